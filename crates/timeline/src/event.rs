@@ -1,0 +1,192 @@
+//! The events of a timeline, one JSON object a line. All times are Unix nanoseconds (UTC).
+
+use loadgen_scenario::plan::Anomaly;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Version of the timeline's form, raised when a reader of the old form would misread the new.
+pub const TIMELINE_SCHEMA_VERSION: u32 = 1;
+
+/// A line of `timeline.jsonl`. Readers skip events and fields that they do not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// First line.
+    RunStarted(RunStarted),
+    /// A scenario's window began.
+    WindowOpened(WindowOpened),
+    /// A fault is in force.
+    FaultInjected(FaultChanged),
+    /// A fault is gone.
+    FaultCleared(FaultChanged),
+    /// A fault could not be injected or cleared: the window's label is not backed by a fault.
+    FaultFailed(FaultFailed),
+    /// Each second.
+    Heartbeat(Heartbeat),
+    /// A scenario's window ended: no iteration of it starts any more. Iterations in flight may go
+    /// on for its graceful stop.
+    WindowClosed(WindowClosed),
+    /// The last iteration of a scenario ended; final counts.
+    WindowDrained(WindowClosed),
+    /// The wall clock moved against the monotonic one.
+    ClockStepped(ClockStepped),
+    /// Last line of a run that ended by itself or by a signal.
+    RunFinished(RunFinished),
+}
+
+/// Which engine sent the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// loadgen's own.
+    Rust,
+    /// Stock k6 with loadgen's module.
+    K6,
+}
+
+/// What the run is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunStarted {
+    /// [`TIMELINE_SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Unique name of the run: 32 lower-case hexadecimal digits.
+    pub run_id: String,
+    /// Zero of the plan's times.
+    pub at_ns: i64,
+    /// Path of the scenario file as it was given.
+    pub scenario_file: String,
+    /// SHA-256 of the file's bytes, lower-case hex.
+    pub scenario_sha256: String,
+    /// Seed of every choice.
+    pub seed: u64,
+    /// Factor by which the timetable was stretched.
+    pub time_scale: f64,
+    /// Which engine sent the load.
+    pub engine: Engine,
+    /// Base URL of the target.
+    pub target: String,
+    /// Version of loadgen.
+    pub loadgen_version: String,
+}
+
+/// A window and its label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WindowOpened {
+    /// The scenario's name.
+    pub scenario: String,
+    /// What the window is labelled with.
+    pub anomaly: Anomaly,
+    /// Start by the plan.
+    pub planned_start_ns: i64,
+    /// End by the plan.
+    pub planned_end_ns: i64,
+    /// When it really opened.
+    pub at_ns: i64,
+    /// Time after an edge that counts as transition, in nanoseconds.
+    #[serde(default)]
+    pub guard_ns: u64,
+}
+
+/// A fault's change, confirmed by the driver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultChanged {
+    /// The scenario it belongs to.
+    pub scenario: String,
+    /// Who made the change.
+    pub driver: String,
+    /// The fault's name.
+    pub fault: String,
+    /// Service it is in.
+    #[serde(default)]
+    pub service: String,
+    /// How strong, above 0 up to 1.
+    #[serde(default)]
+    pub intensity: f64,
+    /// When the change was asked for.
+    pub requested_ns: i64,
+    /// When it was confirmed.
+    pub at_ns: i64,
+}
+
+/// A fault that could not be changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultFailed {
+    /// The scenario it belongs to.
+    pub scenario: String,
+    /// Who was to make the change.
+    pub driver: String,
+    /// The fault's name.
+    pub fault: String,
+    /// `inject` or `clear`.
+    pub change: String,
+    /// Why it failed.
+    pub reason: String,
+    /// When the change was asked for.
+    pub requested_ns: i64,
+    /// When it was given up.
+    pub at_ns: i64,
+}
+
+/// Totals of requests since the run began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Heartbeat {
+    /// Time of the line.
+    pub at_ns: i64,
+    /// Requests sent.
+    pub sent: u64,
+    /// Requests that ended, well or not.
+    pub completed: u64,
+    /// Requests that ended otherwise than expected.
+    pub failed: u64,
+    /// Iterations that could not start because no VU was free.
+    pub dropped: u64,
+}
+
+/// Totals of a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WindowClosed {
+    /// The scenario's name.
+    pub scenario: String,
+    /// When it closed (`window_closed`) or was empty (`window_drained`).
+    pub at_ns: i64,
+    /// When the last request that has ended by now ended; none: no request has.
+    pub last_completed_ns: Option<i64>,
+    /// Requests sent.
+    pub sent: u64,
+    /// Requests that ended, well or not.
+    pub completed: u64,
+    /// Requests that ended otherwise than expected.
+    pub failed: u64,
+    /// Iterations that could not start because no VU was free.
+    pub dropped: u64,
+}
+
+/// A step of the wall clock. The timeline's own times do not follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClockStepped {
+    /// When it was seen, by the timeline's clock.
+    pub at_ns: i64,
+    /// Wall clock minus timeline clock, in nanoseconds.
+    pub offset_ns: i64,
+}
+
+/// How the run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunFinished {
+    /// When.
+    pub at_ns: i64,
+    /// How.
+    pub status: RunStatus,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Every window was run.
+    Completed,
+    /// A signal ended it early.
+    Interrupted,
+    /// An error ended it early.
+    Failed,
+}

@@ -159,6 +159,12 @@ pub struct WindowClosed {
     pub failed: u64,
     /// Iterations that could not start because no VU was free.
     pub dropped: u64,
+    /// Iterations started.
+    #[serde(default)]
+    pub iterations: u64,
+    /// Iterations that did not come to their end.
+    #[serde(default)]
+    pub interrupted_iterations: u64,
 }
 
 /// A step of the wall clock. The timeline's own times do not follow it.

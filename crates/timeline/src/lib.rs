@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Ground truth of a run.
+//!
+//! Two files say what really happened, and every label comes from them:
+//!
+//! - `timeline.jsonl` ([`event`], [`writer`], [`read`]): windows, faults and heartbeats, one JSON
+//!   object a line, readable up to the last flush after a kill.
+//! - `ledger.arrows` ([`ledger`]): one record a request, as an Arrow IPC stream.
+//!
+//! All times in both come from one [`clock`].
+
+pub mod clock;
+pub mod event;
+pub mod ledger;
+pub mod read;
+pub mod record;
+pub mod writer;
+
+pub use clock::Clock;
+pub use event::Event;
+pub use read::{BadLine, Timeline, TimelineError, Window, WindowAt, WindowEnd, read_timeline};
+pub use record::{Failure, RequestRecord};
+pub use writer::TimelineWriter;
+
+/// JSON Schema of one line of `timeline.jsonl`.
+pub fn timeline_json_schema() -> serde_json::Value {
+    schemars::schema_for!(event::Event).to_value()
+}

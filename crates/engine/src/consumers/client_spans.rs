@@ -1,0 +1,355 @@
+//! The generator's own client spans, exported by OTLP, so that each trace has a root even when
+//! the target's edge exports nothing.
+//!
+//! Spans are made from the records after the fact, outside the workers, and handed to the
+//! OpenTelemetry exporter in batches by a task of its own.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use loadgen_scenario::plan::Part;
+use loadgen_scenario::{Flow, Plan, Step};
+use loadgen_timeline::{Failure, RequestRecord};
+use opentelemetry::trace::{
+    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
+use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
+use reqwest::Url;
+use serde::Serialize;
+use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
+
+use crate::event::{Consumer, Event};
+
+/// Spans in one export call; some 0.5 MB, well below the usual limit of 4 MB a message.
+const SPANS_A_CALL: usize = 1000;
+
+/// Batches that may wait for the exporter: a minute of hand-overs of one worker.
+const WAITING_BATCHES: usize = 256;
+
+/// How long the last spans may take.
+const LAST_EXPORT: Duration = Duration::from_secs(10);
+
+/// OTLP's transports, by the names of `OTEL_EXPORTER_OTLP_PROTOCOL`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    /// `grpc`
+    Grpc,
+    /// `http/protobuf`
+    HttpProtobuf,
+}
+
+/// Where client spans go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpTarget {
+    /// Address; none: what the `OTEL_EXPORTER_OTLP_*` variables or their defaults say.
+    pub endpoint: Option<String>,
+    /// Transport.
+    pub protocol: OtlpProtocol,
+}
+
+/// What became of the client spans.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ClientSpanReport {
+    /// Spans that the receiver took.
+    pub exported: u64,
+    /// Spans that are lost.
+    pub lost: u64,
+    /// Why the last of them are.
+    pub last_error: Option<String>,
+}
+
+/// Exports a client span for each request.
+#[derive(Debug)]
+pub struct ClientSpans {
+    flows: Vec<Vec<StepNames>>,
+    scenarios: Vec<StringValue>,
+    flow_names: Vec<StringValue>,
+    base_url: String,
+    server: Vec<KeyValue>,
+    scope: InstrumentationScope,
+    batches: Option<Sender<Vec<SpanData>>>,
+    ended: std::sync::mpsc::Receiver<()>,
+    report: Arc<Mutex<ClientSpanReport>>,
+}
+
+/// What all spans of a step have in common.
+#[derive(Debug)]
+struct StepNames {
+    span: String,
+    step: StringValue,
+    method: StringValue,
+    template: StringValue,
+}
+
+impl ClientSpans {
+    /// Sets up the exporter and starts its task on the current tokio runtime.
+    pub fn start(
+        plan: &Plan,
+        base_url: &str,
+        run_id: &str,
+        target: &OtlpTarget,
+    ) -> Result<Self, ExporterBuildError> {
+        let mut exporter = exporter(target)?;
+        exporter.set_resource(
+            &Resource::builder()
+                .with_service_name("loadgen")
+                .with_attributes([
+                    KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+                    KeyValue::new("service.instance.id", run_id.to_owned()),
+                ])
+                .build(),
+        );
+        let (batches, incoming) = channel(WAITING_BATCHES);
+        let (end, ended) = std::sync::mpsc::channel();
+        let report = Arc::new(Mutex::new(ClientSpanReport::default()));
+        tokio::spawn(export(exporter, incoming, report.clone(), end));
+        Ok(Self {
+            flows: plan.flows.iter().map(step_names).collect(),
+            scenarios: plan
+                .scenarios
+                .iter()
+                .map(|s| s.name.clone().into())
+                .collect(),
+            flow_names: plan.flows.iter().map(|f| f.name.clone().into()).collect(),
+            base_url: base_url.to_owned(),
+            server: server(base_url),
+            scope: InstrumentationScope::builder("loadgen")
+                .with_version(env!("CARGO_PKG_VERSION"))
+                .build(),
+            batches: Some(batches),
+            ended,
+            report,
+        })
+    }
+
+    /// Where the counts can be read after the run.
+    pub fn handle(&self) -> Arc<Mutex<ClientSpanReport>> {
+        self.report.clone()
+    }
+
+    fn span(&self, record: &RequestRecord) -> SpanData {
+        let names = &self.flows[usize::from(record.flow)][usize::from(record.step)];
+        let mut attributes = Vec::with_capacity(12);
+        attributes.push(KeyValue::new("http.request.method", names.method.clone()));
+        attributes.push(KeyValue::new(
+            "url.full",
+            format!("{}{}", self.base_url, record.path),
+        ));
+        attributes.push(KeyValue::new("url.template", names.template.clone()));
+        attributes.extend(self.server.iter().cloned());
+        if let Some(status) = record.status {
+            attributes.push(KeyValue::new(
+                "http.response.status_code",
+                i64::from(status),
+            ));
+        }
+        if let Some(error) = error_type(record) {
+            attributes.push(KeyValue::new("error.type", error));
+        }
+        let scenario = self.scenarios[usize::from(record.scenario)].clone();
+        attributes.push(KeyValue::new("loadgen.scenario", scenario));
+        let flow = self.flow_names[usize::from(record.flow)].clone();
+        attributes.push(KeyValue::new("loadgen.flow", flow));
+        attributes.push(KeyValue::new("loadgen.step", names.step.clone()));
+        let iteration = i64::try_from(record.iteration).unwrap_or(i64::MAX);
+        attributes.push(KeyValue::new("loadgen.iteration", iteration));
+        SpanData {
+            span_context: SpanContext::new(
+                TraceId::from_bytes(record.trace_id),
+                SpanId::from_bytes(record.span_id),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Client,
+            name: names.span.clone().into(),
+            start_time: time(record.sent_ns),
+            end_time: time(record.finished_ns),
+            attributes,
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: status(record),
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
+
+    fn lose(&self, spans: usize, why: &str) {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.lost += spans as u64;
+        report.last_error = Some(why.to_owned());
+    }
+}
+
+impl Consumer for ClientSpans {
+    fn name(&self) -> &str {
+        "client spans"
+    }
+
+    fn take(&mut self, event: &Event) -> io::Result<()> {
+        let Event::Requests(records) = event else {
+            return Ok(());
+        };
+        let Some(batches) = &self.batches else {
+            return Ok(());
+        };
+        for chunk in records.chunks(SPANS_A_CALL) {
+            let spans = chunk.iter().map(|record| self.span(record)).collect();
+            match batches.try_send(spans) {
+                Ok(()) => {}
+                Err(TrySendError::Full(spans)) => {
+                    self.lose(spans.len(), "the OTLP receiver is slower than the load");
+                }
+                Err(TrySendError::Closed(spans)) => {
+                    self.lose(spans.len(), "the exporter broke down")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.batches = None;
+        if self.ended.recv_timeout(LAST_EXPORT).is_err() {
+            self.lose(0, "the last spans were not taken within 10 s");
+        }
+        Ok(())
+    }
+}
+
+async fn export(
+    exporter: SpanExporter,
+    mut incoming: Receiver<Vec<SpanData>>,
+    report: Arc<Mutex<ClientSpanReport>>,
+    end: std::sync::mpsc::Sender<()>,
+) {
+    // One more try after a failure: a receiver that is restarted or busy for a moment costs
+    // nothing.
+    let mut waiting: VecDeque<(Vec<SpanData>, bool)> = VecDeque::new();
+    loop {
+        let (batch, again) = match waiting.pop_front() {
+            Some(next) => next,
+            None => match incoming.recv().await {
+                Some(batch) => (batch, false),
+                None => break,
+            },
+        };
+        let spans = batch.len() as u64;
+        let copy = (!again).then(|| batch.clone());
+        let result = exporter.export(batch).await;
+        if let (Err(_), Some(copy)) = (&result, copy) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            waiting.push_front((copy, true));
+            continue;
+        }
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(()) => report.exported += spans,
+            Err(error) => {
+                report.lost += spans;
+                report.last_error = Some(error.to_string());
+            }
+        }
+    }
+    let _ = exporter.shutdown();
+    let _ = end.send(());
+}
+
+fn exporter(target: &OtlpTarget) -> Result<SpanExporter, ExporterBuildError> {
+    match target.protocol {
+        OtlpProtocol::Grpc => {
+            let builder = SpanExporter::builder().with_tonic();
+            match &target.endpoint {
+                Some(endpoint) => builder.with_endpoint(endpoint).build(),
+                None => builder.build(),
+            }
+        }
+        OtlpProtocol::HttpProtobuf => {
+            let builder = SpanExporter::builder().with_http();
+            match &target.endpoint {
+                // An endpoint in code is taken as it is, one in the environment gets the path.
+                Some(endpoint) => {
+                    let endpoint = endpoint.trim_end_matches('/');
+                    builder
+                        .with_endpoint(format!("{endpoint}/v1/traces"))
+                        .build()
+                }
+                None => builder.build(),
+            }
+        }
+    }
+}
+
+fn step_names(flow: &Flow) -> Vec<StepNames> {
+    let names = |step: &Step| {
+        let template = template(flow, step);
+        StepNames {
+            // HTTP client span name: method and `url.template` (semantic conventions for HTTP).
+            span: format!("{} {template}", step.method),
+            step: step.name.clone().into(),
+            method: step.method.clone().into(),
+            template: template.into(),
+        }
+    };
+    flow.steps.iter().map(names).collect()
+}
+
+/// The path with the names of its variables, `/product/{sku}`, without the query.
+fn template(flow: &Flow, step: &Step) -> String {
+    let mut out = String::new();
+    for part in &step.path.0 {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Var(var) => {
+                let name = flow.variables.get(var.slot).map_or("", String::as_str);
+                out.extend(["{", name, "}"]);
+            }
+        }
+    }
+    out.split('?').next().unwrap_or_default().to_owned()
+}
+
+fn server(base_url: &str) -> Vec<KeyValue> {
+    let Ok(url) = Url::parse(base_url) else {
+        return Vec::new();
+    };
+    let host = url
+        .host_str()
+        .map(|host| KeyValue::new("server.address", host.to_owned()));
+    let port = url.port_or_known_default();
+    host.into_iter()
+        .chain(port.map(|p| KeyValue::new("server.port", i64::from(p))))
+        .collect()
+}
+
+/// `error.type` of the semantic conventions: the status where that is the error, else the kind.
+fn error_type(record: &RequestRecord) -> Option<StringValue> {
+    match (record.failure?, record.status) {
+        (Failure::Status, Some(status)) => Some(status.to_string().into()),
+        (failure, _) => Some(failure.name().into()),
+    }
+}
+
+/// Client spans are in error for 4xx and 5xx (semantic conventions for HTTP) and without a whole
+/// answer.
+fn status(record: &RequestRecord) -> Status {
+    match (record.failure, record.status) {
+        (_, Some(400..)) => Status::error(""),
+        (Some(failure), None) => Status::error(failure.name()),
+        (Some(failure @ (Failure::Timeout | Failure::Io | Failure::Interrupted)), _) => {
+            Status::error(failure.name())
+        }
+        _ => Status::Unset,
+    }
+}
+
+fn time(unix_ns: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(u64::try_from(unix_ns).unwrap_or(0))
+}

@@ -1,0 +1,11 @@
+//! What the engine's events become. Each consumer stands alone.
+
+mod client_spans;
+mod ledger;
+mod summary;
+mod timeline;
+
+pub use client_spans::{ClientSpanReport, ClientSpans, OtlpProtocol, OtlpTarget};
+pub use ledger::LedgerFile;
+pub use summary::{LatencySummary, ScenarioSummary, Summary, SummaryFile};
+pub use timeline::TimelineFile;

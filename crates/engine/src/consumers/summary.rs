@@ -1,0 +1,310 @@
+//! `summary.json`: what the generator itself measured, by scenario.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hdrhistogram::Histogram;
+use loadgen_scenario::{ArrivalSchedule, Executor, Plan, planned_length_ns};
+use loadgen_timeline::RequestRecord;
+use loadgen_timeline::event::{Event as Line, RunStarted, RunStatus, WindowClosed};
+use serde::Serialize;
+
+use crate::event::{Consumer, Event};
+
+/// A run in figures.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Raised when a reader of the old form would misread the new.
+    pub schema_version: u32,
+    /// The run, as on the timeline.
+    pub run: Option<RunStarted>,
+    /// How it ended.
+    pub status: Option<RunStatus>,
+    /// From the start of the run to its end, in seconds.
+    pub seconds: f64,
+    /// By scenario, in the order of the plan.
+    pub scenarios: Vec<ScenarioSummary>,
+    /// Faults that could not be injected or cleared: the labels of their windows are not backed.
+    pub fault_failures: Vec<String>,
+    /// Steps of the wall clock during the run, in nanoseconds.
+    pub clock_steps_ns: Vec<i64>,
+}
+
+/// A scenario in figures.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScenarioSummary {
+    /// Its name.
+    pub scenario: String,
+    /// `type` of its anomaly.
+    pub anomaly_type: String,
+    /// Length of its window, in seconds; none: it never opened.
+    pub window_seconds: Option<f64>,
+    /// Iterations started.
+    pub iterations: u64,
+    /// Iterations that did not come to their end.
+    pub interrupted_iterations: u64,
+    /// Iterations that could not start because no VU was free.
+    pub dropped_iterations: u64,
+    /// Iterations per second that an arrival-rate executor was to start, on average.
+    pub asked_iterations_per_s: Option<f64>,
+    /// Iterations per second that were started, on average over the window.
+    pub achieved_iterations_per_s: f64,
+    /// Requests that ended.
+    pub requests: u64,
+    /// Requests per second, on average over the window.
+    pub requests_per_s: f64,
+    /// Requests that ended otherwise than expected.
+    pub failed: u64,
+    /// The same by kind.
+    pub failures: BTreeMap<&'static str, u64>,
+    /// Answers by HTTP status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// From the actual send to the end of the answer.
+    pub latency: LatencySummary,
+    /// From the intended send to the end of the answer: includes what a request waited because
+    /// the generator or the target was behind (coordinated omission).
+    pub latency_from_intended: LatencySummary,
+    /// Actual minus intended send. For arrival-rate executors only of first steps, because later
+    /// steps are due when they are sent.
+    pub scheduling_lag: LatencySummary,
+}
+
+/// Quantiles of an HdrHistogram with 3 significant digits from 1 µs to 10 min, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct LatencySummary {
+    /// Median.
+    pub p50_ms: f64,
+    /// 95th percentile.
+    pub p95_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+    /// Largest.
+    pub max_ms: f64,
+}
+
+/// Adds the figures up and writes them at the end. The clone of a handle reads them.
+#[derive(Debug)]
+pub struct SummaryFile {
+    path: PathBuf,
+    scenarios: Vec<Tally>,
+    names: Vec<String>,
+    summary: Arc<Mutex<Summary>>,
+    started_ns: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Tally {
+    is_open_model: bool,
+    latency: Histogram<u64>,
+    from_intended: Histogram<u64>,
+    lag: Histogram<u64>,
+    opened_ns: Option<i64>,
+}
+
+impl SummaryFile {
+    /// A summary that will be written to `path`.
+    pub fn new(path: &Path, plan: &Plan) -> Self {
+        let scenarios = plan
+            .scenarios
+            .iter()
+            .map(|s| Tally::new(&s.executor))
+            .collect();
+        let summary = Summary {
+            schema_version: 1,
+            run: None,
+            status: None,
+            seconds: 0.0,
+            scenarios: plan.scenarios.iter().map(ScenarioSummary::new).collect(),
+            fault_failures: Vec::new(),
+            clock_steps_ns: Vec::new(),
+        };
+        Self {
+            path: path.to_owned(),
+            scenarios,
+            names: plan.scenarios.iter().map(|s| s.name.clone()).collect(),
+            summary: Arc::new(Mutex::new(summary)),
+            started_ns: None,
+        }
+    }
+
+    /// Where the figures can be read after the run.
+    pub fn handle(&self) -> Arc<Mutex<Summary>> {
+        self.summary.clone()
+    }
+
+    fn window_ended(&mut self, closed: &WindowClosed, drained: bool) {
+        let Some(index) = self.names.iter().position(|n| *n == closed.scenario) else {
+            return;
+        };
+        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        let scenario = &mut summary.scenarios[index];
+        scenario.iterations = closed.iterations;
+        scenario.interrupted_iterations = closed.interrupted_iterations;
+        scenario.dropped_iterations = closed.dropped;
+        if !drained && let Some(opened_ns) = self.scenarios[index].opened_ns {
+            scenario.window_seconds = Some(seconds(closed.at_ns - opened_ns));
+        }
+    }
+}
+
+impl Consumer for SummaryFile {
+    fn name(&self) -> &str {
+        "summary.json"
+    }
+
+    fn take(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Requests(records) => {
+                let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+                for record in records {
+                    let index = usize::from(record.scenario);
+                    self.scenarios[index].add(record);
+                    summary.scenarios[index].add(record);
+                }
+            }
+            Event::Timeline(Line::RunStarted(run)) => {
+                self.started_ns = Some(run.at_ns);
+                let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+                summary.run = Some(run.clone());
+            }
+            Event::Timeline(Line::WindowOpened(opened)) => {
+                if let Some(index) = self.names.iter().position(|n| *n == opened.scenario) {
+                    self.scenarios[index].opened_ns = Some(opened.at_ns);
+                }
+            }
+            Event::Timeline(Line::WindowClosed(closed)) => self.window_ended(closed, false),
+            Event::Timeline(Line::WindowDrained(drained)) => self.window_ended(drained, true),
+            Event::Timeline(Line::FaultFailed(failed)) => {
+                let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+                let (scenario, fault) = (&failed.scenario, &failed.fault);
+                let line = format!(
+                    "{scenario}: can't {} {fault}: {}",
+                    failed.change, failed.reason
+                );
+                summary.fault_failures.push(line);
+            }
+            Event::Timeline(Line::ClockStepped(step)) => {
+                let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+                summary.clock_steps_ns.push(step.offset_ns);
+            }
+            Event::Timeline(Line::RunFinished(finished)) => {
+                let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+                summary.status = Some(finished.status);
+                summary.seconds = self.started_ns.map_or(0.0, |s| seconds(finished.at_ns - s));
+            }
+            Event::Timeline(
+                Line::Heartbeat(_) | Line::FaultInjected(_) | Line::FaultCleared(_),
+            ) => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        for (tally, scenario) in self.scenarios.iter().zip(&mut summary.scenarios) {
+            tally.close(scenario);
+        }
+        let mut text = serde_json::to_vec_pretty(&*summary)?;
+        text.push(b'\n');
+        std::fs::write(&self.path, text)
+    }
+}
+
+impl ScenarioSummary {
+    fn new(scenario: &loadgen_scenario::PlannedScenario) -> Self {
+        let length_s = planned_length_ns(&scenario.executor) as f64 / 1e9;
+        let asked = ArrivalSchedule::new(&scenario.executor).map(|s| s.count() as f64 / length_s);
+        Self {
+            scenario: scenario.name.clone(),
+            anomaly_type: scenario.anomaly.kind.clone(),
+            window_seconds: None,
+            iterations: 0,
+            interrupted_iterations: 0,
+            dropped_iterations: 0,
+            asked_iterations_per_s: asked,
+            achieved_iterations_per_s: 0.0,
+            requests: 0,
+            requests_per_s: 0.0,
+            failed: 0,
+            failures: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            latency: LatencySummary::default(),
+            latency_from_intended: LatencySummary::default(),
+            scheduling_lag: LatencySummary::default(),
+        }
+    }
+
+    fn add(&mut self, record: &RequestRecord) {
+        self.requests += 1;
+        if let Some(failure) = record.failure {
+            self.failed += 1;
+            *self.failures.entry(failure.name()).or_default() += 1;
+        }
+        if let Some(status) = record.status {
+            *self.statuses.entry(status).or_default() += 1;
+        }
+    }
+}
+
+impl Tally {
+    fn new(executor: &Executor) -> Self {
+        let is_open_model = ArrivalSchedule::new(executor).is_some();
+        let histogram = latency_histogram;
+        Self {
+            is_open_model,
+            latency: histogram(),
+            from_intended: histogram(),
+            lag: histogram(),
+            opened_ns: None,
+        }
+    }
+
+    fn add(&mut self, record: &RequestRecord) {
+        record_ns(&mut self.latency, record.finished_ns - record.sent_ns);
+        record_ns(
+            &mut self.from_intended,
+            record.finished_ns - record.intended_ns,
+        );
+        if !self.is_open_model || record.step == 0 {
+            record_ns(&mut self.lag, record.sent_ns - record.intended_ns);
+        }
+    }
+
+    fn close(&self, scenario: &mut ScenarioSummary) {
+        scenario.latency = LatencySummary::of(&self.latency);
+        scenario.latency_from_intended = LatencySummary::of(&self.from_intended);
+        scenario.scheduling_lag = LatencySummary::of(&self.lag);
+        if let Some(length_s) = scenario.window_seconds.filter(|s| *s > 0.0) {
+            scenario.achieved_iterations_per_s = scenario.iterations as f64 / length_s;
+            scenario.requests_per_s = scenario.requests as f64 / length_s;
+        }
+    }
+}
+
+impl LatencySummary {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        let ms = |us: u64| us as f64 / 1e3;
+        Self {
+            p50_ms: ms(histogram.value_at_quantile(0.50)),
+            p95_ms: ms(histogram.value_at_quantile(0.95)),
+            p99_ms: ms(histogram.value_at_quantile(0.99)),
+            max_ms: ms(histogram.max()),
+        }
+    }
+}
+
+/// A histogram of microseconds with 3 significant digits from 1 µs to 10 min.
+fn latency_histogram() -> Histogram<u64> {
+    // The bounds are constants for which the constructor does not fail.
+    Histogram::new_with_bounds(1, 600_000_000, 3).unwrap_or_else(|_| unreachable!())
+}
+
+fn record_ns(histogram: &mut Histogram<u64>, ns: i64) {
+    histogram.saturating_record(u64::try_from(ns).unwrap_or(0).div_ceil(1000));
+}
+
+fn seconds(ns: i64) -> f64 {
+    ns as f64 / 1e9
+}

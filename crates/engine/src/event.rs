@@ -1,0 +1,32 @@
+//! What an engine tells the world. Everything that a run leaves behind is made from these events
+//! by consumers that don't know each other.
+
+use std::io;
+
+use loadgen_timeline::{Event as TimelineEvent, RequestRecord};
+
+/// Something that happened in a run.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A line for the timeline.
+    Timeline(TimelineEvent),
+    /// Requests that ended since the last such event of the same worker, in order of their end.
+    Requests(Vec<RequestRecord>),
+}
+
+/// Something that makes use of events: a file, a display, an exporter.
+///
+/// All consumers are called one after the other on one thread that the engine's workers never
+/// wait for, so a consumer may block for a moment, but not for long.
+pub trait Consumer: Send {
+    /// What it makes, for error messages: a file's name or the like.
+    fn name(&self) -> &str;
+
+    /// Takes an event. An error ends the run, in good order.
+    fn take(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Called once after the last event, also when the run failed.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! The headers that every request carries: the four `x-anomaly-*` labels, and W3C
+//! [`traceparent`](https://www.w3.org/TR/trace-context/) and
+//! [`baggage`](https://www.w3.org/TR/baggage/).
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use loadgen_scenario::plan::Anomaly;
+
+/// `traceparent`, as a name that is hashed once.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The headers of a scenario that are the same for all its requests.
+pub fn scenario_headers(anomaly: &Anomaly) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("loadgen/", env!("CARGO_PKG_VERSION"))),
+    );
+    for (name, _, value) in labels(anomaly) {
+        headers.insert(HeaderName::from_static(name), header_value(value));
+    }
+    headers.insert(HeaderName::from_static("baggage"), baggage(anomaly));
+    headers
+}
+
+/// Header name, baggage key and value of each label.
+fn labels(anomaly: &Anomaly) -> [(&'static str, &'static str, &str); 4] {
+    [
+        ("x-anomaly-type", "anomaly.type", &anomaly.kind),
+        (
+            "x-anomaly-root-cause",
+            "anomaly.root_cause",
+            &anomaly.root_cause,
+        ),
+        ("x-anomaly-label", "anomaly.label", &anomaly.label),
+        ("x-anomaly-msg", "anomaly.msg", &anomaly.msg),
+    ]
+}
+
+/// Any text as a header value: characters that HTTP/1.1 allows stay (RFC 9110, section 5.5,
+/// without the obsolete bytes above 0x7F), white space becomes a space, all others a `?`.
+pub fn header_value(text: &str) -> HeaderValue {
+    let clean: String = text
+        .trim()
+        .chars()
+        .map(|c| match c {
+            ' '..='~' => c,
+            c if c.is_whitespace() => ' ',
+            _ => '?',
+        })
+        .collect();
+    HeaderValue::try_from(clean).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn baggage(anomaly: &Anomaly) -> HeaderValue {
+    let members: Vec<String> = labels(anomaly)
+        .iter()
+        .map(|(_, key, value)| format!("{key}={}", percent_encode(value)))
+        .collect();
+    header_value(&members.join(","))
+}
+
+/// Percent-encodes all that a baggage value may not hold (baggage-octet of the W3C draft).
+fn percent_encode(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'!' | b'#'..=b'$' | b'&'..=b'+' | b'-'..=b':' | b'<'..=b'[' | b']'..=b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => {
+                // Writing to a String can't fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}
+
+/// A version-00 `traceparent` with the sampled flag.
+pub fn traceparent(trace_id: &[u8; 16], span_id: &[u8; 8]) -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
+    let mut at = 3;
+    for (index, byte) in trace_id.iter().chain(span_id).enumerate() {
+        if index == 16 {
+            at += 1;
+        }
+        text[at] = DIGITS[usize::from(byte >> 4)];
+        text[at + 1] = DIGITS[usize::from(byte & 15)];
+        at += 2;
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anomaly(msg: &str) -> Anomaly {
+        Anomaly {
+            kind: "latency_spike".into(),
+            label: "anomalous".into(),
+            root_cause: "slow_database_query".into(),
+            msg: msg.into(),
+            root_cause_service: None,
+        }
+    }
+
+    #[test]
+    fn a_message_cannot_break_out_of_its_header() {
+        let headers = scenario_headers(&anomaly("slow\r\nx-evil: 1, grün=\"2\"; %"));
+        assert_eq!(headers["x-anomaly-msg"], "slow  x-evil: 1, gr?n=\"2\"; %");
+        assert_eq!(
+            headers["baggage"],
+            "anomaly.type=latency_spike,anomaly.root_cause=slow_database_query,\
+             anomaly.label=anomalous,\
+             anomaly.msg=slow%0D%0Ax-evil:%201%2C%20gr%C3%BCn=%222%22%3B%20%25"
+        );
+    }
+
+    #[test]
+    fn traceparent_has_the_form_of_the_recommendation() {
+        let value = traceparent(&[0xa1; 16], &[0x0f; 8]);
+        let expected = format!("00-{}-{}-01", "a1".repeat(16), "0f".repeat(8));
+        assert_eq!(value, expected.as_str());
+    }
+}

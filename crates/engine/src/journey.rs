@@ -1,0 +1,278 @@
+//! One iteration on the wire: takes the pure [`Iteration`] from step to step, sends its requests,
+//! and records each.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use loadgen_scenario::{Iteration, Request, Step, StepRequest};
+use loadgen_timeline::{Failure, RequestRecord};
+use rand::Rng;
+use reqwest::Url;
+
+use crate::headers::{TRACEPARENT, header_value, traceparent};
+use crate::shared::Signal;
+use crate::worker::Worker;
+
+/// Runs iteration `number` of a scenario; `due` is when it was to start.
+pub(crate) async fn run(worker: &Rc<Worker>, scenario: usize, number: u64, due: Instant) {
+    let shared = worker.shared.clone();
+    let state = &shared.scenarios[scenario];
+    let interrupted = InterruptedIteration(Some(&state.counters.interrupted_iterations));
+    let mut iteration = Iteration::new(
+        &shared.plan,
+        &shared.plan.scenarios[scenario],
+        state.prng,
+        number,
+    );
+    let mut due = due;
+    for step in 0..iteration.step_count() {
+        if worker.signal(scenario) >= Signal::Stop {
+            return;
+        }
+        match iteration.request(step) {
+            StepRequest::Skip => continue,
+            // An earlier answer failed and is on record as such; without its value there is
+            // nothing to send.
+            StepRequest::Missing { .. } => {}
+            StepRequest::Send(request) => {
+                let (flow, planned) = (iteration.flow(), iteration.step(step));
+                let in_flight =
+                    InFlight::begin(worker, scenario, number, flow, step, due, &request);
+                let end = exchange(worker, scenario, &in_flight, planned, request).await;
+                let finished = Instant::now();
+                let failure = match end.failure {
+                    Some(failure) => Some(failure),
+                    None => iteration
+                        .capture(step, &end.body)
+                        .err()
+                        .map(|_| Failure::Capture),
+                };
+                in_flight.end(finished, end.status, failure);
+            }
+        }
+        let think_ns = iteration.think_time_ns(step);
+        if think_ns > 0 {
+            tokio::time::sleep(Duration::from_nanos(think_ns)).await;
+        }
+        // Within an iteration the model is closed: the next request is due when the pause ends.
+        due = Instant::now();
+    }
+    interrupted.disarm();
+}
+
+/// How an exchange ended.
+struct End {
+    status: Option<u16>,
+    failure: Option<Failure>,
+    /// Empty where nothing is captured.
+    body: Vec<u8>,
+}
+
+async fn exchange(
+    worker: &Worker,
+    scenario: usize,
+    in_flight: &InFlight<'_>,
+    step: &Step,
+    request: Request<'_>,
+) -> End {
+    let mut end = End {
+        status: None,
+        failure: None,
+        body: Vec::new(),
+    };
+    let Some(request) = build(worker, scenario, in_flight, step, request) else {
+        end.failure = Some(Failure::Io);
+        return end;
+    };
+    let mut answer = match worker.client.execute(request).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            end.failure = Some(kind(&error));
+            return end;
+        }
+    };
+    end.status = Some(answer.status().as_u16());
+    if !step.expect.matches_status(answer.status().as_u16()) {
+        end.failure = Some(Failure::Status);
+    } else {
+        let media_type = answer
+            .headers()
+            .get(CONTENT_TYPE)
+            .map_or(&b""[..], HeaderValue::as_bytes);
+        if !step
+            .expect
+            .matches_content_type(&String::from_utf8_lossy(media_type))
+        {
+            end.failure = Some(Failure::ContentType);
+        }
+    }
+    let keep = end.failure.is_none() && !step.captures.is_empty();
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if keep => end.body.extend_from_slice(&chunk),
+            Ok(Some(_)) => {}
+            Ok(None) => return end,
+            Err(error) => {
+                end.failure = Some(kind(&error));
+                return end;
+            }
+        }
+    }
+}
+
+/// `None`: the address is not a URL, which a checked plan and base URL rule out.
+fn build(
+    worker: &Worker,
+    scenario: usize,
+    in_flight: &InFlight<'_>,
+    step: &Step,
+    request: Request<'_>,
+) -> Option<reqwest::Request> {
+    let base = &worker.shared.base_url;
+    let mut address = String::with_capacity(base.len() + request.path.len());
+    address.push_str(base);
+    address.push_str(&request.path);
+    let method = Method::from_bytes(request.method.as_bytes()).ok()?;
+    let mut out = reqwest::Request::new(method, Url::parse(&address).ok()?);
+    *out.timeout_mut() = Some(Duration::from_nanos(step.timeout_ns));
+    let headers = out.headers_mut();
+    headers.clone_from(&worker.headers[scenario]);
+    headers.insert(
+        TRACEPARENT,
+        traceparent(&in_flight.trace_id, &in_flight.span_id),
+    );
+    if request.body.is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    for (name, value) in &request.headers {
+        headers.insert(
+            HeaderName::from_bytes(name.as_bytes()).ok()?,
+            header_value(value),
+        );
+    }
+    if let Some(body) = request.body {
+        *out.body_mut() = Some(body.into());
+    }
+    Some(out)
+}
+
+fn kind(error: &reqwest::Error) -> Failure {
+    if error.is_timeout() {
+        Failure::Timeout
+    } else if error.is_connect() {
+        Failure::Connect
+    } else {
+        Failure::Io
+    }
+}
+
+/// A request on its way. Dropped before its end, because its task was aborted, it records itself
+/// as interrupted: no request that was sent is missing from the ledger.
+struct InFlight<'w> {
+    worker: &'w Worker,
+    trace_id: [u8; 16],
+    span_id: [u8; 8],
+    /// Taken when the request ends.
+    record: Option<RequestRecord>,
+}
+
+impl<'w> InFlight<'w> {
+    fn begin(
+        worker: &'w Worker,
+        scenario: usize,
+        iteration: u64,
+        flow: usize,
+        step: usize,
+        due: Instant,
+        request: &Request<'_>,
+    ) -> Self {
+        let clock = worker.shared.clock;
+        let mut trace_id = [0; 16];
+        let mut span_id = [0; 8];
+        let mut ids = worker.ids.borrow_mut();
+        ids.fill_bytes(&mut trace_id);
+        ids.fill_bytes(&mut span_id);
+        // All zeros is no valid id in W3C Trace Context.
+        trace_id[0] |= u8::from(trace_id == [0; 16]);
+        span_id[0] |= u8::from(span_id == [0; 8]);
+        worker.shared.scenarios[scenario]
+            .counters
+            .sent
+            .fetch_add(1, Relaxed);
+        worker.in_flight[scenario].update(|n| n + 1);
+        let sent_ns = clock.now_ns();
+        let record = RequestRecord {
+            trace_id,
+            span_id,
+            // A plan's lists are far below 65,536; the ledger checks when it is created.
+            scenario: scenario as u16,
+            flow: flow as u16,
+            step: step as u16,
+            iteration,
+            intended_ns: clock.unix_ns(due),
+            sent_ns,
+            finished_ns: sent_ns,
+            status: None,
+            failure: None,
+            path: request.path.as_ref().into(),
+        };
+        Self {
+            worker,
+            trace_id,
+            span_id,
+            record: Some(record),
+        }
+    }
+
+    fn end(mut self, finished: Instant, status: Option<u16>, failure: Option<Failure>) {
+        self.close(self.worker.shared.clock.unix_ns(finished), status, failure);
+    }
+
+    fn close(&mut self, finished_ns: i64, status: Option<u16>, failure: Option<Failure>) {
+        let Some(mut record) = self.record.take() else {
+            return;
+        };
+        record.finished_ns = finished_ns;
+        record.status = status;
+        record.failure = failure;
+        let scenario = usize::from(record.scenario);
+        let counters = &self.worker.shared.scenarios[scenario].counters;
+        counters.completed.fetch_add(1, Relaxed);
+        if failure.is_some() {
+            counters.failed.fetch_add(1, Relaxed);
+        }
+        counters.last_completed_ns.fetch_max(finished_ns, Relaxed);
+        self.worker.in_flight[scenario].update(|n| n - 1);
+        self.worker.record(record);
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.close(
+            self.worker.shared.clock.now_ns(),
+            None,
+            Some(Failure::Interrupted),
+        );
+    }
+}
+
+/// Counts an iteration that did not come to its end.
+struct InterruptedIteration<'c>(Option<&'c std::sync::atomic::AtomicU64>);
+
+impl InterruptedIteration<'_> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for InterruptedIteration<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.0 {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The request ledger: one record a request, as an Arrow IPC *stream*.
+//!
+//! The stream form has no footer, so what is in the file is readable after a kill up to the last
+//! whole batch; `pyarrow.ipc.open_stream("ledger.arrows").read_all()` reads it. Names of
+//! scenarios, flows, steps and failures are dictionaries that are written once.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::builder::{Int64Builder, StringBuilder, UInt16Builder, UInt64Builder};
+use arrow_array::types::UInt16Type;
+use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt16Array};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use loadgen_scenario::plan::Plan;
+
+use crate::record::{Failure, RequestRecord};
+
+/// An open ledger.
+pub struct LedgerWriter {
+    out: StreamWriter<BufWriter<File>>,
+    schema: SchemaRef,
+    scenarios: ArrayRef,
+    flows: ArrayRef,
+    steps: ArrayRef,
+    failures: ArrayRef,
+    /// Position of each flow's first step in `steps`.
+    step_offsets: Vec<u16>,
+}
+
+impl std::fmt::Debug for LedgerWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LedgerWriter").finish_non_exhaustive()
+    }
+}
+
+impl LedgerWriter {
+    /// Creates the file; one that exists already is an error.
+    pub fn create(path: &Path, plan: &Plan) -> io::Result<Self> {
+        let file = File::options().write(true).create_new(true).open(path)?;
+        let schema = schema();
+        let out = StreamWriter::try_new(BufWriter::new(file), &schema).map_err(io::Error::other)?;
+        let mut step_offsets = Vec::with_capacity(plan.flows.len());
+        let mut steps = Vec::new();
+        for flow in &plan.flows {
+            step_offsets.push(index(steps.len())?);
+            steps.extend(flow.steps.iter().map(|step| step.name.as_str()));
+        }
+        index(steps.len())?;
+        Ok(Self {
+            out,
+            schema,
+            scenarios: names(plan.scenarios.iter().map(|s| s.name.as_str())),
+            flows: names(plan.flows.iter().map(|f| f.name.as_str())),
+            steps: names(steps),
+            failures: names(Failure::ALL.map(Failure::name)),
+            step_offsets,
+        })
+    }
+
+    /// Writes a batch of records and hands it to the operating system.
+    pub fn append(&mut self, records: &[RequestRecord]) -> io::Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let batch = self.batch(records).map_err(io::Error::other)?;
+        self.out.write(&batch).map_err(io::Error::other)?;
+        self.out.get_mut().flush()
+    }
+
+    /// Writes the end marker and syncs the file to the disk.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.out.finish().map_err(io::Error::other)?;
+        self.out.get_mut().flush()?;
+        self.out.get_ref().get_ref().sync_all()
+    }
+
+    fn batch(&self, records: &[RequestRecord]) -> Result<RecordBatch, ArrowError> {
+        let rows = records.len();
+        let mut trace_id = StringBuilder::with_capacity(rows, rows * 32);
+        let mut span_id = StringBuilder::with_capacity(rows, rows * 16);
+        let mut iteration = UInt64Builder::with_capacity(rows);
+        let mut step_index = UInt16Builder::with_capacity(rows);
+        let mut intended = Int64Builder::with_capacity(rows);
+        let mut sent = Int64Builder::with_capacity(rows);
+        let mut finished = Int64Builder::with_capacity(rows);
+        let mut status = UInt16Builder::with_capacity(rows);
+        let mut path = StringBuilder::with_capacity(rows, rows * 32);
+        let mut hex = String::with_capacity(32);
+        for record in records {
+            push_hex(&mut hex, &record.trace_id);
+            trace_id.append_value(&hex);
+            push_hex(&mut hex, &record.span_id);
+            span_id.append_value(&hex);
+            iteration.append_value(record.iteration);
+            step_index.append_value(record.step);
+            intended.append_value(record.intended_ns);
+            sent.append_value(record.sent_ns);
+            finished.append_value(record.finished_ns);
+            status.append_option(record.status);
+            path.append_value(&record.path);
+        }
+        let keys = |key: &dyn Fn(&RequestRecord) -> u16| {
+            UInt16Array::from_iter_values(records.iter().map(key))
+        };
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(trace_id.finish()),
+            Arc::new(span_id.finish()),
+            dictionary(keys(&|r| r.scenario), &self.scenarios)?,
+            Arc::new(iteration.finish()),
+            dictionary(keys(&|r| r.flow), &self.flows)?,
+            dictionary(
+                keys(&|r| self.step_offsets[usize::from(r.flow)] + r.step),
+                &self.steps,
+            )?,
+            Arc::new(step_index.finish()),
+            Arc::new(intended.finish()),
+            Arc::new(sent.finish()),
+            Arc::new(finished.finish()),
+            Arc::new(status.finish()),
+            dictionary(
+                records
+                    .iter()
+                    .map(|r| r.failure.map(|f| f as u16))
+                    .collect(),
+                &self.failures,
+            )?,
+            Arc::new(path.finish()),
+        ];
+        RecordBatch::try_new(self.schema.clone(), columns)
+    }
+}
+
+fn schema() -> SchemaRef {
+    let name = || DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
+    Arc::new(Schema::new(vec![
+        Field::new("trace_id", DataType::Utf8, false),
+        Field::new("span_id", DataType::Utf8, false),
+        Field::new("scenario", name(), false),
+        Field::new("iteration", DataType::UInt64, false),
+        Field::new("flow", name(), false),
+        Field::new("step", name(), false),
+        Field::new("step_index", DataType::UInt16, false),
+        Field::new("intended_ns", DataType::Int64, false),
+        Field::new("sent_ns", DataType::Int64, false),
+        Field::new("finished_ns", DataType::Int64, false),
+        Field::new("status", DataType::UInt16, true),
+        Field::new("failure", name(), true),
+        Field::new("path", DataType::Utf8, false),
+    ]))
+}
+
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(names))
+}
+
+fn dictionary(keys: UInt16Array, values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(Arc::new(DictionaryArray::<UInt16Type>::try_new(
+        keys,
+        values.clone(),
+    )?))
+}
+
+fn index(length: usize) -> io::Result<u16> {
+    u16::try_from(length).map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a plan can have at most 65,535 steps",
+        )
+    })
+}
+
+fn push_hex(out: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.clear();
+    for byte in bytes {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+/// What could be read of a ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    /// Batches in the order of writing; columns as in `docs/timeline-format.md`.
+    pub batches: Vec<RecordBatch>,
+    /// Whether the file breaks off before its end marker: the run was killed or still goes on.
+    pub torn: bool,
+}
+
+impl Ledger {
+    /// Number of requests.
+    pub fn len(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Whether there is no request.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A column of text, dictionary-encoded or not, as strings; null is `None`. A column that
+    /// does not exist is empty.
+    pub fn text(&self, column: &str) -> Vec<Option<String>> {
+        let mut out = Vec::new();
+        for batch in &self.batches {
+            let Some(array) = batch.column_by_name(column) else {
+                continue;
+            };
+            if let Some(text) = array.as_any().downcast_ref::<StringArray>() {
+                out.extend(text.iter().map(|v| v.map(str::to_owned)));
+            } else if let Some(dictionary) =
+                array.as_any().downcast_ref::<DictionaryArray<UInt16Type>>()
+                && let Some(typed) = dictionary.downcast_dict::<StringArray>()
+            {
+                out.extend(typed.into_iter().map(|v| v.map(str::to_owned)));
+            }
+        }
+        out
+    }
+}
+
+/// Reads a ledger up to where it is whole.
+pub fn read_ledger(path: &Path) -> io::Result<Ledger> {
+    let mut file = File::open(path)?;
+    let torn = !ends_with_marker(&mut file)?;
+    let reader = StreamReader::try_new(BufReader::new(file), None).map_err(io::Error::other)?;
+    // A torn batch can only be the last one: what stands before it is whole.
+    let batches = reader.map_while(Result::ok).collect();
+    Ok(Ledger { batches, torn })
+}
+
+/// Whether the stream was finished: the reader itself takes a plain end of file for an end, too.
+fn ends_with_marker(file: &mut File) -> io::Result<bool> {
+    const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+    let mut tail = [0; 8];
+    let whole = file.seek(SeekFrom::End(-8)).is_ok() && file.read_exact(&mut tail).is_ok();
+    file.seek(SeekFrom::Start(0))?;
+    Ok(whole && tail == END_OF_STREAM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loadgen_scenario::plan::{Anomaly, Executor, Expect, Flow, PlannedScenario, Step, Target};
+    use loadgen_scenario::plan::{PLAN_SCHEMA_VERSION, Part, Template, WeightedFlow};
+
+    fn plan() -> Plan {
+        let step = |name: &str| Step {
+            name: name.into(),
+            method: "GET".into(),
+            path: Template(vec![Part::Text("/".into())]),
+            headers: vec![],
+            json: None,
+            expect: Expect {
+                status: vec![(200, 399)],
+                content_type: None,
+            },
+            think_time: None,
+            timeout_ns: 1,
+            probability: None,
+            draws: vec![],
+            captures: vec![],
+        };
+        let flow = |name: &str, steps: &[&str]| Flow {
+            name: name.into(),
+            variables: vec![],
+            steps: steps.iter().map(|s| step(s)).collect(),
+        };
+        Plan {
+            schema_version: PLAN_SCHEMA_VERSION,
+            name: "p".into(),
+            scenario_file: "p.yaml".into(),
+            scenario_sha256: String::new(),
+            seed: 1,
+            time_scale: 1.0,
+            target: Target::Embedded,
+            flows: vec![flow("browse", &["home", "list"]), flow("buy", &["cart"])],
+            scenarios: vec![PlannedScenario {
+                name: "baseline".into(),
+                executor: Executor::ConstantVus {
+                    vus: 1,
+                    duration_ns: 1,
+                },
+                start_ns: 0,
+                end_ns: 1,
+                graceful_stop_ns: 0,
+                guard_ns: 0,
+                exec: vec![WeightedFlow { flow: 0, weight: 1 }],
+                anomaly: Anomaly {
+                    kind: "none".into(),
+                    label: "normal".into(),
+                    root_cause: "none".into(),
+                    msg: String::new(),
+                    root_cause_service: None,
+                },
+                fault: None,
+                tags: Default::default(),
+                env: Default::default(),
+            }],
+        }
+    }
+
+    fn record(iteration: u64, flow: u16, step: u16, failure: Option<Failure>) -> RequestRecord {
+        RequestRecord {
+            trace_id: [0xab; 16],
+            span_id: [1; 8],
+            scenario: 0,
+            flow,
+            step,
+            iteration,
+            intended_ns: 1,
+            sent_ns: 2,
+            finished_ns: 3,
+            status: failure.is_none().then_some(200),
+            failure,
+            path: "/x".into(),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.arrows");
+        let mut ledger = LedgerWriter::create(&path, &plan()).unwrap();
+        ledger.append(&[record(0, 0, 1, None)]).unwrap();
+        ledger
+            .append(&[record(1, 1, 0, Some(Failure::Timeout))])
+            .unwrap();
+        ledger.finish().unwrap();
+        let read = read_ledger(&path).unwrap();
+        assert!(!read.torn);
+        assert_eq!(
+            read.text("step"),
+            [Some("list".into()), Some("cart".into())]
+        );
+        assert_eq!(read.text("failure"), [None, Some("timeout".into())]);
+        assert_eq!(
+            read.text("trace_id")[0].as_deref(),
+            Some("ab".repeat(16).as_str())
+        );
+    }
+
+    #[test]
+    fn a_ledger_cut_anywhere_gives_its_whole_batches() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.arrows");
+        let mut ledger = LedgerWriter::create(&path, &plan()).unwrap();
+        ledger.append(&[record(0, 0, 0, None)]).unwrap();
+        let one_batch = std::fs::metadata(&path).unwrap().len();
+        ledger.append(&[record(1, 0, 0, None)]).unwrap();
+        drop(ledger);
+        let bytes = std::fs::read(&path).unwrap();
+        for cut in usize::try_from(one_batch).unwrap()..bytes.len() {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let read = read_ledger(&path).unwrap();
+            assert!(read.torn);
+            assert_eq!(read.len(), 1, "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Reads a timeline back, also one that a kill cut short.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use loadgen_scenario::plan::Anomaly;
+use serde::Deserialize;
+
+use crate::event::{Event, FaultChanged, FaultFailed, RunFinished, RunStarted, WindowOpened};
+
+/// Why a file can't serve as a timeline.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TimelineError {
+    /// The file can't be read.
+    #[error("can't read the timeline {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No line of it is an event.
+    #[error(
+        "{} is not a timeline: none of its {lines} lines is an event (first problem: {first}); \
+         give the timeline.jsonl of a run folder",
+        path.display()
+    )]
+    NoEvents {
+        /// The file.
+        path: PathBuf,
+        /// Lines in it.
+        lines: usize,
+        /// What was wrong with the first line.
+        first: String,
+    },
+    /// A newer loadgen wrote it.
+    #[error(
+        "{} has schema version {found}; this loadgen reads up to version {known}: use a newer one",
+        path.display()
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// Version in the file.
+        found: u32,
+        /// Version that this program knows.
+        known: u32,
+    },
+}
+
+/// A line that is no event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// Number of the line, from 1.
+    pub line: usize,
+    /// Offset of the line in the file, in bytes.
+    pub byte: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What a timeline says.
+#[derive(Debug, Clone, Default)]
+pub struct Timeline {
+    /// The run; none if its line is missing or damaged.
+    pub run: Option<RunStarted>,
+    /// Windows in the order in which they opened.
+    pub windows: Vec<Window>,
+    /// Faults that were in force, in the order of their injection.
+    pub faults: Vec<FaultInterval>,
+    /// Faults that could not be injected or cleared.
+    pub fault_failures: Vec<FaultFailed>,
+    /// How the run ended; none: it was killed or still goes on.
+    pub finished: Option<RunFinished>,
+    /// Time of the latest event, in Unix nanoseconds.
+    pub last_ns: Option<i64>,
+    /// Lines that could not be read, apart from a torn last one.
+    pub skipped: Vec<BadLine>,
+    /// Events of a kind that this version does not know.
+    pub unknown_events: usize,
+    /// Whether the last line was cut off.
+    pub torn_tail: bool,
+}
+
+/// A scenario's window, half-open: `opened_ns <= t < closed_ns`. Times are Unix nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// The scenario's name.
+    pub scenario: String,
+    /// What the window is labelled with.
+    pub anomaly: Anomaly,
+    /// When it opened.
+    pub opened_ns: i64,
+    /// When it closed, as far as is known; see `end`.
+    pub closed_ns: i64,
+    /// How the end is known.
+    pub end: WindowEnd,
+    /// Start by the plan.
+    pub planned_start_ns: i64,
+    /// End by the plan.
+    pub planned_end_ns: i64,
+    /// Time after an edge that counts as transition, in nanoseconds.
+    pub guard_ns: u64,
+}
+
+/// How a window's end is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowEnd {
+    /// From its `window_closed`.
+    Closed,
+    /// The timeline breaks off inside the window: the time of its latest event.
+    LastEvent,
+}
+
+/// The time during which a fault was in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FaultInterval {
+    /// The injection.
+    pub injected: FaultChanged,
+    /// The clearing; none: it is not on the timeline.
+    pub cleared: Option<FaultChanged>,
+}
+
+/// Which window a time lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WindowAt {
+    /// None.
+    None,
+    /// One: its index.
+    One(usize),
+    /// Several that overlap: their indices.
+    Several(Vec<usize>),
+}
+
+impl Timeline {
+    /// The window that a time in Unix nanoseconds lies in.
+    pub fn window_at(&self, at_ns: i64) -> WindowAt {
+        // A timeline has a handful of windows: a scan is faster than anything clever.
+        let mut hits = (0..self.windows.len())
+            .filter(|&i| (self.windows[i].opened_ns..self.windows[i].closed_ns).contains(&at_ns));
+        match (hits.next(), hits.next()) {
+            (None, _) => WindowAt::None,
+            (Some(one), None) => WindowAt::One(one),
+            (Some(one), Some(two)) => {
+                WindowAt::Several([one, two].into_iter().chain(hits).collect())
+            }
+        }
+    }
+}
+
+/// Reads a timeline. Lines that are damaged are skipped and named in the result; windows that
+/// never closed end at the latest event.
+pub fn read_timeline(path: &Path) -> Result<Timeline, TimelineError> {
+    let bytes = fs::read(path).map_err(|source| TimelineError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let timeline = parse(&bytes);
+    if let Some(run) = &timeline.run
+        && run.schema_version > crate::event::TIMELINE_SCHEMA_VERSION
+    {
+        return Err(TimelineError::NewerSchema {
+            path: path.to_path_buf(),
+            found: run.schema_version,
+            known: crate::event::TIMELINE_SCHEMA_VERSION,
+        });
+    }
+    if timeline.last_ns.is_none() {
+        let first = match timeline.skipped.first() {
+            Some(bad) => format!("line {}: {}", bad.line, bad.reason),
+            None if bytes.is_empty() => "the file is empty".to_owned(),
+            None => "no event of a kind that is known".to_owned(),
+        };
+        let lines = bytes
+            .split(|&b| b == b'\n')
+            .filter(|l| !l.is_empty())
+            .count();
+        return Err(TimelineError::NoEvents {
+            path: path.to_path_buf(),
+            lines,
+            first,
+        });
+    }
+    Ok(timeline)
+}
+
+/// Reads a timeline from memory; never fails, see [`read_timeline`].
+pub fn parse(bytes: &[u8]) -> Timeline {
+    let mut timeline = Timeline::default();
+    let mut open: Vec<usize> = Vec::new();
+    let mut byte = 0;
+    for (index, line) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
+        let start = byte;
+        byte += line.len();
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        match parse_line(line) {
+            Ok(Some(event)) => timeline.take(event, &mut open),
+            Ok(None) => timeline.unknown_events += 1,
+            // Without a newline at its end the line is one that was being written.
+            Err(_) if !line.ends_with(b"\n") => timeline.torn_tail = true,
+            Err(reason) => timeline.skipped.push(BadLine {
+                line: index + 1,
+                byte: start,
+                reason,
+            }),
+        }
+    }
+    for index in open {
+        let window = &mut timeline.windows[index];
+        window.closed_ns = timeline
+            .last_ns
+            .unwrap_or(window.opened_ns)
+            .max(window.opened_ns);
+    }
+    timeline
+}
+
+/// `Ok(None)`: an event that this version does not know.
+fn parse_line(line: &[u8]) -> Result<Option<Event>, String> {
+    #[derive(Deserialize)]
+    struct Tag<'a> {
+        #[serde(borrow)]
+        event: std::borrow::Cow<'a, str>,
+    }
+    const KNOWN: [&str; 10] = [
+        "run_started",
+        "window_opened",
+        "fault_injected",
+        "fault_cleared",
+        "fault_failed",
+        "heartbeat",
+        "window_closed",
+        "window_drained",
+        "clock_stepped",
+        "run_finished",
+    ];
+    let tag: Tag = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+    if !KNOWN.contains(&tag.event.as_ref()) {
+        return Ok(None);
+    }
+    serde_json::from_slice(line)
+        .map(Some)
+        .map_err(|e| e.to_string())
+}
+
+impl Timeline {
+    fn take(&mut self, event: Event, open: &mut Vec<usize>) {
+        let at_ns = match event {
+            Event::RunStarted(run) => {
+                let at_ns = run.at_ns;
+                self.run.get_or_insert(run);
+                at_ns
+            }
+            Event::WindowOpened(opened) => {
+                let at_ns = opened.at_ns;
+                open.push(self.windows.len());
+                self.windows.push(Window::from(opened));
+                at_ns
+            }
+            Event::WindowClosed(closed) => {
+                let of = |&i: &usize| self.windows[i].scenario == closed.scenario;
+                if let Some(position) = open.iter().position(of) {
+                    let window = &mut self.windows[open.remove(position)];
+                    window.closed_ns = closed.at_ns.max(window.opened_ns);
+                    window.end = WindowEnd::Closed;
+                }
+                closed.at_ns
+            }
+            Event::WindowDrained(drained) => drained.at_ns,
+            Event::FaultInjected(injected) => {
+                let at_ns = injected.at_ns;
+                self.faults.push(FaultInterval {
+                    injected,
+                    cleared: None,
+                });
+                at_ns
+            }
+            Event::FaultCleared(cleared) => {
+                let at_ns = cleared.at_ns;
+                let of = |f: &&mut FaultInterval| {
+                    f.cleared.is_none()
+                        && f.injected.scenario == cleared.scenario
+                        && f.injected.fault == cleared.fault
+                };
+                if let Some(interval) = self.faults.iter_mut().find(of) {
+                    interval.cleared = Some(cleared);
+                }
+                at_ns
+            }
+            Event::FaultFailed(failed) => {
+                let at_ns = failed.at_ns;
+                self.fault_failures.push(failed);
+                at_ns
+            }
+            Event::Heartbeat(beat) => beat.at_ns,
+            Event::ClockStepped(step) => step.at_ns,
+            Event::RunFinished(finished) => {
+                self.finished = Some(finished);
+                finished.at_ns
+            }
+        };
+        self.last_ns = Some(self.last_ns.map_or(at_ns, |last| last.max(at_ns)));
+    }
+}
+
+impl From<WindowOpened> for Window {
+    fn from(opened: WindowOpened) -> Self {
+        Self {
+            scenario: opened.scenario,
+            anomaly: opened.anomaly,
+            opened_ns: opened.at_ns,
+            closed_ns: opened.at_ns,
+            end: WindowEnd::LastEvent,
+            planned_start_ns: opened.planned_start_ns,
+            planned_end_ns: opened.planned_end_ns,
+            guard_ns: opened.guard_ns,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(scenario: &str, at_ns: i64) -> String {
+        format!(
+            r#"{{"event":"window_opened","scenario":"{scenario}","anomaly":{{"type":"t","label":"l","root_cause":"r","msg":"m","root_cause_service":null}},"planned_start_ns":{at_ns},"planned_end_ns":{at_ns},"at_ns":{at_ns},"a_field_of_tomorrow":1}}"#
+        ) + "\n"
+    }
+
+    fn closed(scenario: &str, at_ns: i64) -> String {
+        format!(
+            r#"{{"event":"window_closed","scenario":"{scenario}","at_ns":{at_ns},"last_completed_ns":null,"sent":0,"completed":0,"failed":0,"dropped":0}}"#
+        ) + "\n"
+    }
+
+    fn heartbeat(at_ns: i64) -> String {
+        format!(
+            r#"{{"event":"heartbeat","at_ns":{at_ns},"sent":0,"completed":0,"failed":0,"dropped":0}}"#
+        ) + "\n"
+    }
+
+    #[test]
+    fn windows_are_half_open() {
+        let timeline = parse(
+            (opened("a", 10) + &closed("a", 20) + &opened("b", 20) + &closed("b", 30)).as_bytes(),
+        );
+        assert_eq!(timeline.window_at(9), WindowAt::None);
+        assert_eq!(timeline.window_at(10), WindowAt::One(0));
+        assert_eq!(timeline.window_at(19), WindowAt::One(0));
+        assert_eq!(timeline.window_at(20), WindowAt::One(1));
+        assert_eq!(timeline.window_at(30), WindowAt::None);
+    }
+
+    #[test]
+    fn windows_that_overlap_are_all_named() {
+        let timeline = parse(
+            (opened("a", 10) + &opened("b", 15) + &closed("a", 20) + &closed("b", 30)).as_bytes(),
+        );
+        assert_eq!(timeline.window_at(17), WindowAt::Several(vec![0, 1]));
+        assert_eq!(timeline.window_at(25), WindowAt::One(1));
+    }
+
+    #[test]
+    fn a_killed_run_ends_its_open_window_at_the_last_heartbeat() {
+        let text = opened("a", 10) + &heartbeat(40) + r#"{"event":"heartbeat","at_"#;
+        let timeline = parse(text.as_bytes());
+        assert!(timeline.torn_tail);
+        assert_eq!(timeline.windows[0].closed_ns, 40);
+        assert_eq!(timeline.windows[0].end, WindowEnd::LastEvent);
+    }
+
+    #[test]
+    fn a_damaged_line_costs_that_line_and_is_located() {
+        let text = opened("a", 10) + "{\"event\":\"window_op\x00\n" + &closed("a", 20);
+        let timeline = parse(text.as_bytes());
+        assert_eq!(timeline.skipped.len(), 1);
+        assert_eq!(timeline.skipped[0].line, 2);
+        assert_eq!(timeline.skipped[0].byte, opened("a", 10).len());
+        assert_eq!(timeline.windows[0].closed_ns, 20);
+    }
+
+    #[test]
+    fn events_of_tomorrow_are_skipped() {
+        let text = "{\"event\":\"teleported\",\"at_ns\":5}\n".to_owned() + &heartbeat(7);
+        let timeline = parse(text.as_bytes());
+        assert_eq!(timeline.unknown_events, 1);
+        assert_eq!(timeline.last_ns, Some(7));
+    }
+}

@@ -1,1 +1,37 @@
-//! Placeholder.
+//! From telemetry and a timeline to a labelled dataset.
+//!
+//! The folders are the way that the data goes:
+//!
+//! - `telemetry` reads OTLP/JSON lines, typed and borrowed, on all cores, in bounded memory;
+//! - `join` says which label a thing gets, by the windows of the timeline;
+//! - `dataset` writes CSV and Parquet, and puts the files in place when they are whole;
+//! - `signal` ties the three together for traces, metrics and logs.
+//!
+//! ```no_run
+//! use loadgen_extract::{ExtractOptions, extract};
+//!
+//! let report = extract(&ExtractOptions {
+//!     traces: vec!["run/traces.jsonl".into()],
+//!     timeline: "run/timeline.jsonl".into(),
+//!     output: "run/dataset".into(),
+//!     ..ExtractOptions::default()
+//! })?;
+//! assert!(report.reconciles());
+//! # Ok::<(), loadgen_extract::ExtractError>(())
+//! ```
+//!
+//! The files and their columns are described in `docs/dataset-format.md`.
+
+mod dataset;
+mod error;
+mod extract;
+mod join;
+mod report;
+mod signal;
+mod telemetry;
+
+pub use error::ExtractError;
+pub use extract::{ExtractOptions, extract};
+pub use report::{
+    ExtractReport, LabelCount, LineProblem, MAX_LINES_NAMED, SignalReport, WrittenFile,
+};

@@ -1,2 +1,29 @@
-//! loadgen
-fn main() {}
+//! `loadgen`: labelled anomaly datasets from running microservices.
+//!
+//! Read [`commands::run`] for the main job: scenario → plan → target → engine → telemetry →
+//! dataset.
+
+mod args;
+mod commands;
+mod display;
+mod embedded;
+mod exit;
+mod folder;
+mod interrupts;
+mod reach;
+mod tables;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    match commands::dispatch(args.command) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.code().into()
+        }
+    }
+}

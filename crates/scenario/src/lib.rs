@@ -1,1 +1,56 @@
-//! Placeholder.
+//! Scenario files and what follows from them, without a clock and without a socket.
+//!
+//! A scenario file (YAML) says which flows run when, with k6's executors, and what each window is
+//! labelled with. [`load()`] makes a [`Plan`] of it: names resolved, defaults filled in, offsets
+//! computed. An engine runs the plan with the pure functions of this crate:
+//!
+//! - [`ArrivalSchedule`] and [`VuSchedule`] say when iterations or VUs start,
+//! - [`Iteration`] says what each iteration sends, by the seeded choices of [`Prng`].
+//!
+//! ```
+//! use loadgen_scenario::{Iteration, PlanOptions, Prng, StepRequest, plan_str};
+//!
+//! let file = "
+//! version: 1
+//! flows:
+//!   default:
+//!     vars: {sku: {pick: [RED, HPTD]}}
+//!     steps: [{path: '/api/catalogue/product/${sku}'}]
+//! scenarios:
+//!   baseline: {executor: constant-vus, vus: 10, duration: 2m}
+//! ";
+//! let plan = plan_str("example.yaml", file, &PlanOptions::default())?;
+//! let scenario = &plan.scenarios[0];
+//! let prng = Prng::new(plan.seed, &scenario.name);
+//! let mut iteration = Iteration::new(&plan, scenario, prng, 0);
+//! let StepRequest::Send(request) = iteration.request(0) else { unreachable!() };
+//! assert!(request.path.starts_with("/api/catalogue/product/"));
+//! # Ok::<(), loadgen_scenario::ScenarioErrors>(())
+//! ```
+//!
+//! The format is described in `docs/scenario-format.md`, the choices in `docs/prng.md`.
+
+mod diagnostic;
+mod duration;
+mod expect;
+pub mod file;
+pub mod iteration;
+mod load;
+pub mod plan;
+pub mod prng;
+mod render;
+mod resolve;
+pub mod schedule;
+mod schema;
+mod template;
+mod values;
+mod yaml;
+
+pub use diagnostic::{Place, ScenarioError, ScenarioErrors};
+pub use iteration::{CaptureError, Iteration, Request, StepRequest};
+pub use load::{MAX_FILE_BYTES, PlanOptions, check, load, parse_str, plan_str};
+pub use plan::*;
+pub use prng::Prng;
+pub use resolve::{SHOP_FAULTS, SHOP_SERVICES};
+pub use schedule::{ArrivalSchedule, VuSchedule, peak_vus, planned_length_ns};
+pub use schema::{file_json_schema, plan_json_schema};

@@ -1,0 +1,3 @@
+//! What is changed between receiving and writing.
+
+pub(crate) mod anomaly;

@@ -1,0 +1,195 @@
+//! OTLP over gRPC: the three export services, with gzip, behind admission.
+
+use super::admission::{Budget, Share};
+use crate::topology::{Refusal, Signal, Topology};
+use opentelemetry_proto::tonic::collector::logs::v1 as logs;
+use opentelemetry_proto::tonic::collector::metrics::v1 as metrics;
+use opentelemetry_proto::tonic::collector::trace::v1 as trace;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tonic::codec::CompressionEncoding::Gzip;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Code, Request, Response, Status};
+use tower::{Layer, Service};
+
+/// A client that takes longer than this for one request holds memory for nothing.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests that one connection may have open, most of them waiting unread.
+const STREAMS_PER_CONNECTION: u32 = 128;
+
+/// Serves until `stop` is done and the open requests are answered.
+///
+/// # Errors
+/// When the listener fails.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    topology: Arc<Topology>,
+    budget: Budget,
+    max_request_bytes: usize,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let export = Export(topology.clone());
+    let services = Routes::new(
+        trace::trace_service_server::TraceServiceServer::new(export.clone())
+            .accept_compressed(Gzip)
+            .max_decoding_message_size(max_request_bytes),
+    )
+    .add_service(
+        metrics::metrics_service_server::MetricsServiceServer::new(export.clone())
+            .accept_compressed(Gzip)
+            .max_decoding_message_size(max_request_bytes),
+    )
+    .add_service(
+        logs::logs_service_server::LogsServiceServer::new(export)
+            .accept_compressed(Gzip)
+            .max_decoding_message_size(max_request_bytes),
+    );
+    Server::builder()
+        .timeout(REQUEST_TIMEOUT)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .layer(Admission {
+            budget,
+            topology,
+            max_request_bytes,
+        })
+        .add_routes(services)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .await
+}
+
+#[derive(Clone)]
+struct Export(Arc<Topology>);
+
+/// How the layer hands a request's share to the service. An extension must be `Clone`.
+type SharedShare = Arc<Mutex<Option<Share>>>;
+
+impl Export {
+    async fn export<S: Signal>(&self, mut request: Request<S>) -> Result<(), Status> {
+        // Kept until the line is written.
+        let mut share = request
+            .extensions_mut()
+            .remove::<SharedShare>()
+            .and_then(|share| share.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let request = request.into_inner();
+        if let Some(share) = &mut share {
+            share.shrink_to(request.encoded_len());
+        }
+        self.0
+            .consume(request)
+            .await
+            .map_err(|refusal| refusal.status())
+    }
+}
+
+#[tonic::async_trait]
+impl trace::trace_service_server::TraceService for Export {
+    async fn export(
+        &self,
+        request: Request<trace::ExportTraceServiceRequest>,
+    ) -> Result<Response<trace::ExportTraceServiceResponse>, Status> {
+        self.export(request).await?;
+        Ok(Response::new(trace::ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl metrics::metrics_service_server::MetricsService for Export {
+    async fn export(
+        &self,
+        request: Request<metrics::ExportMetricsServiceRequest>,
+    ) -> Result<Response<metrics::ExportMetricsServiceResponse>, Status> {
+        self.export(request).await?;
+        Ok(Response::new(
+            metrics::ExportMetricsServiceResponse::default(),
+        ))
+    }
+}
+
+#[tonic::async_trait]
+impl logs::logs_service_server::LogsService for Export {
+    async fn export(
+        &self,
+        request: Request<logs::ExportLogsServiceRequest>,
+    ) -> Result<Response<logs::ExportLogsServiceResponse>, Status> {
+        self.export(request).await?;
+        Ok(Response::new(logs::ExportLogsServiceResponse::default()))
+    }
+}
+
+/// Puts admission before the decoding of a message, and counts what is refused on the way.
+#[derive(Clone)]
+struct Admission {
+    budget: Budget,
+    topology: Arc<Topology>,
+    max_request_bytes: usize,
+}
+
+impl<S> Layer<S> for Admission {
+    type Service = Admitted<S>;
+
+    fn layer(&self, service: S) -> Admitted<S> {
+        Admitted {
+            admission: self.clone(),
+            service,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Admitted<S> {
+    admission: Admission,
+    service: S,
+}
+
+impl<S, B> Service<http::Request<B>> for Admitted<S>
+where
+    S: Service<http::Request<B>, Response = http::Response<tonic::body::Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        // The service that was asked for readiness is the one to call.
+        let next = self.service.clone();
+        let mut service = std::mem::replace(&mut self.service, next);
+        let admission = self.admission.clone();
+        Box::pin(async move {
+            let mut response = match admission.budget.reserve().await {
+                Ok(share) => {
+                    request
+                        .extensions_mut()
+                        .insert(SharedShare::new(Mutex::new(Some(share))));
+                    service.call(request).await?
+                }
+                Err(refusal) => refusal.status().into_http(),
+            };
+            // Clients take tonic's code for "too large" as a reason to send it again.
+            let code = Status::from_header_map(response.headers()).map(|status| status.code());
+            if code == Some(Code::OutOfRange) {
+                response = Refusal::TooLarge(admission.max_request_bytes)
+                    .status()
+                    .into_http();
+            }
+            if code.is_some_and(|code| code != Code::Ok) {
+                admission.topology.count_refusal();
+            }
+            Ok(response)
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! Where data enters the collector: OTLP over gRPC and over HTTP, and the bound on how much of it
+//! may be inside.
+
+pub(crate) mod admission;
+pub(crate) mod grpc;
+pub(crate) mod http;
+pub(crate) mod json;

@@ -1,0 +1,186 @@
+//! The collector as a process: the ready line, the ways to stop it, and what a kill leaves behind.
+
+mod otlp;
+
+use otlp::{JSON, PROTOBUF};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+struct Program {
+    child: Child,
+    grpc: SocketAddr,
+    http: SocketAddr,
+}
+
+impl Program {
+    fn start(output: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(example())
+            .args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--output"])
+            .arg(output)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(ready["ready"], "collect");
+        assert_eq!(ready["output"], output.to_str().unwrap());
+        let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
+        Self {
+            child,
+            grpc: address("grpc"),
+            http: address("http"),
+        }
+    }
+
+    fn send(&self) {
+        let body = include_bytes!("otlp/traces.json");
+        assert_eq!(otlp::post(self.http, "/v1/traces", JSON, body).code, 200);
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for a good end and returns what was written to standard error.
+    fn wait(mut self) -> String {
+        let mut stderr = String::new();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut stderr)
+            .unwrap();
+        assert!(self.child.wait().unwrap().success(), "{stderr}");
+        stderr
+    }
+}
+
+/// Cargo builds the examples of a package along with its tests.
+fn example() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("examples/collect");
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --examples",
+        path.display()
+    );
+    path
+}
+
+fn lines(output: &Path) -> usize {
+    let text = fs::read_to_string(output.join("traces.jsonl")).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'));
+    text.lines().count()
+}
+
+#[test]
+fn it_runs_until_a_signal_and_reports() {
+    for signal in ["-TERM", "-INT"] {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Program::start(folder.path(), &[]);
+        assert_ne!(program.grpc.port(), 0);
+        program.send();
+        program.signal(signal);
+        let stderr = program.wait();
+        assert!(
+            stderr.contains("3 spans, 0 data points, 0 log records"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("0 requests refused"), "{stderr}");
+        assert_eq!(lines(folder.path()), 1);
+    }
+}
+
+#[test]
+fn it_ends_with_standard_input_when_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(folder.path(), &["--stop-with-stdin"]);
+    program.send();
+    drop(program.child.stdin.take());
+    program.wait();
+    assert_eq!(lines(folder.path()), 1);
+}
+
+#[test]
+fn it_outlives_standard_input_when_not_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(folder.path(), &[]);
+    drop(program.child.stdin.take());
+    program.send();
+    program.signal("-TERM");
+    program.wait();
+    assert_eq!(lines(folder.path()), 1);
+}
+
+#[test]
+fn acknowledged_data_survives_a_kill_and_the_next_start_adds_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(folder.path(), &[]);
+    program.send();
+    program.send();
+    program.signal("-KILL");
+    program.child.wait().unwrap();
+    assert_eq!(lines(folder.path()), 2);
+
+    let program = Program::start(folder.path(), &[]);
+    program.send();
+    program.signal("-TERM");
+    program.wait();
+    assert_eq!(lines(folder.path()), 3);
+}
+
+#[test]
+fn rotated_files_hold_every_line_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), &["--rotate", "1"]);
+    let requests = otlp::requests();
+    let largest = requests
+        .iter()
+        .filter(|sent| sent.mime == PROTOBUF && sent.path == "/v1/metrics");
+    let body = &largest.max_by_key(|sent| sent.body.len()).unwrap().body;
+    for _ in 0..120 {
+        assert_eq!(
+            otlp::post(program.http, "/v1/metrics", PROTOBUF, body).code,
+            200
+        );
+    }
+    program.signal("-TERM");
+    program.wait();
+    let mut counts = Vec::new();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("metrics")
+        {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.len() <= 1 << 20 && text.ends_with('\n'));
+            counts.push(text.lines().count());
+        }
+    }
+    assert!(counts.len() > 2, "{counts:?}");
+    assert_eq!(counts.iter().sum::<usize>(), 120);
+}

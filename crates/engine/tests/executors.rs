@@ -1,0 +1,329 @@
+//! The engine against a real HTTP server: what is started when, what is recorded, and how runs
+//! end early.
+
+mod target;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use loadgen_engine::{Consumer, Event, Interrupt, RunOptions, run};
+use loadgen_scenario::plan::*;
+use loadgen_timeline::event::{Event as Line, RunStatus, WindowClosed};
+use loadgen_timeline::{Failure, RequestRecord};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+const MS: u64 = 1_000_000;
+
+fn step(path: &str, timeout_ms: u64) -> Step {
+    Step {
+        name: path.trim_start_matches('/').into(),
+        method: "GET".into(),
+        path: Template(vec![Part::Text(path.into())]),
+        headers: vec![],
+        json: None,
+        expect: Expect { status: vec![(200, 299)], content_type: None },
+        think_time: None,
+        timeout_ns: timeout_ms * MS,
+        probability: None,
+        draws: vec![],
+        captures: vec![],
+    }
+}
+
+fn plan(executor: Executor, steps: Vec<Step>, graceful_stop_ms: u64) -> Plan {
+    let end_ns = loadgen_scenario::planned_length_ns(&executor);
+    Plan {
+        schema_version: PLAN_SCHEMA_VERSION,
+        name: "test".into(),
+        scenario_file: "test.yaml".into(),
+        scenario_sha256: String::new(),
+        seed: 7,
+        time_scale: 1.0,
+        target: Target::Embedded,
+        flows: vec![Flow { name: "flow".into(), variables: vec![], steps }],
+        scenarios: vec![PlannedScenario {
+            name: "scenario".into(),
+            executor,
+            start_ns: 0,
+            end_ns,
+            graceful_stop_ns: graceful_stop_ms * MS,
+            guard_ns: 0,
+            exec: vec![WeightedFlow { flow: 0, weight: 1 }],
+            anomaly: Anomaly {
+                kind: "none".into(),
+                label: "normal".into(),
+                root_cause: "none".into(),
+                msg: "all is well".into(),
+                root_cause_service: None,
+            },
+            fault: None,
+            tags: Default::default(),
+            env: Default::default(),
+        }],
+    }
+}
+
+#[derive(Default, Clone)]
+struct Kept(Arc<Mutex<Vec<Event>>>);
+
+impl Consumer for Kept {
+    fn name(&self) -> &str {
+        "the test's memory"
+    }
+
+    fn take(&mut self, event: &Event) -> std::io::Result<()> {
+        self.0.lock().unwrap().push(event.clone());
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn records(&self) -> Vec<RequestRecord> {
+        let events = self.0.lock().unwrap();
+        let batches = events.iter().filter_map(|e| match e {
+            Event::Requests(records) => Some(records.clone()),
+            Event::Timeline(_) => None,
+        });
+        let mut records: Vec<_> = batches.flatten().collect();
+        records.sort_by_key(|r| (r.iteration, r.step));
+        records
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let events = self.0.lock().unwrap();
+        let lines = events.iter().filter_map(|e| match e {
+            Event::Timeline(line) => Some(line.clone()),
+            Event::Requests(_) => None,
+        });
+        lines.collect()
+    }
+
+    fn drained(&self) -> WindowClosed {
+        let drained = self.lines().into_iter().find_map(|line| match line {
+            Line::WindowDrained(drained) => Some(drained),
+            _ => None,
+        });
+        drained.expect("the window drained")
+    }
+}
+
+async fn run_with(
+    plan: Plan,
+    workers: usize,
+    drive: impl FnOnce(UnboundedSender<Interrupt>),
+) -> (Kept, RunStatus) {
+    let target = target::start().await;
+    let kept = Kept::default();
+    let options = RunOptions {
+        run_id: "0".repeat(32),
+        base_url: target,
+        workers,
+        client: RunOptions::client_defaults,
+        drivers: Default::default(),
+    };
+    let (interrupt, interrupts) = unbounded_channel();
+    drive(interrupt.clone());
+    let consumers: Vec<Box<dyn Consumer>> = vec![Box::new(kept.clone())];
+    let status = run(Arc::new(plan), options, consumers, interrupts).await.unwrap();
+    (kept, status)
+}
+
+fn arrival(rate: u32, duration_ms: u64, pre_allocated_vus: u32, max_vus: u32) -> Executor {
+    Executor::ConstantArrivalRate {
+        rate,
+        time_unit_ns: 1000 * MS,
+        duration_ns: duration_ms * MS,
+        pre_allocated_vus,
+        max_vus,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_model_sends_what_is_due_and_never_early() {
+    for workers in [1, 3] {
+        let plan = plan(arrival(50, 1000, 60, 60), vec![step("/ok", 1000)], 1000);
+        let (kept, status) = run_with(plan, workers, |_| {}).await;
+        assert_eq!(status, RunStatus::Completed);
+        let records = kept.records();
+        // The one that falls on the end is started, too.
+        assert_eq!(records.len(), 51);
+        let mut intended: Vec<i64> = records.iter().map(|r| r.intended_ns).collect();
+        intended.sort_unstable();
+        let start = intended[0];
+        for (n, at) in intended.iter().enumerate() {
+            assert_eq!(at - start, n as i64 * 20 * MS as i64);
+        }
+        assert!(records.iter().all(|r| r.sent_ns >= r.intended_ns));
+        assert!(records.iter().all(|r| r.failure.is_none() && r.status == Some(200)));
+        let numbers: Vec<u64> = records.iter().map(|r| r.iteration).collect();
+        assert_eq!(numbers, (0..51).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_iteration_that_finds_no_vu_is_dropped_and_counted() {
+    // As measured on k6: 10/s for 2 s with one VU that is busy for 450 ms.
+    let plan = plan(arrival(10, 2000, 1, 1), vec![step("/slow?ms=450", 5000)], 2000);
+    let (kept, _) = run_with(plan, 1, |_| {}).await;
+    let records = kept.records();
+    let start = records[0].intended_ns;
+    let starts: Vec<i64> =
+        records.iter().map(|r| (r.intended_ns - start) / MS as i64).collect();
+    assert_eq!(starts, [0, 500, 1000, 1500, 2000]);
+    assert_eq!(kept.drained().dropped, 16);
+    assert_eq!(kept.drained().iterations, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_of_the_target_shows_in_latency_from_the_intended_send() {
+    // One VU more is made at each drop, so nothing hides behind a busy VU.
+    let plan = plan(arrival(20, 1000, 1, 50), vec![step("/slow?ms=300", 5000)], 2000);
+    let (kept, _) = run_with(plan, 1, |_| {}).await;
+    assert!(kept.drained().dropped >= 1);
+    for record in kept.records() {
+        assert!(record.finished_ns - record.intended_ns >= 300 * MS as i64);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ramping_vus_start_and_leave_as_the_line_says() {
+    let stage = |target, ms| Stage { duration_ns: ms * MS, target };
+    let executor = Executor::RampingVus {
+        start_vus: 1,
+        stages: vec![stage(4, 600), stage(0, 600)],
+        graceful_ramp_down_ns: 2000 * MS,
+    };
+    let plan = plan(executor, vec![step("/slow?ms=20", 1000)], 2000);
+    let (kept, _) = run_with(plan, 2, |_| {}).await;
+    let records = kept.records();
+    let start = records.iter().map(|r| r.sent_ns).min().unwrap();
+    let busy_at = |ms: i64| {
+        let at = start + ms * MS as i64;
+        records.iter().filter(|r| r.sent_ns <= at && at < r.finished_ns).count()
+    };
+    // Between two iterations a VU is idle for a moment, so look around the time.
+    let around = |ms: i64| (ms - 15..=ms + 15).map(busy_at).max().unwrap();
+    assert_eq!(around(100), 1);
+    assert_eq!(around(300), 2);
+    assert_eq!(around(500), 3);
+    assert!(around(1100) <= 1);
+    assert!(records.iter().all(|r| r.failure.is_none()), "ramp-down let iterations finish");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn iterations_that_outlast_the_graceful_ramp_down_are_interrupted() {
+    let stage = |target, ms| Stage { duration_ns: ms * MS, target };
+    let executor = Executor::RampingVus {
+        start_vus: 2,
+        stages: vec![stage(0, 200), stage(0, 600)],
+        graceful_ramp_down_ns: 0,
+    };
+    let plan = plan(executor, vec![step("/slow?ms=5000", 10_000)], 0);
+    let (kept, _) = run_with(plan, 1, |_| {}).await;
+    let records = kept.records();
+    assert_eq!(records.len(), 2);
+    assert!(records.iter().all(|r| r.failure == Some(Failure::Interrupted)));
+    assert!(records.iter().all(|r| r.finished_ns - r.sent_ns < 700 * MS as i64));
+    assert_eq!(kept.drained().interrupted_iterations, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counting_executors_make_just_their_iterations_and_close_early() {
+    let max_duration_ns = 20_000 * MS;
+    for (executor, expected) in [
+        (Executor::PerVuIterations { vus: 3, iterations: 4, max_duration_ns }, 12),
+        (Executor::SharedIterations { vus: 3, iterations: 10, max_duration_ns }, 10),
+    ] {
+        for workers in [1, 2] {
+            let plan = plan(executor.clone(), vec![step("/ok", 1000)], 1000);
+            let (kept, status) = run_with(plan, workers, |_| {}).await;
+            assert_eq!(status, RunStatus::Completed);
+            assert_eq!(kept.records().len(), expected);
+            assert_eq!(kept.drained().iterations, expected as u64);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_and_an_unexpected_status_are_recorded_as_what_they_are() {
+    let executor =
+        Executor::PerVuIterations { vus: 1, iterations: 1, max_duration_ns: 10_000 * MS };
+    let steps = vec![step("/slow?ms=3000", 100), step("/status?code=503", 1000), step("/ok", 1000)];
+    let (kept, _) = run_with(plan(executor, steps, 1000), 1, |_| {}).await;
+    let records = kept.records();
+    assert_eq!(records[0].failure, Some(Failure::Timeout));
+    assert_eq!((records[1].failure, records[1].status), (Some(Failure::Status), Some(503)));
+    assert_eq!(records[2].failure, None);
+    assert_eq!(kept.drained().failed, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_interrupt_lets_requests_finish_and_starts_nothing_more() {
+    let executor = Executor::ConstantVus { vus: 3, duration_ns: 60_000 * MS };
+    let plan = plan(executor, vec![step("/slow?ms=400", 5000), step("/never", 1000)], 10_000);
+    let (kept, status) = run_with(plan, 1, |interrupt| {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let _ = interrupt.send(Interrupt::Gracefully);
+        });
+    })
+    .await;
+    assert_eq!(status, RunStatus::Interrupted);
+    let records = kept.records();
+    assert_eq!(records.len(), 3);
+    assert!(records.iter().all(|r| r.status == Some(200) && r.failure.is_none()));
+    let lines = kept.lines();
+    assert!(matches!(lines.last(), Some(Line::RunFinished(f)) if f.status == RunStatus::Interrupted));
+    assert_eq!(lines.iter().filter(|l| matches!(l, Line::WindowClosed(_))).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_interrupt_ends_the_run_at_once_with_a_whole_timeline() {
+    let executor = Executor::ConstantVus { vus: 2, duration_ns: 60_000 * MS };
+    let plan = plan(executor, vec![step("/slow?ms=30000", 60_000)], 60_000);
+    let (kept, status) = run_with(plan, 1, |interrupt| {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let _ = interrupt.send(Interrupt::Gracefully);
+            let _ = interrupt.send(Interrupt::AtOnce);
+        });
+    })
+    .await;
+    assert_eq!(status, RunStatus::Interrupted);
+    assert!(kept.records().iter().all(|r| r.failure == Some(Failure::Interrupted)));
+    assert_eq!(kept.records().len(), 2);
+    assert!(matches!(kept.lines().last(), Some(Line::RunFinished(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
+    struct Full;
+    impl Consumer for Full {
+        fn name(&self) -> &str {
+            "a full disk"
+        }
+        fn take(&mut self, event: &Event) -> std::io::Result<()> {
+            match event {
+                Event::Requests(_) => Err(std::io::ErrorKind::StorageFull.into()),
+                Event::Timeline(_) => Ok(()),
+            }
+        }
+    }
+    let executor = Executor::ConstantVus { vus: 1, duration_ns: 60_000 * MS };
+    let plan = plan(executor, vec![step("/slow?ms=10", 1000)], 1000);
+    let kept = Kept::default();
+    let options = RunOptions {
+        run_id: "0".repeat(32),
+        base_url: target::start().await,
+        workers: 1,
+        client: RunOptions::client_defaults,
+        drivers: Default::default(),
+    };
+    let consumers: Vec<Box<dyn Consumer>> = vec![Box::new(Full), Box::new(kept.clone())];
+    let (_interrupt, interrupts) = unbounded_channel();
+    let error = run(Arc::new(plan), options, consumers, interrupts).await.unwrap_err();
+    assert!(error.to_string().contains("a full disk"), "{error}");
+    assert!(
+        matches!(kept.lines().last(), Some(Line::RunFinished(f)) if f.status == RunStatus::Failed)
+    );
+}

@@ -1,0 +1,162 @@
+//! A small input with all that is odd in the field, and the exact files that come of it.
+//!
+//! After a change that is meant: `UPDATE_GOLDEN=1 cargo test -p loadgen-extract --test golden`,
+//! and read the difference.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chrono::DateTime;
+use loadgen_extract::{ExtractOptions, ExtractReport, extract};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+}
+
+fn extract_golden(output: &Path) -> ExtractReport {
+    let options = ExtractOptions {
+        traces: vec![golden("traces-1.jsonl"), golden("traces-2.jsonl")],
+        metrics: vec![golden("metrics.jsonl")],
+        logs: vec![golden("logs.jsonl")],
+        timeline: golden("timeline.jsonl"),
+        output: output.to_path_buf(),
+        stamp: DateTime::from_timestamp(1_770_000_000, 0),
+    };
+    extract(&options).expect("the input is readable")
+}
+
+fn file_names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|e| {
+            e.expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_files_are_exactly_these() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    extract_golden(dir.path());
+    let expected = golden("expected");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(&expected).expect("made");
+        for name in file_names(dir.path())
+            .iter()
+            .filter(|name| name.ends_with(".csv"))
+        {
+            fs::copy(dir.path().join(name), expected.join(name)).expect("copied");
+        }
+    }
+    let csvs: Vec<String> = file_names(dir.path())
+        .into_iter()
+        .filter(|name| name.ends_with(".csv"))
+        .collect();
+    assert_eq!(csvs, file_names(&expected));
+    for name in csvs {
+        let read = |folder: &Path| fs::read_to_string(folder.join(&name)).expect("UTF-8");
+        assert_eq!(read(dir.path()), read(&expected), "{name}");
+    }
+}
+
+#[test]
+fn the_report_counts_what_was_read_skipped_and_written() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let report = extract_golden(dir.path());
+    assert!(report.reconciles());
+    assert_eq!((report.traces.records_read, report.traces.lines), (13, 8));
+    assert_eq!(
+        (report.metrics.records_read, report.logs.records_read),
+        (9, 5)
+    );
+    assert_eq!(report.distinct_traces, 7);
+    assert_eq!((report.unknown_spans, report.ambiguous_spans), (4, 1));
+    assert!(!report.timeline_finished);
+
+    let [bad_id, other_signal] = &report.skipped[..] else {
+        panic!("{:?}", report.skipped)
+    };
+    assert!(
+        bad_id.file.ends_with("traces-1.jsonl") && bad_id.line == 4,
+        "{bad_id:?}"
+    );
+    assert!(
+        bad_id.reason.contains("span id of 16 hexadecimal digits"),
+        "{bad_id:?}"
+    );
+    let text = fs::read_to_string(golden("traces-1.jsonl")).expect("UTF-8");
+    let quoted = text.find("\"not hex\"").expect("in the file") as u64;
+    assert!(
+        (quoted..=quoted + 9).contains(&bad_id.byte),
+        "{bad_id:?} {quoted}"
+    );
+    assert!(other_signal.file.ends_with("traces-2.jsonl") && other_signal.line == 2);
+    assert!(
+        other_signal.reason.contains("resourceSpans"),
+        "{other_signal:?}"
+    );
+
+    let [torn] = &report.torn[..] else {
+        panic!("{:?}", report.torn)
+    };
+    assert!(
+        torn.file.ends_with("traces-2.jsonl") && torn.line == 3,
+        "{torn:?}"
+    );
+    assert_eq!(report.traces.torn_last_lines, 1);
+
+    let spans = |kind: &str| {
+        report
+            .labels
+            .iter()
+            .find(|l| l.anomaly_type == kind)
+            .map(|l| l.spans)
+    };
+    assert_eq!(spans("none"), Some(6));
+    assert_eq!(spans("latency_spike"), Some(0));
+    assert_eq!(spans("Error/Spike"), Some(2));
+    assert_eq!(spans("timeout"), Some(1));
+    for file in &report.files {
+        assert_eq!(
+            fs::metadata(&file.path).expect("there").len(),
+            file.bytes,
+            "{file:?}"
+        );
+    }
+}
+
+#[test]
+fn an_error_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let output = dir.path().join("out");
+    let options = ExtractOptions {
+        traces: vec![golden("traces-1.jsonl")],
+        logs: vec![dir.path().join("not-there.jsonl")],
+        timeline: golden("timeline.jsonl"),
+        output: output.clone(),
+        ..ExtractOptions::default()
+    };
+    let error = extract(&options)
+        .expect_err("a file is missing")
+        .to_string();
+    assert!(error.contains("not-there.jsonl"), "{error}");
+    assert!(!output.exists());
+
+    extract_golden(&output);
+    let before = file_names(&output);
+    let again = ExtractOptions {
+        logs: Vec::new(),
+        stamp: DateTime::from_timestamp(1_770_000_000, 0),
+        ..options
+    };
+    let error = extract(&again).expect_err("the stamp is taken").to_string();
+    assert!(error.contains("already"), "{error}");
+    assert_eq!(file_names(&output), before);
+}

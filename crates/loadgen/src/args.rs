@@ -1,0 +1,224 @@
+//! The command line, as typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the run failed; what was written so far is kept
+  2  the command line is wrong
+  3  an input file is wrong or can't be read
+  4  the target, or a service that loadgen starts, is not reachable
+  5  ended early by SIGINT or SIGTERM, in good order";
+
+/// Makes labelled anomaly datasets from running microservices.
+///
+/// loadgen replays timed scenarios from a YAML file against a target, injects the faults that
+/// they name, writes down what really happened and when, and labels the traces, metrics and logs
+/// of that time from it. `loadgen run scenarios/default.yaml` does all of it on one machine with
+/// nothing else installed: it starts a demo shop and a collector of its own.
+#[derive(Debug, Parser)]
+#[command(name = "loadgen", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a scenario file and make a labelled dataset.
+    Run(RunArgs),
+    /// Show the timetable of a scenario file, or its plan as JSON.
+    Plan(PlanArgs),
+    /// Check a scenario file without running anything.
+    Check(CheckArgs),
+    /// Label stored telemetry by a timeline.
+    Extract(ExtractArgs),
+    /// Start the demo shop alone.
+    Shop(ShopArgs),
+    /// Start the laptop collector alone.
+    Collect(CollectArgs),
+    /// Print a JSON Schema: of scenario files, plans, or timelines.
+    Schema(SchemaArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page.
+    Man,
+    /// One service of the demo shop; started by `loadgen shop`.
+    #[command(hide = true)]
+    ShopService(ShopServiceArgs),
+}
+
+/// What changes a scenario file on its way to a plan.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct PlanChanges {
+    /// The scenario file.
+    pub(crate) file: PathBuf,
+    /// Where requests go, instead of the file's target [env: BASE_URL]
+    #[arg(long, value_name = "URL", env = "BASE_URL", hide_env = true)]
+    pub(crate) base_url: Option<String>,
+    /// Seed of every choice, instead of the file's.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Stretch the timetable by this factor: starts, durations, stages and guard times. Rates,
+    /// VUs, think times, timeouts and fault intensities stay.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub(crate) time_scale: f64,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanChanges,
+    /// Folder for what the run leaves behind [default: runs/<UTC stamp>-<scenario file>]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Threads that send requests.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: u16,
+    /// Admin URL of a demo shop that `loadgen shop` started; its faults can then be injected.
+    #[arg(long, value_name = "URL")]
+    pub(crate) admin_url: Option<String>,
+    /// Where client spans go [default: the embedded collector, else what OTEL_EXPORTER_OTLP_* say]
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// Transport of client spans [default: OTEL_EXPORTER_OTLP_PROTOCOL, else grpc where the
+    /// endpoint's port is 4317, else http/protobuf]
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) otlp_protocol: Option<Protocol>,
+    /// Export no client spans. Traces then begin at the target's edge.
+    #[arg(long)]
+    pub(crate) no_client_spans: bool,
+    /// Make no dataset at the end.
+    #[arg(long)]
+    pub(crate) no_extract: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Print the result as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    Grpc,
+    #[value(name = "http/protobuf")]
+    HttpProtobuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanChanges,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The timetable, for people.
+    Table,
+    /// The plan with everything resolved, for other engines.
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// The scenario files.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExtractArgs {
+    /// Traces as OTLP/JSON, one message a line.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) traces: Vec<PathBuf>,
+    /// Metrics as OTLP/JSON, one message a line.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) metrics: Vec<PathBuf>,
+    /// Logs as OTLP/JSON, one message a line.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) logs: Vec<PathBuf>,
+    /// The run's timeline.jsonl.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timeline: PathBuf,
+    /// Folder for the dataset.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Print the report as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ShopArgs {
+    /// Address of the shop's edge; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// OTLP/gRPC receiver for the services' telemetry [default: what OTEL_EXPORTER_OTLP_* say;
+    /// without them there is none]
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// Folder for the services' databases [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Stop when standard input ends.
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ShopServiceArgs {
+    /// The service's options as JSON.
+    #[arg(long)]
+    pub(crate) config: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CollectArgs {
+    /// Folder for traces.jsonl, metrics.jsonl and logs.jsonl.
+    #[arg(long, value_name = "DIR", default_value = "telemetry")]
+    pub(crate) output: PathBuf,
+    /// Address of OTLP/gRPC; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4317")]
+    pub(crate) grpc: SocketAddr,
+    /// Address of OTLP/HTTP; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
+    pub(crate) http: SocketAddr,
+    /// Begin a new file when one has reached this size, in MiB [default: never]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) max_megabytes: Option<u64>,
+    /// Files to keep beside the current one when a new one is begun; older ones are deleted. 0
+    /// keeps all.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "max_megabytes")]
+    pub(crate) max_backups: usize,
+    /// Stop when standard input ends.
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SchemaArgs {
+    /// Of what.
+    pub(crate) of: SchemaOf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// Scenario files.
+    Scenario,
+    /// What `loadgen plan --format json` prints.
+    Plan,
+    /// A line of timeline.jsonl.
+    Timeline,
+}

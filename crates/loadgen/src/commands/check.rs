@@ -1,0 +1,28 @@
+//! `loadgen check`.
+
+use loadgen_scenario::PlanOptions;
+
+use crate::args::CheckArgs;
+use crate::exit::{Exit, Failure};
+
+pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    let mut wrong = Vec::new();
+    for file in &args.files {
+        match loadgen_scenario::load(file, &PlanOptions::default()) {
+            Ok(plan) => {
+                super::print(&format!(
+                    "{}: fine, {} scenarios, {} flows\n",
+                    file.display(),
+                    plan.scenarios.len(),
+                    plan.flows.len()
+                ))?;
+            }
+            Err(errors) => wrong.push(errors.to_string()),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(Exit::Success)
+    } else {
+        Err(Failure::new(Exit::BadInput, wrong.join("\n")))
+    }
+}

@@ -1,0 +1,30 @@
+//! What the program says about itself: schemas, completions, the man page.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::args::{Args, SchemaArgs, SchemaOf};
+use crate::exit::{Exit, Failure};
+
+pub(super) fn schema(args: &SchemaArgs) -> Result<Exit, Failure> {
+    let schema = match args.of {
+        SchemaOf::Scenario => loadgen_scenario::file_json_schema(),
+        SchemaOf::Plan => loadgen_scenario::plan_json_schema(),
+        SchemaOf::Timeline => loadgen_timeline::timeline_json_schema(),
+    };
+    super::print(&super::json(&schema)?)
+}
+
+pub(super) fn completions(shell: Shell) -> Result<Exit, Failure> {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "loadgen", &mut out);
+    super::print(&String::from_utf8_lossy(&out))
+}
+
+pub(super) fn man() -> Result<Exit, Failure> {
+    let mut out = Vec::new();
+    clap_mangen::Man::new(Args::command())
+        .render(&mut out)
+        .map_err(|e| Failure::new(Exit::Failed, format!("can't write the man page: {e}")))?;
+    super::print(&String::from_utf8_lossy(&out))
+}

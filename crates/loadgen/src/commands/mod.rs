@@ -1,0 +1,61 @@
+//! One file a command. Each takes its arguments and returns how the process ends.
+
+mod check;
+mod collect;
+mod extract;
+mod meta;
+mod plan;
+mod run;
+mod shop;
+
+use crate::args::Command;
+use crate::exit::{Exit, Failure};
+
+/// Runs a command to its end.
+pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(args) => asynchronously(run::run(args)),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Extract(args) => extract::extract(&args),
+        Command::Shop(args) => asynchronously(shop::shop(args)),
+        Command::ShopService(args) => shop::service(&args),
+        Command::Collect(args) => asynchronously(collect::collect(args)),
+        Command::Schema(args) => meta::schema(&args),
+        Command::Completions { shell } => meta::completions(shell),
+        Command::Man => meta::man(),
+    }
+}
+
+fn asynchronously(
+    command: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Failed, format!("can't start: {e}")))?;
+    let result = runtime.block_on(command);
+    // Nothing that is left behind, such as a reader of standard input, may hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// Prints to standard output. A reader that has gone, as in `loadgen plan F | head`, is no error.
+fn print(text: &str) -> Result<Exit, Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Failed, format!("can't write to standard output: {error}")))
+        }
+        _ => Ok(Exit::Success),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|e| Failure::new(Exit::Failed, format!("can't write JSON: {e}")))?;
+    text.push('\n');
+    Ok(text)
+}

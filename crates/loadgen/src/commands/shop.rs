@@ -1,0 +1,26 @@
+//! `loadgen shop`, and the hidden command that each of its services is.
+
+use loadgen_shop::{ServiceOptions, ShopOptions};
+
+use crate::args::{ShopArgs, ShopServiceArgs};
+use crate::exit::{Exit, Failure};
+
+pub(super) async fn shop(args: ShopArgs) -> Result<Exit, Failure> {
+    loadgen_shop::supervise(ShopOptions {
+        listen: args.listen,
+        otlp_endpoint: args.otlp_endpoint,
+        stop_with_stdin: args.stop_with_stdin,
+        data_dir: args.data_dir,
+    })
+    .await
+    .map(|()| Exit::Success)
+    .map_err(|e| Failure::new(Exit::Failed, e))
+}
+
+pub(super) fn service(args: &ShopServiceArgs) -> Result<Exit, Failure> {
+    let options: ServiceOptions = serde_json::from_str(&args.config)
+        .map_err(|e| Failure::new(Exit::BadInput, format!("--config: {e}")))?;
+    loadgen_shop::run_service(options)
+        .map(|()| Exit::Success)
+        .map_err(|e| Failure::new(Exit::Failed, e))
+}

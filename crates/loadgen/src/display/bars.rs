@@ -1,0 +1,185 @@
+//! Progress on a terminal: a bar for each window.
+
+use std::io;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use loadgen_engine::{Consumer, Event};
+use loadgen_scenario::Plan;
+use loadgen_timeline::event::Event as Line;
+
+use super::tally::Tally;
+
+pub(super) struct Bars {
+    all: MultiProgress,
+    windows: Vec<Bar>,
+    run: ProgressBar,
+    started_ns: i64,
+}
+
+struct Bar {
+    name: String,
+    bar: ProgressBar,
+    tally: Tally,
+    fault: &'static str,
+    opened_ns: Option<i64>,
+    is_open: bool,
+}
+
+impl Bars {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let all = MultiProgress::new();
+        let width = plan.scenarios.iter().map(|s| s.name.len()).max().unwrap_or(0);
+        let windows = plan
+            .scenarios
+            .iter()
+            .map(|scenario| {
+                let length_ms = (scenario.end_ns - scenario.start_ns) / 1_000_000;
+                let bar = all.add(ProgressBar::new(length_ms).with_style(style("{prefix} {bar:20.cyan/dim} {wide_msg}")));
+                bar.set_prefix(format!("{:width$}", scenario.name));
+                bar.set_message(scenario.anomaly.kind.clone());
+                Bar {
+                    name: scenario.name.clone(),
+                    bar,
+                    tally: Tally::new(),
+                    fault: "",
+                    opened_ns: None,
+                    is_open: false,
+                }
+            })
+            .collect();
+        let run = all.add(ProgressBar::new(plan.end_ns() / 1_000_000).with_style(style(&format!(
+            "{{prefix:{width}}} {{bar:20.green/dim}} {{elapsed_precise}} {{wide_msg}}"
+        ))));
+        run.set_prefix(format!("{:width$}", "run"));
+        run.enable_steady_tick(Duration::from_millis(500));
+        Self { all, windows, run, started_ns: 0 }
+    }
+
+    fn window(&mut self, scenario: &str) -> Option<&mut Bar> {
+        self.windows.iter_mut().find(|w| w.name == scenario)
+    }
+
+    fn warn(&self, text: &str) {
+        // A terminal that has gone must not end the run.
+        let _ = self.all.println(format!("warning: {text}"));
+    }
+
+    fn moved_to(&mut self, at_ns: i64) {
+        self.run.set_position(millis(at_ns - self.started_ns));
+        for window in &mut self.windows {
+            if let (true, Some(opened_ns)) = (window.is_open, window.opened_ns) {
+                window.bar.set_position(millis(at_ns - opened_ns));
+                window.show();
+            }
+        }
+    }
+}
+
+impl Bar {
+    fn show(&self) {
+        let tally = &self.tally;
+        let text = if self.is_open {
+            format!(
+                "{:5.0} requests/s  {:5.1} % failed  p95 {:6.0} ms  {}",
+                tally.rate(),
+                tally.error_percent(),
+                tally.p95_ms(),
+                self.fault
+            )
+        } else {
+            format!(
+                "{:7} requests  {:7} failed  p95 {:6.0} ms",
+                tally.requests(),
+                tally.failed(),
+                tally.p95_ms()
+            )
+        };
+        self.bar.set_message(text);
+    }
+}
+
+impl Consumer for Bars {
+    fn name(&self) -> &str {
+        "progress"
+    }
+
+    fn take(&mut self, event: &Event) -> io::Result<()> {
+        let line = match event {
+            Event::Requests(records) => {
+                for (index, window) in self.windows.iter_mut().enumerate() {
+                    window.tally.add(records.iter().filter(|r| usize::from(r.scenario) == index));
+                }
+                if let Some(last) = records.last() {
+                    self.moved_to(last.finished_ns);
+                }
+                return Ok(());
+            }
+            Event::Timeline(line) => line,
+        };
+        match line {
+            Line::RunStarted(run) => self.started_ns = run.at_ns,
+            Line::WindowOpened(opened) => {
+                if let Some(window) = self.window(&opened.scenario) {
+                    window.opened_ns = Some(opened.at_ns);
+                    window.is_open = true;
+                }
+            }
+            Line::FaultInjected(fault) => {
+                if let Some(window) = self.window(&fault.scenario) {
+                    window.fault = "fault in force";
+                }
+            }
+            Line::FaultCleared(fault) => {
+                if let Some(window) = self.window(&fault.scenario) {
+                    window.fault = "";
+                }
+            }
+            Line::FaultFailed(fault) => {
+                self.warn(&format!("can't {} {}: {}", fault.change, fault.fault, fault.reason));
+            }
+            Line::WindowClosed(closed) => {
+                if let Some(window) = self.window(&closed.scenario) {
+                    window.is_open = false;
+                    window.bar.set_position(window.bar.length().unwrap_or(0));
+                    window.show();
+                }
+            }
+            Line::WindowDrained(drained) => {
+                if let Some(window) = self.window(&drained.scenario) {
+                    window.show();
+                }
+            }
+            Line::Heartbeat(beat) => {
+                self.moved_to(beat.at_ns);
+                self.run.set_message(format!(
+                    "{} requests  {} failed  {} dropped",
+                    beat.completed, beat.failed, beat.dropped
+                ));
+            }
+            Line::ClockStepped(step) => {
+                self.warn(&format!("the wall clock is off by {} ms now", step.offset_ns / 1_000_000));
+            }
+            Line::RunFinished(_) => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        for window in &self.windows {
+            window.bar.abandon();
+        }
+        self.run.abandon();
+        Ok(())
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━━─")
+}
+
+fn millis(ns: i64) -> u64 {
+    u64::try_from(ns / 1_000_000).unwrap_or(0)
+}

@@ -1,0 +1,105 @@
+//! Progress as plain lines: for logs, pipes and CI.
+
+use std::io::{self, Write};
+
+use loadgen_engine::{Consumer, Event};
+use loadgen_scenario::Plan;
+use loadgen_timeline::event::Event as Line;
+
+use super::tally::Tally;
+
+/// One line at each change, and one every so many heartbeats.
+const HEARTBEATS: u32 = 10;
+
+pub(super) struct Plain {
+    names: Vec<String>,
+    tallies: Vec<Tally>,
+    started_ns: i64,
+    heartbeats: u32,
+}
+
+impl Plain {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            names: plan.scenarios.iter().map(|s| s.name.clone()).collect(),
+            tallies: plan.scenarios.iter().map(|_| Tally::new()).collect(),
+            started_ns: 0,
+            heartbeats: 0,
+        }
+    }
+
+    fn line(&self, at_ns: i64, text: &str) {
+        let seconds = (at_ns - self.started_ns) as f64 / 1e9;
+        // A closed standard error must not end the run.
+        let _ = writeln!(io::stderr(), "[{seconds:8.1} s] {text}");
+    }
+}
+
+impl Consumer for Plain {
+    fn name(&self) -> &str {
+        "progress"
+    }
+
+    fn take(&mut self, event: &Event) -> io::Result<()> {
+        let line = match event {
+            Event::Requests(records) => {
+                for (index, tally) in self.tallies.iter_mut().enumerate() {
+                    tally.add(records.iter().filter(|r| usize::from(r.scenario) == index));
+                }
+                return Ok(());
+            }
+            Event::Timeline(line) => line,
+        };
+        match line {
+            Line::RunStarted(run) => self.started_ns = run.at_ns,
+            Line::WindowOpened(opened) => {
+                let label = &opened.anomaly.kind;
+                self.line(opened.at_ns, &format!("{} opened, labelled {label}", opened.scenario));
+            }
+            Line::FaultInjected(fault) => {
+                let text = format!("{} in force in {}", fault.fault, fault.service);
+                self.line(fault.at_ns, &text);
+            }
+            Line::FaultCleared(fault) => {
+                let text = format!("{} cleared in {}", fault.fault, fault.service);
+                self.line(fault.at_ns, &text);
+            }
+            Line::FaultFailed(fault) => {
+                let text = format!("warning: can't {} {}: {}", fault.change, fault.fault, fault.reason);
+                self.line(fault.at_ns, &text);
+            }
+            Line::WindowClosed(closed) => {
+                let dropped = match closed.dropped {
+                    0 => String::new(),
+                    n => format!(", {n} iterations dropped"),
+                };
+                let text = format!(
+                    "{} closed: {} requests, {} failed{dropped}",
+                    closed.scenario, closed.sent, closed.failed
+                );
+                self.line(closed.at_ns, &text);
+            }
+            Line::Heartbeat(beat) => {
+                self.heartbeats += 1;
+                let latest = self.tallies.iter().rposition(|t| t.requests() > 0);
+                if let (0, Some(index)) = (self.heartbeats % HEARTBEATS, latest) {
+                    let tally = &self.tallies[index];
+                    let text = format!(
+                        "{}: {:.0} requests/s, {:.1} % failed, p95 {:.0} ms",
+                        self.names[index],
+                        tally.rate(),
+                        tally.error_percent(),
+                        tally.p95_ms()
+                    );
+                    self.line(beat.at_ns, &text);
+                }
+            }
+            Line::ClockStepped(step) => {
+                let text = format!("warning: the wall clock is off by {} ms now", step.offset_ns / 1_000_000);
+                self.line(step.at_ns, &text);
+            }
+            Line::WindowDrained(_) | Line::RunFinished(_) => {}
+        }
+        Ok(())
+    }
+}

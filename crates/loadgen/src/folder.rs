@@ -1,0 +1,92 @@
+//! The run folder: where everything that a run leaves behind has its place.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::Utc;
+
+/// A run folder, by the names of what is in it.
+#[derive(Debug, Clone)]
+pub(crate) struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// Makes the folder; one that holds a timeline already is refused, so that no ground truth is
+    /// written over.
+    pub(crate) fn create(out: Option<&Path>, scenario_file: &Path) -> io::Result<Self> {
+        let folder = match out {
+            Some(out) => Self(out.to_owned()),
+            None => Self(default_path(scenario_file)),
+        };
+        std::fs::create_dir_all(folder.telemetry())?;
+        if folder.timeline().exists() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "it holds the timeline of another run; give another folder",
+            ));
+        }
+        Ok(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn timeline(&self) -> PathBuf {
+        self.0.join("timeline.jsonl")
+    }
+
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.0.join("ledger.arrows")
+    }
+
+    pub(crate) fn summary(&self) -> PathBuf {
+        self.0.join("summary.json")
+    }
+
+    pub(crate) fn plan(&self) -> PathBuf {
+        self.0.join("plan.json")
+    }
+
+    /// The scenario file as it was when the run began.
+    pub(crate) fn scenario(&self) -> PathBuf {
+        self.0.join("scenario.yaml")
+    }
+
+    /// What the embedded collector stores.
+    pub(crate) fn telemetry(&self) -> PathBuf {
+        self.0.join("telemetry")
+    }
+
+    pub(crate) fn traces(&self) -> PathBuf {
+        self.telemetry().join("traces.jsonl")
+    }
+
+    pub(crate) fn metrics(&self) -> PathBuf {
+        self.telemetry().join("metrics.jsonl")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.telemetry().join("logs.jsonl")
+    }
+
+    pub(crate) fn dataset(&self) -> PathBuf {
+        self.0.join("dataset")
+    }
+
+    /// What a program that the run starts says on standard error.
+    pub(crate) fn log_of(&self, program: &str) -> PathBuf {
+        self.0.join(format!("{program}.log"))
+    }
+}
+
+/// `runs/<UTC stamp>-<scenario file>`, with a number where two runs start in one second.
+fn default_path(scenario_file: &Path) -> PathBuf {
+    let stem = scenario_file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("{}-{stem}", Utc::now().format("%Y%m%d_%H%M%S"));
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    std::iter::once(name.clone())
+        .chain(numbered)
+        .map(|name| Path::new("runs").join(name))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| Path::new("runs").join(name))
+}

@@ -1,0 +1,55 @@
+//! SIGINT and SIGTERM: the first ends a run in good order, the second at once, the third ends the
+//! process.
+
+use loadgen_engine::Interrupt;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::exit::Exit;
+
+/// Counts the signals that came.
+#[derive(Debug, Clone)]
+pub(crate) struct Interrupts(watch::Receiver<u32>);
+
+impl Interrupts {
+    /// Starts to listen.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let (count, receiver) = watch::channel(0);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                count.send_modify(|n| *n += 1);
+                match *count.borrow() {
+                    1 => eprintln!("stopping: requests in flight may finish; once more stops at once"),
+                    2 => eprintln!("stopping at once"),
+                    _ => std::process::exit(Exit::Interrupted as i32),
+                }
+            }
+        });
+        Ok(Self(receiver))
+    }
+
+    /// Waits for the n-th signal since the start.
+    pub(crate) async fn nth(&self, n: u32) {
+        let mut count = self.0.clone();
+        if count.wait_for(|count| *count >= n).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The signals in the engine's terms.
+    pub(crate) fn forward(&self, to: mpsc::UnboundedSender<Interrupt>) {
+        let interrupts = self.clone();
+        tokio::spawn(async move {
+            interrupts.nth(1).await;
+            let _ = to.send(Interrupt::Gracefully);
+            interrupts.nth(2).await;
+            let _ = to.send(Interrupt::AtOnce);
+        });
+    }
+}

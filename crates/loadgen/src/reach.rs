@@ -1,0 +1,45 @@
+//! Whether the target is there at all, before a run of many minutes begins.
+
+use std::time::Duration;
+
+use loadgen_engine::RunOptions;
+
+use crate::exit::{Exit, Failure};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One request to the base URL. Any HTTP answer will do: what the flows expect is checked as they
+/// run.
+pub(crate) async fn check(base_url: &str) -> Result<(), Failure> {
+    let client = (RunOptions::client_defaults)()
+        .build()
+        .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
+    let answer = client.get(format!("{base_url}/")).timeout(PATIENCE).send().await;
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let why = if error.is_timeout() {
+                format!("no answer within {} s", PATIENCE.as_secs())
+            } else {
+                root_cause(&error)
+            };
+            Err(Failure::new(
+                Exit::NotReachable,
+                format!(
+                    "the target {base_url} is not reachable: {why}\n\
+                     No request was sent and no fault was injected. Check the address \
+                     (--base-url, BASE_URL, or `base_url:` in the scenario file, in that order) \
+                     and that the target runs; `target: embedded` needs none."
+                ),
+            ))
+        }
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

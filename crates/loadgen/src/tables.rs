@@ -1,0 +1,205 @@
+//! Tables for people, on standard output.
+
+use comfy_table::{CellAlignment, Table, presets};
+use loadgen_engine::consumers::{ClientSpanReport, Summary};
+use loadgen_extract::ExtractReport;
+use loadgen_scenario::{Executor, Plan, Stage, Target};
+
+/// `loadgen plan`: when what runs.
+pub(crate) fn timetable(plan: &Plan) -> String {
+    let mut table = table(&["start", "end", "scenario", "executor", "anomaly", "fault", "flows"], &[]);
+    for scenario in &plan.scenarios {
+        let fault = scenario.fault.as_ref().map_or("-".to_owned(), |fault| {
+            format!("{} in {}, intensity {}", fault.fault, fault.service, fault.intensity)
+        });
+        let flows: Vec<String> = scenario
+            .exec
+            .iter()
+            .map(|e| {
+                let name = plan.flows.get(e.flow).map_or("?", |flow| flow.name.as_str());
+                if scenario.exec.len() == 1 { name.into() } else { format!("{name} × {}", e.weight) }
+            })
+            .collect();
+        table.add_row([
+            duration(scenario.start_ns),
+            duration(scenario.end_ns),
+            scenario.name.clone(),
+            executor(&scenario.executor),
+            scenario.anomaly.kind.clone(),
+            fault,
+            flows.join(", "),
+        ]);
+    }
+    let target = match &plan.target {
+        Target::Embedded => "embedded",
+        Target::BaseUrl(url) => url,
+    };
+    format!(
+        "{}: {} scenarios in {}, target {target}, seed {}, time scale {}\n{table}\n",
+        plan.name,
+        plan.scenarios.len(),
+        duration(plan.end_ns()),
+        plan.seed,
+        plan.time_scale
+    )
+}
+
+fn executor(executor: &Executor) -> String {
+    let per = |unit_ns: u64| match unit_ns {
+        1_000_000_000 => "/s".to_owned(),
+        ns => format!(" per {}", duration(ns)),
+    };
+    match executor {
+        Executor::ConstantVus { vus, .. } => format!("constant-vus {vus}"),
+        Executor::RampingVus { start_vus, stages, .. } => {
+            format!("ramping-vus {}", path(*start_vus, stages))
+        }
+        Executor::ConstantArrivalRate { rate, time_unit_ns, .. } => {
+            format!("constant-arrival-rate {rate}{}", per(*time_unit_ns))
+        }
+        Executor::RampingArrivalRate { start_rate, time_unit_ns, stages, .. } => {
+            format!("ramping-arrival-rate {}{}", path(*start_rate, stages), per(*time_unit_ns))
+        }
+        Executor::PerVuIterations { vus, iterations, .. } => {
+            format!("per-vu-iterations {vus} × {iterations}")
+        }
+        Executor::SharedIterations { vus, iterations, .. } => {
+            format!("shared-iterations {iterations} by {vus}")
+        }
+    }
+}
+
+fn path(start: u32, stages: &[Stage]) -> String {
+    let targets = stages.iter().map(|stage| stage.target);
+    let numbers: Vec<String> = std::iter::once(start).chain(targets).map(|n| n.to_string()).collect();
+    numbers.join("→")
+}
+
+/// The end of a run: what the generator measured.
+pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>) -> String {
+    let columns = [
+        "scenario", "requests", "req/s", "iter/s", "asked", "failed", "dropped", "p50 ms", "p95 ms",
+        "p99 ms", "max ms", "p99 ms*", "lag p99 ms",
+    ];
+    let numbers: Vec<usize> = (1..columns.len()).collect();
+    let mut table = table(&columns, &numbers);
+    for scenario in &summary.scenarios {
+        let failures: Vec<String> =
+            scenario.failures.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        table.add_row([
+            scenario.scenario.clone(),
+            scenario.requests.to_string(),
+            format!("{:.1}", scenario.requests_per_s),
+            format!("{:.1}", scenario.achieved_iterations_per_s),
+            scenario.asked_iterations_per_s.map_or("-".into(), |asked| format!("{asked:.1}")),
+            if failures.is_empty() { "0".into() } else { failures.join("\n") },
+            scenario.dropped_iterations.to_string(),
+            ms(scenario.latency.p50_ms),
+            ms(scenario.latency.p95_ms),
+            ms(scenario.latency.p99_ms),
+            ms(scenario.latency.max_ms),
+            ms(scenario.latency_from_intended.p99_ms),
+            ms(scenario.scheduling_lag.p99_ms),
+        ]);
+    }
+    let mut out = format!(
+        "\n{table}\nLatency from the actual send; * from the intended send. lag: actual minus intended send.\n"
+    );
+    for failure in &summary.fault_failures {
+        out += &format!("warning: {failure}; the window's label is not backed by a fault\n");
+    }
+    for step in &summary.clock_steps_ns {
+        out += &format!("warning: the wall clock was moved during the run, by {} ms\n", step / 1_000_000);
+    }
+    match client_spans {
+        Some(report) if report.lost > 0 || report.last_error.is_some() => {
+            let why = report.last_error.as_deref().unwrap_or("unknown");
+            out += &format!(
+                "warning: {} of {} client spans were not exported ({why}): their traces have no root\n",
+                report.lost,
+                report.lost + report.exported
+            );
+        }
+        _ => {}
+    }
+    out
+}
+
+/// The dataset: what was written, and how it is labelled.
+pub(crate) fn dataset(report: &ExtractReport) -> String {
+    let mut labels =
+        table(&["anomaly_type", "spans", "share", "data points", "log records"], &[1, 2, 3, 4]);
+    let all: u64 = report.labels.iter().map(|l| l.spans).sum();
+    for label in &report.labels {
+        let share = if all == 0 { 0.0 } else { 100.0 * label.spans as f64 / all as f64 };
+        labels.add_row([
+            label.anomaly_type.clone(),
+            label.spans.to_string(),
+            format!("{share:.1} %"),
+            label.data_points.to_string(),
+            label.log_records.to_string(),
+        ]);
+    }
+    let mut out = format!("\n{labels}\n");
+    for (name, signal) in
+        [("spans", &report.traces), ("data points", &report.metrics), ("log records", &report.logs)]
+    {
+        let agree = if signal.records_read == signal.rows_written { "" } else { " (they differ!)" };
+        out += &format!(
+            "{} {name} read, {} rows written{agree}; lines skipped: {}, cut off at the end: {}\n",
+            signal.records_read, signal.rows_written, signal.skipped_lines, signal.torn_last_lines
+        );
+    }
+    out += &format!("{} traces, {} spans outside of every window\n", report.distinct_traces, report.unknown_spans);
+    for problem in report.skipped.iter().chain(&report.torn).take(10) {
+        out += &format!(
+            "warning: {}, line {}, byte {}: {}\n",
+            problem.file.display(),
+            problem.line,
+            problem.byte,
+            problem.reason
+        );
+    }
+    if !report.timeline_finished {
+        out += "warning: the timeline has no end: the run was killed or still goes on; the last window ends at the last event\n";
+    }
+    out += &format!("\nWritten to {}:\n", report.output.display());
+    for file in &report.files {
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        out += &format!("  {name}  {} rows, {}\n", file.rows, bytes(file.bytes));
+    }
+    out
+}
+
+fn table(columns: &[&str], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(columns);
+    for index in right {
+        if let Some(column) = table.column_mut(*index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn ms(value: f64) -> String {
+    if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") }
+}
+
+/// `1m30s`, `500ms`: as in scenario files.
+fn duration(ns: u64) -> String {
+    let (minutes, rest) = (ns / 60_000_000_000, ns % 60_000_000_000);
+    let seconds = rest as f64 / 1e9;
+    match (minutes, rest) {
+        (0, 0) => "0s".into(),
+        (0, 1..1_000_000_000) => format!("{}ms", rest as f64 / 1e6),
+        (0, _) => format!("{seconds}s"),
+        (_, 0) => format!("{minutes}m"),
+        _ => format!("{minutes}m{seconds}s"),
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    let kib = bytes as f64 / 1024.0;
+    if kib < 1024.0 { format!("{kib:.1} KiB") } else { format!("{:.1} MiB", kib / 1024.0) }
+}

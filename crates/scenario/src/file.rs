@@ -1,0 +1,314 @@
+//! A scenario file as it is written: the types that serde reads and that the JSON Schema comes
+//! from. What its names refer to, and which option belongs to which executor, is checked when the
+//! plan is made.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use crate::duration::{Duration, MAX_DURATION_NS};
+pub use crate::values::{CaptureSpec, Exec, Guard, Pause, StatusSpec, Text};
+
+/// A scenario file.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "loadgen scenario file")]
+pub struct ScenarioFile {
+    /// Version of the format: 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// Name of the run. Default: the file's name without its extension.
+    pub name: Option<String>,
+    /// What the file is for; not used.
+    pub description: Option<String>,
+    /// Seed of every choice, 0 to 2^53 - 1. Default: 0. `--seed` overrides it.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991u64))]
+    pub seed: Option<u64>,
+    /// `embedded`: the demo shop that loadgen starts itself. The default where there is no
+    /// `base_url`.
+    pub target: Option<TargetName>,
+    /// Where the requests go, such as `http://shop.example:8080`. `--base-url` and the variable
+    /// `BASE_URL` override it.
+    pub base_url: Option<String>,
+    /// How long after an edge of a window counts as transition: a share of the window (`5%`) or a
+    /// duration. Default: `5%`.
+    pub guard: Option<Guard>,
+    /// Whether windows of scenarios may overlap. Default: `deny`.
+    pub overlap: Option<Overlap>,
+    /// What steps and scenarios have where they say nothing else.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// The anomaly registry: what windows are labelled with. `none` is there without being
+    /// written.
+    #[serde(default)]
+    pub anomalies: IndexMap<String, AnomalySpec>,
+    /// The journeys.
+    pub flows: IndexMap<String, FlowSpec>,
+    /// The timetable, with k6's executors and options.
+    pub scenarios: IndexMap<String, ScenarioSpec>,
+}
+
+/// A target that has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetName {
+    /// The demo shop that loadgen starts itself.
+    Embedded,
+}
+
+/// Whether windows may overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// Overlapping windows are an error.
+    Deny,
+    /// Windows may overlap; spans are then labelled by the request, not by the window alone.
+    Allow,
+}
+
+/// Defaults of steps and scenarios.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// Limit for each exchange. Default: `60s`.
+    pub timeout: Option<Duration>,
+    /// Pause after each step: a duration, or `[shortest, longest]`. Default: none.
+    pub think_time: Option<Pause>,
+    /// Headers of each step.
+    #[serde(default)]
+    pub headers: IndexMap<String, Text>,
+    /// What counts as success. Default: status 200 to 399, any content.
+    #[serde(default)]
+    pub expect: ExpectSpec,
+    /// k6's `gracefulStop` of each scenario. Default: `30s`.
+    #[serde(alias = "gracefulStop")]
+    pub graceful_stop: Option<Duration>,
+    /// k6's `gracefulRampDown` of each `ramping-vus` scenario. Default: `30s`.
+    #[serde(alias = "gracefulRampDown")]
+    pub graceful_ramp_down: Option<Duration>,
+}
+
+/// An entry of the anomaly registry.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnomalySpec {
+    /// `x-anomaly-type`. Default: the entry's key.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// `x-anomaly-label`: `normal`, or a name for the symptom.
+    pub label: String,
+    /// `x-anomaly-root-cause`.
+    pub root_cause: String,
+    /// `x-anomaly-msg`: a sentence for people. Default: empty.
+    #[serde(default)]
+    pub msg: String,
+    /// The service that the fault is in.
+    pub root_cause_service: Option<String>,
+}
+
+/// A journey.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowSpec {
+    /// What the flow is for; not used.
+    pub description: Option<String>,
+    /// Variables drawn at the start of each iteration.
+    #[serde(default)]
+    pub vars: IndexMap<String, VarSpec>,
+    /// The steps, taken one after the other.
+    pub steps: Vec<StepSpec>,
+}
+
+/// What a variable is drawn from: exactly one of the options.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VarSpec {
+    /// One of a list, each equally likely.
+    #[schemars(length(min = 1))]
+    pub pick: Option<Vec<Value>>,
+    /// An integer between two bounds, both included: `[low, high]`.
+    pub range: Option<[i64; 2]>,
+    /// That many hexadecimal digits, 1 to 16.
+    #[schemars(range(min = 1, max = 16))]
+    pub hex: Option<u32>,
+}
+
+/// A request, or a `repeat` of steps.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepSpec {
+    /// Name in metrics and messages. Default: method and path as written.
+    pub name: Option<String>,
+    /// HTTP method. Default: `GET`.
+    pub method: Option<String>,
+    /// Path with query; begins with `/`, may hold `${variable}`.
+    #[schemars(regex(pattern = "^/"))]
+    pub path: Option<String>,
+    /// Headers; values may hold `${variable}`.
+    #[serde(default)]
+    pub headers: IndexMap<String, Text>,
+    /// JSON body; its texts may hold `${variable}`. A text that is one variable and nothing else
+    /// becomes the variable's value with its JSON type.
+    pub json: Option<Value>,
+    /// What counts as success.
+    #[serde(default)]
+    pub expect: ExpectSpec,
+    /// Pause after the step: a duration, or `[shortest, longest]`.
+    pub think_time: Option<Pause>,
+    /// Limit for the whole exchange.
+    pub timeout: Option<Duration>,
+    /// Chance of taking the step, 0 to 1. Default: always.
+    #[schemars(range(min = 0, max = 1))]
+    pub probability: Option<f64>,
+    /// Variables drawn just before the step, or before each round of a `repeat`.
+    #[serde(default)]
+    pub vars: IndexMap<String, VarSpec>,
+    /// Variables read from the JSON answer.
+    #[serde(default)]
+    pub capture: IndexMap<String, CaptureSpec>,
+    /// Number of rounds of `steps`.
+    #[schemars(range(min = 1, max = 1000))]
+    pub repeat: Option<u32>,
+    /// The steps to repeat.
+    pub steps: Option<Vec<StepSpec>>,
+}
+
+/// What counts as success.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectSpec {
+    /// Status codes: `200`, `2xx`, `200-299`, or a list of these.
+    pub status: Option<StatusSpec>,
+    /// Media type that the answer must have.
+    pub content_type: Option<String>,
+}
+
+/// A scenario: k6's options under k6's names (or in snake_case), and what its window is labelled
+/// with.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::schema::add_k6_spellings)]
+pub struct ScenarioSpec {
+    /// What the scenario is for; not used.
+    pub description: Option<String>,
+    /// How iterations are started.
+    pub executor: ExecutorName,
+    /// The flow that iterations run, or several with weights. Default: the flow `default`.
+    pub exec: Option<Exec>,
+    /// Entry of the anomaly registry. Default: `none`.
+    pub anomaly: Option<String>,
+    /// What is really injected during the window.
+    pub fault: Option<FaultSpec>,
+    /// Start of the window from the start of the run. Default: the end of the scenario before.
+    #[serde(alias = "startTime")]
+    pub start_time: Option<Duration>,
+    /// Starts at the end of this scenario's window.
+    pub after: Option<String>,
+    /// How long iterations in flight may go on after the end. Default: `30s`.
+    #[serde(alias = "gracefulStop")]
+    pub graceful_stop: Option<Duration>,
+    /// How long after an edge of the window counts as transition.
+    pub guard: Option<Guard>,
+    /// Tags of the scenario's metrics.
+    #[serde(default)]
+    pub tags: IndexMap<String, Text>,
+    /// Environment of the scenario's k6 VUs.
+    #[serde(default)]
+    pub env: IndexMap<String, Text>,
+    /// Number of VUs.
+    pub vus: Option<u32>,
+    /// Length of the window.
+    pub duration: Option<Duration>,
+    /// Iterations: of each VU (`per-vu-iterations`) or in all (`shared-iterations`).
+    pub iterations: Option<u64>,
+    /// Limit on the length of a window that ends with its iterations. Default: `10m`.
+    #[serde(alias = "maxDuration")]
+    pub max_duration: Option<Duration>,
+    /// VUs at the start. Default: 1.
+    #[serde(alias = "startVUs")]
+    pub start_vus: Option<u32>,
+    /// Straight lines towards a target, one after the other.
+    #[schemars(length(min = 1))]
+    pub stages: Option<Vec<StageSpec>>,
+    /// How long a VU that is taken away may finish its iteration. Default: `30s`.
+    #[serde(alias = "gracefulRampDown")]
+    pub graceful_ramp_down: Option<Duration>,
+    /// Iterations per `time_unit`.
+    pub rate: Option<u32>,
+    /// The unit of rates. Default: `1s`.
+    #[serde(alias = "timeUnit")]
+    pub time_unit: Option<Duration>,
+    /// Iterations per `time_unit` at the start. Default: 0.
+    #[serde(alias = "startRate")]
+    pub start_rate: Option<u32>,
+    /// VUs made before the start.
+    #[serde(alias = "preAllocatedVUs")]
+    pub pre_allocated_vus: Option<u32>,
+    /// VUs at most. Default: `pre_allocated_vus`.
+    #[serde(alias = "maxVUs")]
+    pub max_vus: Option<u32>,
+}
+
+/// k6's executors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecutorName {
+    /// A fixed number of VUs, each iterating as fast as it can.
+    ConstantVus,
+    /// A number of VUs that follows straight lines.
+    RampingVus,
+    /// A fixed rate of iterations, whatever the target does.
+    ConstantArrivalRate,
+    /// A rate of iterations that follows straight lines.
+    RampingArrivalRate,
+    /// A fixed number of iterations for each VU.
+    PerVuIterations,
+    /// A fixed number of iterations that all VUs share.
+    SharedIterations,
+}
+
+/// A straight line towards a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageSpec {
+    /// Length; `0s` jumps.
+    pub duration: Duration,
+    /// VUs or rate at the end.
+    pub target: u32,
+}
+
+/// What is injected for the length of a window.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FaultSpec {
+    /// The fault's name, such as `slow_query`.
+    pub fault: String,
+    /// The service that it is injected into.
+    pub service: String,
+    /// How strong, above 0 up to 1. Default: 1.
+    pub intensity: Option<f64>,
+    /// What injects it. Default: `shop`, the demo shop's admin endpoint.
+    pub driver: Option<String>,
+}
+
+/// Options that k6 spells otherwise: ours and k6's.
+pub(crate) const K6_SPELLINGS: [(&str, &str); 9] = [
+    ("start_time", "startTime"),
+    ("graceful_stop", "gracefulStop"),
+    ("max_duration", "maxDuration"),
+    ("start_vus", "startVUs"),
+    ("graceful_ramp_down", "gracefulRampDown"),
+    ("time_unit", "timeUnit"),
+    ("start_rate", "startRate"),
+    ("pre_allocated_vus", "preAllocatedVUs"),
+    ("max_vus", "maxVUs"),
+];
+
+/// k6's spelling of an option, where it differs.
+pub(crate) fn k6_spelling(name: &str) -> Option<&'static str> {
+    K6_SPELLINGS
+        .iter()
+        .find(|(ours, _)| *ours == name)
+        .map(|(_, k6)| *k6)
+}

@@ -1,0 +1,133 @@
+//! From a file to a plan: reading, parsing, checking.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::diagnostic::{Finding, ScenarioErrors, Span};
+use crate::file::ScenarioFile;
+use crate::plan::Plan;
+use crate::resolve;
+use crate::yaml;
+
+/// The largest scenario file, 1 MiB.
+pub const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// What a run is given beside its scenario file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanOptions {
+    /// Overrides the file's seed; 0 to 2^53 - 1.
+    pub seed: Option<u64>,
+    /// Overrides the file's target, such as `http://127.0.0.1:8080`.
+    pub base_url: Option<String>,
+    /// Stretches the timetable: starts, durations, stages, `max_duration` and guard times. Rates,
+    /// VUs, think times, timeouts, graceful stops and fault intensities stay. Above 0; 1 leaves
+    /// everything as written.
+    pub time_scale: f64,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            seed: None,
+            base_url: None,
+            time_scale: 1.0,
+        }
+    }
+}
+
+/// Reads a scenario file and makes its plan.
+///
+/// # Errors
+/// Everything that is wrong with the file or the options: where the file is not of the right
+/// shape the first such place, otherwise all findings.
+pub fn load(path: impl AsRef<Path>, options: &PlanOptions) -> Result<Plan, ScenarioErrors> {
+    let path = path.as_ref();
+    let name = path.display().to_string();
+    let bytes = read(path).map_err(|finding| ScenarioErrors::whole(&name, finding))?;
+    plan_bytes(&name, &bytes, options)
+}
+
+/// Checks a scenario file without keeping its plan.
+///
+/// # Errors
+/// As [`load()`].
+pub fn check(path: impl AsRef<Path>) -> Result<(), ScenarioErrors> {
+    load(path, &PlanOptions::default()).map(drop)
+}
+
+/// Makes the plan of a scenario file's text; `name` is the file's for messages and the plan.
+///
+/// # Errors
+/// As [`load()`].
+pub fn plan_str(name: &str, text: &str, options: &PlanOptions) -> Result<Plan, ScenarioErrors> {
+    plan_bytes(name, text.as_bytes(), options)
+}
+
+/// Reads a scenario file's text without checking what its names refer to.
+///
+/// # Errors
+/// The first place that is not YAML, or not of the right shape.
+pub fn parse_str(name: &str, text: &str) -> Result<ScenarioFile, ScenarioErrors> {
+    let text = without_mark(text);
+    let parsed = yaml::parse(text).and_then(|root| yaml::typed(&root));
+    parsed.map_err(|finding| ScenarioErrors::new(name, text, vec![finding]))
+}
+
+fn plan_bytes(name: &str, bytes: &[u8], options: &PlanOptions) -> Result<Plan, ScenarioErrors> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => without_mark(text),
+        Err(error) => {
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let line = valid.matches('\n').count() + 1;
+            let column = valid
+                .rsplit('\n')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .count()
+                + 1;
+            let finding = Finding::at(
+                Span {
+                    line,
+                    column,
+                    length: 1,
+                },
+                "not UTF-8",
+            )
+            .help("save the file in UTF-8");
+            let text = String::from_utf8_lossy(bytes);
+            return Err(ScenarioErrors::new(name, &text, vec![finding]));
+        }
+    };
+    let made = yaml::parse(text)
+        .map_err(|finding| vec![finding])
+        .and_then(|root| {
+            let file: ScenarioFile = yaml::typed(&root).map_err(|finding| vec![finding])?;
+            resolve::plan(&file, &root, &resolve::Source { name, bytes }, options)
+        });
+    made.map_err(|findings| ScenarioErrors::new(name, text, findings))
+}
+
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Finding> {
+    let unreadable = |error: std::io::Error| {
+        Finding::whole(format!("cannot read the scenario file: {error}"))
+            .help("give the path of a YAML file, such as scenarios/default.yaml")
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > MAX_FILE_BYTES {
+        let limit = MAX_FILE_BYTES >> 20;
+        return Err(
+            Finding::whole(format!("the scenario file is larger than {limit} MiB"))
+                .help("is it a scenario file?"),
+        );
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,360 @@
+//! k6's executors from their options: which option belongs to which, which are required, what the
+//! others are when left out, and which values make no sense.
+
+use super::GRACE_NS;
+use super::timetable::MAX_DURATION;
+use crate::diagnostic::{Finding, Span};
+use crate::duration::Duration;
+use crate::file::{ExecutorName, ScenarioFile, ScenarioSpec, StageSpec};
+use crate::plan::{Executor, Stage};
+use crate::yaml::Node;
+
+/// The most VUs, and the highest rate per time unit. Far above what a machine can do; below it
+/// all of the schedule's integers are exact.
+const MAX_COUNT: u32 = 1_000_000;
+/// The most iterations, exact in a JSON number.
+const MAX_ITERATIONS: u64 = crate::prng::MAX_SAFE_INTEGER;
+/// k6's default of `timeUnit`.
+const SECOND: Duration = Duration { ns: 1_000_000_000 };
+
+const ALL: [(ExecutorName, &str); 6] = [
+    (ExecutorName::ConstantVus, "constant-vus"),
+    (ExecutorName::RampingVus, "ramping-vus"),
+    (ExecutorName::ConstantArrivalRate, "constant-arrival-rate"),
+    (ExecutorName::RampingArrivalRate, "ramping-arrival-rate"),
+    (ExecutorName::PerVuIterations, "per-vu-iterations"),
+    (ExecutorName::SharedIterations, "shared-iterations"),
+];
+
+fn name_of(executor: ExecutorName) -> &'static str {
+    ALL.iter()
+        .find(|(known, _)| *known == executor)
+        .map_or("", |(_, name)| name)
+}
+
+/// Options of an executor beside those that every scenario has.
+fn options_of(executor: ExecutorName) -> &'static [&'static str] {
+    match executor {
+        ExecutorName::ConstantVus => &["vus", "duration"],
+        ExecutorName::RampingVus => &["start_vus", "stages", "graceful_ramp_down"],
+        ExecutorName::ConstantArrivalRate => &[
+            "rate",
+            "time_unit",
+            "duration",
+            "pre_allocated_vus",
+            "max_vus",
+        ],
+        ExecutorName::RampingArrivalRate => &[
+            "start_rate",
+            "time_unit",
+            "stages",
+            "pre_allocated_vus",
+            "max_vus",
+        ],
+        ExecutorName::PerVuIterations | ExecutorName::SharedIterations => {
+            &["vus", "iterations", "max_duration"]
+        }
+    }
+}
+
+/// The executor of a scenario; none where it could not be made, which is then reported.
+pub(super) fn resolve(
+    file: &ScenarioFile,
+    spec: &ScenarioSpec,
+    at: &Node,
+    key: Span,
+    findings: &mut Vec<Finding>,
+) -> Option<Executor> {
+    let before = findings.len();
+    let mut options = Options {
+        spec,
+        at,
+        key,
+        findings,
+    };
+    options.check_strangers();
+    let executor = options.executor(file);
+    if findings.len() == before {
+        executor
+    } else {
+        None
+    }
+}
+
+struct Options<'o> {
+    spec: &'o ScenarioSpec,
+    at: &'o Node,
+    key: Span,
+    findings: &'o mut Vec<Finding>,
+}
+
+impl Options<'_> {
+    fn executor(&mut self, file: &ScenarioFile) -> Option<Executor> {
+        let spec = self.spec;
+        Some(match spec.executor {
+            ExecutorName::ConstantVus => {
+                let vus = self.count("vus", spec.vus, 1);
+                Executor::ConstantVus {
+                    vus,
+                    duration_ns: self.length()?,
+                }
+            }
+            ExecutorName::RampingVus => {
+                let start_vus = self.bounded("start_vus", spec.start_vus, 1);
+                let stages = self.stages(start_vus)?;
+                let default = file.defaults.graceful_ramp_down;
+                let grace = spec
+                    .graceful_ramp_down
+                    .or(default)
+                    .map_or(GRACE_NS, |grace| grace.ns);
+                Executor::RampingVus {
+                    start_vus,
+                    stages,
+                    graceful_ramp_down_ns: grace,
+                }
+            }
+            ExecutorName::ConstantArrivalRate => {
+                let rate = self.required("rate", spec.rate);
+                let time_unit_ns = self.time_unit();
+                let duration_ns = self.length();
+                let (pre_allocated_vus, max_vus) = self.arrival_vus()?;
+                let (rate, duration_ns) = (self.at_least_one("rate", rate?), duration_ns?);
+                Executor::ConstantArrivalRate {
+                    rate,
+                    time_unit_ns,
+                    duration_ns,
+                    pre_allocated_vus,
+                    max_vus,
+                }
+            }
+            ExecutorName::RampingArrivalRate => {
+                let start_rate = self.bounded("start_rate", spec.start_rate, 0);
+                let time_unit_ns = self.time_unit();
+                let stages = self.stages(start_rate);
+                let (pre_allocated_vus, max_vus) = self.arrival_vus()?;
+                let stages = stages?;
+                Executor::RampingArrivalRate {
+                    start_rate,
+                    time_unit_ns,
+                    stages,
+                    pre_allocated_vus,
+                    max_vus,
+                }
+            }
+            ExecutorName::PerVuIterations => {
+                let vus = self.count("vus", spec.vus, 1);
+                let (iterations, max_duration_ns) = (self.iterations(), self.max_duration());
+                Executor::PerVuIterations {
+                    vus,
+                    iterations,
+                    max_duration_ns,
+                }
+            }
+            ExecutorName::SharedIterations => {
+                let vus = self.count("vus", spec.vus, 1);
+                let (iterations, max_duration_ns) = (self.iterations(), self.max_duration());
+                if iterations < u64::from(vus) {
+                    let message = format!("{iterations} iterations for {vus} VUs");
+                    let place = self.place("iterations");
+                    self.findings.push(
+                        Finding::at(place, message)
+                            .help("give at least one iteration for each VU, or fewer VUs"),
+                    );
+                }
+                Executor::SharedIterations {
+                    vus,
+                    iterations,
+                    max_duration_ns,
+                }
+            }
+        })
+    }
+
+    /// Options that belong to other executors.
+    fn check_strangers(&mut self) {
+        let spec = self.spec;
+        let given = [
+            ("vus", spec.vus.is_some()),
+            ("duration", spec.duration.is_some()),
+            ("iterations", spec.iterations.is_some()),
+            ("max_duration", spec.max_duration.is_some()),
+            ("start_vus", spec.start_vus.is_some()),
+            ("stages", spec.stages.is_some()),
+            ("graceful_ramp_down", spec.graceful_ramp_down.is_some()),
+            ("rate", spec.rate.is_some()),
+            ("time_unit", spec.time_unit.is_some()),
+            ("start_rate", spec.start_rate.is_some()),
+            ("pre_allocated_vus", spec.pre_allocated_vus.is_some()),
+            ("max_vus", spec.max_vus.is_some()),
+        ];
+        let own = options_of(spec.executor);
+        for (option, _) in given
+            .iter()
+            .filter(|(option, is)| *is && !own.contains(option))
+        {
+            let homes: Vec<String> = ALL
+                .iter()
+                .filter(|(executor, _)| options_of(*executor).contains(option))
+                .map(|(_, name)| format!("`{name}`"))
+                .collect();
+            let message = format!(
+                "`{option}` is not an option of `{}`",
+                name_of(spec.executor)
+            );
+            let own: Vec<String> = own.iter().map(|name| format!("`{name}`")).collect();
+            self.findings
+                .push(Finding::at(self.at.key(option), message).help(format!(
+                    "it belongs to {}; this executor has {}",
+                    homes.join(", "),
+                    own.join(", ")
+                )));
+        }
+    }
+
+    /// Place of an option, or of the scenario's key where it is left out.
+    fn place(&self, option: &str) -> Span {
+        let place = self.at.value(option);
+        if place == self.at.span {
+            self.key
+        } else {
+            place
+        }
+    }
+
+    fn required<T>(&mut self, option: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            let message = format!("`{}` needs `{option}`", name_of(self.spec.executor));
+            self.findings
+                .push(Finding::at(self.at.value("executor"), message));
+        }
+        value
+    }
+
+    fn bounded(&mut self, option: &str, value: Option<u32>, default: u32) -> u32 {
+        let value = value.unwrap_or(default);
+        if value > MAX_COUNT {
+            let message = format!("`{option}` is {value}, more than {MAX_COUNT}");
+            self.findings.push(Finding::at(self.place(option), message));
+        }
+        value
+    }
+
+    fn at_least_one(&mut self, option: &str, value: u32) -> u32 {
+        if value == 0 {
+            let message = format!("`{option}` is 0");
+            let help = "nothing would be sent: give 1 or more";
+            self.findings
+                .push(Finding::at(self.place(option), message).help(help));
+        }
+        self.bounded(option, Some(value), 0)
+    }
+
+    fn count(&mut self, option: &str, value: Option<u32>, default: u32) -> u32 {
+        self.at_least_one(option, value.unwrap_or(default))
+    }
+
+    fn iterations(&mut self) -> u64 {
+        let iterations = self.spec.iterations.unwrap_or(1);
+        if iterations == 0 || iterations > MAX_ITERATIONS {
+            let message = format!("`iterations` is {iterations}");
+            let help = format!("give 1 to {MAX_ITERATIONS}");
+            self.findings
+                .push(Finding::at(self.place("iterations"), message).help(help));
+        }
+        iterations
+    }
+
+    fn max_duration(&mut self) -> u64 {
+        let max_duration = self.spec.max_duration.unwrap_or(MAX_DURATION);
+        self.above_zero("max_duration", max_duration)
+    }
+
+    fn length(&mut self) -> Option<u64> {
+        let duration = self.required("duration", self.spec.duration)?;
+        Some(self.above_zero("duration", duration))
+    }
+
+    fn time_unit(&mut self) -> u64 {
+        let time_unit = self.spec.time_unit.unwrap_or(SECOND);
+        self.above_zero("time_unit", time_unit)
+    }
+
+    fn above_zero(&mut self, option: &str, duration: Duration) -> u64 {
+        if duration.ns == 0 {
+            let message = format!("`{option}` is 0");
+            self.findings.push(
+                Finding::at(self.place(option), message).help("give it a length, such as 10s"),
+            );
+        }
+        duration.ns
+    }
+
+    fn arrival_vus(&mut self) -> Option<(u32, u32)> {
+        let spec = self.spec;
+        let pre_allocated = self.required("pre_allocated_vus", spec.pre_allocated_vus)?;
+        let pre_allocated = self.bounded("pre_allocated_vus", Some(pre_allocated), 0);
+        let max = spec.max_vus.unwrap_or(pre_allocated);
+        if max == 0 {
+            let message = "there are no VUs to run iterations";
+            let help = "give `pre_allocated_vus` 1 or more";
+            self.findings
+                .push(Finding::at(self.place("pre_allocated_vus"), message).help(help));
+        } else if max < pre_allocated {
+            let message =
+                format!("`max_vus` is {max}, less than `pre_allocated_vus`, {pre_allocated}");
+            let help = "leave `max_vus` out to have no more than `pre_allocated_vus`";
+            self.findings
+                .push(Finding::at(self.place("max_vus"), message).help(help));
+        } else {
+            self.bounded("max_vus", Some(max), 0);
+        }
+        Some((pre_allocated, max))
+    }
+
+    /// The stages, which must go on for some time and rise above zero somewhere.
+    fn stages(&mut self, start: u32) -> Option<Vec<Stage>> {
+        let spec = self.spec;
+        let stages = self.required("stages", spec.stages.as_ref())?;
+        let key = self.at.key("stages");
+        if stages.is_empty() {
+            let help = "add a stage: {duration: 30s, target: 10}";
+            self.findings
+                .push(Finding::at(key, "`stages` is empty").help(help));
+            return None;
+        }
+        for (index, stage) in stages.iter().enumerate() {
+            if stage.target > MAX_COUNT {
+                let place = self.at.child("stages").item(index).value("target");
+                let message = format!("the target {} is more than {MAX_COUNT}", stage.target);
+                self.findings.push(Finding::at(place, message));
+            }
+        }
+        let total = stages
+            .iter()
+            .fold(0u64, |sum, stage| sum.saturating_add(stage.duration.ns));
+        if total == 0 {
+            let help = "a stage of 0s jumps to its target; at least one must have a length";
+            self.findings
+                .push(Finding::at(key, "all stages are 0 long").help(help));
+        } else if !rises_above_zero(start, stages) {
+            let help = "nothing would be sent: give a stage a target of 1 or more";
+            self.findings
+                .push(Finding::at(key, "the stages never rise above 0").help(help));
+        }
+        let stage = |spec: &StageSpec| Stage {
+            duration_ns: spec.duration.ns,
+            target: spec.target,
+        };
+        Some(stages.iter().map(stage).collect())
+    }
+}
+
+/// Whether any stage with a length begins or ends above zero.
+fn rises_above_zero(start: u32, stages: &[StageSpec]) -> bool {
+    let mut from = start;
+    stages.iter().any(|stage| {
+        let above = stage.duration.ns > 0 && (from > 0 || stage.target > 0);
+        from = stage.target;
+        above
+    })
+}

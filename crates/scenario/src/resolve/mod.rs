@@ -1,0 +1,252 @@
+//! From a file to a plan: names become indices, defaults are filled in, offsets are computed, and
+//! whatever does not fit together is found, all of it, not only the first.
+
+mod anomalies;
+mod executor;
+mod faults;
+mod flows;
+mod step;
+mod target;
+mod timetable;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use indexmap::IndexMap;
+use sha2::{Digest, Sha256};
+
+use crate::diagnostic::{Finding, Span};
+use crate::file::{Exec, Guard, ScenarioFile, ScenarioSpec, Text};
+use crate::load::PlanOptions;
+use crate::plan::{PLAN_SCHEMA_VERSION, Plan, PlannedScenario, WeightedFlow};
+use crate::prng::{MAX_INDEX, MAX_SAFE_INTEGER};
+use crate::yaml::Node;
+use timetable::Window;
+
+pub use faults::{SHOP_FAULTS, SHOP_SERVICES};
+
+/// k6's default of `gracefulStop` and `gracefulRampDown`.
+const GRACE_NS: u64 = 30 * 1_000_000_000;
+/// Guard where the file says nothing: a twentieth of the window.
+const GUARD: Guard = Guard::Percent(5.0);
+
+/// The file that a plan is made from.
+pub(crate) struct Source<'s> {
+    pub(crate) name: &'s str,
+    pub(crate) bytes: &'s [u8],
+}
+
+/// Makes the plan, or finds everything that is wrong.
+pub(crate) fn plan(
+    file: &ScenarioFile,
+    root: &Node,
+    source: &Source<'_>,
+    options: &PlanOptions,
+) -> Result<Plan, Vec<Finding>> {
+    let mut findings = Vec::new();
+    if file.version != 1 {
+        let message = format!("version {} of the format is not known", file.version);
+        findings.push(Finding::at(root.value("version"), message).label("this loadgen reads 1"));
+    }
+    let seed = seed(file, root, options, &mut findings);
+    let target = target::resolve(file, root, options, &mut findings);
+    let scale = time_scale(options, &mut findings);
+    let anomalies = anomalies::resolve(&file.anomalies, root.child("anomalies"), &mut findings);
+    let flows = flows::resolve(file, root, &mut findings);
+    let node = root.child("scenarios");
+    if file.scenarios.is_empty() {
+        findings.push(Finding::at(root.key("scenarios"), "there are no scenarios"));
+    }
+    let windows = timetable::windows(file, node, &mut findings);
+    let mut scenarios = Vec::with_capacity(file.scenarios.len());
+    for (index, (name, spec)) in file.scenarios.iter().enumerate() {
+        let at = node.child(name);
+        check_name(name, "scenario", node.key(name), &mut findings);
+        let window = windows.get(index).copied().unwrap_or_default();
+        let executor = executor::resolve(file, spec, at, node.key(name), &mut findings);
+        let exec = exec(file, spec, at, node.key(name), &mut findings);
+        let anomaly = anomalies::of_scenario(&anomalies, spec, at, &mut findings);
+        let fault = faults::resolve(spec, at, &mut findings);
+        if let Some(anomaly) = &anomaly {
+            faults::check_agreement(fault.as_ref(), anomaly, at, &mut findings);
+        }
+        let guard_ns = guard(file, spec, root, at, window, scale, &mut findings);
+        let (Some(executor), Some(anomaly)) = (executor, anomaly) else {
+            continue;
+        };
+        let grace = spec.graceful_stop.or(file.defaults.graceful_stop);
+        scenarios.push(PlannedScenario {
+            name: name.clone(),
+            executor: timetable::scaled(executor, window, scale),
+            start_ns: timetable::scale_ns(window.start_ns, scale),
+            end_ns: timetable::scale_ns(window.end_ns(), scale),
+            graceful_stop_ns: grace.map_or(GRACE_NS, |grace| grace.ns),
+            guard_ns,
+            exec,
+            anomaly,
+            fault,
+            tags: texts(&spec.tags),
+            env: texts(&spec.env),
+        });
+    }
+    timetable::check_scaled(&scenarios, &mut findings);
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    scenarios.sort_by_key(|scenario| scenario.start_ns);
+    Ok(Plan {
+        schema_version: PLAN_SCHEMA_VERSION,
+        name: file.name.clone().unwrap_or_else(|| stem(source.name)),
+        scenario_file: source.name.to_owned(),
+        scenario_sha256: sha256(source.bytes),
+        seed,
+        time_scale: scale,
+        target,
+        flows,
+        scenarios,
+    })
+}
+
+fn seed(
+    file: &ScenarioFile,
+    root: &Node,
+    options: &PlanOptions,
+    findings: &mut Vec<Finding>,
+) -> u64 {
+    let help = "use a seed from 0 to 9007199254740991 (2^53 - 1), exact in every JSON reader";
+    let too_large = |seed| format!("the seed {seed} is too large");
+    if let Some(seed) = file.seed.filter(|seed| *seed > MAX_SAFE_INTEGER) {
+        findings.push(Finding::at(root.value("seed"), too_large(seed)).help(help));
+    }
+    if let Some(seed) = options.seed.filter(|seed| *seed > MAX_SAFE_INTEGER) {
+        findings.push(Finding::whole(too_large(seed) + " (it was given for this run)").help(help));
+    }
+    options.seed.or(file.seed).unwrap_or(0)
+}
+
+fn time_scale(options: &PlanOptions, findings: &mut Vec<Finding>) -> f64 {
+    let scale = options.time_scale;
+    if scale.is_finite() && scale > 0.0 {
+        return scale;
+    }
+    findings.push(
+        Finding::whole(format!("the time scale {scale} is not above 0"))
+            .help("1 runs the timetable as written, 0.1 ten times as fast"),
+    );
+    1.0
+}
+
+/// The flows of a scenario.
+fn exec(
+    file: &ScenarioFile,
+    spec: &ScenarioSpec,
+    at: &Node,
+    key: Span,
+    findings: &mut Vec<Finding>,
+) -> Vec<WeightedFlow> {
+    let mut chosen = Vec::new();
+    let mut choose = |name: &str, weight: u32, span: Span| match file.flows.get_index_of(name) {
+        Some(flow) => chosen.push(WeightedFlow { flow, weight }),
+        None => findings.push(
+            Finding::at(span, format!("unknown flow `{name}`"))
+                .suggest(name, file.flows.keys().map(String::as_str)),
+        ),
+    };
+    match &spec.exec {
+        Some(Exec::One(name)) => choose(name, 1, at.value("exec")),
+        Some(Exec::Mix(mix)) => {
+            let node = at.child("exec");
+            for (name, weight) in mix {
+                choose(name, *weight, node.key(name));
+            }
+            if mix.is_empty() {
+                findings.push(Finding::at(at.key("exec"), "`exec` names no flow"));
+            }
+            for (name, _) in mix.iter().filter(|(_, weight)| **weight == 0) {
+                let message = format!("the weight of `{name}` is 0");
+                findings.push(
+                    Finding::at(node.value(name), message)
+                        .help("leave the flow out, or give it 1 or more"),
+                );
+            }
+            let total: u64 = mix.values().map(|weight| u64::from(*weight)).sum();
+            if total > u64::from(MAX_INDEX) {
+                let message = format!("the weights add up to {total}, more than {MAX_INDEX}");
+                findings.push(Finding::at(at.key("exec"), message).help("use smaller weights"));
+            }
+        }
+        None if file.flows.contains_key("default") => choose("default", 1, key),
+        None => findings.push(
+            Finding::at(
+                key,
+                "the scenario names no flow, and there is no flow `default`",
+            )
+            .help("add `exec:` with the name of a flow"),
+        ),
+    }
+    chosen
+}
+
+/// The guard time of a scenario in scaled nanoseconds.
+fn guard(
+    file: &ScenarioFile,
+    spec: &ScenarioSpec,
+    root: &Node,
+    at: &Node,
+    window: Window,
+    scale: f64,
+    findings: &mut Vec<Finding>,
+) -> u64 {
+    let (guard, span) = match (spec.guard, file.guard) {
+        (Some(guard), _) => (guard, at.value("guard")),
+        (None, Some(guard)) => (guard, root.value("guard")),
+        (None, None) => (GUARD, at.span),
+    };
+    let length = window.length_ns;
+    let (ns, within) = match guard {
+        Guard::Percent(percent) => (
+            (length as f64 * percent / 100.0).round() as u64,
+            (0.0..=50.0).contains(&percent),
+        ),
+        Guard::Time(time) => (time.ns, length == 0 || time.ns <= length / 2),
+    };
+    if !within {
+        findings.push(
+            Finding::at(span, "the guard is out of range")
+                .help("use 0% to 50%, or a duration up to half of the window"),
+        );
+    }
+    timetable::scale_ns(ns, scale)
+}
+
+/// k6's rule for names of scenarios, used for all names that end up in file names.
+fn check_name(name: &str, what: &str, span: Span, findings: &mut Vec<Finding>) {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if name.is_empty() || name.len() > 100 || !name.bytes().all(allowed) {
+        findings.push(
+            Finding::at(span, format!("`{name}` cannot be the name of a {what}"))
+                .help("use up to 100 letters, digits, `_` and `-`"),
+        );
+    }
+}
+
+fn texts(map: &IndexMap<String, Text>) -> IndexMap<String, String> {
+    map.iter()
+        .map(|(key, text)| (key.clone(), text.0.clone()))
+        .collect()
+}
+
+fn stem(name: &str) -> String {
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str());
+    stem.unwrap_or("scenario").to_owned()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

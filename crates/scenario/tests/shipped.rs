@@ -1,0 +1,148 @@
+//! The scenario files that are shipped: the timetable they promise, and the requests of their
+//! first iterations, which must not change without notice.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use loadgen_scenario::{Executor, Iteration, Plan, PlanOptions, Prng, StepRequest, load, peak_vus};
+
+const MINUTE: u64 = 60_000_000_000;
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../scenarios")
+        .join(name)
+}
+
+fn plan(name: &str, time_scale: f64) -> Plan {
+    let options = PlanOptions {
+        time_scale,
+        ..Default::default()
+    };
+    load(path(name), &options).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn default_is_the_classic_timetable() {
+    let plan = plan("default.yaml", 1.0);
+    let windows: Vec<_> = plan
+        .scenarios
+        .iter()
+        .map(|s| {
+            (
+                s.anomaly.kind.as_str(),
+                s.start_ns / MINUTE,
+                s.end_ns / MINUTE,
+            )
+        })
+        .collect();
+    assert_eq!(
+        windows,
+        [
+            ("none", 0, 2),
+            ("latency_spike", 2, 4),
+            ("db_exhaustion", 4, 6),
+            ("cpu_saturation", 6, 8),
+            ("cache_miss", 8, 10),
+            ("dependency_bottleneck", 10, 12),
+            ("timeout", 12, 14),
+            ("error_spike", 14, 15),
+        ]
+    );
+    let shape = |executor: &Executor| match executor {
+        Executor::ConstantVus { vus, .. } => format!("{vus} VUs"),
+        Executor::RampingVus {
+            start_vus, stages, ..
+        } => format!("{start_vus}-{} VUs", stages[0].target),
+        Executor::ConstantArrivalRate { rate, .. } => format!("{rate}/s"),
+        Executor::RampingArrivalRate {
+            start_rate, stages, ..
+        } => format!("{start_rate}-{}/s", stages[0].target),
+        other => format!("{other:?}"),
+    };
+    let shapes: Vec<_> = plan.scenarios.iter().map(|s| shape(&s.executor)).collect();
+    assert_eq!(
+        shapes,
+        [
+            "10 VUs",
+            "10-40 VUs",
+            "100/s",
+            "20-60 VUs",
+            "40 VUs",
+            "10-40/s",
+            "30 VUs",
+            "10-50 VUs"
+        ]
+    );
+}
+
+#[test]
+fn every_anomaly_has_its_fault_where_the_label_says() {
+    let plan = plan("default.yaml", 1.0);
+    assert!(plan.scenarios[0].fault.is_none());
+    for scenario in &plan.scenarios[1..] {
+        let fault = scenario.fault.as_ref().unwrap();
+        assert_eq!(
+            scenario.anomaly.root_cause_service.as_ref(),
+            Some(&fault.service)
+        );
+    }
+}
+
+#[test]
+fn no_flow_gives_a_label_away() {
+    let plan = plan("default.yaml", 1.0);
+    let mixes: BTreeSet<BTreeSet<usize>> = plan
+        .scenarios
+        .iter()
+        .map(|s| s.exec.iter().map(|e| e.flow).collect())
+        .collect();
+    assert_eq!(mixes.len(), 1, "each scenario mixes the same flows");
+    assert_eq!(mixes.first().unwrap().len(), plan.flows.len());
+}
+
+#[test]
+fn quick_is_default_in_about_a_minute() {
+    let (default, quick) = (plan("default.yaml", 1.0), plan("quick.yaml", 1.0));
+    assert_eq!(default.flows, quick.flows);
+    assert!((60..=64).contains(&(quick.end_ns() / 1_000_000_000)));
+    for (long, short) in default.scenarios.iter().zip(&quick.scenarios) {
+        assert_eq!((&long.name, &long.exec), (&short.name, &short.exec));
+        assert_eq!((&long.anomaly, &long.fault), (&short.anomaly, &short.fault));
+        assert_eq!(peak_vus(&long.executor), peak_vus(&short.executor));
+    }
+}
+
+/// The requests of the first iterations. Steps whose values come from answers show the variable
+/// that they wait for.
+#[test]
+fn first_requests_stay_the_same() {
+    let plan = plan("quick.yaml", 1.0);
+    let mut text = String::new();
+    for scenario in &plan.scenarios {
+        let prng = Prng::new(plan.seed, &scenario.name);
+        for number in 0..3 {
+            let mut iteration = Iteration::new(&plan, scenario, prng, number);
+            let flow = &plan.flows[iteration.flow()].name;
+            writeln!(text, "{} {number} {flow}", scenario.name).unwrap();
+            for step in 0..iteration.step_count() {
+                let think = iteration.think_time_ns(step);
+                let line = match iteration.request(step) {
+                    StepRequest::Skip => "skip".to_owned(),
+                    StepRequest::Missing { variable } => format!("needs {variable}"),
+                    StepRequest::Send(request) => {
+                        let body = request.body.map(|body| String::from_utf8(body).unwrap());
+                        let body = body.unwrap_or_default();
+                        format!("{} {} {body}", request.method, request.path)
+                    }
+                };
+                writeln!(text, "  {} ({think} ns)", line.trim_end()).unwrap();
+            }
+        }
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("first_requests_of_quick", text));
+}

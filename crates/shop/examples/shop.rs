@@ -1,0 +1,34 @@
+//! The shop by itself: `shop [LISTEN [OTLP_ENDPOINT]]`. Ends with its standard input, or on ^C.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use loadgen_shop::{SERVICE_COMMAND, SERVICE_CONFIG, ShopOptions, run_service, supervise};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let [SERVICE_COMMAND, SERVICE_CONFIG, json] = arguments[..] {
+        return Ok(run_service(serde_json::from_str(json)?)?);
+    }
+    let mut options = ShopOptions {
+        stop_with_stdin: true,
+        ..ShopOptions::default()
+    };
+    if let Some(listen) = arguments.first() {
+        options.listen = listen.parse()?;
+    }
+    options.otlp_endpoint = arguments.get(1).map(|endpoint| (*endpoint).to_owned());
+    tokio::runtime::Runtime::new()?.block_on(supervise(options))?;
+    Ok(())
+}

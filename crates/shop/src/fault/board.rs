@@ -1,0 +1,141 @@
+//! The faults of one process: what each of them acts on, and how it is put on and taken off.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use opentelemetry::Context;
+use tokio::runtime::Handle;
+
+use super::burner::Burner;
+use super::dial::Dial;
+use super::{Fault, Intensity};
+use crate::cache::Storm;
+use crate::name::Service;
+use crate::store::{Database, DbError};
+
+/// A process's switches.
+pub(crate) struct FaultBoard {
+    service: Service,
+    runtime: Handle,
+    hang: Dial,
+    refuse: Dial,
+    /// Read by the gateway's handler.
+    pub(crate) gateway: Dial,
+    database: OnceLock<Database>,
+    caches: Mutex<Vec<Arc<dyn Storm>>>,
+    burner: tokio::sync::Mutex<Option<Burner>>,
+}
+
+impl FaultBoard {
+    /// `runtime` is the one that answers requests.
+    pub(crate) fn new(service: Service, runtime: Handle) -> Arc<Self> {
+        Arc::new(FaultBoard {
+            service,
+            runtime,
+            hang: Dial::default(),
+            refuse: Dial::default(),
+            gateway: Dial::default(),
+            database: OnceLock::new(),
+            caches: Mutex::default(),
+            burner: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Tells which database the faults act on.
+    pub(crate) fn act_on_database(&self, database: Database) {
+        // A service has one database; a second one would not be struck.
+        let _ = self.database.set(database);
+    }
+
+    /// Tells of a cache that a storm acts on.
+    pub(crate) fn act_on_cache(&self, cache: Arc<dyn Storm>) {
+        self.caches().push(cache);
+    }
+
+    /// Puts a fault on, or changes its intensity. Returns when it is in force.
+    pub(crate) async fn inject(&self, fault: Fault, intensity: Intensity) -> Result<(), String> {
+        let level = intensity.get();
+        match fault {
+            Fault::SlowQuery => self
+                .database(fault)?
+                .slow_down(level)
+                .await
+                .map_err(|e| e.to_string())?,
+            Fault::PoolExhaustion => self.database(fault)?.hold(level).await,
+            Fault::CpuSaturation => {
+                let mut burner = self.burner.lock().await;
+                match burner.as_ref() {
+                    Some(burner) => burner.set(level),
+                    None => *burner = Some(Burner::start(&self.runtime, level)),
+                }
+            }
+            Fault::CacheMissStorm => {
+                let caches = self.caches();
+                if caches.is_empty() {
+                    return Err(self.impossible(fault));
+                }
+                caches.iter().for_each(|cache| cache.storm(level));
+            }
+            Fault::SlowGateway => self.gateway.set(level),
+            Fault::Hang => self.hang.set(level),
+            Fault::ErrorResponses => {
+                self.database(fault)?;
+                self.refuse.set(level);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a fault off. Returns when it is gone. Taking off what is not on changes nothing.
+    pub(crate) async fn clear(&self, fault: Fault) {
+        match fault {
+            Fault::SlowQuery => {
+                if let Some(database) = self.database.get() {
+                    database.speed_up();
+                }
+            }
+            Fault::PoolExhaustion => {
+                if let Some(database) = self.database.get() {
+                    database.release().await;
+                }
+            }
+            Fault::CpuSaturation => {
+                let burner = self.burner.lock().await.take();
+                if let Some(burner) = burner {
+                    burner.stop().await;
+                }
+            }
+            Fault::CacheMissStorm => self.caches().iter().for_each(|cache| cache.storm(0.0)),
+            Fault::SlowGateway => self.gateway.set(0.0),
+            Fault::Hang => self.hang.set(0.0),
+            Fault::ErrorResponses => self.refuse.set(0.0),
+        }
+    }
+
+    /// A request waits here while the service hangs. Those that still wait when the fault is taken
+    /// off go on.
+    pub(crate) async fn hang_point(&self) {
+        if self.hang.strikes() {
+            self.hang.off().await;
+        }
+    }
+
+    /// The error of a request that the database refuses; none as a rule.
+    pub(crate) async fn refusal(&self, context: &Context) -> Option<DbError> {
+        if !self.refuse.strikes() {
+            return None;
+        }
+        self.database.get()?.refused(context).await
+    }
+
+    fn database(&self, fault: Fault) -> Result<&Database, String> {
+        self.database.get().ok_or_else(|| self.impossible(fault))
+    }
+
+    fn caches(&self) -> std::sync::MutexGuard<'_, Vec<Arc<dyn Storm>>> {
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn impossible(&self, fault: Fault) -> String {
+        format!("{fault} is not possible in {}", self.service)
+    }
+}

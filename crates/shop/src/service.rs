@@ -1,0 +1,235 @@
+//! A service's process: its runtimes, its two listeners, its readiness line and its end.
+//!
+//! Requests are answered on a runtime with a single worker thread, as most of the originals have a
+//! single event loop. Telemetry and the admin listener have a thread of their own, so that a fault
+//! can neither hide itself nor lock out who wants to end it.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use axum::{Router, middleware};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use crate::control;
+use crate::error::ShopError;
+use crate::fault::board::FaultBoard;
+use crate::kit::Kit;
+use crate::name::Service;
+use crate::services;
+use crate::telemetry::server::{ServerLayer, answer_traced};
+use crate::telemetry::{Telemetry, process};
+
+/// How long requests in flight may take after the end was asked for.
+const DRAIN: Duration = Duration::from_secs(1);
+/// How long the last export may take.
+const FLUSH: Duration = Duration::from_millis(1_500);
+/// How long threads may take to end what cannot be interrupted.
+const LAST_STATEMENTS: Duration = Duration::from_millis(200);
+/// After this time the process ends, whatever is left.
+const DEADLINE: Duration = Duration::from_secs(4);
+/// Threads for database statements: the pool's, and some for what faults do.
+const BLOCKING_THREADS: usize = 16;
+
+/// What a service's process is told by the shop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceOptions {
+    /// Which service it is.
+    pub service: Service,
+    /// Where it listens; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// Base URLs of the services that it calls.
+    pub peers: BTreeMap<Service, String>,
+    /// Existing folder for its database.
+    pub data_dir: PathBuf,
+    /// Where telemetry goes by OTLP/gRPC. None: where the `OTEL_EXPORTER_OTLP_*` variables say, or
+    /// nowhere.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// The line that a service prints when it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) ready: Service,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+/// Runs a service until its standard input ends or it gets SIGTERM. Blocks the calling thread.
+///
+/// Prints one JSON line when it is ready: `{"ready":"cart","address":"…","admin":"…"}`.
+///
+/// # Errors
+///
+/// When an address cannot be listened on, the database cannot be made, or the exporters' endpoint
+/// is wrong.
+pub fn run_service(options: ServiceOptions) -> Result<(), ShopError> {
+    // On a thread of its own, so that it may be called from inside a runtime too.
+    std::thread::scope(|scope| {
+        let service = options.service;
+        match scope.spawn(|| run(options)).join() {
+            Ok(result) => result,
+            Err(_) => Err(ShopError::NotReady {
+                service,
+                reason: "it panicked".to_owned(),
+            }),
+        }
+    })
+}
+
+fn run(options: ServiceOptions) -> Result<(), ShopError> {
+    let service = options.service;
+    let control = runtime("control")?;
+    let requests = runtime("requests")?;
+    // For the exporters' connections, and for the pool, whose connections are closed on a runtime
+    // wherever the last reference to them goes.
+    let handle = control.handle().clone();
+    let _inside = handle.enter();
+    let telemetry = Telemetry::new(service, options.otlp_endpoint.as_deref())?;
+    process::observe(&telemetry.instruments.meter);
+    let faults = FaultBoard::new(service, requests.handle().clone());
+    let (stop, stopping) = watch::channel(false);
+    let listen = options.listen;
+    let kit = Kit::new(options, Arc::clone(&telemetry), Arc::clone(&faults))?;
+
+    let (address, serving) = requests.block_on(async {
+        let routes = services::routes(service, &kit).await?;
+        let router = match service {
+            Service::Gateway => routes,
+            _ => routes.layer(middleware::from_fn_with_state(
+                ServerLayer {
+                    telemetry: Arc::clone(&telemetry),
+                    faults: Arc::clone(&faults),
+                },
+                answer_traced,
+            )),
+        };
+        let what = format!("the {service} service");
+        serve(what, listen, router, stopping.clone()).await
+    })?;
+    let (admin, _administering) = control.block_on(serve(
+        format!("the admin listener of the {service} service"),
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        control::routes(faults),
+        stopping.clone(),
+    ))?;
+
+    announce(&Ready {
+        ready: service,
+        address,
+        admin,
+    })?;
+    stop_with_input(stop.clone());
+    control.block_on(stop_asked(stop, stopping));
+    // Not endless: a request that hangs would keep the process.
+    let drained = async {
+        let _ = serving.await;
+        kit.take_background().join_all().await;
+    };
+    let _ = control.block_on(async { tokio::time::timeout(DRAIN, drained).await });
+    telemetry.shutdown(FLUSH);
+    requests.shutdown_timeout(LAST_STATEMENTS);
+    drop(kit);
+    control.shutdown_timeout(LAST_STATEMENTS);
+    Ok(())
+}
+
+fn runtime(name: &'static str) -> Result<Runtime, ShopError> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(|source| ShopError::System {
+            what: "cannot start a service's threads",
+            source,
+        })
+}
+
+/// Binds and serves until `stopping` says so; returns the address and the task.
+async fn serve(
+    what: String,
+    listen: SocketAddr,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(SocketAddr, tokio::task::JoinHandle<()>), ShopError> {
+    let failed = |source| ShopError::Listen {
+        what: what.clone(),
+        address: listen,
+        source,
+    };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let listener = listener.tap_io(|stream| {
+        // An answer is one write: waiting for more would only delay it. Where it cannot be set,
+        // the connection works all the same.
+        let _ = stream.set_nodelay(true);
+    });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let task = tokio::spawn(async move {
+        let stopped = async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        // Accept errors are retried inside; there is none to report.
+        let _ = axum::serve(listener, service)
+            .with_graceful_shutdown(stopped)
+            .await;
+    });
+    Ok((address, task))
+}
+
+fn announce(ready: &Ready) -> Result<(), ShopError> {
+    let line = serde_json::to_string(ready).map_err(|error| ShopError::NotReady {
+        service: ready.ready,
+        reason: error.to_string(),
+    })?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .map_err(|source| ShopError::System {
+            what: "cannot print the readiness line",
+            source,
+        })
+}
+
+/// Watches standard input on a plain thread: it must see the end of the shop even while the
+/// runtime is busy with a fault.
+fn stop_with_input(stop: watch::Sender<bool>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0_u8; 64];
+        let mut input = std::io::stdin().lock();
+        loop {
+            match input.read(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        stop.send_replace(true);
+        std::thread::sleep(DEADLINE);
+        std::process::exit(1);
+    });
+}
+
+async fn stop_asked(stop: watch::Sender<bool>, mut stopping: watch::Receiver<bool>) {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminated => { stop.send_replace(true); }
+        _ = stopping.wait_for(|stop| *stop) => {}
+    }
+}

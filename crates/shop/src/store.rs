@@ -1,0 +1,439 @@
+//! A service's SQLite database behind a bounded pool of connections, with a client span and a
+//! duration for each statement.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use deadpool_sqlite::{Config, Hook, HookError, Object, Pool, PoolError, Runtime};
+use opentelemetry::trace::SpanKind;
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_semantic_conventions::{attribute as semconv, metric};
+use rusqlite::{Connection, OpenFlags, Params, Row};
+use tokio::sync::Mutex;
+
+use crate::error::ShopError;
+use crate::fault::hold::Hold;
+use crate::fault::slow::{self, SlowQueries};
+use crate::name::Service;
+use crate::telemetry::Telemetry;
+
+/// Connections of a pool.
+pub(crate) const POOL_SIZE: usize = 8;
+/// How long a request waits for a connection before it is answered 503.
+const WAIT_LIMIT: Duration = Duration::from_secs(1);
+/// A wait longer than this gets a span of its own.
+const NOTABLE_WAIT: Duration = Duration::from_millis(1);
+
+/// What is set on each new connection.
+const SETUP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+    PRAGMA busy_timeout = 2000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024;";
+
+/// Why a statement has no result.
+#[derive(Debug)]
+pub(crate) enum DbError {
+    /// No connection became free in time.
+    PoolTimeout(Service),
+    /// The pool cannot give a connection at all.
+    Pool(String),
+    /// The database cannot be opened.
+    Refused(String),
+    /// SQLite says no.
+    Statement(rusqlite::Error),
+    /// The statement's thread was lost.
+    Lost,
+}
+
+impl fmt::Display for DbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DbError::PoolTimeout(service) => write!(
+                f,
+                "{service}: no database connection within {} ms",
+                WAIT_LIMIT.as_millis()
+            ),
+            DbError::Pool(reason) => write!(f, "database pool: {reason}"),
+            DbError::Refused(reason) => write!(f, "database unavailable: {reason}"),
+            DbError::Statement(error) => write!(f, "database: {error}"),
+            DbError::Lost => f.write_str("database: the statement was abandoned"),
+        }
+    }
+}
+
+/// A statement and what its span says of it.
+pub(crate) struct Statement {
+    /// `SELECT`, `INSERT` and so on.
+    pub(crate) operation: &'static str,
+    /// The table.
+    pub(crate) collection: &'static str,
+    /// SQL.
+    pub(crate) text: &'static str,
+}
+
+/// A pool and what belongs to it. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pool: Pool,
+    path: PathBuf,
+    telemetry: Arc<Telemetry>,
+    slow: Arc<SlowQueries>,
+    hold: Arc<Mutex<Option<Hold>>>,
+}
+
+impl Database {
+    /// Makes the file `<service>.db`, runs `schema` on it once, and opens all connections.
+    pub(crate) async fn create(
+        telemetry: Arc<Telemetry>,
+        data_dir: &Path,
+        schema: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<Self, ShopError> {
+        let service = telemetry.service;
+        let path = data_dir.join(format!("{service}.db"));
+        let failed = |reason: String| ShopError::Database {
+            service,
+            path: path.clone(),
+            reason,
+        };
+        let pool = Config::new(&path)
+            .builder(Runtime::Tokio1)
+            .map_err(|e| failed(e.to_string()))?
+            .max_size(POOL_SIZE)
+            .wait_timeout(Some(WAIT_LIMIT))
+            .post_create(Hook::async_fn(|connection, _| {
+                Box::pin(async move {
+                    let set = connection.interact(|c| c.execute_batch(SETUP));
+                    match set.await {
+                        Ok(Ok(())) => Ok(()),
+                        Ok(Err(error)) => Err(HookError::Backend(error)),
+                        Err(error) => Err(HookError::message(error.to_string())),
+                    }
+                })
+            }))
+            .build()
+            .map_err(|e| failed(e.to_string()))?;
+        let first = pool.get().await.map_err(|e| failed(e.to_string()))?;
+        let made = first.interact(move |connection| {
+            let known: i64 =
+                connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+            if known > 0 {
+                // The folder was used before: go on with what is there.
+                return Ok(());
+            }
+            let transaction = connection.transaction()?;
+            slow::create_table(&transaction)?;
+            schema(&transaction)?;
+            transaction.commit()
+        });
+        match made.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(failed(error.to_string())),
+            Err(error) => return Err(failed(error.to_string())),
+        }
+        let mut warm = vec![first];
+        while warm.len() < POOL_SIZE {
+            warm.push(pool.get().await.map_err(|e| failed(e.to_string()))?);
+        }
+        drop(warm);
+        let database = Database {
+            pool,
+            path,
+            telemetry,
+            slow: Arc::default(),
+            hold: Arc::default(),
+        };
+        database.observe();
+        Ok(database)
+    }
+
+    /// Runs statements on one connection.
+    pub(crate) async fn run<T, F>(&self, cx: &Context, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let connection = self.connection(cx).await?;
+        let (context, database) = (cx.clone(), self.clone());
+        let done = connection.interact(move |connection| {
+            work(&Session {
+                connection,
+                context,
+                database: &database,
+            })
+        });
+        match done.await {
+            Ok(result) => result.map_err(DbError::Statement),
+            Err(_) => Err(DbError::Lost),
+        }
+    }
+
+    async fn connection(&self, cx: &Context) -> Result<Object, DbError> {
+        let (since, started) = (Instant::now(), SystemTime::now());
+        let got = self.pool.get().await;
+        let waited = since.elapsed();
+        let instruments = &self.telemetry.instruments;
+        let pool = [KeyValue::new(
+            semconv::DB_CLIENT_CONNECTION_POOL_NAME,
+            self.name(),
+        )];
+        instruments.db_wait.record(waited.as_secs_f64(), &pool);
+        let error = match &got {
+            Ok(_) => None,
+            Err(PoolError::Timeout(_)) => {
+                instruments.db_timeouts.add(1, &pool);
+                Some(DbError::PoolTimeout(self.telemetry.service))
+            }
+            Err(error) => Some(DbError::Pool(error.to_string())),
+        };
+        if waited >= NOTABLE_WAIT || error.is_some() {
+            let span = self.telemetry.start_at(
+                cx,
+                SpanKind::Internal,
+                "db.client.connection.wait",
+                pool.to_vec(),
+                started,
+            );
+            if let Some(error) = &error {
+                span.fail("pool_timeout", error.to_string());
+            }
+            span.end();
+        }
+        match (got, error) {
+            (Ok(connection), _) => Ok(connection),
+            (Err(error), None) => Err(DbError::Pool(error.to_string())),
+            (Err(_), Some(error)) => Err(error),
+        }
+    }
+
+    /// Tries to open the database where there is none, as after the loss of its volume, and
+    /// returns SQLite's own error.
+    pub(crate) async fn refused(&self, cx: &Context) -> Option<DbError> {
+        let lost = self.path.with_extension("lost").join("volume.db");
+        let span = self.telemetry.start(
+            cx,
+            SpanKind::Client,
+            format!("CONNECT {}", self.name()),
+            vec![
+                KeyValue::new(semconv::DB_SYSTEM_NAME, "sqlite"),
+                KeyValue::new(semconv::DB_NAMESPACE, self.name()),
+                KeyValue::new(semconv::DB_OPERATION_NAME, "CONNECT"),
+            ],
+        );
+        let opened = tokio::task::spawn_blocking(move || {
+            Connection::open_with_flags(lost, OpenFlags::SQLITE_OPEN_READ_ONLY).map(drop)
+        });
+        let error = match opened.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => {
+                fail(&span, &error);
+                // Without the path, which is of no use to a caller.
+                let reason = error.sqlite_error().map_or_else(
+                    || error.to_string(),
+                    |e| rusqlite::ffi::code_to_str(e.extended_code).to_owned(),
+                );
+                Some(DbError::Refused(reason))
+            }
+            Err(_) => Some(DbError::Lost),
+        };
+        span.end();
+        error
+    }
+
+    /// Begins the slow query fault.
+    pub(crate) async fn slow_down(&self, intensity: f64) -> Result<(), DbError> {
+        // On a connection of its own: the pool's may all be in use.
+        let (path, slow) = (self.path.clone(), Arc::clone(&self.slow));
+        let measured =
+            tokio::task::spawn_blocking(move || slow.begin(&Connection::open(path)?, intensity));
+        match measured.await {
+            Ok(result) => result.map_err(DbError::Statement),
+            Err(_) => Err(DbError::Lost),
+        }
+    }
+
+    /// Ends the slow query fault.
+    pub(crate) fn speed_up(&self) {
+        self.slow.end();
+    }
+
+    /// Begins the pool exhaustion fault.
+    pub(crate) async fn hold(&self, share: f64) {
+        let mut hold = self.hold.lock().await;
+        match hold.as_ref() {
+            Some(hold) => hold.set(share),
+            None => *hold = Some(Hold::start(self.pool.clone(), share).await),
+        }
+    }
+
+    /// Ends the pool exhaustion fault.
+    pub(crate) async fn release(&self) {
+        let hold = self.hold.lock().await.take();
+        if let Some(hold) = hold {
+            hold.stop().await;
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.telemetry.service.as_str()
+    }
+
+    fn observe(&self) {
+        let meter = &self.telemetry.instruments.meter;
+        let name = KeyValue::new(semconv::DB_CLIENT_CONNECTION_POOL_NAME, self.name());
+        let used = [
+            name.clone(),
+            KeyValue::new(semconv::DB_CLIENT_CONNECTION_STATE, "used"),
+        ];
+        let idle = [
+            name.clone(),
+            KeyValue::new(semconv::DB_CLIENT_CONNECTION_STATE, "idle"),
+        ];
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let pool = self.pool.clone();
+        let _connections = meter
+            .i64_observable_up_down_counter(metric::DB_CLIENT_CONNECTION_COUNT)
+            .with_unit("{connection}")
+            .with_description("Connections of the pool by state.")
+            .with_callback(move |observer| {
+                let status = pool.status();
+                observer.observe(count(status.size.saturating_sub(status.available)), &used);
+                observer.observe(count(status.available), &idle);
+            })
+            .build();
+        let (pool, attributes) = (self.pool.clone(), [name.clone()]);
+        let _pending = meter
+            .i64_observable_up_down_counter(metric::DB_CLIENT_CONNECTION_PENDING_REQUESTS)
+            .with_unit("{request}")
+            .with_description("Requests that wait for a connection.")
+            .with_callback(move |o| o.observe(count(pool.status().waiting), &attributes))
+            .build();
+        let (pool, attributes) = (self.pool.clone(), [name]);
+        let _max = meter
+            .i64_observable_up_down_counter(metric::DB_CLIENT_CONNECTION_MAX)
+            .with_unit("{connection}")
+            .with_description("Connections that the pool may have.")
+            .with_callback(move |o| o.observe(count(pool.status().max_size), &attributes))
+            .build();
+    }
+}
+
+/// One connection, for the length of a piece of work on it.
+pub(crate) struct Session<'a> {
+    connection: &'a Connection,
+    context: Context,
+    database: &'a Database,
+}
+
+impl Session<'_> {
+    /// All rows.
+    pub(crate) fn rows<T>(
+        &self,
+        statement: &'static Statement,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.traced(statement, || {
+            self.connection
+                .prepare_cached(statement.text)?
+                .query_map(params, read)?
+                .collect()
+        })
+    }
+
+    /// The first row, where there is one.
+    pub(crate) fn row<T>(
+        &self,
+        statement: &'static Statement,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.traced(statement, || {
+            let mut prepared = self.connection.prepare_cached(statement.text)?;
+            let mut rows = prepared.query_map(params, read)?;
+            rows.next().transpose()
+        })
+    }
+
+    /// Changes rows; returns how many.
+    pub(crate) fn execute(
+        &self,
+        statement: &'static Statement,
+        params: impl Params,
+    ) -> rusqlite::Result<usize> {
+        self.traced(statement, || {
+            self.connection
+                .prepare_cached(statement.text)?
+                .execute(params)
+        })
+    }
+
+    /// Runs several statements so that nobody else writes in between.
+    pub(crate) fn atomically<T>(
+        &self,
+        work: impl FnOnce(&Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        match work(self) {
+            Ok(value) => {
+                self.connection.execute_batch("COMMIT")?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.connection.execute_batch("ROLLBACK")?;
+                Err(error)
+            }
+        }
+    }
+
+    fn traced<T>(
+        &self,
+        statement: &'static Statement,
+        work: impl FnOnce() -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let telemetry = &self.database.telemetry;
+        let mut attributes = vec![
+            KeyValue::new(semconv::DB_SYSTEM_NAME, "sqlite"),
+            KeyValue::new(semconv::DB_NAMESPACE, self.database.name()),
+            KeyValue::new(semconv::DB_OPERATION_NAME, statement.operation),
+            KeyValue::new(semconv::DB_COLLECTION_NAME, statement.collection),
+        ];
+        let mut spoken = attributes.clone();
+        spoken.push(KeyValue::new(semconv::DB_QUERY_TEXT, statement.text));
+        let span = telemetry.start(
+            &self.context,
+            SpanKind::Client,
+            format!("{} {}", statement.operation, statement.collection),
+            spoken,
+        );
+        let since = Instant::now();
+        let result = self
+            .database
+            .slow
+            .strike(self.connection)
+            .and_then(|()| work());
+        let elapsed = since.elapsed().as_secs_f64();
+        if let Err(error) = &result {
+            attributes.push(KeyValue::new(semconv::ERROR_TYPE, fail(&span, error)));
+        }
+        telemetry
+            .instruments
+            .db_duration
+            .record(elapsed, &attributes);
+        span.end();
+        result
+    }
+}
+
+/// Marks a span with SQLite's error; returns the error's type.
+fn fail(span: &crate::telemetry::span::ActiveSpan, error: &rusqlite::Error) -> String {
+    let kind = match error.sqlite_error() {
+        Some(sqlite) => {
+            let code = sqlite.extended_code.to_string();
+            span.set(KeyValue::new(semconv::DB_RESPONSE_STATUS_CODE, code));
+            format!("{:?}", sqlite.code)
+        }
+        None => "sqlite_error".to_owned(),
+    };
+    span.fail(kind.clone(), error.to_string());
+    kind
+}

@@ -1,0 +1,352 @@
+//! Calls of one service by another: client span, context propagation, timeout, duration metric.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode};
+use opentelemetry::logs::Severity;
+use opentelemetry::trace::SpanKind;
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_semantic_conventions::attribute as semconv;
+use reqwest::Url;
+use serde_json::Value;
+
+use super::Telemetry;
+use crate::name::Service;
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// None came in time.
+    Timeout,
+    /// The peer could not be connected to.
+    Connect,
+    /// The exchange broke off.
+    Broken,
+}
+
+impl Failure {
+    fn error_type(self) -> &'static str {
+        match self {
+            Failure::Timeout => "timeout",
+            Failure::Connect => "connect_error",
+            Failure::Broken => "broken_exchange",
+        }
+    }
+}
+
+/// A call without an answer, or with one that cannot be used.
+#[derive(Debug)]
+pub(crate) struct CallError {
+    peer: Service,
+    /// None: there was an answer, of this status or shape.
+    pub(crate) failure: Option<Failure>,
+    reason: String,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.peer, self.reason)
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    peer: Service,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    /// The body's JSON when the status is 2xx; `None` for 404; an error for all else.
+    pub(crate) fn found(&self) -> Result<Option<Value>, CallError> {
+        if self.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if !self.status.is_success() {
+            return Err(self.unusable(format!("answered {}", self.status.as_u16())));
+        }
+        serde_json::from_slice(&self.body)
+            .map(Some)
+            .map_err(|error| self.unusable(format!("answered something that is not JSON: {error}")))
+    }
+
+    /// An error unless the status is 2xx or 404.
+    pub(crate) fn exists(&self) -> Result<bool, CallError> {
+        match self.status {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            status => Err(self.unusable(format!("answered {}", status.as_u16()))),
+        }
+    }
+
+    fn unusable(&self, reason: String) -> CallError {
+        CallError {
+            peer: self.peer,
+            failure: None,
+            reason,
+        }
+    }
+}
+
+/// A client of one other service.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    telemetry: Arc<Telemetry>,
+    peer: Service,
+    base: Url,
+    timeout: Duration,
+}
+
+/// A request that is to be sent.
+struct Outgoing {
+    method: Method,
+    url: Url,
+    template: Option<&'static str>,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+}
+
+impl Client {
+    pub(crate) fn new(
+        http: reqwest::Client,
+        telemetry: Arc<Telemetry>,
+        peer: Service,
+        base: Url,
+        timeout: Duration,
+    ) -> Self {
+        Client {
+            http,
+            telemetry,
+            peer,
+            base,
+            timeout,
+        }
+    }
+
+    /// GET of a path; each `{}` of the template takes a parameter, percent-encoded.
+    pub(crate) async fn get(
+        &self,
+        context: &Context,
+        template: &'static str,
+        parameters: &[&str],
+    ) -> Result<Reply, CallError> {
+        self.call(context, Method::GET, template, parameters, None)
+            .await
+    }
+
+    /// Any method on a path, with a JSON body.
+    pub(crate) async fn call(
+        &self,
+        context: &Context,
+        method: Method,
+        template: &'static str,
+        parameters: &[&str],
+        body: Option<&Value>,
+    ) -> Result<Reply, CallError> {
+        let mut headers = HeaderMap::new();
+        if body.is_some() {
+            headers.insert(
+                "content-type",
+                reqwest::header::HeaderValue::from_static("application/json"),
+            );
+        }
+        let outgoing = Outgoing {
+            method,
+            url: fill(&self.base, template, parameters),
+            template: Some(template),
+            headers,
+            body: body.map(|json| Bytes::from(json.to_string())),
+        };
+        self.send(context, outgoing).await
+    }
+
+    /// Sends a request on as it came, but for the trace context. `path_and_query` is encoded.
+    pub(crate) async fn forward(
+        &self,
+        context: &Context,
+        method: Method,
+        path_and_query: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Reply, CallError> {
+        let url = self.base.join(path_and_query).map_err(|error| CallError {
+            peer: self.peer,
+            failure: None,
+            reason: format!("cannot be asked for {path_and_query}: {error}"),
+        })?;
+        let outgoing = Outgoing {
+            method,
+            url,
+            template: None,
+            headers,
+            body: (!body.is_empty()).then_some(body),
+        };
+        self.send(context, outgoing).await
+    }
+
+    async fn send(&self, context: &Context, outgoing: Outgoing) -> Result<Reply, CallError> {
+        let Outgoing {
+            method,
+            url,
+            template,
+            mut headers,
+            body,
+        } = outgoing;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let port = i64::from(url.port_or_known_default().unwrap_or(80));
+        let mut metric = vec![
+            KeyValue::new(semconv::HTTP_REQUEST_METHOD, method.to_string()),
+            KeyValue::new(semconv::SERVER_ADDRESS, host),
+            KeyValue::new(semconv::SERVER_PORT, port),
+        ];
+        let mut attributes = metric.clone();
+        attributes.push(KeyValue::new(semconv::URL_FULL, url.to_string()));
+        attributes.push(KeyValue::new(
+            semconv::SERVICE_PEER_NAME,
+            self.peer.as_str(),
+        ));
+        let name = match template {
+            Some(template) => {
+                attributes.push(KeyValue::new(semconv::URL_TEMPLATE, template));
+                metric.push(KeyValue::new(semconv::URL_TEMPLATE, template));
+                format!("{method} {template}")
+            }
+            None => method.to_string(),
+        };
+        let span = self
+            .telemetry
+            .start(context, SpanKind::Client, name, attributes);
+        self.telemetry.inject(span.context(), &mut headers);
+        let since = Instant::now();
+        let mut request = self
+            .http
+            .request(method, url)
+            .headers(headers)
+            .timeout(self.timeout);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let result = match request.send().await {
+            Ok(response) => {
+                let (status, headers) = (response.status(), response.headers().clone());
+                response.bytes().await.map(|body| (status, headers, body))
+            }
+            Err(error) => Err(error),
+        };
+        let elapsed = since.elapsed().as_secs_f64();
+        let outcome = match result {
+            Ok((status, headers, body)) => {
+                let code = i64::from(status.as_u16());
+                span.set(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code));
+                span.set(KeyValue::new(semconv::NETWORK_PROTOCOL_VERSION, "1.1"));
+                metric.push(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code));
+                // 4xx is an answer here: `no such user` is what the caller asked to know, and the
+                // conventions leave the status of such a span unset.
+                if status.is_server_error() {
+                    span.fail(code.to_string(), "");
+                    metric.push(KeyValue::new(semconv::ERROR_TYPE, code.to_string()));
+                }
+                Ok(Reply {
+                    peer: self.peer,
+                    status,
+                    headers,
+                    body,
+                })
+            }
+            Err(error) => {
+                let failure = classify(&error);
+                let reason = self.explain(failure);
+                span.fail(failure.error_type(), reason.clone());
+                metric.push(KeyValue::new(semconv::ERROR_TYPE, failure.error_type()));
+                self.telemetry.log(
+                    span.context(),
+                    Severity::Warn,
+                    format!("{}: {reason}", self.peer),
+                    vec![
+                        (semconv::SERVICE_PEER_NAME.into(), self.peer.as_str().into()),
+                        (semconv::ERROR_TYPE.into(), failure.error_type().into()),
+                    ],
+                );
+                Err(CallError {
+                    peer: self.peer,
+                    failure: Some(failure),
+                    reason,
+                })
+            }
+        };
+        self.telemetry
+            .instruments
+            .client_duration
+            .record(elapsed, &metric);
+        span.end();
+        outcome
+    }
+
+    fn explain(&self, failure: Failure) -> String {
+        match failure {
+            Failure::Timeout => format!("no answer within {} ms", self.timeout.as_millis()),
+            Failure::Connect => "cannot be connected to".to_owned(),
+            Failure::Broken => "the exchange broke off".to_owned(),
+        }
+    }
+}
+
+fn classify(error: &reqwest::Error) -> Failure {
+    if error.is_timeout() {
+        Failure::Timeout
+    } else if error.is_connect() {
+        Failure::Connect
+    } else {
+        Failure::Broken
+    }
+}
+
+/// Puts parameters into a template's `{name}` holes, in order, percent-encoded.
+fn fill(base: &Url, template: &str, parameters: &[&str]) -> Url {
+    let mut url = base.clone();
+    let mut parameters = parameters.iter();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.clear();
+        for segment in template.trim_start_matches('/').split('/') {
+            match segment.starts_with('{') {
+                true => segments.push(parameters.next().copied().unwrap_or_default()),
+                false => segments.push(segment),
+            };
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn base() -> Url {
+        Url::parse("http://127.0.0.1:1").expect("a URL")
+    }
+
+    #[test]
+    fn holes_are_filled_in_order() {
+        let url = fill(&base(), "/add/{id}/{sku}/{qty}", &["a b", "x/y", "1"]);
+        assert_eq!(url.as_str(), "http://127.0.0.1:1/add/a%20b/x%2Fy/1");
+    }
+
+    proptest! {
+        #[test]
+        fn a_parameter_never_leaves_its_segment(parameter in "[^.]{1,20}") {
+            let url = fill(&base(), "/product/{sku}", &[&parameter]);
+            let segments: Vec<_> = url.path_segments().expect("has a path").collect();
+            prop_assert_eq!(segments.len(), 2);
+            prop_assert_eq!(segments[0], "product");
+            prop_assert!(url.query().is_none());
+            prop_assert!(url.fragment().is_none());
+        }
+    }
+}

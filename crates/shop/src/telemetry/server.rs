@@ -1,0 +1,262 @@
+//! The layer around every service's routes: a server span, the duration metric and a log line for
+//! each request, and the two faults that strike whole requests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Version, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use opentelemetry::logs::Severity;
+use opentelemetry::trace::SpanKind;
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_semantic_conventions::attribute as semconv;
+
+use super::Telemetry;
+use super::headers::captured;
+use super::span::ActiveSpan;
+use crate::answer::Answer;
+use crate::fault::board::FaultBoard;
+use crate::queue::PUBLISH_PATH;
+
+/// The trace context of a request, as handlers take it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cx(pub(crate) Context);
+
+impl<S: Sync> FromRequestParts<S> for Cx {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get::<Cx>().cloned().unwrap_or_default())
+    }
+}
+
+/// What the layer needs.
+#[derive(Clone)]
+pub(crate) struct ServerLayer {
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) faults: Arc<FaultBoard>,
+}
+
+/// Answers a request under a server span.
+pub(crate) async fn answer_traced(
+    State(layer): State<ServerLayer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let telemetry = &layer.telemetry;
+    let path = request.uri().path();
+    // The queue's transport is no request of anybody's: its trace context is in the message.
+    if path == PUBLISH_PATH {
+        return next.run(request).await;
+    }
+    let health = path == "/health";
+    // A health check that belongs to no trace would be a trace of its own, of no use to anybody.
+    if health && !request.headers().contains_key("traceparent") {
+        return next.run(request).await;
+    }
+    // A wildcard is no part of a route's name: `/api/cart/{*rest}` is the location `/api/cart/`.
+    let route = request.extensions().get::<MatchedPath>().map(|matched| {
+        match matched.as_str().split_once("{*") {
+            Some((location, _)) => location.to_owned(),
+            None => matched.as_str().to_owned(),
+        }
+    });
+    let exchange = Exchange::begin(telemetry, &request, route);
+    let context = exchange.span.context().clone();
+    request.extensions_mut().insert(Cx(context.clone()));
+    let mut response = None;
+    if !health {
+        layer.faults.hang_point().await;
+        response = layer
+            .faults
+            .refusal(&context)
+            .await
+            .map(|error| Answer::from(error).logged(telemetry, &context));
+    }
+    let response = match response {
+        Some(response) => response,
+        None => next.run(request).await,
+    };
+    exchange.finish(response.status());
+    response
+}
+
+/// A request that is being answered.
+struct Exchange {
+    telemetry: Arc<Telemetry>,
+    span: ActiveSpan,
+    since: Instant,
+    method: String,
+    path: String,
+    route: Option<String>,
+    active: ActiveRequest,
+}
+
+impl Exchange {
+    fn begin(telemetry: &Arc<Telemetry>, request: &Request, route: Option<String>) -> Self {
+        let headers = request.headers();
+        let method = request.method().as_str().to_owned();
+        let path = request.uri().path().to_owned();
+        let name = match &route {
+            Some(route) => format!("{method} {route}"),
+            None => method.clone(),
+        };
+        let mut attributes = vec![
+            KeyValue::new(semconv::HTTP_REQUEST_METHOD, method.clone()),
+            KeyValue::new(semconv::URL_PATH, path.clone()),
+            KeyValue::new(semconv::URL_SCHEME, "http"),
+            KeyValue::new(
+                semconv::NETWORK_PROTOCOL_VERSION,
+                version(request.version()),
+            ),
+        ];
+        if let Some(route) = &route {
+            attributes.push(KeyValue::new(semconv::HTTP_ROUTE, route.clone()));
+        }
+        if let Some(query) = request.uri().query() {
+            attributes.push(KeyValue::new(semconv::URL_QUERY, query.to_owned()));
+        }
+        let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
+        if let Some(agent) = text(header::USER_AGENT) {
+            attributes.push(KeyValue::new(
+                semconv::USER_AGENT_ORIGINAL,
+                agent.to_owned(),
+            ));
+        }
+        if let Some(authority) =
+            text(header::HOST).and_then(|h| h.parse::<axum::http::uri::Authority>().ok())
+        {
+            attributes.push(KeyValue::new(
+                semconv::SERVER_ADDRESS,
+                authority.host().to_owned(),
+            ));
+            attributes.push(KeyValue::new(
+                semconv::SERVER_PORT,
+                i64::from(authority.port_u16().unwrap_or(80)),
+            ));
+        }
+        if let Some(client) = client_address(request, headers) {
+            attributes.push(KeyValue::new(semconv::CLIENT_ADDRESS, client));
+        }
+        attributes.extend(captured(telemetry.service, headers));
+        let parent = telemetry.extract(headers);
+        Exchange {
+            span: telemetry.start(&parent, SpanKind::Server, name, attributes),
+            since: Instant::now(),
+            active: ActiveRequest::new(telemetry, &method),
+            telemetry: Arc::clone(telemetry),
+            method,
+            path,
+            route,
+        }
+    }
+
+    fn finish(self, status: StatusCode) {
+        let Exchange {
+            telemetry,
+            span,
+            since,
+            method,
+            path,
+            route,
+            active,
+        } = self;
+        let elapsed = since.elapsed();
+        let code = i64::from(status.as_u16());
+        span.set(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code));
+        let mut attributes = vec![
+            KeyValue::new(semconv::HTTP_REQUEST_METHOD, method.clone()),
+            KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code),
+            KeyValue::new(semconv::URL_SCHEME, "http"),
+        ];
+        if let Some(route) = route {
+            attributes.push(KeyValue::new(semconv::HTTP_ROUTE, route));
+        }
+        let failed = status.is_server_error();
+        if failed {
+            span.fail(code.to_string(), "");
+            attributes.push(KeyValue::new(semconv::ERROR_TYPE, code.to_string()));
+        }
+        telemetry
+            .instruments
+            .server_duration
+            .record(elapsed.as_secs_f64(), &attributes);
+        telemetry.log(
+            span.context(),
+            if failed {
+                Severity::Error
+            } else {
+                Severity::Info
+            },
+            format!(
+                "{method} {path} {code} {:.1} ms",
+                elapsed.as_secs_f64() * 1e3
+            ),
+            vec![
+                (semconv::HTTP_REQUEST_METHOD.into(), method.into()),
+                (semconv::URL_PATH.into(), path.into()),
+                (semconv::HTTP_RESPONSE_STATUS_CODE.into(), code.into()),
+            ],
+        );
+        drop(active);
+        span.end();
+    }
+}
+
+/// Counts a request as active until it is dropped, finished or not.
+struct ActiveRequest {
+    telemetry: Arc<Telemetry>,
+    attributes: [KeyValue; 2],
+}
+
+impl ActiveRequest {
+    fn new(telemetry: &Arc<Telemetry>, method: &str) -> Self {
+        let attributes = [
+            KeyValue::new(semconv::HTTP_REQUEST_METHOD, method.to_owned()),
+            KeyValue::new(semconv::URL_SCHEME, "http"),
+        ];
+        telemetry.instruments.server_active.add(1, &attributes);
+        ActiveRequest {
+            telemetry: Arc::clone(telemetry),
+            attributes,
+        }
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.telemetry
+            .instruments
+            .server_active
+            .add(-1, &self.attributes);
+    }
+}
+
+/// The first address of `x-forwarded-for`, which the edge sets, or else that of the peer.
+fn client_address(request: &Request, headers: &HeaderMap) -> Option<String> {
+    let forwarded = headers
+        .get("x-forwarded-for")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|list| list.split(',').next())
+        .map(|first| first.trim().to_owned());
+    forwarded.or_else(|| {
+        request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip().to_string())
+    })
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}

@@ -1,0 +1,90 @@
+//! A span that ends whatever happens to the work it stands for.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
+
+use super::Telemetry;
+
+/// A started span. Dropped before [`ActiveSpan::end`], as when a caller hangs up and the request's
+/// future is dropped, it ends as an error of type `cancelled`.
+pub(crate) struct ActiveSpan {
+    context: Context,
+    ended: bool,
+}
+
+impl Telemetry {
+    /// Starts a span as a child of the span in `parent`.
+    pub(crate) fn start(
+        &self,
+        parent: &Context,
+        kind: SpanKind,
+        name: impl Into<Cow<'static, str>>,
+        attributes: Vec<KeyValue>,
+    ) -> ActiveSpan {
+        self.start_at(parent, kind, name, attributes, SystemTime::now())
+    }
+
+    /// Starts a span that began earlier.
+    pub(crate) fn start_at(
+        &self,
+        parent: &Context,
+        kind: SpanKind,
+        name: impl Into<Cow<'static, str>>,
+        attributes: Vec<KeyValue>,
+        since: SystemTime,
+    ) -> ActiveSpan {
+        let span = self
+            .tracer
+            .span_builder(name)
+            .with_kind(kind)
+            .with_attributes(attributes)
+            .with_start_time(since)
+            .start_with_context(&self.tracer, parent);
+        ActiveSpan {
+            context: parent.with_span(span),
+            ended: false,
+        }
+    }
+}
+
+impl ActiveSpan {
+    /// The context in which this span is the current one.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Adds an attribute.
+    pub(crate) fn set(&self, attribute: KeyValue) {
+        self.context.span().set_attribute(attribute);
+    }
+
+    /// Marks the span as failed.
+    pub(crate) fn fail(
+        &self,
+        kind: impl Into<Cow<'static, str>>,
+        description: impl Into<Cow<'static, str>>,
+    ) {
+        let kind: Cow<'static, str> = kind.into();
+        self.set(KeyValue::new(ERROR_TYPE, kind));
+        self.context.span().set_status(Status::error(description));
+    }
+
+    /// Ends the span.
+    pub(crate) fn end(mut self) {
+        self.ended = true;
+        self.context.span().end();
+    }
+}
+
+impl Drop for ActiveSpan {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.fail("cancelled", "the caller went away");
+            self.context.span().end();
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The shop as it really runs: nine processes, real databases, and a real OTLP receiver.
+
+mod faults;
+mod lifecycle;
+mod metrics;
+mod receiver;
+mod routes;
+mod shop;
+mod traces;

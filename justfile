@@ -1,0 +1,34 @@
+# What one types in this project. `just` alone lists the recipes.
+
+_default:
+    @just --list
+
+# Run the default scenarios on the embedded shop in about 90 seconds and make a labelled dataset.
+run *args:
+    cargo run --release -- run scenarios/default.yaml --time-scale 0.1 {{args}}
+
+# Pass the tests.
+test *args:
+    cargo test --workspace {{args}}
+
+# Format, lint and check licences, as CI does.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo deny check licenses bans sources
+
+# Measure: the extractor, the collector, the engine.
+bench:
+    cargo bench --workspace
+
+# Build the API documentation; a public item without one is an error.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Write the JSON Schemas in docs/schema anew from the types.
+schemas:
+    UPDATE_SCHEMAS=1 cargo test --workspace schema
+
+# Compare labels with an independent join over a run folder: just join runs/<run>
+join folder:
+    python3 crates/extract/tests/independent_join.py --timeline {{folder}}/timeline.jsonl --traces {{folder}}/telemetry/traces.jsonl --labeled {{folder}}/dataset/traces_labeled_*.csv

@@ -200,7 +200,12 @@ pub(crate) struct CollectArgs {
     pub(crate) max_megabytes: Option<u64>,
     /// Files to keep beside the current one when a new one is begun; older ones are deleted. 0
     /// keeps all.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "max_megabytes")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        requires = "max_megabytes"
+    )]
     pub(crate) max_backups: usize,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]

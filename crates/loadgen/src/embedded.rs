@@ -51,7 +51,13 @@ impl Embedded {
         let (collector, ready) =
             Program::start::<CollectorReady>("collect", collect, folder.log_of("collect")).await?;
         let otlp_endpoint = format!("http://{}", ready.grpc);
-        let shop = ["shop", "--listen", &free_port, "--otlp-endpoint", &otlp_endpoint];
+        let shop = [
+            "shop",
+            "--listen",
+            &free_port,
+            "--otlp-endpoint",
+            &otlp_endpoint,
+        ];
         let (shop, ready) = Program::start::<ShopReady>(
             "shop",
             shop.map(Into::into).to_vec(),
@@ -73,7 +79,11 @@ impl Embedded {
             status = self.collector.child.wait() => (&self.collector, status),
             status = self.shop.child.wait() => (&self.shop, status),
         };
-        format!("`loadgen {}` ended during the run: {}", program.name, program.end(status))
+        format!(
+            "`loadgen {}` ended during the run: {}",
+            program.name,
+            program.end(status)
+        )
     }
 
     /// Stops the shop first, so that its last telemetry reaches the collector.
@@ -101,7 +111,10 @@ impl Program {
         log: PathBuf,
     ) -> Result<(Self, Ready), Failure> {
         let cannot = |why: String| {
-            Failure::new(Exit::NotReachable, format!("can't start `loadgen {name}`: {why}"))
+            Failure::new(
+                Exit::NotReachable,
+                format!("can't start `loadgen {name}`: {why}"),
+            )
         };
         let stderr = File::create(&log).map_err(|e| cannot(format!("{}: {e}", log.display())))?;
         let this = std::env::current_exe().map_err(|e| cannot(e.to_string()))?;
@@ -118,7 +131,12 @@ impl Program {
             .map_err(|e| cannot(e.to_string()))?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map(BufReader::new);
-        let mut program = Self { name, child, stdin, log };
+        let mut program = Self {
+            name,
+            child,
+            stdin,
+            log,
+        };
         let mut line = String::new();
         let said = async {
             match stdout {
@@ -135,7 +153,9 @@ impl Program {
             }
             Ok(Ok(_)) => match serde_json::from_str(&line) {
                 Ok(ready) => Ok((program, ready)),
-                Err(error) => Err(cannot(format!("its ready line {line:?} is unclear: {error}"))),
+                Err(error) => Err(cannot(format!(
+                    "its ready line {line:?} is unclear: {error}"
+                ))),
             },
         }
     }
@@ -146,12 +166,17 @@ impl Program {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(status) => Err(Failure::new(
                 Exit::Failed,
-                format!("`loadgen {}` did not end well: {}", self.name, self.end(status)),
+                format!(
+                    "`loadgen {}` did not end well: {}",
+                    self.name,
+                    self.end(status)
+                ),
             )),
             Err(_) => {
                 let _ = self.child.kill().await;
                 let (name, seconds) = (self.name, STOP.as_secs());
-                let text = format!("`loadgen {name}` did not end within {seconds} s and was killed");
+                let text =
+                    format!("`loadgen {name}` did not end within {seconds} s and was killed");
                 Err(Failure::new(Exit::Failed, text))
             }
         }

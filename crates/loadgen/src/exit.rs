@@ -35,7 +35,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: Exit, error: impl fmt::Display) -> Self {
-        Self { code, message: error.to_string() }
+        Self {
+            code,
+            message: error.to_string(),
+        }
     }
 
     pub(crate) fn code(&self) -> Exit {

@@ -81,7 +81,10 @@ impl RunFolder {
 
 /// `runs/<UTC stamp>-<scenario file>`, with a number where two runs start in one second.
 fn default_path(scenario_file: &Path) -> PathBuf {
-    let stem = scenario_file.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = scenario_file
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy();
     let name = format!("{}-{stem}", Utc::now().format("%Y%m%d_%H%M%S"));
     let numbered = (2..).map(|n| format!("{name}-{n}"));
     std::iter::once(name.clone())

@@ -25,7 +25,9 @@ impl Interrupts {
                 }
                 count.send_modify(|n| *n += 1);
                 match *count.borrow() {
-                    1 => eprintln!("stopping: requests in flight may finish; once more stops at once"),
+                    1 => eprintln!(
+                        "stopping: requests in flight may finish; once more stops at once"
+                    ),
                     2 => eprintln!("stopping at once"),
                     _ => std::process::exit(Exit::Interrupted as i32),
                 }

@@ -14,7 +14,11 @@ pub(crate) async fn check(base_url: &str) -> Result<(), Failure> {
     let client = (RunOptions::client_defaults)()
         .build()
         .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
-    let answer = client.get(format!("{base_url}/")).timeout(PATIENCE).send().await;
+    let answer = client
+        .get(format!("{base_url}/"))
+        .timeout(PATIENCE)
+        .send()
+        .await;
     match answer {
         Ok(_) => Ok(()),
         Err(error) => {

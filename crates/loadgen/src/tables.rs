@@ -7,17 +7,32 @@ use loadgen_scenario::{Executor, Plan, Stage, Target};
 
 /// `loadgen plan`: when what runs.
 pub(crate) fn timetable(plan: &Plan) -> String {
-    let mut table = table(&["start", "end", "scenario", "executor", "anomaly", "fault", "flows"], &[]);
+    let mut table = table(
+        &[
+            "start", "end", "scenario", "executor", "anomaly", "fault", "flows",
+        ],
+        &[],
+    );
     for scenario in &plan.scenarios {
         let fault = scenario.fault.as_ref().map_or("-".to_owned(), |fault| {
-            format!("{} in {}, intensity {}", fault.fault, fault.service, fault.intensity)
+            format!(
+                "{} in {}, intensity {}",
+                fault.fault, fault.service, fault.intensity
+            )
         });
         let flows: Vec<String> = scenario
             .exec
             .iter()
             .map(|e| {
-                let name = plan.flows.get(e.flow).map_or("?", |flow| flow.name.as_str());
-                if scenario.exec.len() == 1 { name.into() } else { format!("{name} × {}", e.weight) }
+                let name = plan
+                    .flows
+                    .get(e.flow)
+                    .map_or("?", |flow| flow.name.as_str());
+                if scenario.exec.len() == 1 {
+                    name.into()
+                } else {
+                    format!("{name} × {}", e.weight)
+                }
             })
             .collect();
         table.add_row([
@@ -51,19 +66,36 @@ fn executor(executor: &Executor) -> String {
     };
     match executor {
         Executor::ConstantVus { vus, .. } => format!("constant-vus {vus}"),
-        Executor::RampingVus { start_vus, stages, .. } => {
+        Executor::RampingVus {
+            start_vus, stages, ..
+        } => {
             format!("ramping-vus {}", path(*start_vus, stages))
         }
-        Executor::ConstantArrivalRate { rate, time_unit_ns, .. } => {
+        Executor::ConstantArrivalRate {
+            rate, time_unit_ns, ..
+        } => {
             format!("constant-arrival-rate {rate}{}", per(*time_unit_ns))
         }
-        Executor::RampingArrivalRate { start_rate, time_unit_ns, stages, .. } => {
-            format!("ramping-arrival-rate {}{}", path(*start_rate, stages), per(*time_unit_ns))
+        Executor::RampingArrivalRate {
+            start_rate,
+            time_unit_ns,
+            stages,
+            ..
+        } => {
+            format!(
+                "ramping-arrival-rate {}{}",
+                path(*start_rate, stages),
+                per(*time_unit_ns)
+            )
         }
-        Executor::PerVuIterations { vus, iterations, .. } => {
+        Executor::PerVuIterations {
+            vus, iterations, ..
+        } => {
             format!("per-vu-iterations {vus} × {iterations}")
         }
-        Executor::SharedIterations { vus, iterations, .. } => {
+        Executor::SharedIterations {
+            vus, iterations, ..
+        } => {
             format!("shared-iterations {iterations} by {vus}")
         }
     }
@@ -71,28 +103,51 @@ fn executor(executor: &Executor) -> String {
 
 fn path(start: u32, stages: &[Stage]) -> String {
     let targets = stages.iter().map(|stage| stage.target);
-    let numbers: Vec<String> = std::iter::once(start).chain(targets).map(|n| n.to_string()).collect();
+    let numbers: Vec<String> = std::iter::once(start)
+        .chain(targets)
+        .map(|n| n.to_string())
+        .collect();
     numbers.join("→")
 }
 
 /// The end of a run: what the generator measured.
 pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>) -> String {
     let columns = [
-        "scenario", "requests", "req/s", "iter/s", "asked", "failed", "dropped", "p50 ms", "p95 ms",
-        "p99 ms", "max ms", "p99 ms*", "lag p99 ms",
+        "scenario",
+        "requests",
+        "req/s",
+        "iter/s",
+        "asked",
+        "failed",
+        "dropped",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "max ms",
+        "p99 ms*",
+        "lag p99 ms",
     ];
     let numbers: Vec<usize> = (1..columns.len()).collect();
     let mut table = table(&columns, &numbers);
     for scenario in &summary.scenarios {
-        let failures: Vec<String> =
-            scenario.failures.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        let failures: Vec<String> = scenario
+            .failures
+            .iter()
+            .map(|(kind, n)| format!("{n} {kind}"))
+            .collect();
         table.add_row([
             scenario.scenario.clone(),
             scenario.requests.to_string(),
             format!("{:.1}", scenario.requests_per_s),
             format!("{:.1}", scenario.achieved_iterations_per_s),
-            scenario.asked_iterations_per_s.map_or("-".into(), |asked| format!("{asked:.1}")),
-            if failures.is_empty() { "0".into() } else { failures.join("\n") },
+            scenario
+                .asked_iterations_per_s
+                .map_or("-".into(), |asked| format!("{asked:.1}")),
+            if failures.is_empty() {
+                "0".into()
+            } else {
+                failures.join("\n")
+            },
             scenario.dropped_iterations.to_string(),
             ms(scenario.latency.p50_ms),
             ms(scenario.latency.p95_ms),
@@ -109,7 +164,10 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
         out += &format!("warning: {failure}; the window's label is not backed by a fault\n");
     }
     for step in &summary.clock_steps_ns {
-        out += &format!("warning: the wall clock was moved during the run, by {} ms\n", step / 1_000_000);
+        out += &format!(
+            "warning: the wall clock was moved during the run, by {} ms\n",
+            step / 1_000_000
+        );
     }
     match client_spans {
         Some(report) if report.lost > 0 || report.last_error.is_some() => {
@@ -127,11 +185,23 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
 
 /// The dataset: what was written, and how it is labelled.
 pub(crate) fn dataset(report: &ExtractReport) -> String {
-    let mut labels =
-        table(&["anomaly_type", "spans", "share", "data points", "log records"], &[1, 2, 3, 4]);
+    let mut labels = table(
+        &[
+            "anomaly_type",
+            "spans",
+            "share",
+            "data points",
+            "log records",
+        ],
+        &[1, 2, 3, 4],
+    );
     let all: u64 = report.labels.iter().map(|l| l.spans).sum();
     for label in &report.labels {
-        let share = if all == 0 { 0.0 } else { 100.0 * label.spans as f64 / all as f64 };
+        let share = if all == 0 {
+            0.0
+        } else {
+            100.0 * label.spans as f64 / all as f64
+        };
         labels.add_row([
             label.anomaly_type.clone(),
             label.spans.to_string(),
@@ -141,16 +211,25 @@ pub(crate) fn dataset(report: &ExtractReport) -> String {
         ]);
     }
     let mut out = format!("\n{labels}\n");
-    for (name, signal) in
-        [("spans", &report.traces), ("data points", &report.metrics), ("log records", &report.logs)]
-    {
-        let agree = if signal.records_read == signal.rows_written { "" } else { " (they differ!)" };
+    for (name, signal) in [
+        ("spans", &report.traces),
+        ("data points", &report.metrics),
+        ("log records", &report.logs),
+    ] {
+        let agree = if signal.records_read == signal.rows_written {
+            ""
+        } else {
+            " (they differ!)"
+        };
         out += &format!(
             "{} {name} read, {} rows written{agree}; lines skipped: {}, cut off at the end: {}\n",
             signal.records_read, signal.rows_written, signal.skipped_lines, signal.torn_last_lines
         );
     }
-    out += &format!("{} traces, {} spans outside of every window\n", report.distinct_traces, report.unknown_spans);
+    out += &format!(
+        "{} traces, {} spans outside of every window\n",
+        report.distinct_traces, report.unknown_spans
+    );
     for problem in report.skipped.iter().chain(&report.torn).take(10) {
         out += &format!(
             "warning: {}, line {}, byte {}: {}\n",
@@ -173,7 +252,9 @@ pub(crate) fn dataset(report: &ExtractReport) -> String {
 
 fn table(columns: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(columns);
+    table
+        .load_style(presets::UTF8_BORDERS_ONLY)
+        .set_header(columns);
     for index in right {
         if let Some(column) = table.column_mut(*index) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -183,7 +264,11 @@ fn table(columns: &[&str], right: &[usize]) -> Table {
 }
 
 fn ms(value: f64) -> String {
-    if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") }
+    if value < 10.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.0}")
+    }
 }
 
 /// `1m30s`, `500ms`: as in scenario files.
@@ -201,5 +286,9 @@ fn duration(ns: u64) -> String {
 
 fn bytes(bytes: u64) -> String {
     let kib = bytes as f64 / 1024.0;
-    if kib < 1024.0 { format!("{kib:.1} KiB") } else { format!("{:.1} MiB", kib / 1024.0) }
+    if kib < 1024.0 {
+        format!("{kib:.1} KiB")
+    } else {
+        format!("{:.1} MiB", kib / 1024.0)
+    }
 }

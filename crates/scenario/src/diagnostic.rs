@@ -74,12 +74,6 @@ impl Finding {
             list => self.help(format!("possible: {}", quoted(list))),
         }
     }
-
-    /// Sets the place where none is known yet.
-    pub(crate) fn or_at(mut self, span: Span) -> Self {
-        self.span = self.span.or(Some(span));
-        self
-    }
 }
 
 /// The name most like a wrong one, where any is like it.

@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::values::text;
+
 pub use crate::duration::{Duration, MAX_DURATION_NS};
 pub use crate::values::{CaptureSpec, Exec, Guard, Pause, StatusSpec, Text};
 
@@ -97,11 +99,13 @@ pub struct AnomalySpec {
     #[serde(rename = "type")]
     pub kind: Option<String>,
     /// `x-anomaly-label`: `normal`, or a name for the symptom.
+    #[serde(deserialize_with = "text")]
     pub label: String,
     /// `x-anomaly-root-cause`.
+    #[serde(deserialize_with = "text")]
     pub root_cause: String,
     /// `x-anomaly-msg`: a sentence for people. Default: empty.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub msg: String,
     /// The service that the fault is in.
     pub root_cause_service: Option<String>,
@@ -283,8 +287,10 @@ pub struct StageSpec {
 #[serde(deny_unknown_fields)]
 pub struct FaultSpec {
     /// The fault's name, such as `slow_query`.
+    #[serde(deserialize_with = "text")]
     pub fault: String,
     /// The service that it is injected into.
+    #[serde(deserialize_with = "text")]
     pub service: String,
     /// How strong, above 0 up to 1. Default: 1.
     pub intensity: Option<f64>,

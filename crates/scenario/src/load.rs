@@ -69,7 +69,7 @@ pub fn plan_str(name: &str, text: &str, options: &PlanOptions) -> Result<Plan, S
 /// The first place that is not YAML, or not of the right shape.
 pub fn parse_str(name: &str, text: &str) -> Result<ScenarioFile, ScenarioErrors> {
     let text = without_mark(text);
-    let parsed = yaml::parse(text).and_then(|root| yaml::typed(&root));
+    let parsed = yaml::parse(text).and_then(|root| yaml::typed(text, &root));
     parsed.map_err(|finding| ScenarioErrors::new(name, text, vec![finding]))
 }
 
@@ -102,7 +102,7 @@ fn plan_bytes(name: &str, bytes: &[u8], options: &PlanOptions) -> Result<Plan, S
     let made = yaml::parse(text)
         .map_err(|finding| vec![finding])
         .and_then(|root| {
-            let file: ScenarioFile = yaml::typed(&root).map_err(|finding| vec![finding])?;
+            let file: ScenarioFile = yaml::typed(text, &root).map_err(|finding| vec![finding])?;
             resolve::plan(&file, &root, &resolve::Source { name, bytes }, options)
         });
     made.map_err(|findings| ScenarioErrors::new(name, text, findings))

@@ -454,6 +454,43 @@ scenarios: {one: {executor: constant-vus, duration: 1s}}
     assert_eq!(plan.flows[0].steps[0].draws.len(), 2);
 }
 
+/// Where YAML 1.1 would read something else, or a reader of numbers would change a text.
+#[test]
+fn texts_are_kept_as_written() {
+    let plan = plan(
+        "
+version: 1
+name: 2026
+seed: 0x10
+anomalies: {off: {label: no, root_cause: on, msg: 1e3}}
+flows:
+  default:
+    vars: {a: {pick: [no, 007, 1_000, 0x10, 1e3, ~]}}
+    steps: [{path: /, headers: {x-version: 1.10, x-on: yes}}]
+scenarios:
+  one: {executor: constant-vus, duration: 1s, anomaly: off, env: {A: 1.10, B: 0x10, C: true, D: 'null'}}
+",
+    );
+    assert_eq!((plan.name.as_str(), plan.seed), ("2026", 16));
+    let scenario = &plan.scenarios[0];
+    let anomaly = &scenario.anomaly;
+    assert_eq!(
+        [&anomaly.label, &anomaly.root_cause, &anomaly.msg],
+        ["no", "on", "1e3"]
+    );
+    let env: Vec<_> = scenario.env.values().map(String::as_str).collect();
+    assert_eq!(env, ["1.10", "0x10", "true", "null"]);
+    let headers = &plan.flows[0].steps[0].headers;
+    let header = |index: usize| headers[index].1.0.as_slice();
+    assert_eq!(header(0), [Part::Text("1.10".to_owned())]);
+    assert_eq!(header(1), [Part::Text("yes".to_owned())]);
+    let values = json!(["no", "007", "1_000", 16, 1000.0, null]);
+    let Choice::Pick(pick) = &plan.flows[0].steps[0].draws[0].choice else {
+        panic!()
+    };
+    assert_eq!(&json!(pick), &values);
+}
+
 #[test]
 fn plans_survive_json() {
     let plan = plan(JOURNEY);

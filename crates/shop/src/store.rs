@@ -260,7 +260,7 @@ impl Database {
     pub(crate) async fn hold(&self, share: f64) {
         let mut hold = self.hold.lock().await;
         match hold.as_ref() {
-            Some(hold) => hold.set(share),
+            Some(hold) => hold.set(share).await,
             None => *hold = Some(Hold::start(self.pool.clone(), share).await),
         }
     }

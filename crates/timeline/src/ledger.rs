@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, StringBuilder, UInt16Builder, UInt64Builder};
 use arrow_array::types::UInt16Type;
-use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt16Array};
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt16Array, UInt64Array,
+};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
@@ -217,6 +219,25 @@ impl Ledger {
                 && let Some(typed) = dictionary.downcast_dict::<StringArray>()
             {
                 out.extend(typed.into_iter().map(|v| v.map(str::to_owned)));
+            }
+        }
+        out
+    }
+}
+
+impl Ledger {
+    /// A column of unsigned numbers (`iteration`, `step_index`, `status`); null is `None`. A
+    /// column that does not exist is empty.
+    pub fn numbers(&self, column: &str) -> Vec<Option<u64>> {
+        let mut out = Vec::new();
+        for batch in &self.batches {
+            let Some(array) = batch.column_by_name(column) else {
+                continue;
+            };
+            if let Some(numbers) = array.as_any().downcast_ref::<UInt64Array>() {
+                out.extend(numbers.iter());
+            } else if let Some(numbers) = array.as_any().downcast_ref::<UInt16Array>() {
+                out.extend(numbers.iter().map(|n| n.map(u64::from)));
             }
         }
         out

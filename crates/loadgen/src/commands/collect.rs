@@ -10,9 +10,10 @@ pub(super) async fn collect(args: CollectArgs) -> Result<Exit, Failure> {
     options.grpc = args.grpc;
     options.http = args.http;
     options.stop_with_stdin = args.stop_with_stdin;
-    options.rotation = args
-        .max_megabytes
-        .map(|max_megabytes| Rotation { max_megabytes, max_backups: args.max_backups });
+    options.rotation = args.max_megabytes.map(|max_megabytes| Rotation {
+        max_megabytes,
+        max_backups: args.max_backups,
+    });
     loadgen_collector::collect(options)
         .await
         .map(|_| Exit::Success)

@@ -25,6 +25,10 @@ pub(super) fn extract(args: &ExtractArgs) -> Result<Exit, Failure> {
 
 /// Bad input and a disk that is full are different things to a script.
 pub(super) fn failure(error: ExtractError) -> Failure {
-    let code = if error.is_bad_input() { Exit::BadInput } else { Exit::Failed };
+    let code = if error.is_bad_input() {
+        Exit::BadInput
+    } else {
+        Exit::Failed
+    };
     Failure::new(code, error)
 }

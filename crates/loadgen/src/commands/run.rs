@@ -108,10 +108,17 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         None => Ok(()),
     };
     let status = status.map_err(|e| Failure::new(Exit::Failed, e))?;
-    let summary = results.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let client_spans = results
-        .client_spans
-        .map(|report| report.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    let summary = results
+        .summary
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let client_spans = results.client_spans.map(|report| {
+        report
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    });
     if !args.json {
         super::print(&tables::summary(&summary, client_spans.as_ref()))?;
     }
@@ -129,7 +136,12 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     if args.json {
         let folder = folder.path().to_owned();
-        super::print(&super::json(&RunResult { folder, summary, client_spans, dataset })?)?;
+        super::print(&super::json(&RunResult {
+            folder,
+            summary,
+            client_spans,
+            dataset,
+        })?)?;
     } else {
         if let Some(report) = &dataset {
             super::print(&tables::dataset(report))?;
@@ -161,8 +173,13 @@ fn make_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
 }
 
 fn drivers(args: &RunArgs, embedded: Option<&Embedded>) -> Result<Drivers, Failure> {
-    let admin_url = args.admin_url.clone().or_else(|| embedded.map(|e| e.admin_url.clone()));
-    let Some(admin_url) = admin_url else { return Ok(Drivers::default()) };
+    let admin_url = args
+        .admin_url
+        .clone()
+        .or_else(|| embedded.map(|e| e.admin_url.clone()));
+    let Some(admin_url) = admin_url else {
+        return Ok(Drivers::default());
+    };
     let client = (RunOptions::client_defaults)()
         .build()
         .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
@@ -179,14 +196,20 @@ fn consumers(
 ) -> Result<(Vec<Box<dyn Consumer>>, Results), Failure> {
     let cannot = |what: PathBuf| {
         move |e: std::io::Error| {
-            Failure::new(Exit::Failed, format!("can't create {}: {e}", what.display()))
+            Failure::new(
+                Exit::Failed,
+                format!("can't create {}: {e}", what.display()),
+            )
         }
     };
     // The timeline comes first: what is true is on the disk before anybody is told.
     let timeline = TimelineFile::create(&folder.timeline()).map_err(cannot(folder.timeline()))?;
     let ledger = LedgerFile::create(&folder.ledger(), plan).map_err(cannot(folder.ledger()))?;
     let summary = SummaryFile::new(&folder.summary(), plan);
-    let mut results = Results { summary: summary.handle(), client_spans: None };
+    let mut results = Results {
+        summary: summary.handle(),
+        client_spans: None,
+    };
     let mut consumers: Vec<Box<dyn Consumer>> =
         vec![Box::new(timeline), Box::new(ledger), Box::new(summary)];
     if !args.no_client_spans {
@@ -211,9 +234,16 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
         && let Some(embedded) = embedded
     {
         let endpoint = Some(embedded.otlp_endpoint.clone());
-        return OtlpTarget { endpoint, protocol: OtlpProtocol::Grpc };
+        return OtlpTarget {
+            endpoint,
+            protocol: OtlpProtocol::Grpc,
+        };
     }
-    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let variable = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|value: &String| !value.is_empty())
+    };
     let asked = variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
         .or_else(|| variable("OTEL_EXPORTER_OTLP_PROTOCOL"));
     let address = args
@@ -227,7 +257,10 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
         (None, None) if has_grpc_port => OtlpProtocol::Grpc,
         _ => OtlpProtocol::HttpProtobuf,
     };
-    OtlpTarget { endpoint: args.otlp_endpoint.clone(), protocol }
+    OtlpTarget {
+        endpoint: args.otlp_endpoint.clone(),
+        protocol,
+    }
 }
 
 async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
@@ -253,7 +286,9 @@ fn next_command(
 ) -> String {
     let at = folder.path().display();
     let traces = dataset.and_then(|d| {
-        d.files.iter().find(|f| f.path.extension().is_some_and(|e| e == "parquet"))
+        d.files
+            .iter()
+            .find(|f| f.path.extension().is_some_and(|e| e == "parquet"))
     });
     match traces {
         Some(file) => format!(

@@ -29,13 +29,21 @@ struct Bar {
 impl Bars {
     pub(super) fn new(plan: &Plan) -> Self {
         let all = MultiProgress::new();
-        let width = plan.scenarios.iter().map(|s| s.name.len()).max().unwrap_or(0);
+        let width = plan
+            .scenarios
+            .iter()
+            .map(|s| s.name.len())
+            .max()
+            .unwrap_or(0);
         let windows = plan
             .scenarios
             .iter()
             .map(|scenario| {
                 let length_ms = (scenario.end_ns - scenario.start_ns) / 1_000_000;
-                let bar = all.add(ProgressBar::new(length_ms).with_style(style("{prefix} {bar:20.cyan/dim} {wide_msg}")));
+                let bar = all.add(
+                    ProgressBar::new(length_ms)
+                        .with_style(style("{prefix} {bar:20.cyan/dim} {wide_msg}")),
+                );
                 bar.set_prefix(format!("{:width$}", scenario.name));
                 bar.set_message(scenario.anomaly.kind.clone());
                 Bar {
@@ -48,12 +56,19 @@ impl Bars {
                 }
             })
             .collect();
-        let run = all.add(ProgressBar::new(plan.end_ns() / 1_000_000).with_style(style(&format!(
-            "{{prefix:{width}}} {{bar:20.green/dim}} {{elapsed_precise}} {{wide_msg}}"
-        ))));
+        let run = all.add(
+            ProgressBar::new(plan.end_ns() / 1_000_000).with_style(style(&format!(
+                "{{prefix:{width}}} {{bar:20.green/dim}} {{elapsed_precise}} {{wide_msg}}"
+            ))),
+        );
         run.set_prefix(format!("{:width$}", "run"));
         run.enable_steady_tick(Duration::from_millis(500));
-        Self { all, windows, run, started_ns: 0 }
+        Self {
+            all,
+            windows,
+            run,
+            started_ns: 0,
+        }
     }
 
     fn window(&mut self, scenario: &str) -> Option<&mut Bar> {
@@ -108,7 +123,9 @@ impl Consumer for Bars {
         let line = match event {
             Event::Requests(records) => {
                 for (index, window) in self.windows.iter_mut().enumerate() {
-                    window.tally.add(records.iter().filter(|r| usize::from(r.scenario) == index));
+                    window
+                        .tally
+                        .add(records.iter().filter(|r| usize::from(r.scenario) == index));
                 }
                 if let Some(last) = records.last() {
                     self.moved_to(last.finished_ns);
@@ -136,7 +153,10 @@ impl Consumer for Bars {
                 }
             }
             Line::FaultFailed(fault) => {
-                self.warn(&format!("can't {} {}: {}", fault.change, fault.fault, fault.reason));
+                self.warn(&format!(
+                    "can't {} {}: {}",
+                    fault.change, fault.fault, fault.reason
+                ));
             }
             Line::WindowClosed(closed) => {
                 if let Some(window) = self.window(&closed.scenario) {
@@ -158,7 +178,10 @@ impl Consumer for Bars {
                 ));
             }
             Line::ClockStepped(step) => {
-                self.warn(&format!("the wall clock is off by {} ms now", step.offset_ns / 1_000_000));
+                self.warn(&format!(
+                    "the wall clock is off by {} ms now",
+                    step.offset_ns / 1_000_000
+                ));
             }
             Line::RunFinished(_) => {}
         }

@@ -54,7 +54,10 @@ impl Consumer for Plain {
             Line::RunStarted(run) => self.started_ns = run.at_ns,
             Line::WindowOpened(opened) => {
                 let label = &opened.anomaly.kind;
-                self.line(opened.at_ns, &format!("{} opened, labelled {label}", opened.scenario));
+                self.line(
+                    opened.at_ns,
+                    &format!("{} opened, labelled {label}", opened.scenario),
+                );
             }
             Line::FaultInjected(fault) => {
                 let text = format!("{} in force in {}", fault.fault, fault.service);
@@ -65,7 +68,10 @@ impl Consumer for Plain {
                 self.line(fault.at_ns, &text);
             }
             Line::FaultFailed(fault) => {
-                let text = format!("warning: can't {} {}: {}", fault.change, fault.fault, fault.reason);
+                let text = format!(
+                    "warning: can't {} {}: {}",
+                    fault.change, fault.fault, fault.reason
+                );
                 self.line(fault.at_ns, &text);
             }
             Line::WindowClosed(closed) => {
@@ -95,7 +101,10 @@ impl Consumer for Plain {
                 }
             }
             Line::ClockStepped(step) => {
-                let text = format!("warning: the wall clock is off by {} ms now", step.offset_ns / 1_000_000);
+                let text = format!(
+                    "warning: the wall clock is off by {} ms now",
+                    step.offset_ns / 1_000_000
+                );
                 self.line(step.at_ns, &text);
             }
             Line::WindowDrained(_) | Line::RunFinished(_) => {}

@@ -41,12 +41,17 @@ impl Tally {
             self.first_ns.get_or_insert(record.sent_ns);
             self.failed += u64::from(record.failure.is_some());
             let us = (record.finished_ns - record.sent_ns) / 1000;
-            self.latency_us.saturating_record(u64::try_from(us).unwrap_or(0));
+            self.latency_us
+                .saturating_record(u64::try_from(us).unwrap_or(0));
         }
         if count > 0 {
             self.requests += count;
             self.recent.push_back((last_ns, count));
-            while self.recent.front().is_some_and(|(at, _)| *at < last_ns - RATE_NS) {
+            while self
+                .recent
+                .front()
+                .is_some_and(|(at, _)| *at < last_ns - RATE_NS)
+            {
                 self.recent.pop_front();
             }
         }
@@ -71,7 +76,11 @@ impl Tally {
     }
 
     pub(super) fn error_percent(&self) -> f64 {
-        if self.requests == 0 { 0.0 } else { 100.0 * self.failed as f64 / self.requests as f64 }
+        if self.requests == 0 {
+            0.0
+        } else {
+            100.0 * self.failed as f64 / self.requests as f64
+        }
     }
 
     pub(super) fn p95_ms(&self) -> f64 {

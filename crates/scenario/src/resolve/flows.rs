@@ -120,7 +120,7 @@ fn declare_steps(
             declare_name(name, captures.key(name), variables, findings);
             if !is_json_pointer(&capture.pointer) {
                 let value = captures.child(name);
-                let span = match value.scalar() {
+                let span = match value.text() {
                     Some(_) => value.span,
                     None => value.value("pointer"),
                 };

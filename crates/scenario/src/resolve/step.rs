@@ -168,7 +168,8 @@ impl<'f> FlowMaker<'f> {
         let span = at.value("path");
         if source.is_empty() {
             // Without a path at all is reported as the step's shape.
-            if matches!(at.child("path").kind, Kind::Scalar { .. }) {
+            let written = matches!(at.kind, Kind::Map(_));
+            if written && matches!(at.child("path").kind, Kind::Scalar { .. }) {
                 self.findings
                     .push(Finding::at(span, "the path is empty").help("write / for the root"));
             }

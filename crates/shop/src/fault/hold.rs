@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use deadpool_sqlite::{Object, Pool};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Length of one round of holding and giving back. It varies, so that metrics which are read at
@@ -20,6 +20,7 @@ const FOR_GOOD: f64 = 0.995;
 #[derive(Debug)]
 pub(crate) struct Hold {
     share: watch::Sender<f64>,
+    rounds: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
 
@@ -28,20 +29,22 @@ impl Hold {
     /// the first time.
     pub(crate) async fn start(pool: Pool, share: f64) -> Self {
         let (sender, receiver) = watch::channel(share);
-        let (held, first) = oneshot::channel();
+        let (held, mut rounds) = watch::channel(0);
         let task = tokio::spawn(hold_in_rounds(pool, receiver, held));
-        // An error means that the task ended, which leaves nothing held: the caller's check of
-        // the effect is the data.
-        let _ = first.await;
+        wait_for_round(&mut rounds).await;
         Hold {
             share: sender,
+            rounds,
             task,
         }
     }
 
-    /// Changes the share.
-    pub(crate) fn set(&self, share: f64) {
+    /// Changes the share; returns when all connections are held under the new one.
+    pub(crate) async fn set(&self, share: f64) {
+        let mut rounds = self.rounds.clone();
+        rounds.mark_unchanged();
         self.share.send_replace(share);
+        wait_for_round(&mut rounds).await;
     }
 
     /// Gives everything back and ends.
@@ -51,32 +54,47 @@ impl Hold {
     }
 }
 
-async fn hold_in_rounds(pool: Pool, mut share: watch::Receiver<f64>, held: oneshot::Sender<()>) {
-    let mut held = Some(held);
-    loop {
-        let now = *share.borrow_and_update();
-        let round = Duration::from_millis(rand::random_range(ROUND_MS));
-        let connections = hold_all(&pool).await;
-        if let Some(held) = held.take() {
-            let _ = held.send(());
-        }
-        let ended = if now >= FOR_GOOD {
-            share.changed().await.is_err()
-        } else {
-            pause(&mut share, round.mul_f64(now)).await
-        };
-        give_back(connections).await;
-        if ended || pause(&mut share, round.mul_f64(1.0 - now)).await {
-            return;
-        }
+async fn wait_for_round(rounds: &mut watch::Receiver<u64>) {
+    // An error means that the task is gone, and nothing is held that should be waited for.
+    let _ = rounds.changed().await;
+}
+
+/// How a pause came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    Over,
+    ShareChanged,
+    Stopped,
+}
+
+async fn pause(share: &mut watch::Receiver<f64>, time: Duration) -> Pause {
+    tokio::select! {
+        () = tokio::time::sleep(time) => Pause::Over,
+        changed = share.changed() => match changed {
+            Ok(()) => Pause::ShareChanged,
+            Err(_) => Pause::Stopped,
+        },
     }
 }
 
-/// Waits; true when the holding is to end.
-async fn pause(share: &mut watch::Receiver<f64>, time: Duration) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(time) => share.has_changed().is_err(),
-        changed = share.changed() => changed.is_err(),
+async fn hold_in_rounds(pool: Pool, mut share: watch::Receiver<f64>, held: watch::Sender<u64>) {
+    loop {
+        let now = *share.borrow_and_update();
+        let round = Duration::from_millis(rand::random_range(ROUND_MS));
+        let holding = match now {
+            now if now >= FOR_GOOD => Duration::MAX,
+            now => round.mul_f64(now),
+        };
+        let connections = hold_all(&pool).await;
+        held.send_modify(|round| *round += 1);
+        let mut ended = pause(&mut share, holding).await;
+        give_back(connections).await;
+        if ended == Pause::Over {
+            ended = pause(&mut share, round.mul_f64(1.0 - now)).await;
+        }
+        if ended == Pause::Stopped {
+            return;
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 /// Work before a statement at intensity 1.
-const FULL: Duration = Duration::from_millis(40);
+const FULL: Duration = Duration::from_millis(25);
 /// Rows of the table that is scanned.
 const ROWS: u32 = 2_000;
 /// Scans for a measurement.

@@ -17,7 +17,7 @@ use crate::answer::Answer;
 use crate::cache::{Cache, Lookup};
 use crate::error::ShopError;
 use crate::kit::Kit;
-use crate::store::{Database, Session, Statement};
+use crate::store::{Database, Statement};
 use crate::telemetry::server::Cx;
 
 /// More than all keys that a shop of this size has, less than a flood.
@@ -27,35 +27,30 @@ const TIME_TO_LIVE: Duration = Duration::from_secs(30);
 
 const CATEGORIES: Statement = Statement {
     operation: "SELECT",
-    collection: "category",
-    text: "SELECT DISTINCT category FROM category ORDER BY category DESC",
+    collection: "product",
+    text: "SELECT DISTINCT c.value FROM product p, json_each(p.categories) c ORDER BY 1 DESC",
 };
 const PRODUCTS: Statement = Statement {
     operation: "SELECT",
     collection: "product",
-    text: "SELECT sku, name, description, price FROM product ORDER BY name",
+    text: "SELECT sku, name, description, price, categories FROM product ORDER BY name",
 };
 const BY_CATEGORY: Statement = Statement {
     operation: "SELECT",
     collection: "product",
-    text: "SELECT p.sku, p.name, p.description, p.price FROM product p \
-           JOIN category c ON c.sku = p.sku WHERE c.category = ?1 ORDER BY p.name",
+    text: "SELECT sku, name, description, price, categories FROM product \
+           WHERE ?1 IN (SELECT value FROM json_each(categories)) ORDER BY name",
 };
 const BY_SKU: Statement = Statement {
     operation: "SELECT",
     collection: "product",
-    text: "SELECT sku, name, description, price FROM product WHERE sku = ?1",
+    text: "SELECT sku, name, description, price, categories FROM product WHERE sku = ?1",
 };
 const BY_TEXT: Statement = Statement {
     operation: "SELECT",
     collection: "product",
-    text: "SELECT sku, name, description, price FROM product \
+    text: "SELECT sku, name, description, price, categories FROM product \
            WHERE name LIKE ?1 ESCAPE '!' OR description LIKE ?1 ESCAPE '!' ORDER BY name",
-};
-const CATEGORIES_OF: Statement = Statement {
-    operation: "SELECT",
-    collection: "category",
-    text: "SELECT category FROM category WHERE sku = ?1 ORDER BY category DESC",
 };
 const STOCK: Statement = Statement {
     operation: "SELECT",
@@ -116,12 +111,9 @@ impl Catalogue {
         };
         let products = self
             .database
-            .run(&cx.0, move |session| {
-                let products = match parameter {
-                    Some(parameter) => session.rows(statement, [parameter], product)?,
-                    None => session.rows(statement, [], product)?,
-                };
-                with_categories(session, products)
+            .run(&cx.0, move |session| match parameter {
+                Some(parameter) => session.rows(statement, [parameter], product),
+                None => session.rows(statement, [], product),
             })
             .await?;
         let products = Arc::new(products);
@@ -238,24 +230,16 @@ fn pattern(text: &str) -> String {
 }
 
 fn product(row: &Row<'_>) -> rusqlite::Result<Product> {
+    let categories: String = row.get(4)?;
     Ok(Product {
         sku: row.get(0)?,
         name: row.get(1)?,
         description: row.get(2)?,
         price: row.get(3)?,
         instock: 0,
-        categories: Vec::new(),
+        // Written by the schema below.
+        categories: serde_json::from_str(&categories).unwrap_or_default(),
     })
-}
-
-fn with_categories(
-    session: &Session<'_>,
-    mut products: Vec<Product>,
-) -> rusqlite::Result<Vec<Product>> {
-    for product in &mut products {
-        product.categories = session.rows(&CATEGORIES_OF, [&product.sku], |row| row.get(0))?;
-    }
-    Ok(products)
 }
 
 const ROBOT: &str = "Robot";
@@ -364,21 +348,17 @@ const SEED: [Seed; 11] = [
 
 fn schema(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
-        "CREATE TABLE product (sku TEXT PRIMARY KEY, name TEXT NOT NULL,
-                               description TEXT NOT NULL, price REAL NOT NULL);
-         CREATE TABLE category (sku TEXT NOT NULL, category TEXT NOT NULL,
-                                PRIMARY KEY (sku, category));
+        "CREATE TABLE product (sku TEXT PRIMARY KEY, name TEXT NOT NULL, description TEXT NOT NULL,
+                               price REAL NOT NULL, categories TEXT NOT NULL);
          CREATE TABLE stock (sku TEXT PRIMARY KEY, instock INTEGER NOT NULL);",
     )?;
     for (sku, name, description, price, instock, categories) in SEED {
+        let categories = serde_json::json!(categories).to_string();
         connection.execute(
-            "INSERT INTO product VALUES (?1, ?2, ?3, ?4)",
-            params![sku, name, description, price],
+            "INSERT INTO product VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![sku, name, description, price, categories],
         )?;
         connection.execute("INSERT INTO stock VALUES (?1, ?2)", params![sku, instock])?;
-        for category in categories {
-            connection.execute("INSERT INTO category VALUES (?1, ?2)", [sku, category])?;
-        }
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ pub(crate) mod server;
 pub(crate) mod span;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
@@ -19,6 +19,7 @@ use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{
     BatchConfigBuilder as LogBatch, BatchLogProcessor, SdkLogger, SdkLoggerProvider,
 };
@@ -41,7 +42,7 @@ const BATCH_DELAY: Duration = Duration::from_millis(500);
 /// taken at the start, a third of a kilobyte a place.
 const SPAN_QUEUE: usize = 8_192;
 /// Log records that wait at most.
-const LOG_QUEUE: usize = 4_096;
+const LOG_QUEUE: usize = 2_048;
 /// How often metrics are read and sent.
 const METRIC_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one export may take.
@@ -181,13 +182,28 @@ impl Telemetry {
     }
 
     /// Sends what is left and ends the exporters. Blocks for `limit` at most.
-    pub(crate) fn shutdown(&self, limit: Duration) {
-        // At the same time, as each of them may have to wait for a collector that is slow or gone.
-        std::thread::scope(|scope| {
-            scope.spawn(|| self.tracers.shutdown_with_timeout(limit));
-            scope.spawn(|| self.meters.shutdown_with_timeout(limit));
-            scope.spawn(|| self.loggers.shutdown_with_timeout(limit));
-        });
+    pub(crate) fn shutdown(self: &Arc<Self>, limit: Duration) {
+        // On threads that nobody waits for: not all of these calls keep to a limit when the
+        // collector is there but does not answer.
+        let (done, ended) = std::sync::mpsc::channel();
+        let ends: [fn(&Telemetry, Duration) -> OTelSdkResult; 3] = [
+            |t, limit| t.tracers.shutdown_with_timeout(limit),
+            |t, limit| t.meters.shutdown_with_timeout(limit),
+            |t, limit| t.loggers.shutdown_with_timeout(limit),
+        ];
+        for end in ends {
+            let (telemetry, done) = (Arc::clone(self), done.clone());
+            std::thread::spawn(move || {
+                // What could not be sent is lost; there is nobody left to tell.
+                let _ = end(&telemetry, limit);
+                let _ = done.send(());
+            });
+        }
+        let deadline = Instant::now() + limit;
+        for _ in ends {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let _ = ended.recv_timeout(left);
+        }
     }
 }
 

@@ -95,3 +95,23 @@ async fn a_port_in_use_is_named() {
         "{message}"
     );
 }
+
+#[tokio::test]
+async fn a_collector_that_does_not_answer_does_not_hold_up_the_end() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let endpoint = format!("http://{}", silent.local_addr().expect("an address"));
+    let accepting = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok((connection, _)) = silent.accept().await {
+            connections.push(connection);
+        }
+    });
+    let mut shop = Shop::start(Some(&endpoint)).await;
+    let pids = shop.service_pids();
+    assert_eq!(shop.get("/api/catalogue/product/RED").await.status, 200);
+    assert_eq!(shop.stop().await, Some(0), "not killed by its own deadline");
+    assert!(all_gone(&pids).await);
+    accepting.abort();
+}

@@ -1,0 +1,184 @@
+//! What the commands say and how they exit, apart from whole runs.
+
+mod program;
+
+use program::{Place, scenario, text};
+
+#[test]
+fn check_accepts_the_files_that_are_shipped() {
+    let place = Place::new();
+    let out = place.loadgen([
+        "check".into(),
+        scenario("default.yaml"),
+        scenario("quick.yaml"),
+    ]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    assert_eq!(text(&out.stdout).lines().count(), 2);
+}
+
+#[test]
+fn a_mistake_in_a_scenario_file_is_shown_where_it_is() {
+    let place = Place::new();
+    let file = std::fs::read_to_string(scenario("quick.yaml")).unwrap();
+    let wrong = file.replacen("executor: constant-vus", "executor: constant-vu", 1);
+    let line = 1 + wrong
+        .lines()
+        .position(|l| l.contains("constant-vu\n") || l.trim_end().ends_with("constant-vu"))
+        .unwrap();
+    let path = place.write("wrong.yaml", &wrong);
+    for command in ["check", "plan", "run"] {
+        let out = place.loadgen([command.as_ref(), path.as_os_str()]);
+        assert_eq!(out.status.code(), Some(3), "{command}");
+        let message = text(&out.stderr);
+        assert!(
+            message.contains(&format!("wrong.yaml:{line}:")),
+            "{message}"
+        );
+        assert!(message.contains("constant-vus"), "{message}");
+    }
+    assert!(
+        !place.path("runs").exists(),
+        "a run that can't begin leaves nothing behind"
+    );
+}
+
+#[test]
+fn the_time_scale_stretches_the_timetable_and_nothing_else() {
+    let place = Place::new();
+    let plan = |scale: &str| {
+        let file = scenario("default.yaml");
+        let out = place.loadgen([
+            "plan".as_ref(),
+            file.as_os_str(),
+            "--format".as_ref(),
+            "json".as_ref(),
+            "--time-scale".as_ref(),
+            scale.as_ref(),
+        ]);
+        serde_json::from_slice::<serde_json::Value>(&out.stdout).unwrap()
+    };
+    let (full, tenth) = (plan("1"), plan("0.1"));
+    let scenarios = |plan: &serde_json::Value| plan["scenarios"].as_array().unwrap().clone();
+    assert_eq!(scenarios(&full).len(), 8);
+    for (a, b) in scenarios(&full).iter().zip(scenarios(&tenth)) {
+        let ns = |s: &serde_json::Value, key: &str| s[key].as_u64().unwrap();
+        for key in ["start_ns", "end_ns"] {
+            assert_eq!(ns(a, key), 10 * ns(&b, key));
+        }
+        assert_eq!(a["fault"], b["fault"]);
+        assert_eq!(a["exec"], b["exec"]);
+        assert_eq!(a["graceful_stop_ns"], b["graceful_stop_ns"]);
+    }
+    assert_eq!(
+        full["flows"], tenth["flows"],
+        "think times and timeouts stay"
+    );
+    let minutes: Vec<u64> = scenarios(&full)
+        .iter()
+        .map(|s| s["start_ns"].as_u64().unwrap() / 60_000_000_000)
+        .collect();
+    assert_eq!(minutes, [0, 2, 4, 6, 8, 10, 12, 14]);
+}
+
+#[test]
+fn a_target_that_is_not_there_is_told_before_the_run() {
+    let place = Place::new();
+    let file = scenario("default.yaml");
+    let out = place.loadgen([
+        "run".as_ref(),
+        file.as_os_str(),
+        "--base-url".as_ref(),
+        "http://127.0.0.1:1".as_ref(),
+    ]);
+    assert_eq!(out.status.code(), Some(4));
+    let message = text(&out.stderr);
+    assert!(
+        message.contains("http://127.0.0.1:1 is not reachable"),
+        "{message}"
+    );
+    assert!(message.contains("No request was sent"), "{message}");
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn a_wrong_base_url_is_told_as_such() {
+    let place = Place::new();
+    let file = scenario("default.yaml");
+    let out = place.loadgen([
+        "plan".as_ref(),
+        file.as_os_str(),
+        "--base-url".as_ref(),
+        "shop:8080".as_ref(),
+    ]);
+    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stdout));
+    assert!(text(&out.stderr).contains("shop:8080"));
+}
+
+#[test]
+fn extract_names_the_file_that_is_wrong() {
+    let place = Place::new();
+    let scenario = scenario("default.yaml");
+    let args = |timeline: &str| {
+        [
+            "extract",
+            "--traces",
+            "none.jsonl",
+            "--timeline",
+            timeline,
+            "--output",
+            "d",
+        ]
+        .map(String::from)
+    };
+    let out = place.loadgen(args("missing.jsonl"));
+    assert_eq!(out.status.code(), Some(3));
+    assert!(text(&out.stderr).contains("missing.jsonl"));
+    let out = place.loadgen(args(&scenario.to_string_lossy()));
+    assert_eq!(out.status.code(), Some(3));
+    assert!(
+        text(&out.stderr).contains("is not a timeline"),
+        "{}",
+        text(&out.stderr)
+    );
+    assert!(!place.path("d").exists());
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::new();
+    let file = scenario("default.yaml");
+    let mut child = place.start([
+        "plan".as_ref(),
+        file.as_os_str(),
+        "--format".as_ref(),
+        "json".as_ref(),
+    ]);
+    drop(child.stdout.take());
+    let status = child.wait().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn the_program_describes_itself() {
+    let place = Place::new();
+    for (args, expected) in [
+        (vec!["--help"], "Exit codes:"),
+        (vec!["run", "--help"], "--time-scale"),
+        (vec!["man"], ".TH loadgen"),
+        (vec!["completions", "bash"], "complete -F"),
+        (vec!["schema", "timeline"], "window_opened"),
+        (vec!["schema", "scenario"], "pre_allocated_vus"),
+    ] {
+        let out = place.loadgen(&args);
+        assert!(out.status.success(), "{args:?}");
+        assert!(text(&out.stdout).contains(expected), "{args:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2() {
+    let place = Place::new();
+    let out = place.loadgen(["run", "x.yaml", "--time-scle", "1"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("--time-scale"));
+}

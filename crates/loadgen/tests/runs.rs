@@ -1,0 +1,304 @@
+//! Whole runs of the real binary on the embedded shop.
+
+mod program;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use program::{Place, end, json_lines, scenario, text, until};
+use serde_json::Value;
+
+/// `quick.yaml` in a few seconds; windows of well over a second.
+const SCALE: &str = "0.2";
+
+fn run_args(place: &Place, extra: &[&str]) -> Vec<String> {
+    let file = scenario("quick.yaml").to_string_lossy().into_owned();
+    let out = place.path("run").to_string_lossy().into_owned();
+    let mut args = vec!["run".to_owned(), file, "--time-scale".into(), SCALE.into()];
+    args.extend(["--out".into(), out]);
+    args.extend(extra.iter().map(|s| (*s).to_owned()));
+    args
+}
+
+fn events(run: &Path, kind: &str) -> Vec<Value> {
+    let lines = json_lines(&run.join("timeline.jsonl"));
+    lines
+        .into_iter()
+        .filter(|line| line["event"] == kind)
+        .collect()
+}
+
+fn ns(value: &Value) -> i64 {
+    value
+        .as_i64()
+        .or_else(|| value.as_str()?.parse().ok())
+        .unwrap()
+}
+
+/// (trace id, span id) → label, by the rule of the documentation and nothing else: the window in
+/// which the trace's root begins.
+fn independent_join(
+    run: &Path,
+    windows: &[(i64, i64, String)],
+) -> HashMap<(String, String), String> {
+    let mut starts: HashMap<String, (bool, i64)> = HashMap::new();
+    let mut spans = Vec::new();
+    for message in json_lines(&run.join("telemetry/traces.jsonl")) {
+        for resource in message["resourceSpans"].as_array().unwrap() {
+            for scope in resource["scopeSpans"].as_array().unwrap() {
+                for span in scope["spans"].as_array().unwrap() {
+                    let trace = span["traceId"].as_str().unwrap().to_owned();
+                    let is_root = span["parentSpanId"].as_str().unwrap_or("").is_empty();
+                    let start = ns(&span["startTimeUnixNano"]);
+                    let best = starts.entry(trace.clone()).or_insert((is_root, start));
+                    // A root beats any other span, then the earlier one wins.
+                    if (!is_root, start) < (!best.0, best.1) {
+                        *best = (is_root, start);
+                    }
+                    spans.push((trace, span["spanId"].as_str().unwrap().to_owned()));
+                }
+            }
+        }
+    }
+    let label = |trace: &str| {
+        let at = starts[trace].1;
+        let window = windows
+            .iter()
+            .find(|(opened, closed, _)| (*opened..*closed).contains(&at));
+        window.map_or("unknown".to_owned(), |(_, _, label)| label.clone())
+    };
+    spans
+        .into_iter()
+        .map(|(t, s)| ((t.clone(), s), label(&t)))
+        .collect()
+}
+
+/// Opened, closed, anomaly type; a window that never closed ends at the latest event.
+fn windows(run: &Path) -> Vec<(i64, i64, String)> {
+    let last = json_lines(&run.join("timeline.jsonl"))
+        .iter()
+        .filter_map(|e| e["at_ns"].as_i64())
+        .max()
+        .unwrap();
+    let closed: HashMap<String, i64> = events(run, "window_closed")
+        .iter()
+        .map(|e| (e["scenario"].to_string(), ns(&e["at_ns"])))
+        .collect();
+    let opened = events(run, "window_opened");
+    let window = |e: &Value| {
+        let end = closed
+            .get(&e["scenario"].to_string())
+            .copied()
+            .unwrap_or(last);
+        (
+            ns(&e["at_ns"]),
+            end,
+            e["anomaly"]["type"].as_str().unwrap().to_owned(),
+        )
+    };
+    opened.iter().map(window).collect()
+}
+
+/// Rows of the labelled traces as (trace id, span id) → anomaly type.
+fn labelled(dataset: &Path) -> Vec<((String, String), String)> {
+    let mut reader = csv::Reader::from_path(only(dataset, "traces_labeled_", ".csv")).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    let column = |name: &str| headers.iter().position(|h| h == name).unwrap();
+    let (trace, span, label) = (
+        column("trace_id"),
+        column("span_id"),
+        column("anomaly_type"),
+    );
+    let rows = reader.records().map(|row| {
+        let row = row.unwrap();
+        (
+            (row[trace].to_owned(), row[span].to_owned()),
+            row[label].to_owned(),
+        )
+    });
+    rows.collect()
+}
+
+fn only(dataset: &Path, prefix: &str, suffix: &str) -> std::path::PathBuf {
+    let names = std::fs::read_dir(dataset)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let is_it = |p: &std::path::PathBuf| {
+        let name = p.file_name().unwrap().to_string_lossy().into_owned();
+        name.starts_with(prefix) && name.ends_with(suffix)
+    };
+    let found: Vec<_> = names.filter(is_it).collect();
+    assert_eq!(found.len(), 1, "{prefix}*{suffix}: {found:?}");
+    found[0].clone()
+}
+
+fn assert_labels_agree(run: &Path, dataset: &Path) {
+    let expected = independent_join(run, &windows(run));
+    let rows = labelled(dataset);
+    assert_eq!(rows.len(), expected.len(), "one row a span");
+    for (span, label) in rows {
+        assert_eq!(label, expected[&span], "{span:?}");
+    }
+}
+
+#[test]
+fn the_eight_scenarios_become_a_labelled_dataset() {
+    let place = Place::new();
+    let run = place.path("run");
+    let out = place.loadgen(run_args(&place, &["--json"]));
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let result: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(result["summary"]["scenarios"].as_array().unwrap().len(), 8);
+    assert_eq!(result["client_spans"]["lost"], 0);
+
+    let kinds: Vec<String> = windows(&run).into_iter().map(|(_, _, kind)| kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            "none",
+            "latency_spike",
+            "db_exhaustion",
+            "cpu_saturation",
+            "cache_miss",
+            "dependency_bottleneck",
+            "timeout",
+            "error_spike"
+        ]
+    );
+    for pair in windows(&run).windows(2) {
+        assert_eq!(pair[0].1, pair[1].0, "windows meet");
+    }
+    assert_eq!(events(&run, "fault_injected").len(), 7);
+    assert_eq!(events(&run, "fault_cleared").len(), 7);
+    assert_eq!(events(&run, "fault_failed").len(), 0);
+    assert_eq!(events(&run, "run_finished")[0]["status"], "completed");
+
+    let dataset = run.join("dataset");
+    assert_labels_agree(&run, &dataset);
+    for kind in kinds
+        .iter()
+        .map(String::as_str)
+        .chain(["labeled", "normal", "anomalous"])
+    {
+        only(&dataset, &format!("traces_{kind}_2"), ".csv");
+    }
+    only(&dataset, "traces_labeled_", ".parquet");
+    only(&dataset, "metrics_labeled_", ".csv");
+    only(&dataset, "logs_labeled_", ".csv");
+
+    // Every request is in the ledger, has its trace, and the trace has the request as its root.
+    let ledger = loadgen_timeline::ledger::read_ledger(&run.join("ledger.arrows")).unwrap();
+    assert!(!ledger.torn);
+    let sent = ns(&events(&run, "heartbeat").last().unwrap()["sent"]);
+    assert_eq!(ledger.len() as i64, sent);
+    let spans: HashMap<(String, String), String> = labelled(&dataset).into_iter().collect();
+    for (trace, span) in ledger
+        .text("trace_id")
+        .into_iter()
+        .zip(ledger.text("span_id"))
+    {
+        assert!(spans.contains_key(&(trace.unwrap(), span.unwrap())));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
+    let place = Place::new();
+    let run = place.path("run");
+    let mut child = place.start(run_args(&place, &["--quiet"]));
+    // By then what the window sent at first has been exported.
+    until("the sixth window and a heartbeat well inside it", || {
+        let opened = events(&run, "window_opened");
+        let beats = events(&run, "heartbeat");
+        opened.len() == 6
+            && beats.last().is_some_and(|b| ns(&b["at_ns"]) > ns(&opened[5]["at_ns"]) + 700_000_000)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("the shop and the collector to end by themselves", || {
+        program::processes_that_name(&run) == 0
+    });
+
+    let file = |name: &str| run.join(name).to_string_lossy().into_owned();
+    let args = [
+        "extract",
+        "--traces",
+        &file("telemetry/traces.jsonl"),
+        "--metrics",
+        &file("telemetry/metrics.jsonl"),
+        "--logs",
+        &file("telemetry/logs.jsonl"),
+        "--timeline",
+        &file("timeline.jsonl"),
+        "--output",
+        &file("dataset"),
+    ]
+    .map(str::to_owned);
+    let out = place.loadgen(args);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    assert!(
+        text(&out.stdout).contains("the timeline has no end"),
+        "{}",
+        text(&out.stdout)
+    );
+
+    assert_eq!(events(&run, "window_closed").len(), 5);
+    assert_labels_agree(&run, &run.join("dataset"));
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, label) in labelled(&run.join("dataset")) {
+        *counts.entry(label).or_default() += 1;
+    }
+    for (_, _, kind) in windows(&run) {
+        assert!(
+            counts.get(&kind).is_some_and(|n| *n > 0),
+            "{kind}: {counts:?}"
+        );
+    }
+    let ledger = loadgen_timeline::ledger::read_ledger(&run.join("ledger.arrows")).unwrap();
+    assert!(ledger.torn && !ledger.is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_ends_a_run_in_good_order() {
+    let place = Place::new();
+    let run = place.path("run");
+    let child = place.start(run_args(&place, &[]));
+    until("the second window", || {
+        events(&run, "fault_injected").len() == 1
+    });
+    let pid = child.id().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let (code, errors) = end(child);
+    assert_eq!(code, Some(5), "{errors}");
+    assert_eq!(events(&run, "run_finished")[0]["status"], "interrupted");
+    assert_eq!(events(&run, "window_closed").len(), 2);
+    assert_eq!(events(&run, "fault_cleared").len(), 1);
+    assert_labels_agree(&run, &run.join("dataset"));
+    assert_eq!(program::processes_that_name(&run), 0);
+}
+
+#[test]
+fn a_folder_that_holds_a_run_is_not_written_over() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("run")).unwrap();
+    place.write("run/timeline.jsonl", "precious\n");
+    let out = place.loadgen(run_args(&place, &[]));
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        text(&out.stderr).contains("another run"),
+        "{}",
+        text(&out.stderr)
+    );
+    assert_eq!(
+        std::fs::read_to_string(place.path("run/timeline.jsonl")).unwrap(),
+        "precious\n"
+    );
+}

@@ -21,7 +21,10 @@ fn step(path: &str, timeout_ms: u64) -> Step {
         path: Template(vec![Part::Text(path.into())]),
         headers: vec![],
         json: None,
-        expect: Expect { status: vec![(200, 299)], content_type: None },
+        expect: Expect {
+            status: vec![(200, 299)],
+            content_type: None,
+        },
         think_time: None,
         timeout_ns: timeout_ms * MS,
         probability: None,
@@ -40,7 +43,11 @@ fn plan(executor: Executor, steps: Vec<Step>, graceful_stop_ms: u64) -> Plan {
         seed: 7,
         time_scale: 1.0,
         target: Target::Embedded,
-        flows: vec![Flow { name: "flow".into(), variables: vec![], steps }],
+        flows: vec![Flow {
+            name: "flow".into(),
+            variables: vec![],
+            steps,
+        }],
         scenarios: vec![PlannedScenario {
             name: "scenario".into(),
             executor,
@@ -124,7 +131,9 @@ async fn run_with(
     let (interrupt, interrupts) = unbounded_channel();
     drive(interrupt.clone());
     let consumers: Vec<Box<dyn Consumer>> = vec![Box::new(kept.clone())];
-    let status = run(Arc::new(plan), options, consumers, interrupts).await.unwrap();
+    let status = run(Arc::new(plan), options, consumers, interrupts)
+        .await
+        .unwrap();
     (kept, status)
 }
 
@@ -154,7 +163,11 @@ async fn an_open_model_sends_what_is_due_and_never_early() {
             assert_eq!(at - start, n as i64 * 20 * MS as i64);
         }
         assert!(records.iter().all(|r| r.sent_ns >= r.intended_ns));
-        assert!(records.iter().all(|r| r.failure.is_none() && r.status == Some(200)));
+        assert!(
+            records
+                .iter()
+                .all(|r| r.failure.is_none() && r.status == Some(200))
+        );
         let numbers: Vec<u64> = records.iter().map(|r| r.iteration).collect();
         assert_eq!(numbers, (0..51).collect::<Vec<_>>());
     }
@@ -163,12 +176,18 @@ async fn an_open_model_sends_what_is_due_and_never_early() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_iteration_that_finds_no_vu_is_dropped_and_counted() {
     // As measured on k6: 10/s for 2 s with one VU that is busy for 450 ms.
-    let plan = plan(arrival(10, 2000, 1, 1), vec![step("/slow?ms=450", 5000)], 2000);
+    let plan = plan(
+        arrival(10, 2000, 1, 1),
+        vec![step("/slow?ms=450", 5000)],
+        2000,
+    );
     let (kept, _) = run_with(plan, 1, |_| {}).await;
     let records = kept.records();
     let start = records[0].intended_ns;
-    let starts: Vec<i64> =
-        records.iter().map(|r| (r.intended_ns - start) / MS as i64).collect();
+    let starts: Vec<i64> = records
+        .iter()
+        .map(|r| (r.intended_ns - start) / MS as i64)
+        .collect();
     assert_eq!(starts, [0, 500, 1000, 1500, 2000]);
     assert_eq!(kept.drained().dropped, 16);
     assert_eq!(kept.drained().iterations, 5);
@@ -177,7 +196,11 @@ async fn an_iteration_that_finds_no_vu_is_dropped_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stall_of_the_target_shows_in_latency_from_the_intended_send() {
     // One VU more is made at each drop, so nothing hides behind a busy VU.
-    let plan = plan(arrival(20, 1000, 1, 50), vec![step("/slow?ms=300", 5000)], 2000);
+    let plan = plan(
+        arrival(20, 1000, 1, 50),
+        vec![step("/slow?ms=300", 5000)],
+        2000,
+    );
     let (kept, _) = run_with(plan, 1, |_| {}).await;
     assert!(kept.drained().dropped >= 1);
     for record in kept.records() {
@@ -187,7 +210,10 @@ async fn a_stall_of_the_target_shows_in_latency_from_the_intended_send() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ramping_vus_start_and_leave_as_the_line_says() {
-    let stage = |target, ms| Stage { duration_ns: ms * MS, target };
+    let stage = |target, ms| Stage {
+        duration_ns: ms * MS,
+        target,
+    };
     let executor = Executor::RampingVus {
         start_vus: 1,
         stages: vec![stage(4, 600), stage(0, 600)],
@@ -199,7 +225,10 @@ async fn ramping_vus_start_and_leave_as_the_line_says() {
     let start = records.iter().map(|r| r.sent_ns).min().unwrap();
     let busy_at = |ms: i64| {
         let at = start + ms * MS as i64;
-        records.iter().filter(|r| r.sent_ns <= at && at < r.finished_ns).count()
+        records
+            .iter()
+            .filter(|r| r.sent_ns <= at && at < r.finished_ns)
+            .count()
     };
     // Between two iterations a VU is idle for a moment, so look around the time.
     let around = |ms: i64| (ms - 15..=ms + 15).map(busy_at).max().unwrap();
@@ -207,12 +236,18 @@ async fn ramping_vus_start_and_leave_as_the_line_says() {
     assert_eq!(around(300), 2);
     assert_eq!(around(500), 3);
     assert!(around(1100) <= 1);
-    assert!(records.iter().all(|r| r.failure.is_none()), "ramp-down let iterations finish");
+    assert!(
+        records.iter().all(|r| r.failure.is_none()),
+        "ramp-down let iterations finish"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn iterations_that_outlast_the_graceful_ramp_down_are_interrupted() {
-    let stage = |target, ms| Stage { duration_ns: ms * MS, target };
+    let stage = |target, ms| Stage {
+        duration_ns: ms * MS,
+        target,
+    };
     let executor = Executor::RampingVus {
         start_vus: 2,
         stages: vec![stage(0, 200), stage(0, 600)],
@@ -222,8 +257,16 @@ async fn iterations_that_outlast_the_graceful_ramp_down_are_interrupted() {
     let (kept, _) = run_with(plan, 1, |_| {}).await;
     let records = kept.records();
     assert_eq!(records.len(), 2);
-    assert!(records.iter().all(|r| r.failure == Some(Failure::Interrupted)));
-    assert!(records.iter().all(|r| r.finished_ns - r.sent_ns < 700 * MS as i64));
+    assert!(
+        records
+            .iter()
+            .all(|r| r.failure == Some(Failure::Interrupted))
+    );
+    assert!(
+        records
+            .iter()
+            .all(|r| r.finished_ns - r.sent_ns < 700 * MS as i64)
+    );
     assert_eq!(kept.drained().interrupted_iterations, 2);
 }
 
@@ -231,8 +274,22 @@ async fn iterations_that_outlast_the_graceful_ramp_down_are_interrupted() {
 async fn counting_executors_make_just_their_iterations_and_close_early() {
     let max_duration_ns = 20_000 * MS;
     for (executor, expected) in [
-        (Executor::PerVuIterations { vus: 3, iterations: 4, max_duration_ns }, 12),
-        (Executor::SharedIterations { vus: 3, iterations: 10, max_duration_ns }, 10),
+        (
+            Executor::PerVuIterations {
+                vus: 3,
+                iterations: 4,
+                max_duration_ns,
+            },
+            12,
+        ),
+        (
+            Executor::SharedIterations {
+                vus: 3,
+                iterations: 10,
+                max_duration_ns,
+            },
+            10,
+        ),
     ] {
         for workers in [1, 2] {
             let plan = plan(executor.clone(), vec![step("/ok", 1000)], 1000);
@@ -246,21 +303,38 @@ async fn counting_executors_make_just_their_iterations_and_close_early() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_timeout_and_an_unexpected_status_are_recorded_as_what_they_are() {
-    let executor =
-        Executor::PerVuIterations { vus: 1, iterations: 1, max_duration_ns: 10_000 * MS };
-    let steps = vec![step("/slow?ms=3000", 100), step("/status?code=503", 1000), step("/ok", 1000)];
+    let executor = Executor::PerVuIterations {
+        vus: 1,
+        iterations: 1,
+        max_duration_ns: 10_000 * MS,
+    };
+    let steps = vec![
+        step("/slow?ms=3000", 100),
+        step("/status?code=503", 1000),
+        step("/ok", 1000),
+    ];
     let (kept, _) = run_with(plan(executor, steps, 1000), 1, |_| {}).await;
     let records = kept.records();
     assert_eq!(records[0].failure, Some(Failure::Timeout));
-    assert_eq!((records[1].failure, records[1].status), (Some(Failure::Status), Some(503)));
+    assert_eq!(
+        (records[1].failure, records[1].status),
+        (Some(Failure::Status), Some(503))
+    );
     assert_eq!(records[2].failure, None);
     assert_eq!(kept.drained().failed, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_interrupt_lets_requests_finish_and_starts_nothing_more() {
-    let executor = Executor::ConstantVus { vus: 3, duration_ns: 60_000 * MS };
-    let plan = plan(executor, vec![step("/slow?ms=400", 5000), step("/never", 1000)], 10_000);
+    let executor = Executor::ConstantVus {
+        vus: 3,
+        duration_ns: 60_000 * MS,
+    };
+    let plan = plan(
+        executor,
+        vec![step("/slow?ms=400", 5000), step("/never", 1000)],
+        10_000,
+    );
     let (kept, status) = run_with(plan, 1, |interrupt| {
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -271,15 +345,30 @@ async fn the_first_interrupt_lets_requests_finish_and_starts_nothing_more() {
     assert_eq!(status, RunStatus::Interrupted);
     let records = kept.records();
     assert_eq!(records.len(), 3);
-    assert!(records.iter().all(|r| r.status == Some(200) && r.failure.is_none()));
+    assert!(
+        records
+            .iter()
+            .all(|r| r.status == Some(200) && r.failure.is_none())
+    );
     let lines = kept.lines();
-    assert!(matches!(lines.last(), Some(Line::RunFinished(f)) if f.status == RunStatus::Interrupted));
-    assert_eq!(lines.iter().filter(|l| matches!(l, Line::WindowClosed(_))).count(), 1);
+    assert!(
+        matches!(lines.last(), Some(Line::RunFinished(f)) if f.status == RunStatus::Interrupted)
+    );
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|l| matches!(l, Line::WindowClosed(_)))
+            .count(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_interrupt_ends_the_run_at_once_with_a_whole_timeline() {
-    let executor = Executor::ConstantVus { vus: 2, duration_ns: 60_000 * MS };
+    let executor = Executor::ConstantVus {
+        vus: 2,
+        duration_ns: 60_000 * MS,
+    };
     let plan = plan(executor, vec![step("/slow?ms=30000", 60_000)], 60_000);
     let (kept, status) = run_with(plan, 1, |interrupt| {
         tokio::spawn(async move {
@@ -290,7 +379,11 @@ async fn the_second_interrupt_ends_the_run_at_once_with_a_whole_timeline() {
     })
     .await;
     assert_eq!(status, RunStatus::Interrupted);
-    assert!(kept.records().iter().all(|r| r.failure == Some(Failure::Interrupted)));
+    assert!(
+        kept.records()
+            .iter()
+            .all(|r| r.failure == Some(Failure::Interrupted))
+    );
     assert_eq!(kept.records().len(), 2);
     assert!(matches!(kept.lines().last(), Some(Line::RunFinished(_))));
 }
@@ -309,7 +402,10 @@ async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
             }
         }
     }
-    let executor = Executor::ConstantVus { vus: 1, duration_ns: 60_000 * MS };
+    let executor = Executor::ConstantVus {
+        vus: 1,
+        duration_ns: 60_000 * MS,
+    };
     let plan = plan(executor, vec![step("/slow?ms=10", 1000)], 1000);
     let kept = Kept::default();
     let options = RunOptions {
@@ -321,7 +417,9 @@ async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
     };
     let consumers: Vec<Box<dyn Consumer>> = vec![Box::new(Full), Box::new(kept.clone())];
     let (_interrupt, interrupts) = unbounded_channel();
-    let error = run(Arc::new(plan), options, consumers, interrupts).await.unwrap_err();
+    let error = run(Arc::new(plan), options, consumers, interrupts)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("a full disk"), "{error}");
     assert!(
         matches!(kept.lines().last(), Some(Line::RunFinished(f)) if f.status == RunStatus::Failed)

@@ -90,7 +90,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) otlp_endpoint: Option<String>,
     /// Transport of client spans [default: OTEL_EXPORTER_OTLP_PROTOCOL, else grpc where the
-    /// endpoint's port is 4317, else http/protobuf]
+    /// endpoint's port ends in 4317, else http/protobuf]
     #[arg(long, value_name = "PROTOCOL")]
     pub(crate) otlp_protocol: Option<Protocol>,
     /// Export no client spans. Traces then begin at the target's edge.

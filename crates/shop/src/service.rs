@@ -88,8 +88,7 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
     let service = options.service;
     let control = runtime("control")?;
     let requests = runtime("requests")?;
-    // For the exporters' connections, and for the pool, whose connections are closed on a runtime
-    // wherever the last reference to them goes.
+    // For the exporters' connections, and for the pool's, should the start fail half way.
     let handle = control.handle().clone();
     let _inside = handle.enter();
     let telemetry = Telemetry::new(service, options.otlp_endpoint.as_deref())?;
@@ -136,7 +135,9 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
     let _ = control.block_on(async { tokio::time::timeout(DRAIN, drained).await });
     telemetry.shutdown(FLUSH);
     requests.shutdown_timeout(LAST_STATEMENTS);
-    drop(kit);
+    // The pool is left to the end of the process. Metric callbacks share it, on threads that may
+    // still wait for the collector, and closing connections there would need a runtime.
+    std::mem::forget(kit);
     control.shutdown_timeout(LAST_STATEMENTS);
     Ok(())
 }

@@ -74,6 +74,8 @@ pub struct ClientSpans {
     scope: InstrumentationScope,
     batches: Option<Sender<Vec<SpanData>>>,
     ended: std::sync::mpsc::Receiver<()>,
+    /// Spans made so far.
+    made: u64,
     report: Arc<Mutex<ClientSpanReport>>,
 }
 
@@ -123,6 +125,7 @@ impl ClientSpans {
                 .build(),
             batches: Some(batches),
             ended,
+            made: 0,
             report,
         })
     }
@@ -180,12 +183,6 @@ impl ClientSpans {
             instrumentation_scope: self.scope.clone(),
         }
     }
-
-    fn lose(&self, spans: usize, why: &str) {
-        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        report.lost += spans as u64;
-        report.last_error = Some(why.to_owned());
-    }
 }
 
 impl Consumer for ClientSpans {
@@ -218,10 +215,22 @@ impl Consumer for ClientSpans {
     fn finish(&mut self) -> io::Result<()> {
         self.batches = None;
         if self.ended.recv_timeout(LAST_EXPORT).is_err() {
-            self.lose(0, "the last spans were not taken within 10 s");
+            let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+            report.lost = self.made.saturating_sub(report.exported);
+            report.last_error.get_or_insert_with(|| {
+                "the OTLP receiver took nothing for 10 s; is it the right port for the protocol \
+                 (usually 4317 for grpc, 4318 for http/protobuf)?"
+                    .into()
+            });
         }
         Ok(())
     }
+}
+
+fn lose(report: &Mutex<ClientSpanReport>, spans: usize, why: &str) {
+    let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+    report.lost += spans as u64;
+    report.last_error = Some(why.to_owned());
 }
 
 async fn export(

@@ -251,7 +251,7 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
         .clone()
         .or_else(|| variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
         .or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
-    let has_grpc_port = address.is_some_and(|url| url.trim_end_matches('/').ends_with(":4317"));
+    let has_grpc_port = address.is_some_and(|url| url.trim_end_matches('/').ends_with("4317"));
     let protocol = match (args.otlp_protocol, asked.as_deref()) {
         (Some(Protocol::Grpc), _) | (None, Some("grpc")) => OtlpProtocol::Grpc,
         (None, None) if has_grpc_port => OtlpProtocol::Grpc,

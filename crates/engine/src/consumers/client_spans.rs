@@ -202,10 +202,14 @@ impl Consumer for ClientSpans {
             match batches.try_send(spans) {
                 Ok(()) => {}
                 Err(TrySendError::Full(spans)) => {
-                    self.lose(spans.len(), "the OTLP receiver is slower than the load");
+                    lose(
+                        &self.report,
+                        spans.len(),
+                        "the OTLP receiver is slower than the load",
+                    );
                 }
                 Err(TrySendError::Closed(spans)) => {
-                    self.lose(spans.len(), "the exporter broke down")
+                    lose(&self.report, spans.len(), "the exporter broke down")
                 }
             }
         }

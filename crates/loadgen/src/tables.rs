@@ -1,6 +1,6 @@
 //! Tables for people, on standard output.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use loadgen_engine::consumers::{ClientSpanReport, Summary};
 use loadgen_extract::ExtractReport;
 use loadgen_scenario::{Executor, Plan, Stage, Target};
@@ -255,6 +255,8 @@ fn table(columns: &[&str], right: &[usize]) -> Table {
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
         .set_header(columns);
+    // On a terminal, cells are wrapped to its width.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     for index in right {
         if let Some(column) = table.column_mut(*index) {
             column.set_cell_alignment(CellAlignment::Right);

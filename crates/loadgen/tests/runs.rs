@@ -212,7 +212,9 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
         let opened = events(&run, "window_opened");
         let beats = events(&run, "heartbeat");
         opened.len() == 6
-            && beats.last().is_some_and(|b| ns(&b["at_ns"]) > ns(&opened[5]["at_ns"]) + 700_000_000)
+            && beats
+                .last()
+                .is_some_and(|b| ns(&b["at_ns"]) > ns(&opened[5]["at_ns"]) + 700_000_000)
     });
     child.kill().unwrap();
     child.wait().unwrap();

@@ -1,0 +1,130 @@
+//! The form of `timeline.jsonl`, as other programs read it.
+
+use loadgen_scenario::plan::Anomaly;
+use loadgen_timeline::event::*;
+use loadgen_timeline::{TimelineWriter, read_timeline};
+
+const GOLDEN: &str = include_str!("golden/timeline.jsonl");
+
+fn events() -> Vec<Event> {
+    let anomaly = Anomaly {
+        kind: "latency_spike".into(),
+        label: "latency_spike".into(),
+        root_cause: "slow_database_query".into(),
+        msg: "slow \"queries\"\nin catalogue".into(),
+        root_cause_service: Some("catalogue".into()),
+    };
+    let fault = FaultChanged {
+        scenario: "spike".into(),
+        driver: "shop".into(),
+        fault: "slow_query".into(),
+        service: "catalogue".into(),
+        intensity: 0.5,
+        requested_ns: 1_700_000_000_000_000_002,
+        at_ns: 1_700_000_000_000_000_003,
+    };
+    let closed = WindowClosed {
+        scenario: "spike".into(),
+        at_ns: 1_700_000_000_000_000_005,
+        last_completed_ns: None,
+        sent: 3,
+        completed: 2,
+        failed: 1,
+        dropped: 4,
+        iterations: 2,
+        interrupted_iterations: 1,
+    };
+    vec![
+        Event::RunStarted(RunStarted {
+            schema_version: TIMELINE_SCHEMA_VERSION,
+            run_id: "0123456789abcdef0123456789abcdef".into(),
+            at_ns: 1_700_000_000_000_000_000,
+            scenario_file: "scenarios/default.yaml".into(),
+            scenario_sha256: "ab".repeat(32),
+            seed: 42,
+            time_scale: 0.1,
+            engine: Engine::Rust,
+            target: "http://127.0.0.1:8080".into(),
+            loadgen_version: "0.1.0".into(),
+        }),
+        Event::WindowOpened(WindowOpened {
+            scenario: "spike".into(),
+            anomaly,
+            planned_start_ns: 1_700_000_000_000_000_000,
+            planned_end_ns: 1_700_000_000_000_000_005,
+            at_ns: 1_700_000_000_000_000_001,
+            guard_ns: 7,
+        }),
+        Event::FaultInjected(fault.clone()),
+        Event::Heartbeat(Heartbeat {
+            at_ns: 1_700_000_000_000_000_004,
+            sent: 3,
+            completed: 2,
+            failed: 1,
+            dropped: 4,
+        }),
+        Event::WindowClosed(closed.clone()),
+        Event::FaultCleared(fault),
+        Event::FaultFailed(FaultFailed {
+            scenario: "spike".into(),
+            driver: "shop".into(),
+            fault: "hang".into(),
+            change: "inject".into(),
+            reason: "nobody there".into(),
+            requested_ns: 1_700_000_000_000_000_006,
+            at_ns: 1_700_000_000_000_000_007,
+        }),
+        Event::ClockStepped(ClockStepped {
+            at_ns: 1_700_000_000_000_000_008,
+            offset_ns: -5,
+        }),
+        Event::WindowDrained(WindowClosed {
+            last_completed_ns: Some(1_700_000_000_000_000_009),
+            ..closed
+        }),
+        Event::RunFinished(RunFinished {
+            at_ns: 1_700_000_000_000_000_010,
+            status: RunStatus::Completed,
+        }),
+    ]
+}
+
+#[test]
+fn a_timeline_is_written_as_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("timeline.jsonl");
+    let mut timeline = TimelineWriter::create(&path).unwrap();
+    for event in events() {
+        timeline.append(&event).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), GOLDEN);
+    assert!(
+        TimelineWriter::create(&path).is_err(),
+        "ground truth is never written over"
+    );
+}
+
+#[test]
+fn a_timeline_cut_anywhere_is_readable_up_to_the_cut() {
+    let whole = loadgen_timeline::read::parse(GOLDEN.as_bytes());
+    assert_eq!(whole.windows.len(), 1);
+    assert!(whole.finished.is_some() && whole.skipped.is_empty());
+    for cut in 0..GOLDEN.len() {
+        let timeline = loadgen_timeline::read::parse(&GOLDEN.as_bytes()[..cut]);
+        assert!(timeline.skipped.is_empty(), "cut at {cut}");
+        assert!(timeline.windows.len() <= 1);
+    }
+}
+
+#[test]
+fn a_timeline_of_a_newer_form_is_refused_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("timeline.jsonl");
+    let newer = GOLDEN.replacen("\"schema_version\":1", "\"schema_version\":2", 1);
+    std::fs::write(&path, newer).unwrap();
+    let error = read_timeline(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("schema version 2") && error.contains("newer"),
+        "{error}"
+    );
+}

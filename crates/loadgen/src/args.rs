@@ -48,8 +48,12 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the man page.
-    Man,
+    /// Print the man page, or write those of all commands to a folder.
+    Man {
+        /// Folder for a page for each command.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// One service of the demo shop; started by `loadgen shop`.
     #[command(hide = true)]
     ShopService(ShopServiceArgs),

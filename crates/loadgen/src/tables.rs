@@ -1,6 +1,6 @@
 //! Tables for people, on standard output.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use loadgen_engine::consumers::{ClientSpanReport, Summary};
 use loadgen_extract::ExtractReport;
 use loadgen_scenario::{Executor, Plan, Stage, Target};
@@ -44,6 +44,11 @@ pub(crate) fn timetable(plan: &Plan) -> String {
             fault,
             flows.join(", "),
         ]);
+    }
+    // On a terminal that is too narrow, only the flows are wrapped.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    for column in table.column_iter_mut().take(6) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
     let target = match &plan.target {
         Target::Embedded => "embedded",
@@ -113,28 +118,13 @@ fn path(start: u32, stages: &[Stage]) -> String {
 /// The end of a run: what the generator measured.
 pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>) -> String {
     let columns = [
-        "scenario",
-        "requests",
-        "req/s",
-        "iter/s",
-        "asked",
-        "failed",
-        "dropped",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "max ms",
-        "p99 ms*",
-        "lag p99 ms",
+        "scenario", "requests", "req/s", "iter/s", "asked", "failed", "dropped", "p50", "p95",
+        "p99", "max", "p99*", "lag",
     ];
     let numbers: Vec<usize> = (1..columns.len()).collect();
     let mut table = table(&columns, &numbers);
+    let mut failures = String::new();
     for scenario in &summary.scenarios {
-        let failures: Vec<String> = scenario
-            .failures
-            .iter()
-            .map(|(kind, n)| format!("{n} {kind}"))
-            .collect();
         table.add_row([
             scenario.scenario.clone(),
             scenario.requests.to_string(),
@@ -143,11 +133,7 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
             scenario
                 .asked_iterations_per_s
                 .map_or("-".into(), |asked| format!("{asked:.1}")),
-            if failures.is_empty() {
-                "0".into()
-            } else {
-                failures.join("\n")
-            },
+            scenario.failed.to_string(),
             scenario.dropped_iterations.to_string(),
             ms(scenario.latency.p50_ms),
             ms(scenario.latency.p95_ms),
@@ -156,10 +142,22 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
             ms(scenario.latency_from_intended.p99_ms),
             ms(scenario.scheduling_lag.p99_ms),
         ]);
+        let kinds: Vec<String> = scenario
+            .failures
+            .iter()
+            .map(|(kind, n)| format!("{n} {kind}"))
+            .collect();
+        if !kinds.is_empty() {
+            failures += &format!("  {}: {}\n", scenario.scenario, kinds.join(", "));
+        }
     }
     let mut out = format!(
-        "\n{table}\nLatency from the actual send; * from the intended send. lag: actual minus intended send.\n"
+        "\n{table}\nLatency in ms from the actual send; * from the intended send. \
+         lag: p99 of actual minus intended send, in ms.\n"
     );
+    if !failures.is_empty() {
+        out += &format!("Requests that did not go as the flows expect:\n{failures}");
+    }
     for failure in &summary.fault_failures {
         out += &format!("warning: {failure}; the window's label is not backed by a fault\n");
     }
@@ -255,10 +253,9 @@ fn table(columns: &[&str], right: &[usize]) -> Table {
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
         .set_header(columns);
-    // On a terminal, cells are wrapped to its width.
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    for index in right {
-        if let Some(column) = table.column_mut(*index) {
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((1, 0));
+        if right.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

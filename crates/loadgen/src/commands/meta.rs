@@ -1,5 +1,7 @@
 //! What the program says about itself: schemas, completions, the man page.
 
+use std::path::Path;
+
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -21,10 +23,20 @@ pub(super) fn completions(shell: Shell) -> Result<Exit, Failure> {
     super::print(&String::from_utf8_lossy(&out))
 }
 
-pub(super) fn man() -> Result<Exit, Failure> {
-    let mut out = Vec::new();
-    clap_mangen::Man::new(Args::command())
-        .render(&mut out)
-        .map_err(|e| Failure::new(Exit::Failed, format!("can't write the man page: {e}")))?;
-    super::print(&String::from_utf8_lossy(&out))
+pub(super) fn man(folder: Option<&Path>) -> Result<Exit, Failure> {
+    let cannot = |e| Failure::new(Exit::Failed, format!("can't write the man page: {e}"));
+    match folder {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(cannot)?;
+            clap_mangen::generate_to(Args::command(), folder).map_err(cannot)?;
+            Ok(Exit::Success)
+        }
+        None => {
+            let mut out = Vec::new();
+            clap_mangen::Man::new(Args::command())
+                .render(&mut out)
+                .map_err(cannot)?;
+            super::print(&String::from_utf8_lossy(&out))
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Collect(args) => asynchronously(collect::collect(args)),
         Command::Schema(args) => meta::schema(&args),
         Command::Completions { shell } => meta::completions(shell),
-        Command::Man => meta::man(),
+        Command::Man { dir } => meta::man(dir.as_deref()),
     }
 }
 

@@ -61,6 +61,14 @@ export function encodeForPath(text) {
   return encodeURIComponent(text).replace(/[!'()*]/g, more);
 }
 
+// Numbers of an answer, in the spellings that JSON allows; `text` is how each is sent on.
+const numbers = [
+  '0', '-0', '0.0', '7', '-7', '712.0', '1e2', '1E+2', '0.1', '0.10', '1.5e-3', '0.000001', '1e-7',
+  '123456789012345680000', '1e21', '1.7976931348623157e308', '5e-324', '1e-400',
+  '9007199254740991', '9007199254740992', '9007199254740993', '-9007199254740993',
+  '18446744073709551615', '18446744073709551617', '-9223372036854775809', '0.30000000000000004',
+];
+
 function vectors() {
   const streams = [
     [0, ''],
@@ -100,6 +108,7 @@ function vectors() {
     encode_for_path: ['RED', 'Artificial Intelligence', "a/b?c=d&e#f%'()*!~-._", 'caf\u00e9 \u{1f980}', 'a\r\nb'].map(
       (text) => ({ text, encoded: encodeForPath(text) }),
     ),
+    numbers: numbers.map((json) => ({ json, text: String(JSON.parse(json)) })),
   };
 }
 

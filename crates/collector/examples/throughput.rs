@@ -16,6 +16,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message as _;
 use std::error::Error;
+use std::io::Write as _;
 use std::time::Instant;
 
 const USAGE: &str = "usage: throughput ADDRESS PROCESS_ID [REQUESTS [SPANS [CONNECTIONS]]]";
@@ -154,13 +155,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         processor_seconds(&id)? - before,
     );
     let sent = (requests * spans) as f64;
-    println!(
+    writeln!(
+        std::io::stdout(),
         "{requests} requests of {spans} spans and {bytes} bytes: {seconds:.2} s, of the receiver \
          {processor:.2} processor seconds = {:.0} spans and {:.0} MB of OTLP a second on one core; \
          peak memory {:.0} MiB",
         sent / processor,
         (requests * bytes as u64) as f64 / processor / 1e6,
         peak_memory(&id)?
-    );
+    )?;
     Ok(())
 }

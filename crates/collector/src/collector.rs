@@ -3,6 +3,7 @@
 use crate::error::CollectError;
 use crate::exporters::file::{FileExporter, FileReport};
 use crate::exporters::rotation::LineFile;
+use crate::notice::tell;
 use crate::options::{CollectOptions, Rotation};
 use crate::receivers::admission::Budget;
 use crate::receivers::{grpc, http};
@@ -206,7 +207,9 @@ impl Collector {
             () = self.cut.notified() => false,
         };
         if !drained {
-            eprintln!("collect: connections were still open at the stop and have been cut");
+            tell(format_args!(
+                "connections were still open at the stop and have been cut"
+            ));
             self.receivers.abort_all();
         }
         let exporters = &self.topology.exporters;

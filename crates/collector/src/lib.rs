@@ -27,9 +27,13 @@
 //! # }
 //! ```
 
+// They panic when the stream is closed or its disk is full, and take their thread with them.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod collector;
 mod error;
 mod exporters;
+mod notice;
 mod options;
 mod processors;
 mod program;

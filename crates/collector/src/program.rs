@@ -2,6 +2,7 @@
 
 use crate::collector::{CollectReport, Collector};
 use crate::error::CollectError;
+use crate::notice::tell;
 use crate::options::CollectOptions;
 use serde::Serialize;
 use std::io::{self, Read as _, Write as _};
@@ -62,7 +63,7 @@ pub async fn collect(options: CollectOptions) -> Result<CollectReport, CollectEr
         return Err(error);
     }
     let report = report?;
-    eprintln!("collect: {report}");
+    tell(format_args!("{report}"));
     Ok(report)
 }
 

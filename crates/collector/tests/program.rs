@@ -3,7 +3,8 @@
 mod otlp;
 
 use otlp::{JSON, PROTOBUF};
-use std::fs;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,13 +18,18 @@ struct Program {
 
 impl Program {
     fn start(output: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(example())
+        let mut command = Command::new(example());
+        command.stderr(Stdio::piped());
+        Self::start_by(command, output, arguments)
+    }
+
+    fn start_by(mut command: Command, output: &Path, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--output"])
             .arg(output)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -147,6 +153,45 @@ fn acknowledged_data_survives_a_kill_and_the_next_start_adds_to_it() {
     program.signal("-TERM");
     program.wait();
     assert_eq!(lines(folder.path()), 3);
+}
+
+/// A limit on the size of files stands for a full disk, as it can be lifted again.
+#[test]
+fn a_full_disk_is_survived_also_when_standard_error_is_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    // Beyond the limit there shall be an error and no signal.
+    command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
+    command.arg(example());
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    command.stderr(full);
+    let mut program = Program::start_by(command, folder.path(), &[]);
+    let id = Pid::from_child(&program.child);
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let limit_files = |current| {
+        prlimit(Some(id), Resource::Fsize, Rlimit { current, maximum }).unwrap();
+    };
+    let send = |program: &Program| {
+        let body = include_bytes!("otlp/traces.json");
+        otlp::post(program.http, "/v1/traces", JSON, body).code
+    };
+    assert_eq!(send(&program), 200);
+    let size = fs::metadata(folder.path().join("traces.jsonl"))
+        .unwrap()
+        .len();
+    limit_files(Some(size + 10));
+    assert_eq!(send(&program), 503);
+    assert_eq!(send(&program), 503);
+    assert_eq!(
+        lines(folder.path()),
+        1,
+        "nothing is left of what was refused"
+    );
+    limit_files(maximum);
+    assert_eq!(send(&program), 200);
+    assert_eq!(lines(folder.path()), 2);
+    program.signal("-TERM");
+    assert!(program.child.wait().unwrap().success());
 }
 
 #[test]

@@ -1,331 +1,27 @@
-//! The conductor of a run: opens and closes the windows on time, has faults injected and cleared,
-//! sends heartbeats, and brings the run to an end, whoever wants it to end.
+//! The conductor of a run: opens and closes the windows on time, asks for faults, and sends
+//! heartbeats.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc;
-use std::thread;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use loadgen_fault::Drivers;
-use loadgen_scenario::plan::Fault;
-use loadgen_scenario::{Plan, PlannedScenario};
-use loadgen_timeline::Clock;
-use loadgen_timeline::event::{
-    ClockStepped, Engine, Event as Line, FaultChanged, FaultFailed, Heartbeat, RunFinished,
-    RunStarted, RunStatus, TIMELINE_SCHEMA_VERSION, WindowClosed, WindowOpened,
-};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use loadgen_scenario::{Executor, PlannedScenario};
+use loadgen_timeline::event::{ClockStepped, Event as Line, Heartbeat, WindowClosed, WindowOpened};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use crate::event::{Consumer, Event};
+use crate::context::Progress;
+use crate::event::Event;
+use crate::injector::{FaultJob, HASTY};
 use crate::pacer::Pacer;
+use crate::recorder::send;
+use crate::run::Interrupt;
 use crate::shared::{Shared, Signal};
-use crate::worker::{self, Progress};
-
-/// Time between the start of the run and the first window, so that workers are up by then.
-const LEAD: Duration = Duration::from_millis(100);
 
 /// A wall clock that moves more than this against the monotonic one within a second was set, not
 /// slewed (NTP slews by 0.5 ms a second at most).
 const CLOCK_STEP_NS: i64 = 20_000_000;
-
-/// How long workers may take to record what they gave up, and faults to be cleared, when the run
-/// must stop at once.
-const HASTY: Duration = Duration::from_millis(500);
-
-/// What a run needs beside the plan.
-#[derive(Debug)]
-pub struct RunOptions {
-    /// Unique name of the run: 32 lower-case hexadecimal digits.
-    pub run_id: String,
-    /// Where requests go, without a trailing slash.
-    pub base_url: String,
-    /// Threads that send; each takes its share of every scenario. At least 1.
-    pub workers: usize,
-    /// The HTTP client's settings; see [`RunOptions::client_defaults`].
-    pub client: fn() -> reqwest::ClientBuilder,
-    /// Who injects faults.
-    pub drivers: Drivers,
-}
-
-impl RunOptions {
-    /// Settings of the HTTP client: connections are kept as long as the target keeps them, no
-    /// proxy, and at most ten redirects, as in k6.
-    pub fn client_defaults() -> reqwest::ClientBuilder {
-        // A second installation is refused, and the first one stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::builder()
-            .pool_max_idle_per_host(usize::MAX)
-            .redirect(reqwest::redirect::Policy::limited(10))
-            .no_proxy()
-    }
-}
-
-/// A wish to end the run early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interrupt {
-    /// Start nothing more, let requests in flight finish.
-    Gracefully,
-    /// At once.
-    AtOnce,
-}
-
-/// Why a run failed. The timeline says `failed` and is readable.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// A consumer could not do its work.
-    #[error("can't write {name}: {source}; the run was stopped, what was written so far is kept")]
-    Consumer {
-        /// What the consumer makes.
-        name: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A worker could not start or broke down.
-    #[error("a worker broke down: {0}")]
-    Worker(String),
-    /// The HTTP client can't be set up.
-    #[error("can't set up the HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
-}
-
-/// Runs a plan to its end or until it is interrupted, and feeds every event to the consumers.
-///
-/// Returns how the run ended; the last event says the same. Consumers come back finished.
-pub async fn run(
-    plan: Arc<Plan>,
-    options: RunOptions,
-    consumers: Vec<Box<dyn Consumer>>,
-    interrupts: UnboundedReceiver<Interrupt>,
-) -> Result<RunStatus, EngineError> {
-    let clock = Clock::anchored_now();
-    let start_ns = clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0);
-    let workers = options.workers.max(1);
-    let clients: Vec<reqwest::Client> = (0..workers)
-        .map(|_| (options.client)().build())
-        .collect::<Result<_, _>>()?;
-    let shared = Arc::new(Shared::new(
-        plan,
-        options.base_url,
-        clock,
-        start_ns,
-        workers,
-    ));
-
-    let (events, incoming) = mpsc::channel();
-    let (failed, failure) = unbounded_channel();
-    let recorder = thread::Builder::new()
-        .name("loadgen-recorder".into())
-        .spawn(move || record(consumers, &incoming, &failed))
-        .map_err(|e| EngineError::Worker(e.to_string()))?;
-
-    send(
-        &events,
-        Line::RunStarted(run_started(&shared, options.run_id)),
-    );
-    let (progress, from_workers) = unbounded_channel();
-    let mut threads = Vec::new();
-    for (index, client) in clients.into_iter().enumerate() {
-        let (shared, events, progress) = (shared.clone(), events.clone(), progress.clone());
-        let thread = thread::Builder::new()
-            .name(format!("loadgen-worker-{index}"))
-            .spawn(move || worker::run(shared, index, client, events, progress))
-            .map_err(|e| EngineError::Worker(e.to_string()))?;
-        threads.push(thread);
-    }
-    drop(progress);
-
-    let (fault_queue, faults) = unbounded_channel();
-    let injector = tokio::spawn(inject(options.drivers, clock, faults, events.clone()));
-    let mut conductor = Conductor {
-        windows: vec![Window::Waiting; shared.plan.scenarios.len()],
-        closed_by: vec![0; shared.plan.scenarios.len()],
-        drained_by: vec![0; shared.plan.scenarios.len()],
-        shared: shared.clone(),
-        events: events.clone(),
-        faults: fault_queue,
-        interrupted: false,
-        clock_offset_ns: clock.wall_offset_ns(),
-    };
-    let broken = conductor.conduct(from_workers, interrupts, failure).await;
-    conductor.close_all();
-    let Conductor {
-        faults,
-        interrupted,
-        ..
-    } = conductor;
-    drop(faults);
-    // Faults are cleared before the run is over; when it has to be over at once, they get a moment.
-    let error = if broken.is_some() {
-        let _ = tokio::time::timeout(HASTY, injector).await;
-        None
-    } else {
-        let _ = injector.await;
-        join(threads)
-    };
-    let status = match (&error, broken, interrupted) {
-        (Some(_), _, _) | (_, Some(Broken::Consumer), _) => RunStatus::Failed,
-        (None, _, true) => RunStatus::Interrupted,
-        (None, _, false) => RunStatus::Completed,
-    };
-    // Workers that were left behind still hold a sender, so the recorder is told the end in words.
-    send(
-        &events,
-        Line::RunFinished(RunFinished {
-            at_ns: clock.now_ns(),
-            status,
-        }),
-    );
-    drop(events);
-    let recorded = tokio::task::spawn_blocking(move || recorder.join()).await;
-    match (recorded, error) {
-        (Ok(Ok(Some(error))), _) | (Ok(Ok(None)), Some(error)) => Err(error),
-        (Ok(Ok(None)), None) => Ok(status),
-        (Ok(Err(_)) | Err(_), _) => Err(EngineError::Worker("the recorder broke down".into())),
-    }
-}
-
-/// Waits for the workers; an error or a panic in one of them is the run's.
-fn join(threads: Vec<thread::JoinHandle<std::io::Result<()>>>) -> Option<EngineError> {
-    let mut error = None;
-    for thread in threads {
-        match thread.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => error = Some(EngineError::Worker(e.to_string())),
-            Err(panic) => {
-                let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-                error = Some(EngineError::Worker(text.unwrap_or_else(|| "panic".into())));
-            }
-        }
-    }
-    error
-}
-
-/// Feeds events to the consumers until `run_finished`. The first error ends the run; the consumers
-/// that still work see the rest of it.
-fn record(
-    mut consumers: Vec<Box<dyn Consumer>>,
-    incoming: &mpsc::Receiver<Event>,
-    failed: &UnboundedSender<()>,
-) -> Option<EngineError> {
-    let mut error = None;
-    let mut give_up = |consumer: &dyn Consumer, source| {
-        let name = consumer.name().to_owned();
-        error.get_or_insert(EngineError::Consumer { name, source });
-        let _ = failed.send(());
-    };
-    for event in incoming {
-        consumers.retain_mut(|consumer| match consumer.take(&event) {
-            Ok(()) => true,
-            Err(source) => {
-                give_up(consumer.as_ref(), source);
-                false
-            }
-        });
-        if matches!(event, Event::Timeline(Line::RunFinished(_))) {
-            break;
-        }
-    }
-    for mut consumer in consumers {
-        if let Err(source) = consumer.finish() {
-            give_up(consumer.as_ref(), source);
-        }
-    }
-    error
-}
-
-fn send(events: &mpsc::Sender<Event>, line: Line) {
-    // Gone only together with the recorder, whose end the run notices by itself.
-    let _ = events.send(Event::Timeline(line));
-}
-
-fn run_started(shared: &Shared, run_id: String) -> RunStarted {
-    RunStarted {
-        schema_version: TIMELINE_SCHEMA_VERSION,
-        run_id,
-        at_ns: shared.start_ns,
-        scenario_file: shared.plan.scenario_file.clone(),
-        scenario_sha256: shared.plan.scenario_sha256.clone(),
-        seed: shared.plan.seed,
-        time_scale: shared.plan.time_scale,
-        engine: Engine::Rust,
-        target: shared.base_url.clone(),
-        loadgen_version: env!("CARGO_PKG_VERSION").into(),
-    }
-}
-
-/// A change of a fault that is due.
-struct FaultJob {
-    scenario: String,
-    fault: Fault,
-    inject: bool,
-    requested_ns: i64,
-}
-
-/// Makes the changes one after the other, so that a fault is gone before the next one comes.
-async fn inject(
-    drivers: Drivers,
-    clock: Clock,
-    mut jobs: UnboundedReceiver<FaultJob>,
-    events: mpsc::Sender<Event>,
-) {
-    let mut in_force: Vec<FaultJob> = Vec::new();
-    while let Some(job) = jobs.recv().await {
-        let is_same = |other: &FaultJob| other.scenario == job.scenario;
-        if !job.inject && !in_force.iter().any(is_same) {
-            continue;
-        }
-        let result = match job.inject {
-            true => drivers.inject(&job.fault).await,
-            false => drivers.clear(&job.fault).await,
-        };
-        let at_ns = clock.now_ns();
-        let FaultJob {
-            scenario,
-            fault,
-            requested_ns,
-            ..
-        } = &job;
-        let (driver, name) = (fault.driver.clone(), fault.fault.clone());
-        let line = match result {
-            Ok(()) => {
-                let changed = FaultChanged {
-                    scenario: scenario.clone(),
-                    driver,
-                    fault: name,
-                    service: fault.service.clone(),
-                    intensity: fault.intensity,
-                    requested_ns: *requested_ns,
-                    at_ns,
-                };
-                if job.inject {
-                    Line::FaultInjected(changed)
-                } else {
-                    Line::FaultCleared(changed)
-                }
-            }
-            Err(error) => Line::FaultFailed(FaultFailed {
-                scenario: scenario.clone(),
-                driver,
-                fault: name,
-                change: if job.inject { "inject" } else { "clear" }.into(),
-                reason: error.to_string(),
-                requested_ns: *requested_ns,
-                at_ns,
-            }),
-        };
-        if job.inject {
-            // Also after a failure: an injection that was not confirmed may be in force.
-            in_force.push(job);
-        } else {
-            in_force.retain(|other| other.scenario != job.scenario);
-        }
-        send(&events, line);
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Window {
@@ -337,30 +33,52 @@ enum Window {
 
 /// Why a run ends before everything has drained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Broken {
+pub(crate) enum Broken {
     AtOnce,
     /// The recorder knows more.
     Consumer,
+    /// Its thread knows more.
+    Worker,
 }
 
-struct Conductor {
+pub(crate) struct Conductor {
     shared: Arc<Shared>,
-    events: mpsc::Sender<Event>,
+    events: SyncSender<Event>,
     faults: UnboundedSender<FaultJob>,
     windows: Vec<Window>,
     /// Workers that start no more iterations of a scenario.
     closed_by: Vec<usize>,
     /// Workers for which a scenario has drained.
     drained_by: Vec<usize>,
-    interrupted: bool,
+    /// The first wish to end the run early.
+    interrupted: Option<Interrupt>,
     clock_offset_ns: i64,
 }
 
 impl Conductor {
-    async fn conduct(
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        events: SyncSender<Event>,
+        faults: UnboundedSender<FaultJob>,
+    ) -> Self {
+        let scenarios = shared.plan.scenarios.len();
+        Self {
+            windows: vec![Window::Waiting; scenarios],
+            closed_by: vec![0; scenarios],
+            drained_by: vec![0; scenarios],
+            clock_offset_ns: shared.clock.wall_offset_ns(),
+            shared,
+            events,
+            faults,
+            interrupted: None,
+        }
+    }
+
+    /// Conducts until every scenario has drained, or until that can't be waited for.
+    pub(crate) async fn conduct(
         &mut self,
         mut from_workers: UnboundedReceiver<Progress>,
-        mut interrupts: UnboundedReceiver<Interrupt>,
+        interrupts: &mut UnboundedReceiver<Interrupt>,
         mut failure: UnboundedReceiver<()>,
     ) -> Option<Broken> {
         let mut boundaries = boundaries(&self.shared.plan.scenarios);
@@ -383,15 +101,21 @@ impl Conductor {
                 }
                 _ = heartbeat.tick() => self.heartbeat(),
                 report = from_workers.recv() => match report {
+                    Some(Progress::Died) => {
+                        self.give_up(&mut from_workers).await;
+                        return Some(Broken::Worker);
+                    }
                     Some(report) => self.report(report),
                     // Every worker has gone: nothing will drain any more.
                     None => return None,
                 },
                 Some(interrupt) = interrupts.recv() => {
-                    self.interrupted = true;
+                    self.interrupted.get_or_insert(interrupt);
                     boundaries.clear();
                     match interrupt {
-                        Interrupt::Gracefully => self.signal_all(Signal::Stop),
+                        Interrupt::Gracefully | Interrupt::TargetGone => {
+                            self.signal_all(Signal::Stop);
+                        }
                         Interrupt::AtOnce => {
                             self.give_up(&mut from_workers).await;
                             return Some(Broken::AtOnce);
@@ -465,14 +189,15 @@ impl Conductor {
         self.fault(index, false, at_ns);
     }
 
-    /// Closes the windows that a broken run leaves open.
-    fn close_all(&mut self) {
+    /// Closes the windows that a broken run leaves open. Returns the wish that ended the run early.
+    pub(crate) fn end(mut self) -> Option<Interrupt> {
         let at_ns = self.shared.clock.now_ns();
         for index in 0..self.windows.len() {
             if self.windows[index] == Window::Open {
                 self.close(index, at_ns);
             }
         }
+        self.interrupted
     }
 
     fn fault(&self, index: usize, inject: bool, requested_ns: i64) {
@@ -495,7 +220,7 @@ impl Conductor {
                 self.closed_by[index] += 1;
                 let end_ns = self.shared.plan.scenarios[index].end_ns;
                 let all = self.closed_by[index] == self.shared.workers;
-                if at_ns >= self.planned_ns(end_ns) && !self.interrupted {
+                if at_ns >= self.planned_ns(end_ns) && self.interrupted.is_none() {
                     // The worker was faster to notice than the conductor itself.
                     self.boundary(end_ns);
                 }
@@ -507,12 +232,31 @@ impl Conductor {
             Progress::Drained(index) => {
                 self.drained_by[index] += 1;
                 if self.drained_by[index] == self.shared.workers {
+                    self.drop_what_time_ran_out_for(index);
                     if self.windows[index] == Window::Closed {
                         self.send(Line::WindowDrained(self.totals(index, at_ns)));
                     }
                     self.windows[index] = Window::Drained;
                 }
             }
+            // Seen to where reports are received.
+            Progress::Died => {}
+        }
+    }
+
+    /// Iterations that a counting executor had no time for are dropped ones, as in k6.
+    fn drop_what_time_ran_out_for(&self, index: usize) {
+        let planned = match &self.shared.plan.scenarios[index].executor {
+            Executor::PerVuIterations {
+                vus, iterations, ..
+            } => iterations.saturating_mul((*vus).into()),
+            Executor::SharedIterations { iterations, .. } => *iterations,
+            _ => return,
+        };
+        let state = &self.shared.scenarios[index];
+        if self.windows[index] == Window::Closed {
+            let left = planned.saturating_sub(state.next_iteration.load(Relaxed));
+            state.counters.dropped.fetch_add(left, Relaxed);
         }
     }
 
@@ -559,6 +303,7 @@ impl Conductor {
             dropped: state.counters.dropped.load(Relaxed),
             iterations: state.next_iteration.load(Relaxed),
             interrupted_iterations: state.counters.interrupted_iterations.load(Relaxed),
+            unsent_steps: state.counters.unsent_steps.load(Relaxed),
         }
     }
 

@@ -4,6 +4,7 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use loadgen_scenario::plan::Anomaly;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// `traceparent`, as a name that is hashed once.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -54,42 +55,25 @@ pub fn header_value(text: &str) -> HeaderValue {
 fn baggage(anomaly: &Anomaly) -> HeaderValue {
     let members: Vec<String> = labels(anomaly)
         .iter()
-        .map(|(_, key, value)| format!("{key}={}", percent_encode(value)))
+        .map(|(_, key, value)| format!("{key}={}", utf8_percent_encode(value, NOT_IN_BAGGAGE)))
         .collect();
     header_value(&members.join(","))
 }
 
-/// Percent-encodes all that a baggage value may not hold (baggage-octet of the W3C draft).
-fn percent_encode(text: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'!' | b'#'..=b'$' | b'&'..=b'+' | b'-'..=b':' | b'<'..=b'[' | b']'..=b'~' => {
-                out.push(char::from(byte));
-            }
-            _ => {
-                // Writing to a String can't fail.
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
-}
+/// All that a baggage value may not hold (baggage-octet of the W3C recommendation).
+const NOT_IN_BAGGAGE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'%')
+    .add(b',')
+    .add(b';')
+    .add(b'\\');
 
 /// A version-00 `traceparent` with the sampled flag.
 pub fn traceparent(trace_id: &[u8; 16], span_id: &[u8; 8]) -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
-    let mut at = 3;
-    for (index, byte) in trace_id.iter().chain(span_id).enumerate() {
-        if index == 16 {
-            at += 1;
-        }
-        text[at] = DIGITS[usize::from(byte >> 4)];
-        text[at + 1] = DIGITS[usize::from(byte & 15)];
-        at += 2;
-    }
+    text[3..35].copy_from_slice(const_hex::Buffer::<16>::new().format(trace_id).as_bytes());
+    text[36..52].copy_from_slice(const_hex::Buffer::<8>::new().format(span_id).as_bytes());
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 

@@ -12,13 +12,16 @@ use loadgen_timeline::{Failure, RequestRecord};
 use rand::Rng;
 use reqwest::Url;
 
+use crate::context::Context;
 use crate::headers::{TRACEPARENT, header_value, traceparent};
 use crate::shared::Signal;
-use crate::worker::Worker;
+
+/// Bytes of an answer that are kept for captures; a longer one is a failure.
+const CAPTURED_BODY: usize = 16 << 20;
 
 /// Runs iteration `number` of a scenario; `due` is when it was to start.
-pub(crate) async fn run(worker: &Rc<Worker>, scenario: usize, number: u64, due: Instant) {
-    let shared = worker.shared.clone();
+pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due: Instant) {
+    let shared = context.shared.clone();
     let state = &shared.scenarios[scenario];
     let interrupted = InterruptedIteration(Some(&state.counters.interrupted_iterations));
     let mut iteration = Iteration::new(
@@ -29,19 +32,20 @@ pub(crate) async fn run(worker: &Rc<Worker>, scenario: usize, number: u64, due: 
     );
     let mut due = due;
     for step in 0..iteration.step_count() {
-        if worker.signal(scenario) >= Signal::Stop {
+        if context.is_signalled(scenario, Signal::Stop) {
             return;
         }
         match iteration.request(step) {
             StepRequest::Skip => continue,
-            // An earlier answer failed and is on record as such; without its value there is
-            // nothing to send.
-            StepRequest::Missing { .. } => {}
+            // A value that it needs was never captured: there is nothing to send.
+            StepRequest::Missing { .. } => {
+                state.counters.unsent_steps.fetch_add(1, Relaxed);
+            }
             StepRequest::Send(request) => {
                 let (flow, planned) = (iteration.flow(), iteration.step(step));
                 let in_flight =
-                    InFlight::begin(worker, scenario, number, flow, step, due, &request);
-                let end = exchange(worker, scenario, &in_flight, planned, request).await;
+                    InFlight::begin(context, scenario, number, flow, step, due, &request);
+                let end = exchange(context, scenario, &in_flight, planned, request).await;
                 let finished = Instant::now();
                 let failure = match end.failure {
                     Some(failure) => Some(failure),
@@ -72,7 +76,7 @@ struct End {
 }
 
 async fn exchange(
-    worker: &Worker,
+    context: &Context,
     scenario: usize,
     in_flight: &InFlight<'_>,
     step: &Step,
@@ -83,11 +87,11 @@ async fn exchange(
         failure: None,
         body: Vec::new(),
     };
-    let Some(request) = build(worker, scenario, in_flight, step, request) else {
-        end.failure = Some(Failure::Io);
+    let Some(request) = build(context, scenario, in_flight, step, request) else {
+        end.failure = Some(Failure::Request);
         return end;
     };
-    let mut answer = match worker.client.execute(request).await {
+    let mut answer = match context.client.execute(request).await {
         Ok(answer) => answer,
         Err(error) => {
             end.failure = Some(kind(&error));
@@ -112,7 +116,13 @@ async fn exchange(
     let keep = end.failure.is_none() && !step.captures.is_empty();
     loop {
         match answer.chunk().await {
-            Ok(Some(chunk)) if keep => end.body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if keep => {
+                if end.body.len() + chunk.len() > CAPTURED_BODY {
+                    end.failure = Some(Failure::Capture);
+                    return end;
+                }
+                end.body.extend_from_slice(&chunk);
+            }
             Ok(Some(_)) => {}
             Ok(None) => return end,
             Err(error) => {
@@ -123,23 +133,30 @@ async fn exchange(
     }
 }
 
-/// `None`: the address is not a URL, which a checked plan and base URL rule out.
+/// `None`: what the step asks for can't be sent as it stands, as when a value such as `..` would
+/// make it another path.
 fn build(
-    worker: &Worker,
+    context: &Context,
     scenario: usize,
     in_flight: &InFlight<'_>,
     step: &Step,
     request: Request<'_>,
 ) -> Option<reqwest::Request> {
-    let base = &worker.shared.base_url;
+    let base = &context.shared.base_url;
     let mut address = String::with_capacity(base.len() + request.path.len());
     address.push_str(base);
     address.push_str(&request.path);
     let method = Method::from_bytes(request.method.as_bytes()).ok()?;
-    let mut out = reqwest::Request::new(method, Url::parse(&address).ok()?);
+    let url = Url::parse(&address).ok()?;
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    // Dots are resolved by the parser; the scheme has two slashes that are not of the path.
+    if slashes(url.path()) + 2 != slashes(path) {
+        return None;
+    }
+    let mut out = reqwest::Request::new(method, url);
     *out.timeout_mut() = Some(Duration::from_nanos(step.timeout_ns));
     let headers = out.headers_mut();
-    headers.clone_from(&worker.headers[scenario]);
+    headers.clone_from(&context.headers[scenario]);
     headers.insert(
         TRACEPARENT,
         traceparent(&in_flight.trace_id, &in_flight.span_id),
@@ -159,6 +176,10 @@ fn build(
     Some(out)
 }
 
+fn slashes(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'/').count()
+}
+
 fn kind(error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         Failure::Timeout
@@ -172,7 +193,7 @@ fn kind(error: &reqwest::Error) -> Failure {
 /// A request on its way. Dropped before its end, because its task was aborted, it records itself
 /// as interrupted: no request that was sent is missing from the ledger.
 struct InFlight<'w> {
-    worker: &'w Worker,
+    context: &'w Context,
     trace_id: [u8; 16],
     span_id: [u8; 8],
     /// Taken when the request ends.
@@ -181,7 +202,7 @@ struct InFlight<'w> {
 
 impl<'w> InFlight<'w> {
     fn begin(
-        worker: &'w Worker,
+        context: &'w Context,
         scenario: usize,
         iteration: u64,
         flow: usize,
@@ -189,20 +210,20 @@ impl<'w> InFlight<'w> {
         due: Instant,
         request: &Request<'_>,
     ) -> Self {
-        let clock = worker.shared.clock;
+        let clock = context.shared.clock;
         let mut trace_id = [0; 16];
         let mut span_id = [0; 8];
-        let mut ids = worker.ids.borrow_mut();
+        let mut ids = context.ids.borrow_mut();
         ids.fill_bytes(&mut trace_id);
         ids.fill_bytes(&mut span_id);
         // All zeros is no valid id in W3C Trace Context.
         trace_id[0] |= u8::from(trace_id == [0; 16]);
         span_id[0] |= u8::from(span_id == [0; 8]);
-        worker.shared.scenarios[scenario]
+        context.shared.scenarios[scenario]
             .counters
             .sent
             .fetch_add(1, Relaxed);
-        worker.in_flight[scenario].update(|n| n + 1);
+        context.in_flight[scenario].update(|n| n + 1);
         let sent_ns = clock.now_ns();
         let record = RequestRecord {
             trace_id,
@@ -220,7 +241,7 @@ impl<'w> InFlight<'w> {
             path: request.path.as_ref().into(),
         };
         Self {
-            worker,
+            context,
             trace_id,
             span_id,
             record: Some(record),
@@ -228,7 +249,7 @@ impl<'w> InFlight<'w> {
     }
 
     fn end(mut self, finished: Instant, status: Option<u16>, failure: Option<Failure>) {
-        self.close(self.worker.shared.clock.unix_ns(finished), status, failure);
+        self.close(self.context.shared.clock.unix_ns(finished), status, failure);
     }
 
     fn close(&mut self, finished_ns: i64, status: Option<u16>, failure: Option<Failure>) {
@@ -239,21 +260,21 @@ impl<'w> InFlight<'w> {
         record.status = status;
         record.failure = failure;
         let scenario = usize::from(record.scenario);
-        let counters = &self.worker.shared.scenarios[scenario].counters;
+        let counters = &self.context.shared.scenarios[scenario].counters;
         counters.completed.fetch_add(1, Relaxed);
         if failure.is_some() {
             counters.failed.fetch_add(1, Relaxed);
         }
         counters.last_completed_ns.fetch_max(finished_ns, Relaxed);
-        self.worker.in_flight[scenario].update(|n| n - 1);
-        self.worker.record(record);
+        self.context.in_flight[scenario].update(|n| n - 1);
+        self.context.record(record);
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.close(
-            self.worker.shared.clock.now_ns(),
+            self.context.shared.clock.now_ns(),
             None,
             Some(Failure::Interrupted),
         );

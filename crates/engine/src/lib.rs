@@ -1,22 +1,27 @@
 //! The load engine: sends what a plan says and reports what happened as events.
 //!
 //! [`run`] takes a [`Plan`](loadgen_scenario::Plan) and a list of [`Consumer`]s. Workers
-//! ([`worker`]) send the requests, each on a thread and an event loop of its own; the conductor
-//! ([`conductor`]) opens and closes windows, has faults injected and cleared, and sends a
-//! heartbeat each second; a recorder thread feeds what both report to the consumers. Nobody on
+//! (`worker`) send the requests, each on a thread and an event loop of its own; the conductor
+//! (`conductor`) opens and closes windows and sends a heartbeat each second; the injector
+//! (`injector`) has faults injected and cleared; a recorder thread (`recorder`) feeds what both report to the consumers. Nobody on
 //! that way knows what the events are used for: the timeline, the ledger, the summary, the client
 //! spans ([`consumers`]) and the display of the program are all consumers.
 
+mod base_url;
 mod conductor;
 pub mod consumers;
+mod context;
 pub mod event;
 mod executor;
 pub mod headers;
+mod injector;
 mod journey;
 mod pacer;
+mod recorder;
+mod run;
 mod shared;
 mod worker;
 
-pub use conductor::{EngineError, Interrupt, RunOptions, run};
+pub use base_url::BaseUrl;
 pub use event::{Consumer, Event};
-pub use pacer::Pacer;
+pub use run::{EngineError, Interrupt, RunOptions, run};

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 /// Sleeps to moments, one at a time.
 #[derive(Debug)]
-pub struct Pacer {
+pub(crate) struct Pacer {
     #[cfg(target_os = "linux")]
     timer: Option<tokio::io::unix::AsyncFd<rustix::fd::OwnedFd>>,
 }
@@ -16,7 +16,7 @@ pub struct Pacer {
 impl Pacer {
     /// Must be called on the runtime that will wait. Where the system gives no timer, tokio's is
     /// used.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             #[cfg(target_os = "linux")]
             timer: linux_timer(),
@@ -24,7 +24,7 @@ impl Pacer {
     }
 
     /// Returns at `due` or a little later, at once if that is past.
-    pub async fn until(&mut self, due: Instant) {
+    pub(crate) async fn until(&mut self, due: Instant) {
         #[cfg(target_os = "linux")]
         if let Some(timer) = &self.timer {
             use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
@@ -61,12 +61,6 @@ impl Pacer {
             }
         }
         tokio::time::sleep_until(due.into()).await;
-    }
-}
-
-impl Default for Pacer {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

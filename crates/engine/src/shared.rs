@@ -1,10 +1,11 @@
 //! What the conductor and the workers of a run share: the plan, counters, and one signal a
-//! scenario. All of it is atomics and watch channels; nothing on the way of a request locks.
+//! scenario. On the way of a request all of it is atomics; nothing locks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use loadgen_scenario::{Plan, Prng};
+use http::HeaderValue;
+use loadgen_scenario::{Executor, Plan, Prng};
 use loadgen_timeline::Clock;
 use tokio::sync::watch;
 
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) plan: Arc<Plan>,
     /// Without a trailing slash.
     pub(crate) base_url: String,
+    pub(crate) authorization: Option<HeaderValue>,
     pub(crate) clock: Clock,
     /// Zero of the plan's times, in Unix nanoseconds.
     pub(crate) start_ns: i64,
@@ -36,20 +38,30 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct ScenarioState {
     pub(crate) prng: Prng,
-    pub(crate) signal: watch::Sender<Signal>,
+    /// To wait for a change.
+    signal: watch::Sender<Signal>,
+    /// The same for a look in passing: a watch channel takes a lock for that.
+    latest_signal: AtomicU8,
+    /// For arrival-rate executors: VUs that are idle, and VUs that may still be made.
+    pub(crate) free_vus: AtomicU32,
+    pub(crate) vus_to_make: AtomicU32,
     pub(crate) counters: Counters,
     /// Number of the next iteration to start.
     pub(crate) next_iteration: AtomicU64,
 }
 
-/// Totals of a scenario over all workers.
+/// Totals of a scenario over all workers. On cache lines of their own, as every request of every
+/// worker counts here.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Counters {
     pub(crate) sent: AtomicU64,
     pub(crate) completed: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) interrupted_iterations: AtomicU64,
+    /// Steps without a request, because a value that they need was never captured.
+    pub(crate) unsent_steps: AtomicU64,
     /// Unix nanoseconds; `i64::MIN`: none yet.
     pub(crate) last_completed_ns: AtomicI64,
 }
@@ -62,6 +74,7 @@ impl Counters {
             failed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             interrupted_iterations: AtomicU64::new(0),
+            unsent_steps: AtomicU64::new(0),
             last_completed_ns: AtomicI64::new(i64::MIN),
         }
     }
@@ -75,20 +88,31 @@ impl Shared {
     pub(crate) fn new(
         plan: Arc<Plan>,
         base_url: String,
+        authorization: Option<HeaderValue>,
         clock: Clock,
         start_ns: i64,
         workers: usize,
     ) -> Self {
-        let state = |name: &str| ScenarioState {
-            prng: Prng::new(plan.seed, name),
-            signal: watch::Sender::new(Signal::Waiting),
-            counters: Counters::new(),
-            next_iteration: AtomicU64::new(0),
-        };
-        let scenarios = plan.scenarios.iter().map(|s| state(&s.name)).collect();
+        let scenarios = plan
+            .scenarios
+            .iter()
+            .map(|scenario| {
+                let (pre_allocated_vus, max_vus) = vu_pool(&scenario.executor);
+                ScenarioState {
+                    prng: Prng::new(plan.seed, &scenario.name),
+                    signal: watch::Sender::new(Signal::Waiting),
+                    latest_signal: AtomicU8::new(Signal::Waiting as u8),
+                    free_vus: AtomicU32::new(pre_allocated_vus),
+                    vus_to_make: AtomicU32::new(max_vus.saturating_sub(pre_allocated_vus)),
+                    counters: Counters::new(),
+                    next_iteration: AtomicU64::new(0),
+                }
+            })
+            .collect();
         Self {
             plan,
             base_url,
+            authorization,
             clock,
             start_ns,
             workers,
@@ -102,13 +126,45 @@ impl Shared {
             let raise = *signal < to;
             if raise {
                 *signal = to;
+                self.scenarios[scenario]
+                    .latest_signal
+                    .store(to as u8, Relaxed);
             }
             raise
         });
     }
 
+    /// Whether a scenario's signal is `least` or a later one.
+    pub(crate) fn is_signalled(&self, scenario: usize, least: Signal) -> bool {
+        self.scenarios[scenario].latest_signal.load(Relaxed) >= least as u8
+    }
+
+    /// Waits until a scenario's signal is `least` or a later one.
+    pub(crate) async fn signalled(&self, scenario: usize, least: Signal) {
+        let mut signal = self.scenarios[scenario].signal.subscribe();
+        // The sender lives as long as `self`, so waiting can't fail.
+        let _ = signal.wait_for(|signal| *signal >= least).await;
+    }
+
     /// A time of the plan in Unix nanoseconds.
     pub(crate) fn planned_ns(&self, plan_ns: u64) -> i64 {
         self.start_ns.saturating_add_unsigned(plan_ns)
+    }
+}
+
+/// VUs made before the start, and at most, for executors that have a pool.
+fn vu_pool(executor: &Executor) -> (u32, u32) {
+    match executor {
+        Executor::ConstantArrivalRate {
+            pre_allocated_vus,
+            max_vus,
+            ..
+        }
+        | Executor::RampingArrivalRate {
+            pre_allocated_vus,
+            max_vus,
+            ..
+        } => (*pre_allocated_vus, *max_vus),
+        _ => (0, 0),
     }
 }

@@ -6,6 +6,7 @@ mod target;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use loadgen_engine::consumers::{ClientSpans, OtlpProtocol, OtlpTarget};
 use loadgen_engine::{Consumer, Event, Interrupt, RunOptions, run};
 use loadgen_scenario::plan::*;
 use loadgen_timeline::event::{Event as Line, RunStatus, WindowClosed};
@@ -124,6 +125,7 @@ async fn run_with(
     let options = RunOptions {
         run_id: "0".repeat(32),
         base_url: target,
+        authorization: None,
         workers,
         client: RunOptions::client_defaults,
         drivers: Default::default(),
@@ -191,6 +193,144 @@ async fn an_iteration_that_finds_no_vu_is_dropped_and_counted() {
     assert_eq!(starts, [0, 500, 1000, 1500, 2000]);
     assert_eq!(kept.drained().dropped, 16);
     assert_eq!(kept.drained().iterations, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_share_one_pool_of_vus() {
+    for workers in [1, 2, 4] {
+        let plan = plan(arrival(10, 1000, 1, 1), vec![step("/ok", 5000)], 2000);
+        let (kept, _) = run_with(plan, workers, |_| {}).await;
+        assert_eq!(kept.drained().iterations, 11, "{workers} workers");
+        assert_eq!(kept.drained().dropped, 0, "{workers} workers");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn iterations_that_time_ran_out_for_are_dropped_ones() {
+    let max_duration_ns = 300 * MS;
+    for executor in [
+        Executor::PerVuIterations {
+            vus: 2,
+            iterations: 50,
+            max_duration_ns,
+        },
+        Executor::SharedIterations {
+            vus: 2,
+            iterations: 100,
+            max_duration_ns,
+        },
+    ] {
+        let plan = plan(executor, vec![step("/slow?ms=50", 5000)], 2000);
+        let (kept, _) = run_with(plan, 1, |_| {}).await;
+        let drained = kept.drained();
+        assert!(drained.iterations > 0 && drained.dropped > 0);
+        assert_eq!(drained.iterations + drained.dropped, 100);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_would_change_the_path_is_not_sent() {
+    let mut draws = step("/ok/{}/x", 1000);
+    draws.path = Template(vec![
+        Part::Text("/ok/".into()),
+        Part::Var(VarRef {
+            slot: 0,
+            pointer: String::new(),
+        }),
+        Part::Text("/x".into()),
+    ]);
+    let choice = Choice::Pick(vec!["..".into()]);
+    draws.draws = vec![Draw {
+        slot: 0,
+        choice,
+        site: 1,
+    }];
+    let executor = Executor::PerVuIterations {
+        vus: 1,
+        iterations: 1,
+        max_duration_ns: 5000 * MS,
+    };
+    let mut plan = plan(executor, vec![draws], 1000);
+    plan.flows[0].variables = vec!["v".into()];
+    let (kept, _) = run_with(plan, 1, |_| {}).await;
+    assert_eq!(kept.records()[0].failure, Some(Failure::Request));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_lacks_a_value_is_counted() {
+    let mut needs = step("/ok", 1000);
+    needs.path.0.push(Part::Var(VarRef {
+        slot: 0,
+        pointer: String::new(),
+    }));
+    let executor = Executor::PerVuIterations {
+        vus: 1,
+        iterations: 3,
+        max_duration_ns: 5000 * MS,
+    };
+    let mut plan = plan(executor, vec![step("/ok", 1000), needs], 1000);
+    plan.flows[0].variables = vec!["never".into()];
+    let (kept, _) = run_with(plan, 1, |_| {}).await;
+    assert_eq!(kept.records().len(), 3);
+    assert_eq!(kept.drained().unsent_steps, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_cannot_be_kept_can_be_stopped() {
+    let executor = Executor::ConstantArrivalRate {
+        rate: 1_000_000,
+        time_unit_ns: 1000 * MS,
+        duration_ns: 600_000 * MS,
+        pre_allocated_vus: 1,
+        max_vus: 1,
+    };
+    let plan = plan(executor, vec![step("/slow?ms=10", 5000)], 1000);
+    let (kept, status) = run_with(plan, 1, |interrupt| {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let _ = interrupt.send(Interrupt::Gracefully);
+        });
+    })
+    .await;
+    assert_eq!(status, RunStatus::Interrupted);
+    assert!(
+        kept.drained().iterations > 1,
+        "requests went on beside the schedule"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_spans_that_a_silent_receiver_never_takes_are_counted_as_lost() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    let executor = Executor::PerVuIterations {
+        vus: 1,
+        iterations: 5,
+        max_duration_ns: 5000 * MS,
+    };
+    let plan = Arc::new(plan(executor, vec![step("/ok", 1000)], 1000));
+    let base_url = target::start().await;
+    let to = OtlpTarget {
+        endpoint: Some(silent),
+        protocol: OtlpProtocol::Grpc,
+    };
+    let spans = ClientSpans::start(&plan, &base_url, "0", &to).unwrap();
+    let report = spans.handle();
+    let options = RunOptions {
+        run_id: "0".repeat(32),
+        base_url,
+        authorization: None,
+        workers: 1,
+        client: RunOptions::client_defaults,
+        drivers: Default::default(),
+    };
+    let (_interrupt, interrupts) = unbounded_channel();
+    run(plan, options, vec![Box::new(spans)], interrupts)
+        .await
+        .unwrap();
+    let report = report.lock().unwrap().clone();
+    assert_eq!((report.exported, report.lost), (0, 5));
+    assert!(report.last_error.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -411,6 +551,7 @@ async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
     let options = RunOptions {
         run_id: "0".repeat(32),
         base_url: target::start().await,
+        authorization: None,
         workers: 1,
         client: RunOptions::client_defaults,
         drivers: Default::default(),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use loadgen_timeline::TimelineError;
 
+use crate::report::LineProblem;
+
 /// Why an extraction ended without a dataset. Nothing is left in the output folder then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +25,32 @@ pub enum ExtractError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is something in the files of a signal, but no line of it is a message of that signal.
+    #[error(
+        "no OTLP/JSON line in {}{}: line {}, byte {}: {}",
+        first.file.display(),
+        others(*files),
+        first.line,
+        first.byte,
+        first.reason
+    )]
+    Unreadable {
+        /// Files of the signal.
+        files: u64,
+        /// The first line that could not be read.
+        first: LineProblem,
+    },
+    /// A bug of the extractor: not every span, data point or log record became one row.
+    #[error(
+        "{records_read} records were read but {rows_written} rows written; this is a bug of \
+         loadgen, please report it"
+    )]
+    RowsMissing {
+        /// Spans, data points and log records read.
+        records_read: u64,
+        /// Rows written.
+        rows_written: u64,
+    },
     /// The output folder, or a file in it, can't be made or written.
     #[error("can't write the dataset to {}: {source}", path.display())]
     Write {
@@ -36,6 +64,17 @@ pub enum ExtractError {
 impl ExtractError {
     /// Whether an input is at fault, rather than this machine or its disk.
     pub fn is_bad_input(&self) -> bool {
-        matches!(self, Self::NoInput | Self::Timeline(_) | Self::Read { .. })
+        matches!(
+            self,
+            Self::NoInput | Self::Timeline(_) | Self::Read { .. } | Self::Unreadable { .. }
+        )
+    }
+}
+
+fn others(files: u64) -> String {
+    match files.saturating_sub(1) {
+        0 => String::new(),
+        1 => " nor in the other file".to_owned(),
+        more => format!(" nor in the {more} other files"),
     }
 }

@@ -35,8 +35,9 @@ pub struct ExtractOptions {
 
 /// Labels telemetry by the timeline and writes the dataset.
 ///
-/// Lines that can't be read are skipped and named in the report. On an error nothing is left in
-/// the output folder.
+/// Lines that can't be read are skipped and named in the report; where not one line of a signal
+/// can be read it is the wrong file, and an error. Metrics and logs may come from a pipe, traces
+/// are read twice. On an error nothing is left in the output folder.
 ///
 /// # Errors
 ///
@@ -51,9 +52,9 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
     let timeline_lines_skipped = timeline.skipped.len() as u64;
     let timeline_finished = timeline.finished.is_some();
     // All inputs are opened first: a wrong name should be told before the work, not after it.
-    let trace_inputs = open(&options.traces)?;
-    let metric_inputs = open(&options.metrics)?;
-    let log_inputs = open(&options.logs)?;
+    let trace_inputs = open(&options.traces, Input::open_for_two_passes)?;
+    let metric_inputs = open(&options.metrics, Input::open)?;
+    let log_inputs = open(&options.logs, Input::open)?;
 
     let output = |source: io::Error| ExtractError::Write {
         path: options.output.clone(),
@@ -86,8 +87,7 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
         torn,
         ..
     } = extraction;
-    staging.commit().map_err(output)?;
-    Ok(ExtractReport {
+    let report = ExtractReport {
         stamp,
         output: options.output.clone(),
         files,
@@ -103,11 +103,29 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
         timeline_lines_skipped,
         timeline_finished,
         seconds: began.elapsed().as_secs_f64(),
+    };
+    check_rows(&report)?;
+    staging.commit().map_err(output)?;
+    Ok(report)
+}
+
+/// No file is moved in place unless there is a row for everything that was read.
+fn check_rows(report: &ExtractReport) -> Result<(), ExtractError> {
+    if report.reconciles() {
+        return Ok(());
+    }
+    let signals = [&report.traces, &report.metrics, &report.logs];
+    Err(ExtractError::RowsMissing {
+        records_read: signals.iter().map(|s| s.records_read).sum(),
+        rows_written: signals.iter().map(|s| s.rows_written).sum(),
     })
 }
 
-fn open(paths: &[PathBuf]) -> Result<Vec<Input>, ExtractError> {
-    let open = |path: &PathBuf| Input::open(path).map_err(|source| read_error(path, source));
+fn open(
+    paths: &[PathBuf],
+    open: fn(&Path) -> io::Result<Input>,
+) -> Result<Vec<Input>, ExtractError> {
+    let open = |path: &PathBuf| open(path).map_err(|source| read_error(path, source));
     paths.iter().map(open).collect()
 }
 
@@ -131,4 +149,26 @@ fn label_counts(
         log_records: logs.counts.of_type(kind),
     };
     labels.types().iter().enumerate().map(count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_in_which_rows_are_missing_is_refused() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut report = extract(&ExtractOptions {
+            traces: vec!["tests/golden/traces-1.jsonl".into()],
+            timeline: "tests/golden/timeline.jsonl".into(),
+            output: dir.path().to_path_buf(),
+            ..ExtractOptions::default()
+        })
+        .expect("extracted");
+        assert!(check_rows(&report).is_ok());
+        report.logs.records_read += 1;
+        let error = check_rows(&report).expect_err("a row is missing");
+        assert!(matches!(error, ExtractError::RowsMissing { .. }), "{error}");
+        assert!(!error.is_bad_input());
+    }
 }

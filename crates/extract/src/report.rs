@@ -44,7 +44,9 @@ pub struct ExtractReport {
 pub const MAX_LINES_NAMED: usize = 1000;
 
 impl ExtractReport {
-    /// Whether every span, data point and log record that was read has become one row.
+    /// Whether every span, data point and log record that was read has become one row. It always
+    /// holds: a dataset of which it would not is refused with
+    /// [`ExtractError::RowsMissing`](crate::ExtractError::RowsMissing).
     pub fn reconciles(&self) -> bool {
         [&self.traces, &self.metrics, &self.logs]
             .iter()
@@ -73,7 +75,7 @@ pub struct WrittenFile {
 pub struct SignalReport {
     /// Files read.
     pub files: u64,
-    /// Bytes in them.
+    /// Bytes read from them.
     pub bytes: u64,
     /// Lines in them, blank and bad ones included.
     pub lines: u64,

@@ -5,7 +5,7 @@
 
 Uses nothing but the standard library and the two files that a run leaves behind. The rule: a span
 has the label of the window in which its trace's root started (the earliest span where no root
-arrived), half-open; `unknown` where there is no window or more than one. Exit code 0: every span
+arrived), half-open; `unknown` where there is no window, or several that disagree. Exit code 0: every span
 has the same label in both, and there are as many rows as spans. 1: not so. 2: bad usage or input.
 """
 
@@ -18,7 +18,7 @@ import sys
 
 
 def read_windows(path):
-    """[(opened_ns, closed_ns, type, label)]; a window that never closed ends at the last event."""
+    """[(opened_ns, closed_ns, anomaly)]; a window that never closed ends at the last event."""
     windows, still_open, last = [], {}, None
     with open(path, "rb") as lines:
         for line in lines:
@@ -30,7 +30,7 @@ def read_windows(path):
             if at is not None:
                 last = at if last is None else max(last, at)
             if kind == "window_opened":
-                window = [at, None, event["anomaly"]["type"], event["anomaly"]["label"]]
+                window = [at, None, event["anomaly"]]
                 windows.append(window)
                 still_open.setdefault(event["scenario"], []).append(window)
             elif kind == "window_closed" and still_open.get(event["scenario"]):
@@ -71,8 +71,9 @@ def spans_of(path):
 
 
 def label_at(windows, start):
-    hits = [w for w in windows if start and w[0] <= start < w[1]]
-    return (hits[0][2], hits[0][3]) if len(hits) == 1 else ("unknown", "unknown")
+    hits = [w[2] for w in windows if start and w[0] <= start < w[1]]
+    agreed = hits and all(anomaly == hits[0] for anomaly in hits)
+    return (hits[0]["type"], hits[0]["label"]) if agreed else ("unknown", "unknown")
 
 
 def main():

@@ -11,12 +11,15 @@ use proptest::prelude::*;
 
 const START_NS: i64 = 1_770_000_000_000_000_000;
 
-/// Windows of 100 ns with gaps of 20 ns between them; the last two overlap.
-const WINDOWS: [(&str, i64, i64); 4] = [
+/// Windows of 100 ns with gaps of 20 ns between them, then one that overlaps and disagrees, and
+/// two that overlap and agree.
+const WINDOWS: [(&str, i64, i64); 6] = [
     ("none", 0, 100),
     ("latency_spike", 120, 220),
     ("timeout", 240, 340),
     ("cache_miss", 300, 400),
+    ("none", 420, 470),
+    ("none", 440, 490),
 ];
 
 #[derive(Debug, Clone)]
@@ -27,7 +30,7 @@ struct Span {
 }
 
 fn span() -> impl Strategy<Value = Span> {
-    (0u8..12, prop::bool::weighted(0.2), 0i64..420).prop_map(|(trace, is_root, start)| Span {
+    (0u8..12, prop::bool::weighted(0.2), 0i64..500).prop_map(|(trace, is_root, start)| Span {
         trace,
         is_root,
         start,
@@ -87,7 +90,7 @@ fn expected_type(spans: &[Span], trace: u8) -> &'static str {
         .filter(|(_, o, c)| *o <= start && start < *c)
         .collect();
     match hits[..] {
-        [(kind, ..)] => kind,
+        [(kind, ..), ref others @ ..] if others.iter().all(|(k, ..)| k == kind) => kind,
         _ => "unknown",
     }
 }

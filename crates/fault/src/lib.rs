@@ -14,10 +14,7 @@ use loadgen_scenario::plan::{Fault, Plan};
 #[non_exhaustive]
 pub enum FaultError {
     /// Nobody here can inject it.
-    #[error(
-        "no driver `{driver}` is set up for this target, so `{fault}` can't be injected: \
-         the window's label is not backed by a fault"
-    )]
+    #[error("no driver `{driver}` is set up for this target, so `{fault}` can't be injected")]
     NoDriver {
         /// The driver that the plan asks for.
         driver: String,
@@ -48,6 +45,9 @@ pub enum FaultError {
 pub trait FaultDriver: Send + Sync {
     /// The name that plans use.
     fn name(&self) -> &str;
+
+    /// Takes away whatever faults an earlier run left behind, and shows that the driver works.
+    fn reset(&self) -> BoxFuture<'_, Result<(), FaultError>>;
 
     /// Injects a fault and waits until it is in force.
     fn inject<'a>(&'a self, fault: &'a Fault) -> BoxFuture<'a, Result<(), FaultError>>;
@@ -87,6 +87,14 @@ impl Drivers {
                     .map(|f| (s.name.as_str(), f))
             })
             .collect()
+    }
+
+    /// Takes away whatever faults an earlier run left behind, so that no baseline is poisoned.
+    pub async fn reset(&self) -> Result<(), FaultError> {
+        for driver in &self.0 {
+            driver.reset().await?;
+        }
+        Ok(())
     }
 
     /// Injects a fault and waits until it is in force.

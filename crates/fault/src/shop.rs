@@ -38,6 +38,11 @@ impl FaultDriver for ShopDriver {
         "shop"
     }
 
+    fn reset(&self) -> BoxFuture<'_, Result<(), FaultError>> {
+        let url = format!("{}/faults", self.admin_url);
+        confirmed(self.client.delete(&url), url).boxed()
+    }
+
     fn inject<'a>(&'a self, fault: &'a Fault) -> BoxFuture<'a, Result<(), FaultError>> {
         let url = self.url(fault);
         let body = serde_json::json!({ "service": fault.service, "intensity": fault.intensity })

@@ -12,7 +12,9 @@ Exit codes:
   2  the command line is wrong
   3  an input file is wrong or can't be read
   4  the target, or a service that loadgen starts, is not reachable
-  5  ended early by SIGINT or SIGTERM, in good order";
+  5  ended early by SIGINT or SIGTERM, in good order
+  6  the run is complete, but a fault could not be injected or cleared: the labels of its window
+     are not backed by a fault";
 
 /// Makes labelled anomaly datasets from running microservices.
 ///
@@ -72,7 +74,12 @@ pub(crate) struct PlanChanges {
     pub(crate) seed: Option<u64>,
     /// Stretch the timetable by this factor: starts, durations, stages and guard times. Rates,
     /// VUs, think times, timeouts and fault intensities stay.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
     pub(crate) time_scale: f64,
 }
 
@@ -90,6 +97,9 @@ pub(crate) struct RunArgs {
     /// Admin URL of a demo shop that `loadgen shop` started; its faults can then be injected.
     #[arg(long, value_name = "URL")]
     pub(crate) admin_url: Option<String>,
+    /// Inject no faults: the labels then say what load was sent, not what was wrong.
+    #[arg(long, conflicts_with = "admin_url")]
+    pub(crate) no_faults: bool,
     /// Where client spans go [default: the embedded collector, else what OTEL_EXPORTER_OTLP_* say]
     #[arg(long, value_name = "URL")]
     pub(crate) otlp_endpoint: Option<String>,

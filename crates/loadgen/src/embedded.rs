@@ -1,6 +1,7 @@
 //! The embedded target: a collector and the demo shop as processes of their own, so that their
 //! work can't distort the generator.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(crate) struct Embedded {
     pub(crate) base_url: String,
     pub(crate) admin_url: String,
     pub(crate) otlp_endpoint: String,
+    shop_data: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,7 +47,7 @@ impl Embedded {
     /// Starts both and waits until they are ready.
     pub(crate) async fn start(folder: &RunFolder) -> Result<Self, Failure> {
         let free_port = format!("{}:0", Ipv4Addr::LOCALHOST);
-        let mut collect = vec!["collect".into(), "--output".into()];
+        let mut collect: Vec<OsString> = vec!["collect".into(), "--output".into()];
         collect.push(folder.telemetry().into_os_string());
         collect.extend(["--grpc", &free_port, "--http", &free_port].map(Into::into));
         let (collector, ready) =
@@ -70,6 +72,7 @@ impl Embedded {
             base_url: ready.base_url.trim_end_matches('/').to_owned(),
             admin_url: ready.admin_url,
             otlp_endpoint,
+            shop_data: folder.shop_data(),
         })
     }
 
@@ -90,6 +93,8 @@ impl Embedded {
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         let shop = self.shop.stop().await;
         let collector = self.collector.stop().await;
+        // What was bought in the shop is of no interest to anybody.
+        let _ = std::fs::remove_dir_all(&self.shop_data);
         shop.and(collector)
     }
 }
@@ -107,7 +112,7 @@ struct Program {
 impl Program {
     async fn start<Ready: DeserializeOwned>(
         name: &'static str,
-        args: Vec<std::ffi::OsString>,
+        args: Vec<OsString>,
         log: PathBuf,
     ) -> Result<(Self, Ready), Failure> {
         let cannot = |why: String| {

@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     NotReachable = 4,
     /// A signal ended the run early, in good order.
     Interrupted = 5,
+    /// The run is complete, but a fault could not be injected or cleared.
+    FaultFailed = 6,
 }
 
 impl From<Exit> for ExitCode {

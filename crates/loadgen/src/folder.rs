@@ -10,20 +10,31 @@ use chrono::Utc;
 pub(crate) struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// Makes the folder; one that holds a timeline already is refused, so that no ground truth is
-    /// written over.
+    /// Makes the folder; one that holds anything of a run already is refused before anything is
+    /// made.
     pub(crate) fn create(out: Option<&Path>, scenario_file: &Path) -> io::Result<Self> {
         let folder = match out {
             Some(out) => Self(out.to_owned()),
             None => Self(default_path(scenario_file)),
         };
-        std::fs::create_dir_all(folder.telemetry())?;
-        if folder.timeline().exists() {
+        let of_a_run = [
+            folder.timeline(),
+            folder.ledger(),
+            folder.summary(),
+            folder.plan(),
+            folder.scenario(),
+            folder.telemetry(),
+        ];
+        if let Some(taken) = of_a_run.iter().find(|path| path.exists()) {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                "it holds the timeline of another run; give another folder",
+                format!(
+                    "{} is there already, and a run writes nothing over; give another folder",
+                    taken.display()
+                ),
             ));
         }
+        std::fs::create_dir_all(folder.telemetry())?;
         Ok(folder)
     }
 
@@ -67,6 +78,11 @@ impl RunFolder {
 
     pub(crate) fn logs(&self) -> PathBuf {
         self.telemetry().join("logs.jsonl")
+    }
+
+    /// Databases of the embedded shop, while it runs.
+    pub(crate) fn shop_data(&self) -> PathBuf {
+        self.0.join("shop-data")
     }
 
     pub(crate) fn dataset(&self) -> PathBuf {

@@ -5,6 +5,7 @@ use loadgen_engine::Interrupt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use crate::display::say;
 use crate::exit::Exit;
 
 /// Counts the signals that came.
@@ -25,15 +26,18 @@ impl Interrupts {
                 }
                 count.send_modify(|n| *n += 1);
                 match *count.borrow() {
-                    1 => eprintln!(
-                        "stopping: requests in flight may finish; once more stops at once"
-                    ),
-                    2 => eprintln!("stopping at once"),
+                    1 => say("stopping: requests in flight may finish; once more stops at once"),
+                    2 => say("stopping at once"),
                     _ => std::process::exit(Exit::Interrupted as i32),
                 }
             }
         });
         Ok(Self(receiver))
+    }
+
+    /// Signals that have come so far.
+    pub(crate) fn count(&self) -> u32 {
+        *self.0.borrow()
     }
 
     /// Waits for the n-th signal since the start.

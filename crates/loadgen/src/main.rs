@@ -3,6 +3,8 @@
 //! Read [`commands::run`] for the main job: scenario → plan → target → engine → telemetry →
 //! dataset.
 
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod args;
 mod commands;
 mod display;
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
     match commands::dispatch(args.command) {
         Ok(code) => code.into(),
         Err(failure) => {
-            eprintln!("{failure}");
+            display::say(&failure);
             failure.code().into()
         }
     }

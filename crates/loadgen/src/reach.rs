@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loadgen_engine::RunOptions;
+use loadgen_engine::{BaseUrl, RunOptions};
 
 use crate::exit::{Exit, Failure};
 
@@ -10,7 +10,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One request to the base URL. Any HTTP answer will do: what the flows expect is checked as they
 /// run.
-pub(crate) async fn check(base_url: &str) -> Result<(), Failure> {
+pub(crate) async fn check(base: &BaseUrl) -> Result<(), Failure> {
+    let base_url = &base.url;
     let client = (RunOptions::client_defaults)()
         .build()
         .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;

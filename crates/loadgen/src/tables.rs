@@ -1,6 +1,6 @@
 //! Tables for people, on standard output.
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, Table, presets};
 use loadgen_engine::consumers::{ClientSpanReport, Summary};
 use loadgen_extract::ExtractReport;
 use loadgen_scenario::{Executor, Plan, Stage, Target};
@@ -8,19 +8,29 @@ use loadgen_scenario::{Executor, Plan, Stage, Target};
 /// `loadgen plan`: when what runs.
 pub(crate) fn timetable(plan: &Plan) -> String {
     let mut table = table(
-        &[
-            "start", "end", "scenario", "executor", "anomaly", "fault", "flows",
-        ],
+        &["start", "end", "scenario", "executor", "anomaly", "fault"],
         &[],
     );
+    let mut flows = String::new();
+    let width = plan
+        .scenarios
+        .iter()
+        .map(|s| s.name.len())
+        .max()
+        .unwrap_or(0);
     for scenario in &plan.scenarios {
         let fault = scenario.fault.as_ref().map_or("-".to_owned(), |fault| {
-            format!(
-                "{} in {}, intensity {}",
-                fault.fault, fault.service, fault.intensity
-            )
+            format!("{} in {} ({})", fault.fault, fault.service, fault.intensity)
         });
-        let flows: Vec<String> = scenario
+        table.add_row([
+            duration(scenario.start_ns),
+            duration(scenario.end_ns),
+            scenario.name.clone(),
+            executor(&scenario.executor),
+            scenario.anomaly.kind.clone(),
+            fault,
+        ]);
+        let mix: Vec<String> = scenario
             .exec
             .iter()
             .map(|e| {
@@ -31,31 +41,19 @@ pub(crate) fn timetable(plan: &Plan) -> String {
                 if scenario.exec.len() == 1 {
                     name.into()
                 } else {
-                    format!("{name} × {}", e.weight)
+                    format!("{name} {}", e.weight)
                 }
             })
             .collect();
-        table.add_row([
-            duration(scenario.start_ns),
-            duration(scenario.end_ns),
-            scenario.name.clone(),
-            executor(&scenario.executor),
-            scenario.anomaly.kind.clone(),
-            fault,
-            flows.join(", "),
-        ]);
-    }
-    // On a terminal that is too narrow, only the flows are wrapped.
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    for column in table.column_iter_mut().take(6) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
+        flows += &format!("  {:width$}  {}\n", scenario.name, mix.join(", "));
     }
     let target = match &plan.target {
         Target::Embedded => "embedded",
         Target::BaseUrl(url) => url,
     };
     format!(
-        "{}: {} scenarios in {}, target {target}, seed {}, time scale {}\n{table}\n",
+        "{}: {} scenarios in {}, target {target}, seed {}, time scale {}\n{table}\n\
+         Flows, with their weights:\n{flows}",
         plan.name,
         plan.scenarios.len(),
         duration(plan.end_ns()),
@@ -135,18 +133,24 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
                 .map_or("-".into(), |asked| format!("{asked:.1}")),
             scenario.failed.to_string(),
             scenario.dropped_iterations.to_string(),
-            ms(scenario.latency.p50_ms),
-            ms(scenario.latency.p95_ms),
-            ms(scenario.latency.p99_ms),
-            ms(scenario.latency.max_ms),
-            ms(scenario.latency_from_intended.p99_ms),
-            ms(scenario.scheduling_lag.p99_ms),
+            ms(scenario.latency.map(|l| l.p50_ms)),
+            ms(scenario.latency.map(|l| l.p95_ms)),
+            ms(scenario.latency.map(|l| l.p99_ms)),
+            ms(scenario.latency.map(|l| l.max_ms)),
+            ms(scenario.latency_from_intended.map(|l| l.p99_ms)),
+            ms(scenario.scheduling_lag.map(|l| l.p99_ms)),
         ]);
-        let kinds: Vec<String> = scenario
+        let mut kinds: Vec<String> = scenario
             .failures
             .iter()
             .map(|(kind, n)| format!("{n} {kind}"))
             .collect();
+        if scenario.unsent_steps > 0 {
+            kinds.push(format!(
+                "{} steps not sent for want of a value",
+                scenario.unsent_steps
+            ));
+        }
         if !kinds.is_empty() {
             failures += &format!("  {}: {}\n", scenario.scenario, kinds.join(", "));
         }
@@ -159,7 +163,7 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
         out += &format!("Requests that did not go as the flows expect:\n{failures}");
     }
     for failure in &summary.fault_failures {
-        out += &format!("warning: {failure}; the window's label is not backed by a fault\n");
+        out += &format!("warning: {failure}\n");
     }
     for step in &summary.clock_steps_ns {
         out += &format!(
@@ -262,11 +266,11 @@ fn table(columns: &[&str], right: &[usize]) -> Table {
     table
 }
 
-fn ms(value: f64) -> String {
-    if value < 10.0 {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.0}")
+fn ms(value: Option<f64>) -> String {
+    match value {
+        None => "-".into(),
+        Some(value) if value < 10.0 => format!("{value:.2}"),
+        Some(value) => format!("{value:.0}"),
     }
 }
 

@@ -101,6 +101,51 @@ fn a_target_that_is_not_there_is_told_before_the_run() {
 }
 
 #[test]
+fn faults_that_nobody_can_inject_are_told_before_the_run() {
+    let place = Place::new();
+    // Anything that answers will do as a target.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let file = scenario("quick.yaml").to_string_lossy().into_owned();
+    let out = place.loadgen(["run", &file, "--base-url", &url]);
+    assert_eq!(out.status.code(), Some(4));
+    let message = text(&out.stderr);
+    assert!(message.contains("slow_query in catalogue"), "{message}");
+    assert!(
+        message.contains("--admin-url") && message.contains("--no-faults"),
+        "{message}"
+    );
+    let out = place.loadgen([
+        "run",
+        &file,
+        "--base-url",
+        &url,
+        "--admin-url",
+        "http://127.0.0.1:1",
+    ]);
+    assert_eq!(out.status.code(), Some(4));
+}
+
+#[test]
+fn a_run_into_the_folder_of_its_own_file_is_refused() {
+    let place = Place::new();
+    let file = std::fs::read_to_string(scenario("quick.yaml")).unwrap();
+    let path = place.write("scenario.yaml", &file);
+    let out = place.loadgen(["run", "scenario.yaml", "--out", "."]);
+    assert_eq!(out.status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), file);
+    assert!(!place.path("telemetry").exists());
+}
+
+#[test]
 fn a_wrong_base_url_is_told_as_such() {
     let place = Place::new();
     let file = scenario("default.yaml");

@@ -95,7 +95,6 @@ fn sent(seed: &str) -> Sent {
         .zip(ledger.text("scenario"))
         .zip(numbers("iteration").into_iter().zip(numbers("step_index")))
         .filter_map(|((trace, scenario), (iteration, step))| {
-            // The look at whether the target is there carries no trace id of ours.
             let (method, path, body) = arrived.get(&trace?)?.clone();
             Some((scenario?, iteration?, step?, method, path, body))
         })

@@ -8,11 +8,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 /// The longest duration, 100 days: below it every nanosecond is exact in a double.
-pub const MAX_DURATION_NS: u64 = 100 * 86_400 * 1_000_000_000;
+pub(crate) const MAX_DURATION_NS: u64 = 100 * 86_400 * 1_000_000_000;
 
 /// A duration of a scenario file, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Duration {
+pub(crate) struct Duration {
     /// Nanoseconds, at most [`MAX_DURATION_NS`].
     pub ns: u64,
 }
@@ -24,7 +24,7 @@ impl Duration {
     ///
     /// # Errors
     /// A sentence for the person who wrote it, a line break, and how to write it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{}` is not a duration\n{HOW}", shorten(text));
         let too_long = || format!("`{}` is longer than 100 days", shorten(text));
         if text.starts_with('-') {

@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use crate::values::text;
 
-pub use crate::duration::{Duration, MAX_DURATION_NS};
-pub use crate::values::{CaptureSpec, Exec, Guard, Pause, StatusSpec, Text};
+pub(crate) use crate::duration::Duration;
+pub(crate) use crate::values::{CaptureSpec, Exec, Guard, Pause, StatusSpec, Text};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "loadgen scenario file")]
-pub struct ScenarioFile {
+pub(crate) struct ScenarioFile {
     /// Version of the format: 1.
     #[schemars(range(min = 1, max = 1))]
     pub version: u32,
@@ -54,7 +54,7 @@ pub struct ScenarioFile {
 /// A target that has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum TargetName {
+pub(crate) enum TargetName {
     /// The demo shop that loadgen starts itself.
     Embedded,
 }
@@ -62,17 +62,17 @@ pub enum TargetName {
 /// Whether windows may overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Overlap {
+pub(crate) enum Overlap {
     /// Overlapping windows are an error.
     Deny,
-    /// Windows may overlap; spans are then labelled by the request, not by the window alone.
+    /// Windows may overlap. Where they do and are not labelled alike, data is labelled `unknown`.
     Allow,
 }
 
 /// Defaults of steps and scenarios.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Defaults {
+pub(crate) struct Defaults {
     /// Limit for each exchange. Default: `60s`.
     pub timeout: Option<Duration>,
     /// Pause after each step: a duration, or `[shortest, longest]`. Default: none.
@@ -94,7 +94,7 @@ pub struct Defaults {
 /// An entry of the anomaly registry.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AnomalySpec {
+pub(crate) struct AnomalySpec {
     /// `x-anomaly-type`. Default: the entry's key.
     #[serde(rename = "type")]
     pub kind: Option<String>,
@@ -114,7 +114,7 @@ pub struct AnomalySpec {
 /// A journey.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FlowSpec {
+pub(crate) struct FlowSpec {
     /// What the flow is for; not used.
     pub description: Option<String>,
     /// Variables drawn at the start of each iteration.
@@ -127,7 +127,7 @@ pub struct FlowSpec {
 /// What a variable is drawn from: exactly one of the options.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct VarSpec {
+pub(crate) struct VarSpec {
     /// One of a list, each equally likely.
     #[schemars(length(min = 1))]
     pub pick: Option<Vec<Value>>,
@@ -141,7 +141,7 @@ pub struct VarSpec {
 /// A request, or a `repeat` of steps.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct StepSpec {
+pub(crate) struct StepSpec {
     /// Name in metrics and messages. Default: method and path as written.
     pub name: Option<String>,
     /// HTTP method. Default: `GET`.
@@ -181,7 +181,7 @@ pub struct StepSpec {
 /// What counts as success.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ExpectSpec {
+pub(crate) struct ExpectSpec {
     /// Status codes: `200`, `2xx`, `200-299`, or a list of these.
     pub status: Option<StatusSpec>,
     /// Media type that the answer must have.
@@ -193,7 +193,7 @@ pub struct ExpectSpec {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = crate::schema::add_k6_spellings)]
-pub struct ScenarioSpec {
+pub(crate) struct ScenarioSpec {
     /// What the scenario is for; not used.
     pub description: Option<String>,
     /// How iterations are started.
@@ -257,7 +257,7 @@ pub struct ScenarioSpec {
 /// k6's executors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum ExecutorName {
+pub(crate) enum ExecutorName {
     /// A fixed number of VUs, each iterating as fast as it can.
     ConstantVus,
     /// A number of VUs that follows straight lines.
@@ -275,7 +275,7 @@ pub enum ExecutorName {
 /// A straight line towards a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct StageSpec {
+pub(crate) struct StageSpec {
     /// Length; `0s` jumps.
     pub duration: Duration,
     /// VUs or rate at the end.
@@ -285,7 +285,7 @@ pub struct StageSpec {
 /// What is injected for the length of a window.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FaultSpec {
+pub(crate) struct FaultSpec {
     /// The fault's name, such as `slow_query`.
     #[serde(deserialize_with = "text")]
     pub fault: String,

@@ -38,8 +38,6 @@ use crate::render::{self, Held};
 /// One run through a flow. Borrows the plan, which is `Send + Sync` and may be shared in an `Arc`.
 #[derive(Debug, Clone)]
 pub struct Iteration<'p> {
-    plan: &'p Plan,
-    scenario: &'p PlannedScenario,
     prng: Prng,
     number: u64,
     flow: usize,
@@ -68,7 +66,8 @@ pub struct Request<'p> {
     /// HTTP method, upper case.
     pub method: &'p str,
     /// Path with query, begins with `/`; values are percent-encoded. Borrowed where nothing was
-    /// put in.
+    /// put in. Where a captured value is `.` or `..` and fills a segment, the path must not be
+    /// sent: it would lead elsewhere once the URL is normalised.
     pub path: Cow<'p, str>,
     /// Headers of the step: names in lower case, values without control characters.
     pub headers: Vec<(&'p str, Cow<'p, str>)>,
@@ -119,28 +118,12 @@ impl<'p> Iteration<'p> {
         let steps = &plan.flows[flow];
         let values = vec![None; steps.variables.len()];
         Self {
-            plan,
-            scenario,
             prng,
             number,
             flow,
             steps,
             values,
         }
-    }
-
-    /// Becomes another iteration of the same scenario, keeping the memory of this one.
-    pub fn restart(&mut self, number: u64) {
-        self.number = number;
-        self.flow = choose_flow(self.scenario, self.prng, number);
-        self.steps = &self.plan.flows[self.flow];
-        self.values.clear();
-        self.values.resize(self.steps.variables.len(), None);
-    }
-
-    /// The number of this iteration.
-    pub fn number(&self) -> u64 {
-        self.number
     }
 
     /// Index of the chosen flow in [`Plan::flows`].
@@ -242,11 +225,6 @@ impl<'p> Iteration<'p> {
         self.prng
             .range(self.number, think.site, low, high)
             .unsigned_abs()
-    }
-
-    /// A variable's present value, by its index in [`Flow::variables`].
-    pub fn value(&self, slot: usize) -> Option<&Value> {
-        self.values.get(slot)?.as_ref().map(Held::value)
     }
 
     fn draw(&mut self, draw: &'p Draw) {

@@ -33,9 +33,11 @@
 mod diagnostic;
 mod duration;
 mod expect;
-pub mod file;
+mod file;
 pub mod iteration;
 mod load;
+mod number;
+mod options;
 pub mod plan;
 pub mod prng;
 mod render;
@@ -48,9 +50,10 @@ mod yaml;
 
 pub use diagnostic::{Place, ScenarioError, ScenarioErrors};
 pub use iteration::{CaptureError, Iteration, Request, StepRequest};
-pub use load::{MAX_FILE_BYTES, PlanOptions, check, load, parse_str, plan_str};
+pub use load::{load, plan_str};
+pub use options::PlanOptions;
 pub use plan::*;
 pub use prng::Prng;
 pub use resolve::{SHOP_FAULTS, SHOP_SERVICES};
-pub use schedule::{ArrivalSchedule, VuSchedule, peak_vus, planned_length_ns};
+pub use schedule::{ArrivalSchedule, VuSchedule, planned_length_ns};
 pub use schema::{file_json_schema, plan_json_schema};

@@ -5,37 +5,15 @@ use std::path::Path;
 
 use crate::diagnostic::{Finding, ScenarioErrors, Span};
 use crate::file::ScenarioFile;
+use crate::options::PlanOptions;
 use crate::plan::Plan;
 use crate::resolve;
 use crate::yaml;
 
 /// The largest scenario file, 1 MiB.
-pub const MAX_FILE_BYTES: usize = 1 << 20;
+const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// What a run is given beside its scenario file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlanOptions {
-    /// Overrides the file's seed; 0 to 2^53 - 1.
-    pub seed: Option<u64>,
-    /// Overrides the file's target, such as `http://127.0.0.1:8080`.
-    pub base_url: Option<String>,
-    /// Stretches the timetable: starts, durations, stages, `max_duration` and guard times. Rates,
-    /// VUs, think times, timeouts, graceful stops and fault intensities stay. Above 0; 1 leaves
-    /// everything as written.
-    pub time_scale: f64,
-}
-
-impl Default for PlanOptions {
-    fn default() -> Self {
-        Self {
-            seed: None,
-            base_url: None,
-            time_scale: 1.0,
-        }
-    }
-}
-
-/// Reads a scenario file and makes its plan.
+/// Reads a scenario file, of at most 1 MiB, and makes its plan.
 ///
 /// # Errors
 /// Everything that is wrong with the file or the options: where the file is not of the right
@@ -47,30 +25,12 @@ pub fn load(path: impl AsRef<Path>, options: &PlanOptions) -> Result<Plan, Scena
     plan_bytes(&name, &bytes, options)
 }
 
-/// Checks a scenario file without keeping its plan.
-///
-/// # Errors
-/// As [`load()`].
-pub fn check(path: impl AsRef<Path>) -> Result<(), ScenarioErrors> {
-    load(path, &PlanOptions::default()).map(drop)
-}
-
 /// Makes the plan of a scenario file's text; `name` is the file's for messages and the plan.
 ///
 /// # Errors
 /// As [`load()`].
 pub fn plan_str(name: &str, text: &str, options: &PlanOptions) -> Result<Plan, ScenarioErrors> {
     plan_bytes(name, text.as_bytes(), options)
-}
-
-/// Reads a scenario file's text without checking what its names refer to.
-///
-/// # Errors
-/// The first place that is not YAML, or not of the right shape.
-pub fn parse_str(name: &str, text: &str) -> Result<ScenarioFile, ScenarioErrors> {
-    let text = without_mark(text);
-    let parsed = yaml::parse(text).and_then(|root| yaml::typed(text, &root));
-    parsed.map_err(|finding| ScenarioErrors::new(name, text, vec![finding]))
 }
 
 fn plan_bytes(name: &str, bytes: &[u8], options: &PlanOptions) -> Result<Plan, ScenarioErrors> {

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 
+use crate::number;
 use crate::plan::{JsonTemplate, Part, Template, VarRef};
 
 /// Everything but RFC 3986's unreserved characters, so a value stays one segment of a path or one
@@ -55,10 +56,8 @@ pub(crate) fn header<'p>(
 /// A JSON template as the bytes of a body.
 pub(crate) fn json(template: &JsonTemplate, values: &Values<'_>) -> Result<Vec<u8>, usize> {
     check(template, values)?;
-    let mut body = Vec::with_capacity(128);
     // Writing JSON values into memory fails for missing variables only, which were ruled out.
-    serde_json::to_writer(&mut body, &Filled { template, values }).map_err(|_| usize::MAX)?;
-    Ok(body)
+    number::to_json(&Filled { template, values }).map_err(|_| usize::MAX)
 }
 
 fn look_up<'v>(reference: &VarRef, values: &'v Values<'_>) -> Result<&'v Value, usize> {
@@ -89,11 +88,15 @@ fn fill<'p>(
     Ok(Cow::Owned(filled))
 }
 
-/// A value as text: a string as it is, everything else as compact JSON.
+/// A value as text: a string as it is, everything else as compact JSON, numbers as JavaScript
+/// writes them.
 fn as_text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => Cow::Borrowed(text),
-        other => Cow::Owned(other.to_string()),
+        // Values in memory can all be written, and as UTF-8.
+        other => String::from_utf8(number::to_json(other).unwrap_or_default())
+            .unwrap_or_default()
+            .into(),
     }
 }
 

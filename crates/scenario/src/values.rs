@@ -15,11 +15,11 @@ use crate::duration::Duration;
 
 /// A text that may look like a number or truth value: `env: {N: 1.10}` is the text `1.10`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text(pub String);
+pub(crate) struct Text(pub String);
 
 /// The flow or flows of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exec {
+pub(crate) enum Exec {
     /// Every iteration runs this flow.
     One(String),
     /// Each iteration chooses one, as often as the weights say.
@@ -28,7 +28,7 @@ pub enum Exec {
 
 /// A guard time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Guard {
+pub(crate) enum Guard {
     /// That many percent of the window.
     Percent(f64),
     /// A duration.
@@ -37,7 +37,7 @@ pub enum Guard {
 
 /// A pause: its shortest and longest length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pause {
+pub(crate) struct Pause {
     /// Shortest.
     pub min: Duration,
     /// Longest.
@@ -46,11 +46,11 @@ pub struct Pause {
 
 /// Inclusive ranges of HTTP status codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusSpec(pub Vec<(u16, u16)>);
+pub(crate) struct StatusSpec(pub Vec<(u16, u16)>);
 
 /// Where a captured value is: `/uuid`, or `{pointer: "", random_element: true}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CaptureSpec {
+pub(crate) struct CaptureSpec {
     /// JSON Pointer into the answer; empty for the whole of it.
     pub pointer: String,
     /// Whether the pointer names an array of which one element is taken.

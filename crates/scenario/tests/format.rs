@@ -1,13 +1,11 @@
-//! What files mean: defaults, k6's spellings, the timetable, variables and sites.
+//! What a file may look like: k6's spellings and defaults, overrides, YAML's own quirks, damage.
 
-use loadgen_scenario::{
-    Choice, Executor, Iteration, JsonTemplate, Part, Plan, PlanOptions, Prng, Stage, StepRequest,
-    Target, plan_str,
-};
+use loadgen_scenario::{Choice, Executor, Part, Plan, PlanOptions, Stage, Target, plan_str};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const SECOND: u64 = 1_000_000_000;
+
 const MINUTE: u64 = 60 * SECOND;
 
 fn plan_with(text: &str, options: &PlanOptions) -> Plan {
@@ -191,60 +189,6 @@ scenarios:
 }
 
 #[test]
-fn scenarios_follow_one_another_or_whom_they_name() {
-    let plan = scenarios(
-        "
-overlap: allow
-scenarios:
-  late: {executor: constant-vus, duration: 5s, after: middle}
-  first: {executor: constant-vus, duration: 10s, start_time: 1s}
-  second: {executor: per-vu-iterations, maxDuration: 20s}
-  middle: {executor: constant-vus, duration: 1s, after: first}
-",
-    );
-    let windows: Vec<_> = plan
-        .scenarios
-        .iter()
-        .map(|s| (s.name.as_str(), s.start_ns / SECOND, s.end_ns / SECOND))
-        .collect();
-    assert_eq!(
-        windows,
-        [
-            ("first", 1, 11),
-            ("second", 11, 31),
-            ("middle", 11, 12),
-            ("late", 12, 17)
-        ]
-    );
-}
-
-#[test]
-fn windows_that_touch_do_not_overlap() {
-    let plan = scenarios(
-        "
-scenarios:
-  one: {executor: constant-vus, duration: 10s}
-  two: {executor: constant-vus, duration: 10s, start_time: 10s}
-",
-    );
-    assert_eq!(plan.scenarios[1].start_ns, 10 * SECOND);
-}
-
-#[test]
-fn guards_are_a_share_or_a_time() {
-    let plan = scenarios(
-        "
-guard: 3s
-scenarios:
-  one: {executor: constant-vus, duration: 100s}
-  two: {executor: constant-vus, duration: 100s, guard: 12.5%}
-",
-    );
-    let guards: Vec<_> = plan.scenarios.iter().map(|s| s.guard_ns).collect();
-    assert_eq!(guards, [3 * SECOND, 12_500_000_000]);
-}
-
-#[test]
 fn the_run_overrides_the_file() {
     let text = "
 version: 1
@@ -269,175 +213,6 @@ scenarios: {one: {executor: constant-vus, duration: 1s}}
         (8, Target::BaseUrl("https://flag:2/x".to_owned()))
     );
     assert_eq!(own.scenario_sha256, over.scenario_sha256);
-}
-
-#[test]
-fn the_time_scale_stretches_the_timetable_only() {
-    let text = "
-version: 1
-guard: 2s
-defaults: {timeout: 5s, think_time: 100ms}
-flows: {default: {steps: [{path: /}]}}
-scenarios:
-  one: {executor: constant-arrival-rate, rate: 100, duration: 10s, pre_allocated_vus: 1, time_unit: 2s}
-  two: {executor: ramping-vus, start_time: 30s, stages: [{duration: 10s, target: 3}, {duration: 5s, target: 1}]}
-  three: {executor: shared-iterations, max_duration: 20s, graceful_stop: 3s}
-";
-    let plan = plan_with(
-        text,
-        &PlanOptions {
-            time_scale: 0.1,
-            ..Default::default()
-        },
-    );
-    let [one, two, three] = plan.scenarios.as_slice() else {
-        panic!()
-    };
-    assert_eq!(
-        one.executor,
-        Executor::ConstantArrivalRate {
-            rate: 100,
-            time_unit_ns: 2 * SECOND,
-            duration_ns: SECOND,
-            pre_allocated_vus: 1,
-            max_vus: 1
-        }
-    );
-    assert_eq!(
-        (two.start_ns, two.end_ns, two.guard_ns),
-        (3 * SECOND, 4_500_000_000, 200_000_000)
-    );
-    let Executor::RampingVus {
-        stages,
-        graceful_ramp_down_ns,
-        ..
-    } = &two.executor
-    else {
-        panic!()
-    };
-    assert_eq!(
-        stages[1],
-        Stage {
-            duration_ns: 500_000_000,
-            target: 1
-        }
-    );
-    assert_eq!(*graceful_ramp_down_ns, 30 * SECOND);
-    assert_eq!(
-        (three.end_ns - three.start_ns, three.graceful_stop_ns),
-        (2 * SECOND, 3 * SECOND)
-    );
-    let step = &plan.flows[0].steps[0];
-    assert_eq!(
-        (step.timeout_ns, step.think_time.unwrap().min_ns),
-        (5 * SECOND, 100_000_000)
-    );
-}
-
-const JOURNEY: &str = "
-version: 1
-defaults:
-  headers: {Accept: application/json, x-flow: a}
-flows:
-  default:
-    vars: {who: {pick: [ann, bob]}}
-    steps:
-      - {path: /start, headers: {X-Flow: 'b ${who}'}, probability: 0.5, vars: {n: {range: [1, 6]}}}
-      - repeat: 2
-        vars: {sku: {hex: 4}}
-        steps:
-          - {path: '/sku/${sku}', think_time: [1s, 2s]}
-      - {path: /items, capture: {item: {pointer: /items, random_element: true}, all: ''}}
-      - method: post
-        path: '/x/${item.id}?n=${n}'
-        json: {all: '${all}', text: '${who} of ${item.id}', cost: '$${n}', plain: [1, {a: null}]}
-        expect: {status: [2xx, 404, 500-503], content_type: application/json}
-scenarios: {one: {executor: constant-vus, duration: 1s}}
-";
-
-#[test]
-fn repeats_are_unrolled_and_sites_numbered_in_order() {
-    let plan = plan(JOURNEY);
-    let flow = &plan.flows[0];
-    assert_eq!(flow.variables, ["who", "n", "sku", "item", "all"]);
-    let steps = &flow.steps;
-    let paths: Vec<_> = steps.iter().map(|step| step.name.as_str()).collect();
-    assert_eq!(
-        paths,
-        [
-            "GET /start",
-            "GET /sku/${sku}",
-            "GET /sku/${sku}",
-            "GET /items",
-            "POST /x/${item.id}?n=${n}"
-        ]
-    );
-    let drawn = |step: usize| -> Vec<_> {
-        steps[step]
-            .draws
-            .iter()
-            .map(|draw| (draw.slot, draw.site))
-            .collect()
-    };
-    assert_eq!(drawn(0), [(0, 1), (1, 2)]);
-    assert_eq!(steps[0].probability.unwrap().site, 3);
-    assert_eq!(drawn(1), [(2, 4)]);
-    assert_eq!(steps[1].think_time.unwrap().site, 5);
-    assert_eq!(drawn(2), [(2, 6)]);
-    assert_eq!(steps[2].think_time.unwrap().site, 7);
-    assert_eq!(steps[3].captures[0].random_element, Some(8));
-    assert_eq!(steps[1].draws[0].choice, Choice::Hex(4));
-    assert_eq!(steps[4].expect.status, [(200, 299), (404, 404), (500, 503)]);
-}
-
-#[test]
-fn headers_of_a_step_replace_the_defaults() {
-    let plan = plan(JOURNEY);
-    let names: Vec<_> = plan.flows[0].steps[0]
-        .headers
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    assert_eq!(names, ["accept", "x-flow"]);
-    assert_eq!(
-        plan.flows[0].steps[0].headers[1].1.0[0],
-        Part::Text("b ".to_owned())
-    );
-}
-
-#[test]
-fn bodies_keep_types_and_order() {
-    let plan = plan(JOURNEY);
-    let Some(JsonTemplate::Object(body)) = &plan.flows[0].steps[4].json else {
-        panic!()
-    };
-    let keys: Vec<_> = body.iter().map(|(key, _)| key.as_str()).collect();
-    assert_eq!(keys, ["all", "text", "cost", "plain"]);
-    assert_eq!(body[2].1, JsonTemplate::Value(json!("${n}")));
-    assert_eq!(body[3].1, JsonTemplate::Value(json!([1, {"a": null}])));
-
-    let scenario = &plan.scenarios[0];
-    let prng = Prng::new(plan.seed, &scenario.name);
-    let mut iteration = Iteration::new(&plan, scenario, prng, 3);
-    for step in 0..4 {
-        iteration.request(step);
-    }
-    iteration
-        .capture(3, br#"{"items":[{"id":7}],"b":1,"a":2}"#)
-        .unwrap();
-    let StepRequest::Send(request) = iteration.request(4) else {
-        panic!()
-    };
-    let body = String::from_utf8(request.body.unwrap()).unwrap();
-    let who = iteration.value(0).and_then(Value::as_str).unwrap();
-    assert_eq!(
-        body,
-        format!(
-            r#"{{"all":{{"items":[{{"id":7}}],"b":1,"a":2}},"text":"{who} of 7","cost":"${{n}}","plain":[1,{{"a":null}}]}}"#
-        )
-    );
-    let n = iteration.value(1).and_then(Value::as_i64).unwrap();
-    assert_eq!(request.path, format!("/x/7?n={n}"));
 }
 
 #[test]
@@ -491,32 +266,7 @@ scenarios:
     assert_eq!(&json!(pick), &values);
 }
 
-#[test]
-fn plans_survive_json() {
-    let plan = plan(JOURNEY);
-    let text = serde_json::to_string(&plan).unwrap();
-    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
-}
-
 proptest! {
-    /// However the timetable is stretched, windows that touched still touch.
-    #[test]
-    fn scaled_windows_leave_no_gap(scale in 0.001f64..50.0, lengths in prop::collection::vec(1u64..1_000_000, 1..12)) {
-        let mut block = String::from("scenarios:\n");
-        for (index, ms) in lengths.iter().enumerate() {
-            block += &format!("  s{index}: {{executor: ramping-vus, stages: [{{duration: {ms}, target: 2}}, {{duration: {ms}, target: 1}}]}}\n");
-        }
-        let text = format!("version: 1\nflows: {{default: {{steps: [{{path: /}}]}}}}\n{block}");
-        let plan = plan_with(&text, &PlanOptions { time_scale: scale, ..Default::default() });
-        for scenario in &plan.scenarios {
-            let length = loadgen_scenario::planned_length_ns(&scenario.executor);
-            prop_assert_eq!(scenario.start_ns + length, scenario.end_ns);
-        }
-        for pair in plan.scenarios.windows(2) {
-            prop_assert_eq!(pair[0].end_ns, pair[1].start_ns);
-        }
-    }
-
     /// A damaged file is planned or refused with a message; it never panics.
     #[test]
     fn damaged_files_do_not_panic(at in 0usize..12_000, cut in 0usize..40, put in r"[ -~\n\t]{0,6}") {

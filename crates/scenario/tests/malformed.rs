@@ -108,14 +108,21 @@ fn options_of_the_run_are_checked_too() {
                 time_scale: 0.0,
                 ..Default::default()
             },
-            "not above 0",
+            "not a number above 0",
         ),
         (
             PlanOptions {
                 time_scale: f64::NAN,
                 ..Default::default()
             },
-            "not above 0",
+            "not a number above 0",
+        ),
+        (
+            PlanOptions {
+                time_scale: f64::INFINITY,
+                ..Default::default()
+            },
+            "not a number above 0",
         ),
         (
             PlanOptions {

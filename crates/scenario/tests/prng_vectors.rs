@@ -8,6 +8,13 @@ struct Vectors {
     threefry2x32: Vec<Block>,
     streams: Vec<Stream>,
     encode_for_path: Vec<Encoded>,
+    numbers: Vec<Number>,
+}
+
+#[derive(Deserialize)]
+struct Number {
+    json: String,
+    text: String,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +76,39 @@ scenarios: {{one: {{executor: constant-vus, duration: 1s}}}}"
             panic!()
         };
         assert_eq!(request.path[1..], **encoded);
+    }
+}
+
+/// A captured number goes into a path, a header, a text and a body as JavaScript writes it.
+#[test]
+fn numbers_are_written_alike() {
+    let file = "
+version: 1
+flows:
+  default:
+    steps:
+      - {path: /, capture: {n: ''}}
+      - {path: '/?${n}', headers: {x-n: '${n}'}, json: ['${n}', 'n=${n}']}
+scenarios: {one: {executor: constant-vus, duration: 1s}}";
+    let plan = plan_str("vectors.yaml", file, &PlanOptions::default()).unwrap();
+    let scenario = &plan.scenarios[0];
+    let vectors = vectors();
+    assert!(vectors.numbers.len() >= 20);
+    for Number { json, text } in &vectors.numbers {
+        let mut iteration = Iteration::new(&plan, scenario, Prng::new(0, &scenario.name), 0);
+        iteration.request(0);
+        iteration.capture(0, json.as_bytes()).unwrap();
+        let StepRequest::Send(request) = iteration.request(1) else {
+            panic!()
+        };
+        assert_eq!(
+            request.path,
+            format!("/?{}", text.replace('+', "%2B")),
+            "{json}"
+        );
+        assert_eq!(request.headers[0].1, **text, "{json}");
+        let body = String::from_utf8(request.body.unwrap()).unwrap();
+        assert_eq!(body, format!("[{text},\"n={text}\"]"), "{json}");
     }
 }
 

@@ -1,6 +1,9 @@
-//! The shop by itself: `shop [LISTEN [OTLP_ENDPOINT]]`. Ends with its standard input, or on ^C.
+//! The shop by itself: `shop [LISTEN [OTLP_ENDPOINT [DATA_DIR]]]`, an empty OTLP_ENDPOINT being
+//! none. Ends with its standard input, or on ^C.
 
 use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use loadgen_shop::{SERVICE_COMMAND, SERVICE_CONFIG, ShopOptions, run_service, supervise};
@@ -9,7 +12,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -28,7 +31,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     if let Some(listen) = arguments.first() {
         options.listen = listen.parse()?;
     }
-    options.otlp_endpoint = arguments.get(1).map(|endpoint| (*endpoint).to_owned());
+    options.otlp_endpoint = arguments
+        .get(1)
+        .filter(|endpoint| !endpoint.is_empty())
+        .map(|endpoint| (*endpoint).to_owned());
+    options.data_dir = arguments.get(2).map(PathBuf::from);
     tokio::runtime::Runtime::new()?.block_on(supervise(options))?;
     Ok(())
 }

@@ -13,14 +13,16 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::control::Injection;
 use crate::error::ShopError;
 use crate::fault::{Fault, Intensity};
 use crate::name::Service;
 
-/// How long a service may take to put a fault on or take it off.
-const CHANGE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a service may take to put a fault on or take it off. Whoever asks for it should wait
+/// for longer.
+pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a service may take to say that it is well.
 const HEALTH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -57,7 +59,7 @@ pub(crate) fn routes(controls: BTreeMap<Service, String>) -> Result<Router, Shop
     });
     Ok(Router::new()
         .route("/health", get(health))
-        .route("/faults", get(list))
+        .route("/faults", get(list).delete(clear_all))
         .route("/faults/{fault}", put(inject).delete(clear))
         .fallback(async || {
             Refusal::new(StatusCode::NOT_FOUND, "no such route")
@@ -182,6 +184,39 @@ async fn clear(
     Ok(Json(
         json!({ "fault": fault, "service": service, "was_active": was_active }),
     ))
+}
+
+/// Takes everything off everywhere, whatever is known to be on: a change that was not confirmed may
+/// have come into force all the same.
+async fn clear_all(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Refusal> {
+    let mut changes = JoinSet::new();
+    for (&process, base) in &admin.controls {
+        let request = admin.http.delete(format!("{base}/faults"));
+        let admin = Arc::clone(&admin);
+        // At the same time, so that it takes no longer than one change.
+        changes.spawn(async move {
+            admin.change(process, request).await?;
+            let mut cleared = Vec::new();
+            admin.active().retain(|&(fault, service), &mut intensity| {
+                let gone = fault.process(service) == process;
+                if gone {
+                    cleared.push(Active {
+                        fault,
+                        service,
+                        intensity,
+                    });
+                }
+                !gone
+            });
+            Ok::<_, Refusal>(cleared)
+        });
+    }
+    let mut cleared = Vec::new();
+    for change in changes.join_all().await {
+        cleared.extend(change?);
+    }
+    cleared.sort_by_key(|active| (active.fault, active.service));
+    Ok(Json(json!({ "cleared": cleared })))
 }
 
 async fn list(State(admin): State<Arc<Admin>>) -> Json<Value> {

@@ -10,7 +10,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 
 use crate::store::DbError;
 use crate::telemetry::Telemetry;
-use crate::telemetry::client::CallError;
+use crate::telemetry::client::{CallError, Failure};
 
 /// A refusal or a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,10 @@ impl From<DbError> for Answer {
 
 impl From<CallError> for Answer {
     fn from(error: CallError) -> Self {
-        // As the originals do: whatever a dependency fails with, the caller fails with 500.
-        Answer::failed(error.to_string())
+        match error.failure {
+            Some(Failure::Parameter) => Answer::bad("`.` and `..` name nothing here"),
+            // As the originals do: whatever a dependency fails with, the caller fails with 500.
+            _ => Answer::failed(error.to_string()),
+        }
     }
 }

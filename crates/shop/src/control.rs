@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{delete, get, put};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +18,11 @@ pub(crate) struct Injection {
     pub(crate) intensity: Intensity,
 }
 
-/// `GET /health`, `PUT /faults/{fault}`, `DELETE /faults/{fault}`.
+/// `GET /health`, `DELETE /faults`, `PUT /faults/{fault}`, `DELETE /faults/{fault}`.
 pub(crate) fn routes(faults: Arc<FaultBoard>) -> Router {
     Router::new()
         .route("/health", get(async || "OK"))
+        .route("/faults", delete(clear_all))
         .route("/faults/{fault}", put(inject).delete(clear))
         .with_state(faults)
 }
@@ -39,5 +40,10 @@ async fn inject(
 
 async fn clear(State(faults): State<Arc<FaultBoard>>, Path(fault): Path<Fault>) -> StatusCode {
     faults.clear(fault).await;
+    StatusCode::OK
+}
+
+async fn clear_all(State(faults): State<Arc<FaultBoard>>) -> StatusCode {
+    faults.clear_all().await;
     StatusCode::OK
 }

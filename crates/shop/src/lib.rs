@@ -21,6 +21,9 @@
 //! }
 //! ```
 
+// They panic when the stream is closed or its disk is full, and take their thread with them.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod admin;
 mod answer;
 mod cache;
@@ -32,6 +35,7 @@ mod name;
 mod queue;
 mod service;
 mod services;
+mod stdin;
 mod store;
 mod supervisor;
 mod telemetry;

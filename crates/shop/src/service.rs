@@ -5,7 +5,7 @@
 //! can neither hide itself nor lock out who wants to end it.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::fault::board::FaultBoard;
 use crate::kit::Kit;
 use crate::name::Service;
 use crate::services;
+use crate::stdin;
 use crate::telemetry::server::{ServerLayer, answer_traced};
 use crate::telemetry::{Telemetry, process};
 
@@ -201,19 +202,8 @@ fn announce(ready: &Ready) -> Result<(), ShopError> {
         })
 }
 
-/// Watches standard input on a plain thread: it must see the end of the shop even while the
-/// runtime is busy with a fault.
 fn stop_with_input(stop: watch::Sender<bool>) {
-    std::thread::spawn(move || {
-        let mut buffer = [0_u8; 64];
-        let mut input = std::io::stdin().lock();
-        loop {
-            match input.read(&mut buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
-            }
-        }
+    stdin::at_end(move || {
         stop.send_replace(true);
         std::thread::sleep(DEADLINE);
         std::process::exit(1);

@@ -10,7 +10,7 @@ use deadpool_sqlite::{Config, Hook, HookError, Object, Pool, PoolError, Runtime}
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::{attribute as semconv, metric};
-use rusqlite::{Connection, OpenFlags, Params, Row};
+use rusqlite::{Connection, OpenFlags, Params, Row, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
 use crate::error::ShopError;
@@ -22,7 +22,7 @@ use crate::telemetry::Telemetry;
 /// Connections of a pool.
 pub(crate) const POOL_SIZE: usize = 8;
 /// How long a request waits for a connection before it is answered 503.
-const WAIT_LIMIT: Duration = Duration::from_secs(1);
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(1);
 /// A wait longer than this gets a span of its own.
 const NOTABLE_WAIT: Duration = Duration::from_millis(1);
 
@@ -372,17 +372,13 @@ impl Session<'_> {
         &self,
         work: impl FnOnce(&Self) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        match work(self) {
-            Ok(value) => {
-                self.connection.execute_batch("COMMIT")?;
-                Ok(value)
-            }
-            Err(error) => {
-                self.connection.execute_batch("ROLLBACK")?;
-                Err(error)
-            }
-        }
+        // Rolls back when it is dropped, also after a commit that failed: a connection must not go
+        // back to the pool inside of a transaction.
+        let transaction =
+            Transaction::new_unchecked(self.connection, TransactionBehavior::Immediate)?;
+        let value = work(self)?;
+        transaction.commit()?;
+        Ok(value)
     }
 
     fn traced<T>(
@@ -436,4 +432,39 @@ fn fail(span: &crate::telemetry::span::ActiveSpan, error: &rusqlite::Error) -> S
     };
     span.fail(kind.clone(), error.to_string());
     kind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORPHAN: Statement = Statement {
+        operation: "INSERT",
+        collection: "child",
+        text: "INSERT INTO child VALUES (1)",
+    };
+
+    #[tokio::test]
+    async fn a_commit_that_fails_leaves_no_transaction_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let telemetry = Telemetry::new(Service::Cart, None).expect("no exporter, no error");
+        let database = Database::create(telemetry, folder.path(), |c| {
+            c.execute_batch(
+                "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+                 CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+            )
+        });
+        let database = database.await.expect("a database");
+        let cx = Context::new();
+        let work = |s: &Session<'_>| {
+            s.connection.execute_batch("PRAGMA foreign_keys = ON")?;
+            // Good until the commit, which looks for the parent.
+            let committed = s.atomically(|s| s.execute(&ORPHAN, []));
+            Ok((committed, s.connection.is_autocommit()))
+        };
+        let (committed, free) = database.run(&cx, work).await.expect("a result");
+        let code = committed.expect_err("no parent").sqlite_error_code();
+        assert_eq!(code, Some(rusqlite::ErrorCode::ConstraintViolation));
+        assert!(free, "the transaction is over");
+    }
 }

@@ -2,7 +2,7 @@
 //! them.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -19,6 +19,7 @@ use crate::admin;
 use crate::error::ShopError;
 use crate::name::Service;
 use crate::service::{Ready, ServiceOptions};
+use crate::stdin;
 
 /// First argument of a service's process.
 pub const SERVICE_COMMAND: &str = "shop-service";
@@ -253,7 +254,10 @@ async fn stop_all(running: Vec<Running>) -> Option<(Service, ExitStatus)> {
     let late = wait_all(ask_all(edge), EDGE_LIMIT, &mut failed).await;
     let waiting = late.into_iter().chain(ask_all(inner)).collect();
     for (service, pid, _) in wait_all(waiting, END_LIMIT, &mut failed).await {
-        eprintln!("the {service} service (process {pid}) does not end; it is killed");
+        let _ = writeln!(
+            std::io::stderr(),
+            "the {service} service (process {pid}) does not end; it is killed"
+        );
     }
     failed
 }
@@ -319,7 +323,8 @@ async fn warn_of_silent_endpoint(endpoint: Option<&str>) {
         tokio::net::TcpStream::connect((host, port)),
     );
     if !matches!(connected.await, Ok(Ok(_))) {
-        eprintln!(
+        let _ = writeln!(
+            std::io::stderr(),
             "warning: nothing listens at the telemetry endpoint {url}; what the shop sends there \
              is lost until something does"
         );
@@ -396,19 +401,10 @@ impl StopSignals {
     }
 }
 
-/// A plain thread reads standard input: a runtime would wait for the read at its end.
 fn watch_input() -> oneshot::Receiver<()> {
     let (ended, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut buffer = [0_u8; 64];
-        let mut input = std::io::stdin().lock();
-        loop {
-            match input.read(&mut buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
-            }
-        }
+    stdin::at_end(move || {
+        // Nobody listens any more when the shop ends for another reason.
         let _ = ended.send(());
     });
     receiver

@@ -165,6 +165,9 @@ pub struct WindowClosed {
     /// Iterations that did not come to their end.
     #[serde(default)]
     pub interrupted_iterations: u64,
+    /// Steps without a request, because a value that they need was never captured.
+    #[serde(default)]
+    pub unsent_steps: u64,
 }
 
 /// A step of the wall clock. The timeline's own times do not follow it.

@@ -29,8 +29,8 @@ pub struct LedgerWriter {
     flows: ArrayRef,
     steps: ArrayRef,
     failures: ArrayRef,
-    /// Position of each flow's first step in `steps`.
-    step_offsets: Vec<u16>,
+    /// By flow and step: the key of the step's name in `steps`.
+    step_keys: Vec<Vec<u16>>,
 }
 
 impl std::fmt::Debug for LedgerWriter {
@@ -45,13 +45,24 @@ impl LedgerWriter {
         let file = File::options().write(true).create_new(true).open(path)?;
         let schema = schema();
         let out = StreamWriter::try_new(BufWriter::new(file), &schema).map_err(io::Error::other)?;
-        let mut step_offsets = Vec::with_capacity(plan.flows.len());
-        let mut steps = Vec::new();
-        for flow in &plan.flows {
-            step_offsets.push(index(steps.len())?);
-            steps.extend(flow.steps.iter().map(|step| step.name.as_str()));
+        for length in [plan.scenarios.len(), plan.flows.len()] {
+            index(length)?;
         }
-        index(steps.len())?;
+        // Flows share names of steps, and a dictionary has each name once.
+        let mut steps: Vec<&str> = Vec::new();
+        let mut step_keys = Vec::with_capacity(plan.flows.len());
+        for flow in &plan.flows {
+            let mut keys = Vec::with_capacity(flow.steps.len());
+            for step in &flow.steps {
+                let known = steps.iter().position(|name| *name == step.name);
+                keys.push(index(known.unwrap_or(steps.len()))?);
+                if known.is_none() {
+                    steps.push(&step.name);
+                }
+            }
+            index(keys.len())?;
+            step_keys.push(keys);
+        }
         Ok(Self {
             out,
             schema,
@@ -59,7 +70,7 @@ impl LedgerWriter {
             flows: names(plan.flows.iter().map(|f| f.name.as_str())),
             steps: names(steps),
             failures: names(Failure::ALL.map(Failure::name)),
-            step_offsets,
+            step_keys,
         })
     }
 
@@ -91,12 +102,9 @@ impl LedgerWriter {
         let mut finished = Int64Builder::with_capacity(rows);
         let mut status = UInt16Builder::with_capacity(rows);
         let mut path = StringBuilder::with_capacity(rows, rows * 32);
-        let mut hex = String::with_capacity(32);
         for record in records {
-            push_hex(&mut hex, &record.trace_id);
-            trace_id.append_value(&hex);
-            push_hex(&mut hex, &record.span_id);
-            span_id.append_value(&hex);
+            trace_id.append_value(const_hex::Buffer::<16>::new().format(&record.trace_id));
+            span_id.append_value(const_hex::Buffer::<8>::new().format(&record.span_id));
             iteration.append_value(record.iteration);
             step_index.append_value(record.step);
             intended.append_value(record.intended_ns);
@@ -115,7 +123,7 @@ impl LedgerWriter {
             Arc::new(iteration.finish()),
             dictionary(keys(&|r| r.flow), &self.flows)?,
             dictionary(
-                keys(&|r| self.step_offsets[usize::from(r.flow)] + r.step),
+                keys(&|r| self.step_keys[usize::from(r.flow)][usize::from(r.step)]),
                 &self.steps,
             )?,
             Arc::new(step_index.finish()),
@@ -170,18 +178,9 @@ fn index(length: usize) -> io::Result<u16> {
     u16::try_from(length).map_err(|_| {
         io::Error::new(
             io::ErrorKind::InvalidInput,
-            "a plan can have at most 65,535 steps",
+            "a plan can have at most 65,535 steps, scenarios and flows",
         )
     })
-}
-
-fn push_hex(out: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.clear();
-    for byte in bytes {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
 }
 
 /// What could be read of a ledger.
@@ -299,7 +298,10 @@ mod tests {
             seed: 1,
             time_scale: 1.0,
             target: Target::Embedded,
-            flows: vec![flow("browse", &["home", "list"]), flow("buy", &["cart"])],
+            flows: vec![
+                flow("browse", &["home", "list", "home"]),
+                flow("buy", &["cart", "list"]),
+            ],
             scenarios: vec![PlannedScenario {
                 name: "baseline".into(),
                 executor: Executor::ConstantVus {

@@ -49,11 +49,13 @@ pub enum Failure {
     Capture,
     /// Ended by the engine: graceful stop, ramp-down, or a signal.
     Interrupted,
+    /// Not sent, because it could not be built as the step asks for it.
+    Request,
 }
 
 impl Failure {
     /// All kinds, in the order of their discriminants.
-    pub const ALL: [Failure; 7] = [
+    pub const ALL: [Failure; 8] = [
         Failure::Timeout,
         Failure::Connect,
         Failure::Io,
@@ -61,6 +63,7 @@ impl Failure {
         Failure::ContentType,
         Failure::Capture,
         Failure::Interrupted,
+        Failure::Request,
     ];
 
     /// The name in the ledger, in `summary.json` and in `error.type`.
@@ -73,6 +76,7 @@ impl Failure {
             Failure::ContentType => "content_type",
             Failure::Capture => "capture",
             Failure::Interrupted => "interrupted",
+            Failure::Request => "request",
         }
     }
 }

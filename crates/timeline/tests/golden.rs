@@ -33,6 +33,7 @@ fn events() -> Vec<Event> {
         dropped: 4,
         iterations: 2,
         interrupted_iterations: 1,
+        unsent_steps: 2,
     };
     vec![
         Event::RunStarted(RunStarted {
@@ -109,6 +110,10 @@ fn a_timeline_cut_anywhere_is_readable_up_to_the_cut() {
     let whole = loadgen_timeline::read::parse(GOLDEN.as_bytes());
     assert_eq!(whole.windows.len(), 1);
     assert!(whole.finished.is_some() && whole.skipped.is_empty());
+    assert_eq!(
+        whole.unknown_events, 0,
+        "the reader knows every kind of event"
+    );
     for cut in 0..GOLDEN.len() {
         let timeline = loadgen_timeline::read::parse(&GOLDEN.as_bytes()[..cut]);
         assert!(timeline.skipped.is_empty(), "cut at {cut}");

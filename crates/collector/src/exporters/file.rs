@@ -5,6 +5,7 @@
 //! the data instead of to nobody. There is no buffer here that a flush would have to empty.
 
 use super::rotation::LineFile;
+use crate::notice::tell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -102,13 +103,16 @@ fn write_lines(mut file: LineFile, mut queue: mpsc::Receiver<Command>) -> FileRe
             Ok(()) => {
                 bytes += line.len() as u64;
                 if warned.take().is_some() {
-                    eprintln!("collect: {} can be written again", file.path().display());
+                    tell(format_args!(
+                        "{} can be written again",
+                        file.path().display()
+                    ));
                 }
             }
             Err(ExportError::Disk(text))
                 if warned.is_none_or(|at| at.elapsed() >= REPEAT_WARNING) =>
             {
-                eprintln!("collect: {text}; senders are told to send again later");
+                tell(format_args!("{text}; senders are told to send again later"));
                 warned = Some(Instant::now());
             }
             Err(_) => {}

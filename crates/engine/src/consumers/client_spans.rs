@@ -4,8 +4,8 @@
 //! Spans are made from the records after the fact, outside the workers, and handed to the
 //! OpenTelemetry exporter in batches by a task of its own.
 
-use std::collections::VecDeque;
 use std::io;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +18,7 @@ use opentelemetry::trace::{
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use reqwest::Url;
 use serde::Serialize;
@@ -197,6 +198,7 @@ impl Consumer for ClientSpans {
         let Some(batches) = &self.batches else {
             return Ok(());
         };
+        self.made += records.len() as u64;
         for chunk in records.chunks(SPANS_A_CALL) {
             let spans = chunk.iter().map(|record| self.span(record)).collect();
             match batches.try_send(spans) {
@@ -218,14 +220,20 @@ impl Consumer for ClientSpans {
 
     fn finish(&mut self) -> io::Result<()> {
         self.batches = None;
-        if self.ended.recv_timeout(LAST_EXPORT).is_err() {
+        // Waits as long as there is progress.
+        let mut exported = None;
+        while self.ended.recv_timeout(LAST_EXPORT) == Err(RecvTimeoutError::Timeout) {
             let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-            report.lost = self.made.saturating_sub(report.exported);
-            report.last_error.get_or_insert_with(|| {
-                "the OTLP receiver took nothing for 10 s; is it the right port for the protocol \
-                 (usually 4317 for grpc, 4318 for http/protobuf)?"
-                    .into()
-            });
+            if exported == Some(report.exported) || report.exported == 0 {
+                report.lost = self.made.saturating_sub(report.exported);
+                report.last_error.get_or_insert_with(|| {
+                    "the OTLP receiver took nothing for 10 s; is it the right port for the \
+                     protocol (usually 4317 for grpc, 4318 for http/protobuf)?"
+                        .into()
+                });
+                break;
+            }
+            exported = Some(report.exported);
         }
         Ok(())
     }
@@ -243,24 +251,15 @@ async fn export(
     report: Arc<Mutex<ClientSpanReport>>,
     end: std::sync::mpsc::Sender<()>,
 ) {
-    // One more try after a failure: a receiver that is restarted or busy for a moment costs
-    // nothing.
-    let mut waiting: VecDeque<(Vec<SpanData>, bool)> = VecDeque::new();
-    loop {
-        let (batch, again) = match waiting.pop_front() {
-            Some(next) => next,
-            None => match incoming.recv().await {
-                Some(batch) => (batch, false),
-                None => break,
-            },
-        };
+    while let Some(batch) = incoming.recv().await {
         let spans = batch.len() as u64;
-        let copy = (!again).then(|| batch.clone());
-        let result = exporter.export(batch).await;
-        if let (Err(_), Some(copy)) = (&result, copy) {
+        let copy = batch.clone();
+        let mut result = exporter.export(batch).await;
+        // A receiver that is restarted or busy for a moment costs nothing. After a timeout it is
+        // not known whether it took the spans, and twice would be wrong, too.
+        if matches!(result, Err(OTelSdkError::InternalFailure(_))) {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            waiting.push_front((copy, true));
-            continue;
+            result = exporter.export(copy).await;
         }
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         match result {

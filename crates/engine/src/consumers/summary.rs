@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
-use loadgen_scenario::{ArrivalSchedule, Executor, Plan, planned_length_ns};
+use loadgen_scenario::{ArrivalSchedule, Executor, Plan};
 use loadgen_timeline::RequestRecord;
 use loadgen_timeline::event::{Event as Line, RunStarted, RunStatus, WindowClosed};
 use serde::Serialize;
@@ -45,15 +45,20 @@ pub struct ScenarioSummary {
     pub iterations: u64,
     /// Iterations that did not come to their end.
     pub interrupted_iterations: u64,
-    /// Iterations that could not start because no VU was free.
+    /// Iterations that could not start: no VU was free, or `maxDuration` was over.
     pub dropped_iterations: u64,
+    /// Steps without a request, because a value that they need was never captured.
+    pub unsent_steps: u64,
     /// Iterations per second that an arrival-rate executor was to start, on average.
     pub asked_iterations_per_s: Option<f64>,
-    /// Iterations per second that were started, on average over the window.
+    /// Iterations per second that were started, on average over the window. A constant rate
+    /// starts one that falls on the very end, as in k6, so this can be a little above what was
+    /// asked for.
     pub achieved_iterations_per_s: f64,
     /// Requests that ended.
     pub requests: u64,
-    /// Requests per second, on average over the window.
+    /// Requests per second that were sent within the window, on average. Those of iterations that
+    /// went on after its end are not counted here.
     pub requests_per_s: f64,
     /// Requests that ended otherwise than expected.
     pub failed: u64,
@@ -62,17 +67,17 @@ pub struct ScenarioSummary {
     /// Answers by HTTP status.
     pub statuses: BTreeMap<u16, u64>,
     /// From the actual send to the end of the answer.
-    pub latency: LatencySummary,
+    pub latency: Option<LatencySummary>,
     /// From the intended send to the end of the answer: includes what a request waited because
     /// the generator or the target was behind (coordinated omission).
-    pub latency_from_intended: LatencySummary,
+    pub latency_from_intended: Option<LatencySummary>,
     /// Actual minus intended send. For arrival-rate executors only of first steps, because later
     /// steps are due when they are sent.
-    pub scheduling_lag: LatencySummary,
+    pub scheduling_lag: Option<LatencySummary>,
 }
 
 /// Quantiles of an HdrHistogram with 3 significant digits from 1 µs to 10 min, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LatencySummary {
     /// Median.
     pub p50_ms: f64,
@@ -101,6 +106,7 @@ struct Tally {
     from_intended: Histogram<u64>,
     lag: Histogram<u64>,
     opened_ns: Option<i64>,
+    sent_in_window: u64,
 }
 
 impl SummaryFile {
@@ -143,7 +149,9 @@ impl SummaryFile {
         scenario.iterations = closed.iterations;
         scenario.interrupted_iterations = closed.interrupted_iterations;
         scenario.dropped_iterations = closed.dropped;
+        scenario.unsent_steps = closed.unsent_steps;
         if !drained && let Some(opened_ns) = self.scenarios[index].opened_ns {
+            self.scenarios[index].sent_in_window = closed.sent;
             scenario.window_seconds = Some(seconds(closed.at_ns - opened_ns));
         }
     }
@@ -214,8 +222,6 @@ impl Consumer for SummaryFile {
 
 impl ScenarioSummary {
     fn new(scenario: &loadgen_scenario::PlannedScenario) -> Self {
-        let length_s = planned_length_ns(&scenario.executor) as f64 / 1e9;
-        let asked = ArrivalSchedule::new(&scenario.executor).map(|s| s.count() as f64 / length_s);
         Self {
             scenario: scenario.name.clone(),
             anomaly_type: scenario.anomaly.kind.clone(),
@@ -223,16 +229,17 @@ impl ScenarioSummary {
             iterations: 0,
             interrupted_iterations: 0,
             dropped_iterations: 0,
-            asked_iterations_per_s: asked,
+            unsent_steps: 0,
+            asked_iterations_per_s: asked_rate(&scenario.executor),
             achieved_iterations_per_s: 0.0,
             requests: 0,
             requests_per_s: 0.0,
             failed: 0,
             failures: BTreeMap::new(),
             statuses: BTreeMap::new(),
-            latency: LatencySummary::default(),
-            latency_from_intended: LatencySummary::default(),
-            scheduling_lag: LatencySummary::default(),
+            latency: None,
+            latency_from_intended: None,
+            scheduling_lag: None,
         }
     }
 
@@ -258,6 +265,7 @@ impl Tally {
             from_intended: histogram(),
             lag: histogram(),
             opened_ns: None,
+            sent_in_window: 0,
         }
     }
 
@@ -278,20 +286,50 @@ impl Tally {
         scenario.scheduling_lag = LatencySummary::of(&self.lag);
         if let Some(length_s) = scenario.window_seconds.filter(|s| *s > 0.0) {
             scenario.achieved_iterations_per_s = scenario.iterations as f64 / length_s;
-            scenario.requests_per_s = scenario.requests as f64 / length_s;
+            scenario.requests_per_s = self.sent_in_window as f64 / length_s;
         }
     }
 }
 
 impl LatencySummary {
-    fn of(histogram: &Histogram<u64>) -> Self {
+    /// None where nothing was recorded.
+    fn of(histogram: &Histogram<u64>) -> Option<Self> {
         let ms = |us: u64| us as f64 / 1e3;
-        Self {
+        (!histogram.is_empty()).then(|| Self {
             p50_ms: ms(histogram.value_at_quantile(0.50)),
             p95_ms: ms(histogram.value_at_quantile(0.95)),
             p99_ms: ms(histogram.value_at_quantile(0.99)),
             max_ms: ms(histogram.max()),
+        })
+    }
+}
+
+/// Iterations per second that an arrival-rate executor is to start, on average: the integral of
+/// its rate over its length.
+fn asked_rate(executor: &Executor) -> Option<f64> {
+    match executor {
+        Executor::ConstantArrivalRate {
+            rate, time_unit_ns, ..
+        } => Some(f64::from(*rate) * 1e9 / *time_unit_ns as f64),
+        Executor::RampingArrivalRate {
+            start_rate,
+            time_unit_ns,
+            stages,
+            ..
+        } => {
+            let mut from = f64::from(*start_rate);
+            let mut iterations = 0.0;
+            let mut length_ns = 0.0;
+            for stage in stages {
+                let to = f64::from(stage.target);
+                let stage_ns = stage.duration_ns as f64;
+                iterations += (from + to) / 2.0 * stage_ns / *time_unit_ns as f64;
+                length_ns += stage_ns;
+                from = to;
+            }
+            (length_ns > 0.0).then_some(iterations * 1e9 / length_ns)
         }
+        _ => None,
     }
 }
 

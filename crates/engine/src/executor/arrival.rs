@@ -3,7 +3,6 @@
 //! As in k6, an iteration that is due while no VU is free is dropped and counted, never queued;
 //! the first such moment makes a VU more, up to `maxVUs`, for those that are due later.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -15,58 +14,83 @@ use super::{Share, propagate_panic};
 use crate::journey;
 use crate::pacer::Pacer;
 
+/// A schedule that is far behind gives way to the rest of the worker after so many starts.
+const STARTS_IN_A_ROW: u32 = 64;
+
 pub(super) async fn drive(
     share: &Rc<Share>,
     executor: &Executor,
-    pre_allocated_vus: u32,
-    max_vus: u32,
     pacer: &mut Pacer,
     tasks: &mut JoinSet<()>,
 ) {
     let Some(schedule) = ArrivalSchedule::new(executor) else {
         return;
     };
-    let free = Rc::new(Cell::new(share.part(pre_allocated_vus)));
-    let mut to_make = share.part(max_vus).saturating_sub(free.get());
-    let dropped = &share.worker.shared.scenarios[share.scenario]
+    let dropped = &share.context.shared.scenarios[share.scenario]
         .counters
         .dropped;
+    let mut in_a_row = 0;
     for (n, start_ns) in schedule.starts().enumerate() {
         if !share.is_mine(n as u64) {
             continue;
         }
         let due = share.start + Duration::from_nanos(start_ns);
         pacer.until(due).await;
+        in_a_row += 1;
+        if in_a_row == STARTS_IN_A_ROW {
+            in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
         while let Some(ended) = tasks.try_join_next() {
             propagate_panic(ended);
         }
-        if free.get() == 0 {
+        let Some(vu) = Vu::take(share) else {
             dropped.fetch_add(1, Relaxed);
-            if to_make > 0 {
-                to_make -= 1;
-                free.set(1);
-            }
+            Vu::make(share);
             continue;
-        }
+        };
         let Some(number) = share.next_iteration(u64::MAX) else {
             break;
         };
-        free.set(free.get() - 1);
-        let vu = BusyVu(free.clone());
-        let share = share.clone();
         tasks.spawn_local(async move {
-            let _vu = vu;
-            journey::run(&share.worker, share.scenario, number, due).await;
+            let Share {
+                context, scenario, ..
+            } = vu.0.as_ref();
+            journey::run(context, *scenario, number, due).await;
         });
     }
     pacer.until(share.end).await;
 }
 
-/// Gives its VU back when the iteration ends, also by an abort.
-struct BusyVu(Rc<Cell<u32>>);
+/// A VU that is busy; idle again when dropped, also by an abort. The pool is that of all workers
+/// together, as `maxVUs` is.
+struct Vu(Rc<Share>);
 
-impl Drop for BusyVu {
+impl Vu {
+    /// Takes an idle VU, if there is one.
+    fn take(share: &Rc<Share>) -> Option<Self> {
+        let idle = &share.context.shared.scenarios[share.scenario].free_vus;
+        idle.try_update(Relaxed, Relaxed, |n| n.checked_sub(1))
+            .ok()?;
+        Some(Self(share.clone()))
+    }
+
+    /// Adds an idle VU to the pool, if there may be one more.
+    fn make(share: &Share) {
+        let state = &share.context.shared.scenarios[share.scenario];
+        if state
+            .vus_to_make
+            .try_update(Relaxed, Relaxed, |n| n.checked_sub(1))
+            .is_ok()
+        {
+            state.free_vus.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Vu {
     fn drop(&mut self) {
-        self.0.set(self.0.get() + 1);
+        let idle = &self.0.context.shared.scenarios[self.0.scenario].free_vus;
+        idle.fetch_add(1, Relaxed);
     }
 }

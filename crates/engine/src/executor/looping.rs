@@ -34,7 +34,7 @@ pub(super) async fn vary(
             if !share.is_mine(place.into()) {
                 continue;
             }
-            let slot = (place as usize) / share.worker.shared.workers;
+            let slot = (place as usize) / share.context.shared.workers;
             if slot == vus.len() {
                 vus.push(Vu::spawn(share, tasks));
             } else if !vus[slot].resume() {
@@ -43,7 +43,7 @@ pub(super) async fn vary(
         }
         for place in (wanted..running).rev() {
             if share.is_mine(place.into()) {
-                let slot = (place as usize) / share.worker.shared.workers;
+                let slot = (place as usize) / share.context.shared.workers;
                 vus[slot].retire(grace);
             }
         }
@@ -131,7 +131,7 @@ pub(super) async fn count(
 }
 
 async fn iterate(share: &Share, number: u64) {
-    journey::run(&share.worker, share.scenario, number, Instant::now()).await;
+    journey::run(&share.context, share.scenario, number, Instant::now()).await;
     // An iteration whose steps are all skipped awaits nothing; without this its VU would never
     // let another task run.
     tokio::task::yield_now().await;

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use loadgen_scenario::Executor;
 use tokio::task::JoinSet;
 
+use crate::context::{Context, Progress};
 use crate::pacer::Pacer;
 use crate::shared::Signal;
-use crate::worker::{Progress, Worker};
 
 /// One worker's share of one scenario.
 pub(crate) struct Share {
-    pub(crate) worker: Rc<Worker>,
+    pub(crate) context: Rc<Context>,
     pub(crate) scenario: usize,
     /// Start of the scenario by the plan.
     pub(crate) start: Instant,
@@ -36,46 +36,34 @@ impl Share {
 
     /// Whether the n-th iteration of a schedule or the n-th VU is this worker's.
     pub(crate) fn is_mine(&self, n: u64) -> bool {
-        n % self.worker.shared.workers as u64 == self.worker.index as u64
-    }
-
-    /// This worker's part of a number of VUs.
-    pub(crate) fn part(&self, vus: u32) -> u32 {
-        let (workers, index) = (self.worker.shared.workers as u32, self.worker.index as u32);
-        vus / workers + u32::from(index < vus % workers)
+        n % self.context.shared.workers as u64 == self.context.index as u64
     }
 
     /// Takes the number of the iteration that starts now; none: `limit` have started already.
     pub(crate) fn next_iteration(&self, limit: u64) -> Option<u64> {
-        let next = &self.worker.shared.scenarios[self.scenario].next_iteration;
+        let next = &self.context.shared.scenarios[self.scenario].next_iteration;
         next.try_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1))
             .ok()
     }
 }
 
 /// Runs this worker's share of a scenario from its opening until it has drained.
-pub(crate) async fn run(worker: &Rc<Worker>, scenario: usize, report: impl Fn(Progress)) {
-    let shared = worker.shared.clone();
+pub(crate) async fn run(context: &Rc<Context>, scenario: usize, report: impl Fn(Progress)) {
+    let shared = context.shared.clone();
     let planned = &shared.plan.scenarios[scenario];
-    let mut signal = shared.scenarios[scenario].signal.subscribe();
-    // The sender lives as long as `shared`, so waiting can't fail.
-    let opened = signal
-        .wait_for(|s| *s > Signal::Waiting)
-        .await
-        .map_or(Signal::Kill, |s| *s);
+    shared.signalled(scenario, Signal::Open).await;
     let share = Rc::new(Share {
-        worker: worker.clone(),
+        context: context.clone(),
         scenario,
-        start: worker.moment(planned.start_ns),
-        end: worker.moment(planned.end_ns),
+        start: context.moment(planned.start_ns),
+        end: context.moment(planned.end_ns),
         closed: Cell::new(false),
     });
     let mut tasks = JoinSet::new();
-    if opened == Signal::Open {
-        tokio::select! {
-            () = drive(&share, &planned.executor, &mut tasks) => {}
-            _ = signal.wait_for(|s| *s >= Signal::Stop) => {}
-        }
+    tokio::select! {
+        biased;
+        () = shared.signalled(scenario, Signal::Stop) => {}
+        () = drive(&share, &planned.executor, &mut tasks) => {}
     }
     share.closed.set(true);
     report(Progress::Closed(scenario));
@@ -84,34 +72,18 @@ pub(crate) async fn run(worker: &Rc<Worker>, scenario: usize, report: impl Fn(Pr
     tokio::select! {
         () = drained(&mut tasks) => {}
         () = tokio::time::sleep_until(deadline.into()) => {}
-        () = stopped(worker, scenario) => {}
+        () = stopped(context, scenario) => {}
     }
     tasks.shutdown().await;
+    context.hand_over();
     report(Progress::Drained(scenario));
 }
 
 async fn drive(share: &Rc<Share>, executor: &Executor, tasks: &mut JoinSet<()>) {
     let mut pacer = Pacer::new();
     match executor {
-        Executor::ConstantArrivalRate {
-            pre_allocated_vus,
-            max_vus,
-            ..
-        }
-        | Executor::RampingArrivalRate {
-            pre_allocated_vus,
-            max_vus,
-            ..
-        } => {
-            arrival::drive(
-                share,
-                executor,
-                *pre_allocated_vus,
-                *max_vus,
-                &mut pacer,
-                tasks,
-            )
-            .await;
+        Executor::ConstantArrivalRate { .. } | Executor::RampingArrivalRate { .. } => {
+            arrival::drive(share, executor, &mut pacer, tasks).await;
         }
         Executor::ConstantVus { .. } => {
             looping::vary(share, executor, Duration::ZERO, &mut pacer, tasks).await;
@@ -153,10 +125,9 @@ pub(crate) fn propagate_panic(ended: Result<(), tokio::task::JoinError>) {
 
 /// Returns when the run was stopped by a signal and nothing of the scenario is in flight: pauses
 /// are not waited for.
-async fn stopped(worker: &Worker, scenario: usize) {
-    let mut signal = worker.shared.scenarios[scenario].signal.subscribe();
-    let _ = signal.wait_for(|s| *s >= Signal::Stop).await;
-    while worker.in_flight[scenario].get() > 0 && worker.signal(scenario) < Signal::Kill {
+async fn stopped(context: &Context, scenario: usize) {
+    context.shared.signalled(scenario, Signal::Stop).await;
+    while context.in_flight[scenario].get() > 0 && !context.is_signalled(scenario, Signal::Kill) {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

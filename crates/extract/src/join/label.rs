@@ -52,12 +52,39 @@ pub(crate) struct Label {
     pub(crate) source: LabelSource,
 }
 
+/// The labels of the windows, found in one way.
+#[derive(Debug)]
+struct FoundLabels {
+    /// Of each window alone.
+    alone: Vec<Label>,
+    /// Of each window where others that overlap agree with it: not one scenario's any more.
+    agreed: Vec<Label>,
+}
+
+impl FoundLabels {
+    fn new(of_windows: &[Label], source: LabelSource) -> Self {
+        let found = |label: &Label| Label {
+            source,
+            ..label.clone()
+        };
+        let alone: Vec<Label> = of_windows.iter().map(found).collect();
+        let agreed = alone.iter().map(|label| Label {
+            scenario: None,
+            ..label.clone()
+        });
+        Self {
+            agreed: agreed.collect(),
+            alone,
+        }
+    }
+}
+
 /// All labels of a run.
 #[derive(Debug)]
 pub(crate) struct Labels {
     timeline: Timeline,
-    of_windows: Vec<Label>,
-    of_windows_by_trace: Vec<Label>,
+    by_time: FoundLabels,
+    by_trace: FoundLabels,
     ambiguous: Label,
     outside: Label,
     types: Vec<Arc<str>>,
@@ -98,13 +125,9 @@ impl Labels {
             root_cause_service: None,
             source,
         };
-        let by_trace = |label: &Label| Label {
-            source: LabelSource::Trace,
-            ..label.clone()
-        };
         Self {
-            of_windows_by_trace: of_windows.iter().map(by_trace).collect(),
-            of_windows,
+            by_time: FoundLabels::new(&of_windows, LabelSource::Window),
+            by_trace: FoundLabels::new(&of_windows, LabelSource::Trace),
             ambiguous: unknown(LabelSource::Ambiguous),
             outside: unknown(LabelSource::None),
             types,
@@ -119,14 +142,24 @@ impl Labels {
 
     /// The label of a time in Unix nanoseconds; none is a time that is not known.
     pub(crate) fn at(&self, at_ns: Option<i64>) -> &Label {
-        self.pick(at_ns, &self.of_windows)
+        self.pick(at_ns, &self.by_time)
     }
 
-    fn pick<'a>(&'a self, at_ns: Option<i64>, of_windows: &'a [Label]) -> &'a Label {
+    fn pick<'a>(&'a self, at_ns: Option<i64>, found: &'a FoundLabels) -> &'a Label {
         match at_ns.map_or(WindowAt::None, |at| self.timeline.window_at(at)) {
             WindowAt::None => &self.outside,
-            WindowAt::One(index) => &of_windows[index],
-            WindowAt::Several(_) => &self.ambiguous,
+            WindowAt::One(index) => &found.alone[index],
+            WindowAt::Several(indices) => {
+                let anomaly = |index: usize| &self.timeline.windows[index].anomaly;
+                match indices.split_first() {
+                    Some((&first, others))
+                        if others.iter().all(|&i| anomaly(i) == anomaly(first)) =>
+                    {
+                        &found.agreed[first]
+                    }
+                    _ => &self.ambiguous,
+                }
+            }
         }
     }
 
@@ -154,9 +187,7 @@ impl Labels {
         own_time_ns: Option<i64>,
     ) -> &Label {
         match starts.start_ns(trace) {
-            Some(start_ns) if trace != TraceId(0) => {
-                self.pick(Some(start_ns), &self.of_windows_by_trace)
-            }
+            Some(start_ns) if trace != TraceId(0) => self.pick(Some(start_ns), &self.by_trace),
             _ => self.at(own_time_ns),
         }
     }
@@ -169,14 +200,19 @@ mod tests {
     use loadgen_timeline::read::parse;
 
     fn labels() -> Labels {
+        labels_of(&[
+            ("calm", "none", "s", 100, 200),
+            ("slow", "latency_spike", "s", 200, 300),
+            ("both", "timeout", "s", 290, 400),
+        ])
+    }
+
+    /// Windows by scenario, type, root cause service, opening and closing.
+    fn labels_of(windows: &[(&str, &str, &str, i64, i64)]) -> Labels {
         let mut text = String::new();
-        for (scenario, kind, opened, closed) in [
-            ("calm", "none", 100, 200),
-            ("slow", "latency_spike", 200, 300),
-            ("both", "timeout", 290, 400),
-        ] {
+        for (scenario, kind, service, opened, closed) in windows {
             text += &format!(
-                r#"{{"event":"window_opened","scenario":"{scenario}","anomaly":{{"type":"{kind}","label":"l","root_cause":"r","msg":"m","root_cause_service":"s"}},"planned_start_ns":0,"planned_end_ns":0,"at_ns":{opened}}}
+                r#"{{"event":"window_opened","scenario":"{scenario}","anomaly":{{"type":"{kind}","label":"l","root_cause":"r","msg":"m","root_cause_service":"{service}"}},"planned_start_ns":0,"planned_end_ns":0,"at_ns":{opened}}}
 {{"event":"window_closed","scenario":"{scenario}","at_ns":{closed},"last_completed_ns":null,"sent":0,"completed":0,"failed":0,"dropped":0}}
 "#
             );
@@ -202,13 +238,44 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_windows_are_ambiguous() {
-        let labels = labels();
-        let overlap = labels.at(Some(295));
+    fn overlapping_windows_that_disagree_are_ambiguous() {
+        let of_other_service = labels_of(&[
+            ("a", "timeout", "cart", 280, 310),
+            ("b", "timeout", "cart", 280, 310),
+            ("c", "timeout", "user", 280, 310),
+        ]);
+        for labels in [labels(), of_other_service] {
+            let overlap = labels.at(Some(295));
+            assert_eq!(
+                (&*overlap.anomaly_type, overlap.source),
+                (UNKNOWN, LabelSource::Ambiguous)
+            );
+        }
+    }
+
+    #[test]
+    fn overlapping_windows_that_agree_give_their_label_without_a_scenario() {
+        let labels = labels_of(&[
+            ("browsing", "none", "s", 100, 200),
+            ("buying", "none", "s", 150, 250),
+        ]);
+        let both = labels.at(Some(150));
         assert_eq!(
-            (&*overlap.anomaly_type, overlap.source),
-            (UNKNOWN, LabelSource::Ambiguous)
+            (
+                &*both.anomaly_type,
+                &*both.anomaly_label,
+                &*both.anomaly_msg
+            ),
+            (NONE, "l", "m")
         );
+        assert_eq!(both.root_cause_service.as_deref(), Some("s"));
+        assert_eq!((&both.scenario, both.source), (&None, LabelSource::Window));
+        assert_eq!(labels.at(Some(149)).scenario.as_deref(), Some("browsing"));
+
+        let mut starts = TraceStarts::default();
+        starts.observe(TraceId(1), StartVote::new(true, 150));
+        let log = labels.of_log(&starts, TraceId(1), None);
+        assert_eq!((&*log.anomaly_type, log.source), (NONE, LabelSource::Trace));
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl Counts {
 struct Lines<'a> {
     inputs: &'a [Input],
     report: SignalReport,
+    messages: u64,
     skipped: Vec<LineProblem>,
     torn: Vec<LineProblem>,
     /// File of the last block, and lines before the next one in it.
@@ -86,12 +87,12 @@ impl<'a> Lines<'a> {
     fn new(inputs: &'a [Input]) -> Self {
         let report = SignalReport {
             files: inputs.len() as u64,
-            bytes: inputs.iter().map(|input| input.len).sum(),
             ..SignalReport::default()
         };
         Self {
             inputs,
             report,
+            messages: 0,
             skipped: Vec::new(),
             torn: Vec::new(),
             file: 0,
@@ -122,6 +123,19 @@ impl<'a> Lines<'a> {
         }
         self.before += tally.lines;
         self.report.lines += tally.lines;
+        self.report.bytes += tally.bytes;
+        self.messages += tally.messages;
+    }
+
+    /// Files in which there is something, but nothing that could be read, are the wrong files.
+    fn check(&self) -> Result<(), ExtractError> {
+        match self.skipped.first().or(self.torn.first()) {
+            Some(first) if self.messages == 0 => Err(ExtractError::Unreadable {
+                files: self.report.files,
+                first: first.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -143,7 +157,13 @@ impl Extraction {
         }
     }
 
-    fn finish(&mut self, lines: Lines<'_>, counts: Counts, files: Vec<StagedFile>) -> Outcome {
+    fn finish(
+        &mut self,
+        lines: Lines<'_>,
+        counts: Counts,
+        files: Vec<StagedFile>,
+    ) -> Result<Outcome, ExtractError> {
+        lines.check()?;
         let mut report = lines.report;
         report.records_read = counts.read;
         // The file of all rows comes first.
@@ -156,7 +176,7 @@ impl Extraction {
             rows: file.rows,
             bytes: file.bytes,
         }));
-        Outcome { report, counts }
+        Ok(Outcome { report, counts })
     }
 
     /// A signal whose rows all go to one CSV. `rows_of` writes the rows of a block and counts
@@ -201,7 +221,7 @@ impl Extraction {
         )
         .and_then(|()| file.flush().map_err(PipelineError::Consumer))
         .map_err(|error| self.pipeline_error(inputs, error))?;
-        Ok(self.finish(lines, counts, vec![file]))
+        self.finish(lines, counts, vec![file])
     }
 }
 
@@ -223,7 +243,9 @@ mod tests {
             .collect();
         let mut lines = Lines::new(&inputs);
         let tally = |count, line, torn| LineTally {
+            bytes: 2 * count,
             lines: count,
+            messages: count - 1,
             problems: vec![Problem {
                 line,
                 byte: 9,
@@ -239,7 +261,7 @@ mod tests {
         assert_eq!(lines.torn[0].line, 3);
         assert!(lines.torn[0].file.ends_with("b"));
         let report = lines.report;
-        assert_eq!((report.lines, report.bytes), (18, 6));
+        assert_eq!((report.lines, report.bytes), (18, 36));
         assert_eq!((report.skipped_lines, report.torn_last_lines), (2, 1));
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn extract(
     let mut counts = Counts::default();
     let written = write(extraction, inputs, &starts, &mut lines, &mut counts)
         .map_err(|error| extraction.pipeline_error(inputs, error))?;
-    Ok((extraction.finish(lines, counts, written), starts))
+    Ok((extraction.finish(lines, counts, written)?, starts))
 }
 
 /// The first way through. It passes over lines that can't be read; the second names them.

@@ -1,7 +1,7 @@
 //! Cuts files into blocks of whole lines.
 //!
 //! A file is read up to the length it had when it was opened, so that one that is still being
-//! written gives the same lines each time it is gone through.
+//! written gives the same lines each time it is gone through. A pipe is read to its end, once.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -14,18 +14,19 @@ pub(crate) const BLOCK_BYTES: usize = 1 << 20;
 /// message is a few megabytes.
 pub(crate) const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// An input file that can be gone through more than once.
+/// An input file. Unless it is a pipe it can be gone through more than once.
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) path: PathBuf,
     file: File,
-    /// Length when it was opened, in bytes.
-    pub(crate) len: u64,
+    /// Bytes to read: the length when it was opened; of a pipe, all that comes.
+    len: u64,
+    is_pipe: bool,
 }
 
 impl Input {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let mut file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::Error::new(
@@ -33,17 +34,34 @@ impl Input {
                 "is a directory",
             ));
         }
+        let is_pipe = file.rewind().is_err();
         Ok(Self {
             path: path.to_path_buf(),
             file,
-            len: metadata.len(),
+            len: if is_pipe { u64::MAX } else { metadata.len() },
+            is_pipe,
         })
     }
 
-    /// The blocks from the start of the file.
+    /// Opens what is to be gone through twice; a pipe is an error that says so.
+    pub(crate) fn open_for_two_passes(path: &Path) -> io::Result<Self> {
+        let input = Self::open(path)?;
+        if input.is_pipe {
+            return Err(io::Error::new(
+                io::ErrorKind::NotSeekable,
+                "traces are read twice, which a pipe can't be: write them to a file first \
+                 and give its name",
+            ));
+        }
+        Ok(input)
+    }
+
+    /// The blocks from the start of the file; of a pipe, those that are still to come.
     pub(crate) fn blocks(&self) -> io::Result<Blocks<&File>> {
         let mut file = &self.file;
-        file.rewind()?;
+        if !self.is_pipe {
+            file.rewind()?;
+        }
         Ok(Blocks::new(file, self.len, BLOCK_BYTES, MAX_LINE_BYTES))
     }
 }

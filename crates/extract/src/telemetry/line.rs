@@ -20,8 +20,11 @@ pub(crate) struct Problem {
 /// What there was to see on the way through a block.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct LineTally {
+    pub(crate) bytes: u64,
     /// Lines, blank and bad ones included.
     pub(crate) lines: u64,
+    /// Lines that could be read.
+    pub(crate) messages: u64,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -41,9 +44,10 @@ pub(crate) fn for_each_message<'b, M: Deserialize<'b>>(
             reason,
             torn: false,
         });
-        tally.lines = 1;
+        (tally.lines, tally.bytes) = (1, length);
         return tally;
     }
+    tally.bytes = block.bytes.len() as u64;
     let mut start = 0;
     while start < block.bytes.len() {
         let rest = &block.bytes[start..];
@@ -53,19 +57,37 @@ pub(crate) fn for_each_message<'b, M: Deserialize<'b>>(
         };
         if !line.iter().all(u8::is_ascii_whitespace) {
             match parse(line) {
-                Ok(message) => each(message),
-                Err((at, reason)) => tally.problems.push(Problem {
-                    line: tally.lines,
-                    byte: block.offset + (start + at) as u64,
-                    reason,
-                    torn: next == start + line.len(),
-                }),
+                Ok(message) => {
+                    tally.messages += 1;
+                    each(message);
+                }
+                Err((at, reason)) => {
+                    let is_first = block.offset == 0 && start == 0;
+                    let compression = compression(line).filter(|_| is_first);
+                    tally.problems.push(Problem {
+                        line: tally.lines,
+                        byte: block.offset + (start + at) as u64,
+                        reason: compression.map_or(reason, str::to_owned),
+                        torn: next == start + line.len(),
+                    });
+                }
             }
         }
         tally.lines += 1;
         start = next;
     }
     tally
+}
+
+/// What a compressed file is, by its first bytes.
+fn compression(file: &[u8]) -> Option<&'static str> {
+    match file {
+        [0x1f, 0x8b, ..] => Some("compressed with gzip (1f 8b); decompress it first: gunzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Some("compressed with zstd (28 b5 2f fd); decompress it first: unzstd")
+        }
+        _ => None,
+    }
 }
 
 /// The message, or where in the line reading failed, and why.
@@ -106,7 +128,7 @@ mod tests {
         let good = "{\"resourceSpans\":[]}\n";
         let bad = "{\"resourceSpans\":7}\n";
         let (messages, tally) = tally([good, "\r\n", bad, good].concat().as_bytes());
-        assert_eq!((messages, tally.lines), (2, 4));
+        assert_eq!((messages, tally.lines, tally.messages), (2, 4, 2));
         let [problem] = &tally.problems[..] else {
             panic!("{tally:?}")
         };
@@ -127,6 +149,29 @@ mod tests {
         let (messages, torn) = tally(b"{\"resourceSpans\":[]}\n{\"resourceSp");
         assert_eq!((messages, torn.problems.len()), (1, 1));
         assert!(torn.problems[0].torn);
+    }
+
+    #[test]
+    fn compressed_files_are_known_by_their_first_bytes_and_not_later() {
+        for (magic, name) in [
+            (&b"\x1f\x8b"[..], "gzip"),
+            (&b"\x28\xb5\x2f\xfd"[..], "zstd"),
+        ] {
+            let line = [magic, b"\x08\0\n"].concat();
+            let mut block = Block {
+                bytes: [line.clone(), line].concat(),
+                ..Block::default()
+            };
+            let tally = for_each_message(&block, |_: TracesData<'_>| ());
+            let [first, second] = &tally.problems[..] else {
+                panic!("{tally:?}")
+            };
+            assert!(first.reason.contains(name), "{first:?}");
+            assert!(second.reason.contains("UTF-8"), "{second:?}");
+            block.offset = 7;
+            let tally = for_each_message(&block, |_: TracesData<'_>| ());
+            assert!(tally.problems[0].reason.contains("UTF-8"), "{tally:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use loadgen_engine::consumers::{
     ClientSpanReport, ClientSpans, LedgerFile, OtlpProtocol, OtlpTarget, Summary, SummaryFile,
     TimelineFile,
 };
-use loadgen_engine::{Consumer, Interrupt, RunOptions};
+use loadgen_engine::{BaseUrl, Consumer, Interrupt, RunOptions};
 use loadgen_extract::{ExtractOptions, ExtractReport};
 use loadgen_fault::Drivers;
 use loadgen_fault::shop::ShopDriver;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::plan;
 use crate::args::{Protocol, RunArgs};
-use crate::display;
+use crate::display::{self, say};
 use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
@@ -35,49 +35,150 @@ struct RunResult {
 }
 
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let plan = Arc::new(plan::load(&args.plan)?);
+    let mut plan = plan::load(&args.plan)?;
+    if args.no_faults {
+        plan.scenarios
+            .iter_mut()
+            .for_each(|scenario| scenario.fault = None);
+    }
+    if let Some(endpoint) = &args.otlp_endpoint
+        && !(endpoint.starts_with("http://") || endpoint.starts_with("https://"))
+    {
+        let advice = format!(
+            "--otlp-endpoint {endpoint}: write it with its scheme, as in http://{endpoint}"
+        );
+        return Err(Failure::new(Exit::BadInput, advice));
+    }
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     // A target that is given is looked at before anything is left behind.
-    if let Target::BaseUrl(url) = &plan.target {
-        reach::check(url).await?;
-    }
-    let folder = make_folder(&args, &plan)?;
-    let mut embedded = match plan.target {
-        Target::BaseUrl(_) => None,
-        Target::Embedded => {
-            note(&args, "starting the embedded collector and shop");
-            tokio::select! {
-                started = Embedded::start(&folder) => Some(started?),
-                () = interrupts.nth(1) => return Ok(Exit::Interrupted),
-            }
+    let given = match &plan.target {
+        Target::Embedded => None,
+        Target::BaseUrl(url) => {
+            let base = BaseUrl::new(url);
+            reach::check(&base).await?;
+            check_faults(&args, &plan, &base)?;
+            Some(base)
         }
     };
-    let base_url = match (&plan.target, &embedded) {
-        (Target::BaseUrl(url), _) => url.trim_end_matches('/').to_owned(),
-        (Target::Embedded, Some(embedded)) => {
-            reach::check(&embedded.base_url).await?;
-            embedded.base_url.clone()
+    if let Some(base) = &given {
+        // Credentials stay out of everything that is written down.
+        plan.target = Target::BaseUrl(base.url.clone());
+    }
+    let plan = Arc::new(plan);
+    let folder = make_folder(&args, &plan)?;
+    let mut embedded = None;
+    let base = match given {
+        Some(base) => base,
+        None => {
+            note(&args, "starting the embedded collector and shop");
+            let started = tokio::select! {
+                started = Embedded::start(&folder) => started?,
+                () = interrupts.nth(1) => return Ok(Exit::Interrupted),
+            };
+            BaseUrl::new(&embedded.insert(started).base_url)
         }
-        (Target::Embedded, None) => unreachable!("an embedded target was started above"),
     };
 
-    let drivers = drivers(&args, embedded.as_ref())?;
-    for (scenario, fault) in drivers.missing(&plan) {
-        eprintln!(
-            "warning: {scenario}: `{}` can't be injected, because nothing is known about a driver \
-             `{}` for {base_url}; its label will not be backed by a fault (for a shop that \
-             `loadgen shop` started, give its --admin-url)",
-            fault.fault, fault.driver
-        );
+    let ran = send_load(&args, &plan, &folder, base, embedded.as_mut(), &interrupts).await;
+    // Whatever came of it, the shop and the collector are stopped, and what they stored is kept.
+    let stopped = match embedded {
+        Some(embedded) => {
+            note(&args, "stopping the embedded shop and collector");
+            tokio::select! {
+                stopped = embedded.stop() => stopped,
+                () = interrupts.nth(2) => Ok(()),
+            }
+        }
+        None => Ok(()),
+    };
+    let ran = ran?;
+    if !args.json {
+        super::print(&tables::summary(&ran.summary, ran.client_spans.as_ref()))?;
     }
+    for problem in [
+        &ran.broken,
+        &stopped.as_ref().err().map(ToString::to_string),
+    ] {
+        problem
+            .iter()
+            .for_each(|problem| say(format_args!("warning: {problem}")));
+    }
+
+    let has_telemetry = plan.target == Target::Embedded;
+    let dataset = if args.no_extract || !has_telemetry || interrupts.count() > 1 {
+        None
+    } else {
+        note(&args, "labelling what the collector stored");
+        tokio::select! {
+            report = extract(&folder) => Some(report?),
+            () = interrupts.nth(2) => None,
+        }
+    };
+    let exit = match ran.status {
+        _ if ran.broken.is_some() => Exit::Failed,
+        RunStatus::Failed => Exit::Failed,
+        RunStatus::Interrupted => Exit::Interrupted,
+        RunStatus::Completed if !ran.summary.fault_failures.is_empty() => Exit::FaultFailed,
+        RunStatus::Completed => stopped
+            .err()
+            .map_or(Exit::Success, |failure| failure.code()),
+    };
+    if args.json {
+        let RunOutcome {
+            summary,
+            client_spans,
+            ..
+        } = ran;
+        let folder = folder.path().to_owned();
+        super::print(&super::json(&RunResult {
+            folder,
+            summary,
+            client_spans,
+            dataset,
+        })?)?;
+    } else {
+        if let Some(report) = &dataset {
+            super::print(&tables::dataset(report))?;
+        }
+        super::print(&next_command(&folder, dataset.as_ref(), has_telemetry))?;
+    }
+    Ok(exit)
+}
+
+/// A run that was brought to an end.
+struct RunOutcome {
+    status: RunStatus,
+    /// Why the embedded target ended during the run.
+    broken: Option<String>,
+    summary: Summary,
+    client_spans: Option<ClientSpanReport>,
+}
+
+async fn send_load(
+    args: &RunArgs,
+    plan: &Arc<Plan>,
+    folder: &RunFolder,
+    base: BaseUrl,
+    mut embedded: Option<&mut Embedded>,
+    interrupts: &Interrupts,
+) -> Result<RunOutcome, Failure> {
+    if embedded.is_some() {
+        reach::check(&base).await?;
+    }
+    let drivers = drivers(args, embedded.as_deref())?;
+    drivers
+        .reset()
+        .await
+        .map_err(|e| Failure::new(Exit::NotReachable, format!("faults can't be injected: {e}")))?;
     let run_id = format!("{:032x}", rand::random::<u128>());
     let (consumers, results) =
-        consumers(&args, &plan, &folder, &base_url, &run_id, embedded.as_ref())?;
+        consumers(args, plan, folder, &base.url, &run_id, embedded.as_deref())?;
     let (interrupt, wishes) = unbounded_channel();
     interrupts.forward(interrupt.clone());
     let options = RunOptions {
         run_id,
-        base_url,
+        base_url: base.url,
+        authorization: base.authorization,
         workers: args.workers.into(),
         client: RunOptions::client_defaults,
         drivers,
@@ -96,16 +197,9 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             status = &mut engine => break status,
             reason = target_ends => {
                 broken = Some(reason);
-                let _ = interrupt.send(Interrupt::Gracefully);
+                let _ = interrupt.send(Interrupt::TargetGone);
             }
         }
-    };
-    let stopped = match embedded {
-        Some(embedded) => {
-            note(&args, "stopping the embedded shop and collector");
-            embedded.stop().await
-        }
-        None => Ok(()),
     };
     let status = status.map_err(|e| Failure::new(Exit::Failed, e))?;
     let summary = results
@@ -119,40 +213,36 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     });
-    if !args.json {
-        super::print(&tables::summary(&summary, client_spans.as_ref()))?;
-    }
-    if let Some(reason) = broken {
-        return Err(Failure::new(Exit::Failed, reason));
-    }
-    stopped?;
+    Ok(RunOutcome {
+        status,
+        broken,
+        summary,
+        client_spans,
+    })
+}
 
-    let has_telemetry = plan.target == Target::Embedded;
-    let dataset = if args.no_extract || !has_telemetry {
-        None
-    } else {
-        note(&args, "labelling what the collector stored");
-        Some(extract(&folder).await?)
-    };
-    if args.json {
-        let folder = folder.path().to_owned();
-        super::print(&super::json(&RunResult {
-            folder,
-            summary,
-            client_spans,
-            dataset,
-        })?)?;
-    } else {
-        if let Some(report) = &dataset {
-            super::print(&tables::dataset(report))?;
-        }
-        super::print(&next_command(&folder, dataset.as_ref(), has_telemetry))?;
+/// A fault that nobody can inject is told before the run: 15 minutes of load with labels that
+/// nothing backs help nobody.
+fn check_faults(args: &RunArgs, plan: &Plan, base: &BaseUrl) -> Result<(), Failure> {
+    let drivers = drivers(args, None)?;
+    let missing: Vec<String> = drivers
+        .missing(plan)
+        .iter()
+        .map(|(scenario, fault)| format!("  {scenario}: {} in {}", fault.fault, fault.service))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
     }
-    match status {
-        RunStatus::Completed => Ok(Exit::Success),
-        RunStatus::Interrupted => Ok(Exit::Interrupted),
-        RunStatus::Failed => Ok(Exit::Failed),
-    }
+    Err(Failure::new(
+        Exit::NotReachable,
+        format!(
+            "nothing here can inject faults into {}:\n{}\n\
+             For a shop that `loadgen shop` started, give the admin URL that it printed: \
+             --admin-url URL. To send the load without faults: --no-faults.",
+            base.url,
+            missing.join("\n")
+        ),
+    ))
 }
 
 /// Where the figures of consumers can be read after the run.
@@ -165,9 +255,10 @@ fn make_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
     let cannot = |what: &Path, e: std::io::Error| {
         Failure::new(Exit::Failed, format!("can't write {}: {e}", what.display()))
     };
+    let scenario = std::fs::read(&args.plan.file).map_err(|e| cannot(&args.plan.file, e))?;
     let folder = RunFolder::create(args.out.as_deref(), &args.plan.file)
         .map_err(|e| cannot(args.out.as_deref().unwrap_or(Path::new("runs")), e))?;
-    std::fs::copy(&args.plan.file, folder.scenario()).map_err(|e| cannot(&folder.scenario(), e))?;
+    std::fs::write(folder.scenario(), scenario).map_err(|e| cannot(&folder.scenario(), e))?;
     std::fs::write(folder.plan(), super::json(plan)?).map_err(|e| cannot(&folder.plan(), e))?;
     Ok(folder)
 }
@@ -315,6 +406,6 @@ fn next_command(
 
 fn note(args: &RunArgs, text: &str) {
     if !args.quiet {
-        eprintln!("{text}");
+        say(text);
     }
 }

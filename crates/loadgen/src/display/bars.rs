@@ -42,10 +42,9 @@ impl Bars {
                 let length_ms = (scenario.end_ns - scenario.start_ns) / 1_000_000;
                 let bar = all.add(
                     ProgressBar::new(length_ms)
-                        .with_style(style("{prefix} {bar:20.cyan/dim} {wide_msg}")),
+                        .with_style(style("{prefix} {bar:10.cyan/dim} {wide_msg}")),
                 );
                 bar.set_prefix(format!("{:width$}", scenario.name));
-                bar.set_message(scenario.anomaly.kind.clone());
                 Bar {
                     name: scenario.name.clone(),
                     bar,
@@ -58,7 +57,7 @@ impl Bars {
             .collect();
         let run = all.add(
             ProgressBar::new(plan.end_ns() / 1_000_000).with_style(style(&format!(
-                "{{prefix:{width}}} {{bar:20.green/dim}} {{elapsed_precise}} {{wide_msg}}"
+                "{{prefix:{width}}} {{bar:10.green/dim}} {{elapsed_precise}} {{wide_msg}}"
             ))),
         );
         run.set_prefix(format!("{:width$}", "run"));
@@ -96,7 +95,7 @@ impl Bar {
         let tally = &self.tally;
         let text = if self.is_open {
             format!(
-                "{:5.0} requests/s  {:5.1} % failed  p95 {:6.0} ms  {}",
+                "{:4.0} req/s {:5.1} % failed  p95 {:5.0} ms  {}",
                 tally.rate(),
                 tally.error_percent(),
                 tally.p95_ms(),
@@ -104,7 +103,7 @@ impl Bar {
             )
         } else {
             format!(
-                "{:7} requests  {:7} failed  p95 {:6.0} ms",
+                "{:6} sent {:5} failed  p95 {:5.0} ms",
                 tally.requests(),
                 tally.failed(),
                 tally.p95_ms()
@@ -144,7 +143,7 @@ impl Consumer for Bars {
             }
             Line::FaultInjected(fault) => {
                 if let Some(window) = self.window(&fault.scenario) {
-                    window.fault = "fault in force";
+                    window.fault = "fault";
                 }
             }
             Line::FaultCleared(fault) => {
@@ -173,7 +172,7 @@ impl Consumer for Bars {
             Line::Heartbeat(beat) => {
                 self.moved_to(beat.at_ns);
                 self.run.set_message(format!(
-                    "{} requests  {} failed  {} dropped",
+                    "{} sent, {} failed, {} dropped",
                     beat.completed, beat.failed, beat.dropped
                 ));
             }

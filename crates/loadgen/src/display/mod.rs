@@ -8,6 +8,13 @@ mod tally;
 use loadgen_engine::Consumer;
 use loadgen_scenario::Plan;
 
+/// Says something to the person on standard error. One that has been closed, as by `2>&1 | head`,
+/// must not end a run.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// The display that suits standard error.
 pub(crate) fn progress(plan: &Plan) -> Box<dyn Consumer> {
     use std::io::IsTerminal;

@@ -1,11 +1,12 @@
 //! Progress as plain lines: for logs, pipes and CI.
 
-use std::io::{self, Write};
+use std::io;
 
 use loadgen_engine::{Consumer, Event};
 use loadgen_scenario::Plan;
 use loadgen_timeline::event::Event as Line;
 
+use super::say;
 use super::tally::Tally;
 
 /// One line at each change, and one every so many heartbeats.
@@ -16,6 +17,8 @@ pub(super) struct Plain {
     tallies: Vec<Tally>,
     started_ns: i64,
     heartbeats: u32,
+    /// Scenarios whose windows are open.
+    open: Vec<usize>,
 }
 
 impl Plain {
@@ -25,13 +28,13 @@ impl Plain {
             tallies: plan.scenarios.iter().map(|_| Tally::new()).collect(),
             started_ns: 0,
             heartbeats: 0,
+            open: Vec::new(),
         }
     }
 
     fn line(&self, at_ns: i64, text: &str) {
         let seconds = (at_ns - self.started_ns) as f64 / 1e9;
-        // A closed standard error must not end the run.
-        let _ = writeln!(io::stderr(), "[{seconds:8.1} s] {text}");
+        say(format_args!("[{seconds:8.1} s] {text}"));
     }
 }
 
@@ -53,6 +56,8 @@ impl Consumer for Plain {
         match line {
             Line::RunStarted(run) => self.started_ns = run.at_ns,
             Line::WindowOpened(opened) => {
+                self.open
+                    .extend(self.names.iter().position(|n| *n == opened.scenario));
                 let label = &opened.anomaly.kind;
                 self.line(
                     opened.at_ns,
@@ -75,6 +80,8 @@ impl Consumer for Plain {
                 self.line(fault.at_ns, &text);
             }
             Line::WindowClosed(closed) => {
+                self.open
+                    .retain(|index| self.names[*index] != closed.scenario);
                 let dropped = match closed.dropped {
                     0 => String::new(),
                     n => format!(", {n} iterations dropped"),
@@ -87,7 +94,7 @@ impl Consumer for Plain {
             }
             Line::Heartbeat(beat) => {
                 self.heartbeats += 1;
-                let latest = self.tallies.iter().rposition(|t| t.requests() > 0);
+                let latest = self.open.last().copied();
                 if let (0, Some(index)) = (self.heartbeats % HEARTBEATS, latest) {
                     let tally = &self.tallies[index];
                     let text = format!(

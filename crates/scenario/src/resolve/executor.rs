@@ -9,10 +9,11 @@ use crate::file::{ExecutorName, ScenarioFile, ScenarioSpec, StageSpec};
 use crate::plan::{Executor, Stage};
 use crate::yaml::Node;
 
-/// The most VUs, and the highest rate per time unit. Far above what a machine can do; below it
-/// all of the schedule's integers are exact.
+/// The most VUs, and the highest rate per time unit and per second. Far above what a machine can
+/// do; below it all of the schedule's integers are exact.
 const MAX_COUNT: u32 = 1_000_000;
-/// The most iterations, exact in a JSON number.
+const TOO_MANY: &str = "give less; where that is not a slip, spread the load over several machines";
+/// The most iterations of a scenario, exact in a JSON number.
 const MAX_ITERATIONS: u64 = crate::prng::MAX_SAFE_INTEGER;
 /// k6's default of `timeUnit`.
 const SECOND: Duration = Duration { ns: 1_000_000_000 };
@@ -119,6 +120,7 @@ impl Options<'_> {
                 let duration_ns = self.length();
                 let (pre_allocated_vus, max_vus) = self.arrival_vus()?;
                 let (rate, duration_ns) = (self.at_least_one("rate", rate?), duration_ns?);
+                self.check_rate("rate", rate, time_unit_ns, self.place("rate"));
                 Executor::ConstantArrivalRate {
                     rate,
                     time_unit_ns,
@@ -131,6 +133,16 @@ impl Options<'_> {
                 let start_rate = self.bounded("start_rate", spec.start_rate, 0);
                 let time_unit_ns = self.time_unit();
                 let stages = self.stages(start_rate);
+                self.check_rate(
+                    "start_rate",
+                    start_rate,
+                    time_unit_ns,
+                    self.place("start_rate"),
+                );
+                for (index, stage) in stages.iter().flatten().enumerate() {
+                    let place = self.at.child("stages").item(index).value("target");
+                    self.check_rate("target", stage.target, time_unit_ns, place);
+                }
                 let (pre_allocated_vus, max_vus) = self.arrival_vus()?;
                 let stages = stages?;
                 Executor::RampingArrivalRate {
@@ -144,6 +156,12 @@ impl Options<'_> {
             ExecutorName::PerVuIterations => {
                 let vus = self.count("vus", spec.vus, 1);
                 let (iterations, max_duration_ns) = (self.iterations(), self.max_duration());
+                if iterations.saturating_mul(u64::from(vus)) > MAX_ITERATIONS {
+                    let message = format!("{vus} VUs with {iterations} iterations each");
+                    let help = format!("together they run at most {MAX_ITERATIONS}");
+                    self.findings
+                        .push(Finding::at(self.place("iterations"), message).help(help));
+                }
                 Executor::PerVuIterations {
                     vus,
                     iterations,
@@ -234,9 +252,23 @@ impl Options<'_> {
         let value = value.unwrap_or(default);
         if value > MAX_COUNT {
             let message = format!("`{option}` is {value}, more than {MAX_COUNT}");
-            self.findings.push(Finding::at(self.place(option), message));
+            self.findings
+                .push(Finding::at(self.place(option), message).help(TOO_MANY));
         }
         value
+    }
+
+    /// What is within bounds for each time unit may not be so for each second.
+    fn check_rate(&mut self, option: &str, rate: u32, time_unit_ns: u64, place: Span) {
+        let per_second = u64::from(rate) * SECOND.ns / time_unit_ns.max(1);
+        if time_unit_ns > 0 && rate <= MAX_COUNT && per_second > u64::from(MAX_COUNT) {
+            let time_unit = Duration { ns: time_unit_ns };
+            let message = format!(
+                "`{option}` is {rate} in {time_unit}: {per_second} iterations/s, more than {MAX_COUNT}"
+            );
+            self.findings
+                .push(Finding::at(place, message).help(TOO_MANY));
+        }
     }
 
     fn at_least_one(&mut self, option: &str, value: u32) -> u32 {
@@ -305,7 +337,7 @@ impl Options<'_> {
             let help = "leave `max_vus` out to have no more than `pre_allocated_vus`";
             self.findings
                 .push(Finding::at(self.place("max_vus"), message).help(help));
-        } else {
+        } else if spec.max_vus.is_some() {
             self.bounded("max_vus", Some(max), 0);
         }
         Some((pre_allocated, max))
@@ -326,7 +358,8 @@ impl Options<'_> {
             if stage.target > MAX_COUNT {
                 let place = self.at.child("stages").item(index).value("target");
                 let message = format!("the target {} is more than {MAX_COUNT}", stage.target);
-                self.findings.push(Finding::at(place, message));
+                self.findings
+                    .push(Finding::at(place, message).help(TOO_MANY));
             }
         }
         let total = stages

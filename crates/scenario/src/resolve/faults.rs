@@ -2,16 +2,18 @@
 //! and services belong to the driver; those of the demo shop are known here, so that a slip is
 //! found before the run.
 
+use std::collections::HashMap;
+
 use super::anomalies::NONE;
 use crate::diagnostic::Finding;
 use crate::file::ScenarioSpec;
-use crate::plan::{Anomaly, Fault};
+use crate::plan::{Anomaly, Fault, PlannedScenario};
 use crate::yaml::Node;
 
 const SHOP: &str = "shop";
 
-/// Services of the demo shop.
-pub const SHOP_SERVICES: [&str; 8] = [
+/// Services of the demo shop, in the shop's own order.
+pub const SHOP_SERVICES: &[&str] = &[
     "web",
     "catalogue",
     "user",
@@ -22,8 +24,9 @@ pub const SHOP_SERVICES: [&str; 8] = [
     "dispatch",
 ];
 
-/// Faults of the demo shop, each with the services in which it is possible.
-pub const SHOP_FAULTS: [(&str, &[&str]); 7] = [
+/// Faults of the demo shop by name, each with the services in which it is possible, in the
+/// shop's own order.
+pub const SHOP_FAULTS: &[(&str, &[&str])] = &[
     (
         "slow_query",
         &[
@@ -46,7 +49,7 @@ pub const SHOP_FAULTS: [(&str, &[&str]); 7] = [
             "dispatch",
         ],
     ),
-    ("cpu_saturation", &SHOP_SERVICES),
+    ("cpu_saturation", SHOP_SERVICES),
     ("cache_miss_storm", &["catalogue", "shipping"]),
     ("slow_gateway", &["payment"]),
     (
@@ -114,7 +117,7 @@ fn check_shop(name: &str, service: &str, node: &Node, findings: &mut Vec<Finding
                 node.value("service"),
                 format!("the shop has no service `{service}`"),
             )
-            .suggest(service, SHOP_SERVICES),
+            .suggest(service, SHOP_SERVICES.iter().copied()),
         );
     }
     let Some((_, services)) = SHOP_FAULTS.iter().find(|(known, _)| *known == name) else {
@@ -123,7 +126,7 @@ fn check_shop(name: &str, service: &str, node: &Node, findings: &mut Vec<Finding
                 node.value("fault"),
                 format!("the shop has no fault `{name}`"),
             )
-            .suggest(name, SHOP_FAULTS.map(|(known, _)| known)),
+            .suggest(name, SHOP_FAULTS.iter().map(|(known, _)| *known)),
         );
         return;
     };
@@ -169,5 +172,43 @@ pub(super) fn check_agreement(
             )
             .help("`service` and the anomaly's `root_cause_service` must be the same"),
         );
+    }
+}
+
+/// One fault can't be of two intensities at a time. Of the same intensity it may be wanted by
+/// several windows; it then lasts until the last of them closes.
+pub(super) fn check_overlaps(
+    scenarios: &[PlannedScenario],
+    node: &Node,
+    findings: &mut Vec<Finding>,
+) {
+    let mut by_start: Vec<&PlannedScenario> = scenarios.iter().collect();
+    by_start.sort_by_key(|scenario| scenario.start_ns);
+    // Of each fault the window that ends last. A window that is at odds with an earlier one is
+    // found through it, or the two earlier ones were at odds already.
+    let mut latest: HashMap<[&str; 3], (&PlannedScenario, f64)> = HashMap::new();
+    for scenario in by_start {
+        let Some(fault) = &scenario.fault else {
+            continue;
+        };
+        let held = latest
+            .entry([&fault.driver, &fault.service, &fault.fault])
+            .or_insert((scenario, fault.intensity));
+        let (other, intensity) = *held;
+        if scenario.start_ns < other.end_ns && intensity != fault.intensity {
+            findings.push(
+                Finding::at(
+                    node.child(&scenario.name).key("fault"),
+                    format!(
+                        "`{}` in `{}` has the intensity {} here and {intensity} in `{}`, at the same time",
+                        fault.fault, fault.service, fault.intensity, other.name
+                    ),
+                )
+                .help("give both the same intensity, or let the windows not overlap"),
+            );
+        }
+        if scenario.end_ns > other.end_ns {
+            *held = (scenario, fault.intensity);
+        }
     }
 }

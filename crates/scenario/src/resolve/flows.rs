@@ -1,7 +1,7 @@
 //! Flows: repeats are unrolled, variables get slots, and every draw gets its site, numbered from 1
 //! in the order of the unrolled steps.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::{IndexMap, IndexSet};
 use serde_json::Value;
@@ -70,6 +70,7 @@ fn flow(
         defaults_node: root.child("defaults"),
         variables: &variables,
         known: HashSet::new(),
+        picks: HashMap::new(),
         next_site: 1,
         pending: Vec::new(),
         steps: Vec::new(),

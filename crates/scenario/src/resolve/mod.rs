@@ -2,6 +2,7 @@
 //! whatever does not fit together is found, all of it, not only the first.
 
 mod anomalies;
+mod dots;
 mod executor;
 mod faults;
 mod flows;
@@ -16,8 +17,8 @@ use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Finding, Span};
-use crate::file::{Exec, Guard, ScenarioFile, ScenarioSpec, Text};
-use crate::load::PlanOptions;
+use crate::file::{Exec, Guard, Overlap, ScenarioFile, ScenarioSpec, Text};
+use crate::options::PlanOptions;
 use crate::plan::{PLAN_SCHEMA_VERSION, Plan, PlannedScenario, WeightedFlow};
 use crate::prng::{MAX_INDEX, MAX_SAFE_INTEGER};
 use crate::yaml::Node;
@@ -89,6 +90,9 @@ pub(crate) fn plan(
             env: texts(&spec.env),
         });
     }
+    if file.overlap == Some(Overlap::Allow) {
+        faults::check_overlaps(&scenarios, node, &mut findings);
+    }
     timetable::check_scaled(&scenarios, &mut findings);
     if !findings.is_empty() {
         return Err(findings);
@@ -130,7 +134,7 @@ fn time_scale(options: &PlanOptions, findings: &mut Vec<Finding>) -> f64 {
         return scale;
     }
     findings.push(
-        Finding::whole(format!("the time scale {scale} is not above 0"))
+        Finding::whole(format!("the time scale {scale} is not a number above 0"))
             .help("1 runs the timetable as written, 0.1 ten times as fast"),
     );
     1.0

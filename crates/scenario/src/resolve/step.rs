@@ -1,10 +1,11 @@
 //! One request of a flow: options checked, templates resolved to slots, sites numbered.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::{IndexMap, IndexSet};
 use serde_json::Value;
 
+use super::dots::{self, Dots};
 use crate::diagnostic::{Finding, Span};
 use crate::file::{Defaults, StepSpec, VarSpec};
 use crate::plan::{
@@ -36,6 +37,8 @@ pub(super) struct FlowMaker<'f> {
     pub(super) variables: &'f IndexSet<String>,
     /// Slots that are set by the time of the next step.
     pub(super) known: HashSet<usize>,
+    /// What the variables are picked from that are picked, by slot.
+    pub(super) picks: HashMap<usize, &'f [Value]>,
     pub(super) next_site: u32,
     /// Draws of the flow or of a round that the next request makes.
     pub(super) pending: Vec<(&'f str, &'f VarSpec)>,
@@ -98,6 +101,10 @@ impl<'f> FlowMaker<'f> {
         // What an answer gives is there for the steps after it.
         self.known
             .extend(captures.iter().map(|capture| capture.slot));
+        if probability.is_none() {
+            let is_captured = |slot| captures.iter().any(|capture| capture.slot == slot);
+            self.picks.retain(|slot, _| !is_captured(*slot));
+        }
         let timeout = spec.timeout.or(self.defaults.timeout);
         if timeout.is_some_and(|timeout| timeout.ns == 0) {
             let node = if spec.timeout.is_some() {
@@ -135,7 +142,7 @@ impl<'f> FlowMaker<'f> {
     }
 
     /// None for a variable without a choice, which is reported where it is declared.
-    fn draw(&mut self, name: &str, spec: &VarSpec) -> Option<Draw> {
+    fn draw(&mut self, name: &str, spec: &'f VarSpec) -> Option<Draw> {
         let choice = match (&spec.pick, spec.range, spec.hex) {
             (Some(list), _, _) => Choice::Pick(list.clone()),
             (_, Some([low, high]), _) => Choice::Range(low, high),
@@ -144,6 +151,10 @@ impl<'f> FlowMaker<'f> {
         };
         let slot = self.variables.get_index_of(name)?;
         self.known.insert(slot);
+        match &spec.pick {
+            Some(list) => self.picks.insert(slot, list),
+            None => self.picks.remove(&slot),
+        };
         Some(Draw {
             slot,
             choice,
@@ -200,7 +211,28 @@ impl<'f> FlowMaker<'f> {
                     .help("percent-encode it (a blank is %20); values of variables are encoded by themselves"),
             );
         }
+        self.check_dots(&template, span);
         template
+    }
+
+    fn check_dots(&mut self, path: &Template, span: Span) {
+        let finding = match dots::find(path, &self.picks) {
+            None => return,
+            Some(Dots::Written(dots)) => {
+                Finding::at(span, format!("the path has a segment `{dots}`")).help(
+                    "write where it leads to: a URL is rid of such segments before it is sent",
+                )
+            }
+            Some(Dots::Picked { slot, value }) => {
+                let name = self.variables.get_index(slot).map_or("", String::as_str);
+                Finding::at(
+                    span,
+                    format!("`{name}` may be `{value}`, which would lead out of its segment"),
+                )
+                .help("take it out of what the variable is picked from, or put it in the query")
+            }
+        };
+        self.findings.push(finding);
     }
 
     fn headers(&mut self, spec: &StepSpec, at: &Node) -> Vec<(String, Template)> {

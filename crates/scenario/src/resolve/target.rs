@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Finding;
 use crate::file::ScenarioFile;
-use crate::load::PlanOptions;
+use crate::options::PlanOptions;
 use crate::plan::Target;
 use crate::yaml::Node;
 

@@ -42,6 +42,7 @@ pub(super) fn windows(
             length_ns: length_ns(spec),
         })
         .collect();
+    check_end(file, node, &windows, findings);
     // Overlaps of windows that could not be placed would only confuse.
     if findings.len() == before && file.overlap != Some(Overlap::Allow) {
         check_overlaps(file, node, &windows, findings);
@@ -159,6 +160,21 @@ impl Starts<'_> {
     }
 }
 
+/// The first window that ends too late; those after it would only repeat it.
+fn check_end(file: &ScenarioFile, node: &Node, windows: &[Window], findings: &mut Vec<Finding>) {
+    let mut windows = windows.iter().zip(file.scenarios.keys());
+    if let Some((_, name)) = windows.find(|(window, _)| window.end_ns() > MAX_DURATION_NS) {
+        findings.push(
+            Finding::at(node.key(name), too_late(name))
+                .help("shorten it or what goes before it; a longer test is several runs"),
+        );
+    }
+}
+
+fn too_late(name: &str) -> String {
+    format!("`{name}` ends more than 100 days after the start")
+}
+
 fn check_overlaps(
     file: &ScenarioFile,
     node: &Node,
@@ -250,11 +266,8 @@ pub(super) fn check_scaled(scenarios: &[PlannedScenario], findings: &mut Vec<Fin
     for scenario in scenarios {
         if scenario.end_ns > MAX_DURATION_NS {
             findings.push(
-                Finding::whole(format!(
-                    "`{}` ends more than 100 days after the start",
-                    scenario.name
-                ))
-                .help("shorten the timetable or the time scale"),
+                Finding::whole(too_late(&scenario.name) + " at this time scale")
+                    .help("use a smaller time scale"),
             );
         } else if scenario.end_ns <= scenario.start_ns {
             findings.push(

@@ -7,7 +7,7 @@
 //! to go since its start, `t = (sqrt(a²d² + 2kd(b-a)) - ad) / (b-a)`; the double that this gives
 //! is then moved to the first whole nanosecond at which the integral, in integers, reaches n.
 
-use super::line::{Line, line_at};
+use super::line::Line;
 use crate::plan::Executor;
 
 /// The intended starts of an arrival-rate executor.
@@ -103,17 +103,6 @@ impl ArrivalSchedule {
             n: 0,
             line: 0,
         }
-    }
-
-    /// The rate at a moment, in iterations per second.
-    pub fn rate_at(&self, at_ns: u64) -> f64 {
-        let per_unit = match &self.shape {
-            Shape::Constant { rate, .. } => f64::from(*rate),
-            Shape::Ramping { lines, .. } => {
-                line_at(lines, at_ns).map_or(0.0, |line| line.value_at(at_ns))
-            }
-        };
-        per_unit * 1e9 / self.time_unit_ns as f64
     }
 
     fn constant_start_ns(&self, n: u64) -> Option<u64> {

@@ -93,7 +93,6 @@ fn stages_without_length_jump() {
     assert_eq!(starts.len(), 12);
     assert_eq!(starts[0], SECOND / 10);
     assert_eq!(starts[9..], [SECOND, SECOND + SECOND / 2, 2 * SECOND]);
-    assert_eq!(schedule.rate_at(SECOND), 2.0);
 }
 
 #[test]
@@ -107,7 +106,6 @@ fn a_rate_of_zero_starts_nothing() {
 fn the_time_unit_divides_the_rate() {
     let starts: Vec<u64> = constant(30, 60 * SECOND, 4 * SECOND).starts().collect();
     assert_eq!(starts, [0, 2 * SECOND, 4 * SECOND]);
-    assert_eq!(constant(30, 60 * SECOND, SECOND).rate_at(0), 0.5);
 }
 
 #[test]
@@ -170,8 +168,8 @@ proptest! {
             prop_assert_eq!(schedule.start_ns(n as u64), Some(start));
             let integral = integral_at(start_rate, &stages, start);
             prop_assert!(integral >= (n + 1) as f64 - 1e-6, "{} at {}", integral, start);
-            let rate = schedule.rate_at(start).max(schedule.rate_at(start.saturating_sub(1)));
-            prop_assert!(integral <= (n + 1) as f64 + 1e-6 + rate * 2e-9);
+            // Two nanoseconds earlier, at the highest of the rates, it was not due.
+            prop_assert!(integral <= (n + 1) as f64 + 1e-6 + 200.0 * 2e-9);
         }
     }
 }

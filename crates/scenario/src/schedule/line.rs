@@ -1,5 +1,4 @@
-//! Stages as straight lines: each with where and at which value it begins, so that a moment is
-//! looked up without walking from the start.
+//! Stages as straight lines: each with where and at which value it begins.
 
 use crate::plan::Stage;
 
@@ -34,24 +33,4 @@ impl Line {
         }
         lines
     }
-
-    pub(crate) fn end_ns(&self) -> u64 {
-        self.start_ns.saturating_add(self.length_ns)
-    }
-
-    /// The line's value at a moment, held at its ends outside of it.
-    pub(crate) fn value_at(&self, at_ns: u64) -> f64 {
-        let (from, to) = (f64::from(self.from), f64::from(self.to));
-        if at_ns >= self.end_ns() {
-            return to;
-        }
-        let passed = at_ns.saturating_sub(self.start_ns) as f64;
-        from + (to - from) * passed / self.length_ns as f64
-    }
-}
-
-/// The line that holds at a moment: the last that has begun.
-pub(crate) fn line_at(lines: &[Line], at_ns: u64) -> Option<&Line> {
-    let begun = lines.partition_point(|line| line.start_ns <= at_ns);
-    lines[..begun].last()
 }

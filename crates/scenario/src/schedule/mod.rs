@@ -29,21 +29,6 @@ pub fn planned_length_ns(executor: &Executor) -> u64 {
     }
 }
 
-/// The most VUs that an executor ever uses: `maxVUs` of the arrival-rate ones, the highest point
-/// of the stages or the fixed number of the others.
-pub fn peak_vus(executor: &Executor) -> u32 {
-    match executor {
-        Executor::ConstantVus { vus, .. }
-        | Executor::PerVuIterations { vus, .. }
-        | Executor::SharedIterations { vus, .. } => *vus,
-        Executor::RampingVus {
-            start_vus, stages, ..
-        } => stages.iter().map(|s| s.target).fold(*start_vus, u32::max),
-        Executor::ConstantArrivalRate { max_vus, .. }
-        | Executor::RampingArrivalRate { max_vus, .. } => *max_vus,
-    }
-}
-
 fn stages_length_ns(stages: &[Stage]) -> u64 {
     stages
         .iter()

@@ -111,6 +111,13 @@ impl FaultBoard {
         }
     }
 
+    /// Takes all faults off. Returns when they are gone.
+    pub(crate) async fn clear_all(&self) {
+        for fault in Fault::ALL {
+            self.clear(fault).await;
+        }
+    }
+
     /// A request waits here while the service hangs. Those that still wait when the fault is taken
     /// off go on.
     pub(crate) async fn hang_point(&self) {

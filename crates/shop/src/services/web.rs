@@ -17,7 +17,7 @@ use crate::answer::Answer;
 use crate::error::ShopError;
 use crate::kit::Kit;
 use crate::name::Service;
-use crate::telemetry::client::{Client, Failure};
+use crate::telemetry::client::{Client, Failure, wanders};
 use crate::telemetry::server::Cx;
 
 /// How long the edge waits for a service.
@@ -82,6 +82,9 @@ async fn forward(
         .strip_prefix("/api/")
         .and_then(|rest| rest.strip_prefix(peer.as_str()))
         .unwrap_or(path);
+    if wanders(parts.uri.path()) {
+        return Err(Answer::bad("the path has `.` or `..` in it"));
+    }
     let client_address = parts
         .extensions
         .get::<ConnectInfo<std::net::SocketAddr>>()

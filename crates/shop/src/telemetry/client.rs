@@ -10,10 +10,12 @@ use opentelemetry::logs::Severity;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute as semconv;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::Url;
 use serde_json::Value;
 
 use super::Telemetry;
+use super::span::{ActiveSpan, CANCELLED};
 use crate::name::Service;
 
 /// Why a call has no answer.
@@ -25,6 +27,8 @@ pub(crate) enum Failure {
     Connect,
     /// The exchange broke off.
     Broken,
+    /// Nothing was sent: a parameter is `.` or `..`, which in a path means another place.
+    Parameter,
 }
 
 impl Failure {
@@ -33,6 +37,7 @@ impl Failure {
             Failure::Timeout => "timeout",
             Failure::Connect => "connect_error",
             Failure::Broken => "broken_exchange",
+            Failure::Parameter => "invalid_parameter",
         }
     }
 }
@@ -158,7 +163,11 @@ impl Client {
         }
         let outgoing = Outgoing {
             method,
-            url: fill(&self.base, template, parameters),
+            url: fill(&self.base, template, parameters).ok_or_else(|| CallError {
+                peer: self.peer,
+                failure: Some(Failure::Parameter),
+                reason: self.explain(Failure::Parameter),
+            })?,
             template: Some(template),
             headers,
             body: body.map(|json| Bytes::from(json.to_string())),
@@ -175,14 +184,9 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Reply, CallError> {
-        let url = self.base.join(path_and_query).map_err(|error| CallError {
-            peer: self.peer,
-            failure: None,
-            reason: format!("cannot be asked for {path_and_query}: {error}"),
-        })?;
         let outgoing = Outgoing {
             method,
-            url,
+            url: at(&self.base, path_and_query),
             template: None,
             headers,
             body: (!body.is_empty()).then_some(body),
@@ -219,11 +223,16 @@ impl Client {
             }
             None => method.to_string(),
         };
-        let span = self
-            .telemetry
-            .start(context, SpanKind::Client, name, attributes);
-        self.telemetry.inject(span.context(), &mut headers);
-        let since = Instant::now();
+        let mut exchange = Exchange {
+            telemetry: &self.telemetry,
+            span: self
+                .telemetry
+                .start(context, SpanKind::Client, name, attributes),
+            since: Instant::now(),
+            metric,
+            ended: false,
+        };
+        self.telemetry.inject(exchange.span.context(), &mut headers);
         let mut request = self
             .http
             .request(method, url)
@@ -239,18 +248,21 @@ impl Client {
             }
             Err(error) => Err(error),
         };
-        let elapsed = since.elapsed().as_secs_f64();
-        let outcome = match result {
+        exchange.ended = true;
+        let span = &exchange.span;
+        match result {
             Ok((status, headers, body)) => {
                 let code = i64::from(status.as_u16());
                 span.set(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code));
                 span.set(KeyValue::new(semconv::NETWORK_PROTOCOL_VERSION, "1.1"));
-                metric.push(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code));
+                let said = KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code);
+                exchange.metric.push(said);
                 // 4xx is an answer here: `no such user` is what the caller asked to know, and the
                 // conventions leave the status of such a span unset.
                 if status.is_server_error() {
                     span.fail(code.to_string(), "");
-                    metric.push(KeyValue::new(semconv::ERROR_TYPE, code.to_string()));
+                    let error = KeyValue::new(semconv::ERROR_TYPE, code.to_string());
+                    exchange.metric.push(error);
                 }
                 Ok(Reply {
                     peer: self.peer,
@@ -263,7 +275,8 @@ impl Client {
                 let failure = classify(&error);
                 let reason = self.explain(failure);
                 span.fail(failure.error_type(), reason.clone());
-                metric.push(KeyValue::new(semconv::ERROR_TYPE, failure.error_type()));
+                let error = KeyValue::new(semconv::ERROR_TYPE, failure.error_type());
+                exchange.metric.push(error);
                 self.telemetry.log(
                     span.context(),
                     Severity::Warn,
@@ -279,13 +292,7 @@ impl Client {
                     reason,
                 })
             }
-        };
-        self.telemetry
-            .instruments
-            .client_duration
-            .record(elapsed, &metric);
-        span.end();
-        outcome
+        }
     }
 
     fn explain(&self, failure: Failure) -> String {
@@ -293,7 +300,34 @@ impl Client {
             Failure::Timeout => format!("no answer within {} ms", self.timeout.as_millis()),
             Failure::Connect => "cannot be connected to".to_owned(),
             Failure::Broken => "the exchange broke off".to_owned(),
+            Failure::Parameter => "cannot be asked for `.` or `..`".to_owned(),
         }
+    }
+}
+
+/// A call that is under way. Its duration is recorded when it is dropped, also when that is because
+/// the caller's own caller hung up.
+struct Exchange<'a> {
+    telemetry: &'a Telemetry,
+    span: ActiveSpan,
+    since: Instant,
+    metric: Vec<KeyValue>,
+    /// False: no answer yet, and no reason to expect none.
+    ended: bool,
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            self.span.end_in_place();
+        } else {
+            self.metric
+                .push(KeyValue::new(semconv::ERROR_TYPE, CANCELLED));
+        }
+        self.telemetry
+            .instruments
+            .client_duration
+            .record(self.since.elapsed().as_secs_f64(), &self.metric);
     }
 }
 
@@ -307,20 +341,55 @@ fn classify(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// Puts parameters into a template's `{name}` holes, in order, percent-encoded.
-fn fill(base: &Url, template: &str, parameters: &[&str]) -> Url {
-    let mut url = base.clone();
+/// What a path segment may hold as it is, by RFC 3986.
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Puts parameters into a template's `{name}` holes, in order, percent-encoded. None when one of
+/// them is `.` or `..`: no encoding makes these mean themselves.
+fn fill(base: &Url, template: &str, parameters: &[&str]) -> Option<Url> {
     let mut parameters = parameters.iter();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.clear();
-        for segment in template.trim_start_matches('/').split('/') {
-            match segment.starts_with('{') {
-                true => segments.push(parameters.next().copied().unwrap_or_default()),
-                false => segments.push(segment),
-            };
+    let mut path = String::new();
+    for segment in template.trim_start_matches('/').split('/') {
+        path.push('/');
+        if !segment.starts_with('{') {
+            path.push_str(segment);
+            continue;
         }
+        let parameter = parameters.next().copied().unwrap_or_default();
+        if matches!(parameter, "." | "..") {
+            return None;
+        }
+        path.extend(utf8_percent_encode(parameter, &UNRESERVED));
     }
+    let mut url = base.clone();
+    url.set_path(&path);
+    Some(url)
+}
+
+/// The place of an encoded path and query at the base's host. Not by reference resolution, for
+/// which a path that begins with `//` names another host.
+fn at(base: &Url, path_and_query: &str) -> Url {
+    let (path, query) = match path_and_query.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path_and_query, None),
+    };
+    let mut url = base.clone();
+    url.set_path(path);
+    url.set_query(query);
     url
+}
+
+/// Whether a path has segments that mean another place than they are at.
+pub(crate) fn wanders(path: &str) -> bool {
+    // URL parsers take a backslash for a slash.
+    path.split(['/', '\\']).any(|segment| {
+        let decoded: Vec<u8> = percent_decode_str(segment).collect();
+        matches!(decoded.as_slice(), b"." | b"..")
+    })
 }
 
 #[cfg(test)]
@@ -335,18 +404,54 @@ mod tests {
     #[test]
     fn holes_are_filled_in_order() {
         let url = fill(&base(), "/add/{id}/{sku}/{qty}", &["a b", "x/y", "1"]);
-        assert_eq!(url.as_str(), "http://127.0.0.1:1/add/a%20b/x%2Fy/1");
+        assert_eq!(
+            url.expect("no dots").as_str(),
+            "http://127.0.0.1:1/add/a%20b/x%2Fy/1"
+        );
+    }
+
+    #[test]
+    fn a_path_with_two_slashes_is_no_host() {
+        let url = at(&base(), "//127.0.0.1:2/x?y=//z");
+        assert_eq!(url.as_str(), "http://127.0.0.1:1//127.0.0.1:2/x?y=//z");
+    }
+
+    #[test]
+    fn dots_wander_however_they_are_written() {
+        for path in ["/a/..", "/./a", "/a/%2e%2E/b", "/a/.%2e", "/a\\..\\b"] {
+            assert!(wanders(path), "{path}");
+        }
+        for path in ["/", "//a", "/a.b/...", "/a/..b", "/%252e%252e"] {
+            assert!(!wanders(path), "{path}");
+        }
+    }
+
+    /// Any text, and texts of what has a meaning in paths.
+    fn hostile() -> impl Strategy<Value = String> {
+        prop_oneof![".{1,20}", "[.]{1,3}", "[./\\\\%2eE?#:@\t\n\r a]{1,8}"]
     }
 
     proptest! {
         #[test]
-        fn a_parameter_never_leaves_its_segment(parameter in "[^.]{1,20}") {
-            let url = fill(&base(), "/product/{sku}", &[&parameter]);
+        fn a_parameter_never_leaves_its_segment(parameter in hostile()) {
+            let Some(url) = fill(&base(), "/product/{sku}/stock", &[&parameter]) else {
+                prop_assert!(parameter == "." || parameter == "..");
+                return Ok(());
+            };
             let segments: Vec<_> = url.path_segments().expect("has a path").collect();
-            prop_assert_eq!(segments.len(), 2);
-            prop_assert_eq!(segments[0], "product");
+            prop_assert_eq!(segments.len(), 3);
+            prop_assert_eq!((segments[0], segments[2]), ("product", "stock"));
+            let arrived = percent_decode_str(segments[1]).decode_utf8();
+            prop_assert_eq!(arrived.expect("UTF-8"), parameter);
             prop_assert!(url.query().is_none());
             prop_assert!(url.fragment().is_none());
+        }
+
+        #[test]
+        fn a_forwarded_path_never_leaves_its_host(path in hostile()) {
+            let url = at(&base(), &format!("/{path}"));
+            prop_assert_eq!(url.origin(), base().origin());
+            prop_assert_eq!(url.username(), "");
         }
     }
 }

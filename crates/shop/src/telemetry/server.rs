@@ -10,14 +10,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use opentelemetry::logs::Severity;
+use opentelemetry::logs::{AnyValue, Severity};
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::Telemetry;
 use super::headers::captured;
-use super::span::ActiveSpan;
+use super::span::{ActiveSpan, CANCELLED};
 use crate::answer::Answer;
 use crate::fault::board::FaultBoard;
 use crate::queue::PUBLISH_PATH;
@@ -85,7 +85,9 @@ pub(crate) async fn answer_traced(
     response
 }
 
-/// A request that is being answered.
+/// A request that is being answered. Its duration and its log record are written when it is
+/// dropped: also when the caller hung up, or a window in which requests hang would only hold the
+/// times of those that did not.
 struct Exchange {
     telemetry: Arc<Telemetry>,
     span: ActiveSpan,
@@ -93,7 +95,9 @@ struct Exchange {
     method: String,
     path: String,
     route: Option<String>,
-    active: ActiveRequest,
+    /// None: not answered yet.
+    status: Option<StatusCode>,
+    _active: ActiveRequest,
 }
 
 impl Exchange {
@@ -147,7 +151,8 @@ impl Exchange {
         Exchange {
             span: telemetry.start(&parent, SpanKind::Server, name, attributes),
             since: Instant::now(),
-            active: ActiveRequest::new(telemetry, &method),
+            status: None,
+            _active: ActiveRequest::new(telemetry, &method),
             telemetry: Arc::clone(telemetry),
             method,
             path,
@@ -155,55 +160,70 @@ impl Exchange {
         }
     }
 
-    fn finish(self, status: StatusCode) {
-        let Exchange {
-            telemetry,
-            span,
-            since,
-            method,
-            path,
-            route,
-            active,
-        } = self;
-        let elapsed = since.elapsed();
-        let code = i64::from(status.as_u16());
-        span.set(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code));
-        let mut attributes = vec![
-            KeyValue::new(semconv::HTTP_REQUEST_METHOD, method.clone()),
-            KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code),
+    fn finish(mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let elapsed = self.since.elapsed().as_secs_f64();
+        let (method, path) = (self.method.as_str(), self.path.as_str());
+        let mut metric = vec![
+            KeyValue::new(semconv::HTTP_REQUEST_METHOD, method.to_owned()),
             KeyValue::new(semconv::URL_SCHEME, "http"),
         ];
-        if let Some(route) = route {
-            attributes.push(KeyValue::new(semconv::HTTP_ROUTE, route));
+        if let Some(route) = &self.route {
+            metric.push(KeyValue::new(semconv::HTTP_ROUTE, route.clone()));
         }
-        let failed = status.is_server_error();
-        if failed {
-            span.fail(code.to_string(), "");
-            attributes.push(KeyValue::new(semconv::ERROR_TYPE, code.to_string()));
+        let mut record: Vec<(Key, AnyValue)> = vec![
+            (
+                semconv::HTTP_REQUEST_METHOD.into(),
+                method.to_owned().into(),
+            ),
+            (semconv::URL_PATH.into(), path.to_owned().into()),
+        ];
+        let (outcome, error, severity) = match self.status {
+            Some(status) => {
+                let code = i64::from(status.as_u16());
+                let said = KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, code);
+                self.span.set(said.clone());
+                metric.push(said);
+                record.push((semconv::HTTP_RESPONSE_STATUS_CODE.into(), code.into()));
+                let error = status.is_server_error().then(|| code.to_string());
+                let severity = match error {
+                    Some(_) => Severity::Error,
+                    None => Severity::Info,
+                };
+                (code.to_string(), error, severity)
+            }
+            None => (
+                CANCELLED.to_owned(),
+                Some(CANCELLED.to_owned()),
+                Severity::Warn,
+            ),
+        };
+        if let Some(error) = error {
+            metric.push(KeyValue::new(semconv::ERROR_TYPE, error.clone()));
+            record.push((semconv::ERROR_TYPE.into(), error.clone().into()));
+            if self.status.is_some() {
+                self.span.fail(error, "");
+            }
         }
-        telemetry
+        self.telemetry
             .instruments
             .server_duration
-            .record(elapsed.as_secs_f64(), &attributes);
-        telemetry.log(
-            span.context(),
-            if failed {
-                Severity::Error
-            } else {
-                Severity::Info
-            },
-            format!(
-                "{method} {path} {code} {:.1} ms",
-                elapsed.as_secs_f64() * 1e3
-            ),
-            vec![
-                (semconv::HTTP_REQUEST_METHOD.into(), method.into()),
-                (semconv::URL_PATH.into(), path.into()),
-                (semconv::HTTP_RESPONSE_STATUS_CODE.into(), code.into()),
-            ],
+            .record(elapsed, &metric);
+        self.telemetry.log(
+            self.span.context(),
+            severity,
+            format!("{method} {path} {outcome} {:.1} ms", elapsed * 1e3),
+            record,
         );
-        drop(active);
-        span.end();
+        // Left to its own drop otherwise, which says that the caller went away.
+        if self.status.is_some() {
+            self.span.end_in_place();
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 
 use super::Telemetry;
 
+/// `error.type` of what was given up because its caller went away.
+pub(crate) const CANCELLED: &str = "cancelled";
+
 /// A started span. Dropped before [`ActiveSpan::end`], as when a caller hangs up and the request's
 /// future is dropped, it ends as an error of type `cancelled`.
 pub(crate) struct ActiveSpan {
@@ -75,6 +78,11 @@ impl ActiveSpan {
 
     /// Ends the span.
     pub(crate) fn end(mut self) {
+        self.end_in_place();
+    }
+
+    /// Ends the span for an owner that is being dropped itself.
+    pub(crate) fn end_in_place(&mut self) {
         self.ended = true;
         self.context.span().end();
     }
@@ -83,7 +91,7 @@ impl ActiveSpan {
 impl Drop for ActiveSpan {
     fn drop(&mut self) {
         if !self.ended {
-            self.fail("cancelled", "the caller went away");
+            self.fail(CANCELLED, "the caller went away");
             self.context.span().end();
         }
     }

@@ -65,6 +65,39 @@ async fn a_killed_shop_leaves_no_service_even_under_faults() {
 }
 
 #[tokio::test]
+async fn services_end_also_without_their_data_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let shop = Shop::start_with(|command| {
+        command.args(["127.0.0.1:0", ""]).arg(&data);
+    })
+    .await;
+    shop.get("/api/cart/add/me/RED/1").await;
+    assert!(data.join("cart.db").exists(), "it is the given folder");
+    let pids = shop.service_pids();
+    folder.close().expect("removed");
+    signal(shop.pid(), "KILL");
+    assert!(all_gone(&pids).await);
+}
+
+#[tokio::test]
+async fn a_shop_that_cannot_complain_still_works() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let silent = format!("http://{}", nobody.local_addr().expect("an address"));
+    drop(nobody);
+    // It warns that nothing listens there.
+    let mut shop = Shop::start_with(|command| {
+        command
+            .args(["127.0.0.1:0", &silent])
+            .stderr(full.expect("the device"));
+    })
+    .await;
+    assert_eq!(shop.get("/api/catalogue/product/RED").await.status, 200);
+    assert_eq!(shop.stop().await, Some(0));
+}
+
+#[tokio::test]
 async fn a_service_that_dies_ends_the_shop_with_an_error() {
     let mut shop = Shop::start(None).await;
     let pids = shop.service_pids();

@@ -1,5 +1,8 @@
 //! Every route answers with the status and shape that Robot Shop has.
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -405,4 +408,52 @@ async fn admin_says_what_is_allowed() {
         shop.admin(Method::GET, "/faults", None).await.json(),
         json!({ "faults": [] })
     );
+}
+
+/// The status of a GET with the path as it is: a URL parser would take out the dots.
+fn raw_status(base: &serde_json::Value, path: &str) -> String {
+    let address = base.as_str().expect("a URL").trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    )
+    .expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    answer.split(' ').nth(1).expect("a status line").to_owned()
+}
+
+#[tokio::test]
+async fn the_edge_asks_no_other_host() {
+    let shop = Shop::start(None).await;
+    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    other.set_nonblocking(true).expect("a socket");
+    let address = other.local_addr().expect("an address");
+    for service in ["cart", "payment"] {
+        let answer = shop.get(&format!("/api/{service}//{address}/x")).await;
+        assert_eq!(answer.status, 404, "{answer:?}");
+    }
+    let nobody = other.accept().expect_err("no connection");
+    assert_eq!(nobody.kind(), ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn dots_lead_nowhere() {
+    let shop = Shop::start(None).await;
+    let edge = &shop.ready["base_url"];
+    for path in [
+        "/api/cart/cart/me/../../health",
+        "/api/cart/%2E%2E/health",
+        "/api/user/./uniqueid",
+    ] {
+        assert_eq!(raw_status(edge, path), "400", "{path}");
+    }
+    // Past the edge, the value would be put into a path of another service.
+    let cart = &shop.ready["services"]["cart"]["url"];
+    assert_eq!(raw_status(cart, "/add/me/%2E%2E/1"), "400");
+    assert_eq!(raw_status(cart, "/add/me/%2E/1"), "400");
+    assert_eq!(raw_status(cart, "/add/me/.../1"), "404");
+    let ratings = &shop.ready["services"]["ratings"]["url"];
+    assert_eq!(raw_status(ratings, "/api/fetch/%2E%2E"), "400");
 }

@@ -38,9 +38,17 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn start(otlp: Option<&str>) -> Self {
+        Shop::start_with(|command| {
+            command.arg("127.0.0.1:0").args(otlp);
+        })
+        .await
+    }
+
+    /// Starts it with arguments and streams of the test's own.
+    pub(crate) async fn start_with(prepare: impl FnOnce(&mut Command)) -> Self {
         let turn = ONE_AT_A_TIME.lock().await;
         let mut command = Command::new(program());
-        command.arg("127.0.0.1:0").args(otlp);
+        prepare(&mut command);
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

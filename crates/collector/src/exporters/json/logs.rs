@@ -1,7 +1,7 @@
 //! Log records.
 
 use super::Object;
-use super::common::{any_value, key_value, resource, scope};
+use super::attributes::{any_value, key_value, resource, scope};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 

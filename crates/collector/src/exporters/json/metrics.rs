@@ -1,6 +1,6 @@
 //! Metric data points.
 
-use super::common::{key_value, resource, scope};
+use super::attributes::{key_value, resource, scope};
 use super::{Object, double, quoted_integer};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;

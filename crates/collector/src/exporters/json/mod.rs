@@ -8,7 +8,7 @@
 //! support of `opentelemetry-proto` differs in field order, in empty fields and in doubles, hence
 //! this writer; it goes straight from the decoded message to bytes, without a tree between.
 
-mod common;
+mod attributes;
 mod logs;
 mod metrics;
 mod traces;

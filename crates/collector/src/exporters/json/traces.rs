@@ -1,7 +1,7 @@
 //! Spans.
 
 use super::Object;
-use super::common::{key_value, resource, scope};
+use super::attributes::{key_value, resource, scope};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};

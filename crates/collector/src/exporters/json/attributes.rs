@@ -1,4 +1,4 @@
-//! The parts that all three signals share: attribute values, resources and scopes.
+//! Attributes and their values, and what carries them in all three signals: resource and scope.
 
 use super::{Object, base64, double, integer, quoted_integer, string};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;

@@ -1,0 +1,116 @@
+//! What the code of a worker works with: its buffer of records, its HTTP client, its ids.
+//!
+//! What requests leave behind goes into a plain buffer of the worker, and that buffer is handed
+//! over a few times a second, so recording costs the hot path neither a lock nor a channel.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Instant;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use loadgen_timeline::RequestRecord;
+use rand::rngs::SmallRng;
+
+use crate::event::Event;
+use crate::headers::scenario_headers;
+use crate::shared::{Shared, Signal};
+
+/// Records that fit without growing at the rate that the engine is built for.
+const BUFFER: usize = 4096;
+
+/// Records (some 150 MB of them) that a worker keeps while the recorder is behind, before it
+/// waits for it.
+const PATIENCE: usize = 1_000_000;
+
+/// What a worker tells the conductor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It starts no more iterations of a scenario.
+    Closed(usize),
+    /// The last iteration of a scenario ended.
+    Drained(usize),
+    /// Its thread ended although scenarios had not drained.
+    Died,
+}
+
+/// The state of one worker; lives on its thread only.
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    /// This worker's place among `shared.workers`: it takes every n-th iteration or VU.
+    pub(crate) index: usize,
+    pub(crate) client: reqwest::Client,
+    /// By scenario.
+    pub(crate) headers: Vec<HeaderMap>,
+    /// By scenario: requests on their way.
+    pub(crate) in_flight: Vec<Cell<u32>>,
+    pub(crate) ids: RefCell<SmallRng>,
+    records: RefCell<Vec<RequestRecord>>,
+    events: SyncSender<Event>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        index: usize,
+        client: reqwest::Client,
+        events: SyncSender<Event>,
+    ) -> Self {
+        let scenarios = &shared.plan.scenarios;
+        let mut headers: Vec<HeaderMap> = scenarios
+            .iter()
+            .map(|s| scenario_headers(&s.anomaly))
+            .collect();
+        if let Some(value) = &shared.authorization {
+            for headers in &mut headers {
+                headers.insert(AUTHORIZATION, value.clone());
+            }
+        }
+        Self {
+            index,
+            client,
+            headers,
+            in_flight: scenarios.iter().map(|_| Cell::new(0)).collect(),
+            ids: RefCell::new(rand::make_rng()),
+            records: RefCell::new(Vec::with_capacity(BUFFER)),
+            events,
+            shared,
+        }
+    }
+
+    pub(crate) fn record(&self, record: RequestRecord) {
+        self.records.borrow_mut().push(record);
+    }
+
+    pub(crate) fn is_signalled(&self, scenario: usize, least: Signal) -> bool {
+        self.shared.is_signalled(scenario, least)
+    }
+
+    /// A time of the plan as a moment of the monotonic clock.
+    pub(crate) fn moment(&self, plan_ns: u64) -> Instant {
+        self.shared.clock.instant(self.shared.planned_ns(plan_ns))
+    }
+
+    /// Hands over what was recorded. A recorder that is behind is waited for only when very much
+    /// has come together: until then the records stay here, and the load is not disturbed.
+    pub(crate) fn hand_over(&self) {
+        if self.records.borrow().is_empty() {
+            return;
+        }
+        let records = self.records.replace(Vec::with_capacity(BUFFER));
+        if records.len() >= PATIENCE {
+            // The other end is gone only when a consumer failed, which ends the run by itself.
+            let _ = self.events.send(Event::Requests(records));
+        } else if let Err(TrySendError::Full(Event::Requests(records))) =
+            self.events.try_send(Event::Requests(records))
+        {
+            *self.records.borrow_mut() = records;
+        }
+    }
+
+    /// Hands over the rest, however long that takes.
+    pub(crate) fn hand_over_the_rest(&self) {
+        let _ = self.events.send(Event::Requests(self.records.take()));
+    }
+}

@@ -1,0 +1,236 @@
+//! A run from its start to its end: sets up the threads, lets the conductor conduct, and brings
+//! everybody home.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use http::HeaderValue;
+use loadgen_fault::Drivers;
+use loadgen_scenario::Plan;
+use loadgen_timeline::Clock;
+use loadgen_timeline::event::{
+    Engine, Event as Line, RunFinished, RunStarted, RunStatus, TIMELINE_SCHEMA_VERSION,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+
+use crate::conductor::{Broken, Conductor};
+use crate::context::Progress;
+use crate::event::{Consumer, Event};
+use crate::injector::Injector;
+use crate::recorder::{self, WAITING_EVENTS, send};
+use crate::shared::Shared;
+use crate::worker;
+
+/// Time between the start of the run and the first window, so that workers are up by then.
+const LEAD: Duration = Duration::from_millis(100);
+
+/// What a run needs beside the plan.
+#[derive(Debug)]
+pub struct RunOptions {
+    /// Unique name of the run: 32 lower-case hexadecimal digits.
+    pub run_id: String,
+    /// Where requests go, without a trailing slash and without credentials.
+    pub base_url: String,
+    /// `Authorization` of every request, from credentials in the base URL.
+    pub authorization: Option<HeaderValue>,
+    /// Threads that send; each takes its share of every scenario. At least 1.
+    pub workers: usize,
+    /// The HTTP client's settings; see [`RunOptions::client_defaults`].
+    pub client: fn() -> reqwest::ClientBuilder,
+    /// Who injects faults.
+    pub drivers: Drivers,
+}
+
+impl RunOptions {
+    /// Settings of the HTTP client: connections are kept as long as the target keeps them, no
+    /// proxy, and at most ten redirects, as in k6.
+    pub fn client_defaults() -> reqwest::ClientBuilder {
+        // A second installation is refused, and the first one stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+            .pool_max_idle_per_host(usize::MAX)
+            .pool_idle_timeout(None)
+            .redirect(reqwest::redirect::Policy::limited(10))
+            .no_proxy()
+    }
+}
+
+/// A wish to end the run early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Start nothing more, let requests in flight finish.
+    Gracefully,
+    /// The same, because the target has gone: the run has failed.
+    TargetGone,
+    /// At once.
+    AtOnce,
+}
+
+/// Why a run failed. The timeline says `failed` and is readable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A consumer could not do its work.
+    #[error("can't write {name}: {source}; the run was stopped, what was written so far is kept")]
+    Consumer {
+        /// What the consumer makes.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A worker could not start or broke down.
+    #[error("a worker broke down: {0}")]
+    Worker(String),
+    /// The HTTP client can't be set up.
+    #[error("can't set up the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// Runs a plan to its end or until it is interrupted, and feeds every event to the consumers.
+///
+/// Returns how the run ended; the last event says the same. Consumers are finished by then.
+pub async fn run(
+    plan: Arc<Plan>,
+    options: RunOptions,
+    consumers: Vec<Box<dyn Consumer>>,
+    mut interrupts: UnboundedReceiver<Interrupt>,
+) -> Result<RunStatus, EngineError> {
+    let clock = Clock::anchored_now();
+    let start_ns = clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0);
+    let workers = options.workers.max(1);
+    let clients: Vec<reqwest::Client> = (0..workers)
+        .map(|_| (options.client)().build())
+        .collect::<Result<_, _>>()?;
+    let RunOptions {
+        run_id,
+        base_url,
+        authorization,
+        drivers,
+        ..
+    } = options;
+    let shared = Arc::new(Shared::new(
+        plan,
+        base_url,
+        authorization,
+        clock,
+        start_ns,
+        workers,
+    ));
+
+    let (events, incoming) = sync_channel(WAITING_EVENTS);
+    let (failed, failure) = unbounded_channel();
+    let recorder = spawn("loadgen-recorder", move || {
+        recorder::record(consumers, &incoming, &failed)
+    })?;
+    send(&events, Line::RunStarted(run_started(&shared, run_id)));
+
+    let (progress, from_workers) = unbounded_channel();
+    // Should a thread not start, the sender that is dropped here ends the recorder, and workers
+    // that wait for their first window end with the process.
+    let threads = start_workers(&shared, clients, &events, progress)?;
+    let (hurry, hurried) = watch::channel(false);
+    let (fault_queue, faults) = unbounded_channel();
+    let injector = tokio::spawn(Injector::new(drivers, clock, events.clone(), hurried).run(faults));
+    let mut conductor = Conductor::new(shared.clone(), events.clone(), fault_queue);
+    let broken = conductor
+        .conduct(from_workers, &mut interrupts, failure)
+        .await;
+    let interrupted = conductor.end();
+
+    // Faults are cleared before the run is over, in a hurry where it has to be over at once.
+    if broken.is_some() {
+        let _ = hurry.send(true);
+    }
+    tokio::pin!(injector);
+    loop {
+        tokio::select! {
+            _ = &mut injector => break,
+            Some(Interrupt::AtOnce) = interrupts.recv() => {
+                let _ = hurry.send(true);
+            }
+        }
+    }
+    let error = match broken {
+        Some(Broken::AtOnce | Broken::Consumer) => None,
+        Some(Broken::Worker) | None => join(threads),
+    };
+    let status = match (&error, broken, interrupted) {
+        (Some(_), _, _) | (_, Some(Broken::Consumer | Broken::Worker), _) => RunStatus::Failed,
+        (None, _, Some(Interrupt::TargetGone)) => RunStatus::Failed,
+        (None, _, Some(_)) => RunStatus::Interrupted,
+        (None, _, None) => RunStatus::Completed,
+    };
+    // Workers that were left behind still hold a sender, so the recorder is told the end in words.
+    send(
+        &events,
+        Line::RunFinished(RunFinished {
+            at_ns: clock.now_ns(),
+            status,
+        }),
+    );
+    drop(events);
+    let recorded = tokio::task::spawn_blocking(move || recorder.join()).await;
+    match (recorded, error) {
+        (Ok(Ok(Some(error))), _) | (Ok(Ok(None)), Some(error)) => Err(error),
+        (Ok(Ok(None)), None) => Ok(status),
+        (Ok(Err(_)) | Err(_), _) => Err(EngineError::Worker("the recorder broke down".into())),
+    }
+}
+
+fn start_workers(
+    shared: &Arc<Shared>,
+    clients: Vec<reqwest::Client>,
+    events: &SyncSender<Event>,
+    progress: UnboundedSender<Progress>,
+) -> Result<Vec<JoinHandle<std::io::Result<()>>>, EngineError> {
+    let start = |(index, client)| {
+        let (shared, events, progress) = (shared.clone(), events.clone(), progress.clone());
+        spawn(&format!("loadgen-worker-{index}"), move || {
+            worker::run(shared, index, client, events, progress)
+        })
+    };
+    clients.into_iter().enumerate().map(start).collect()
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, EngineError> {
+    let thread = thread::Builder::new().name(name.into()).spawn(work);
+    thread.map_err(|e| EngineError::Worker(format!("{name} can't start: {e}")))
+}
+
+/// Waits for the workers; an error or a panic in one of them is the run's.
+fn join(threads: Vec<JoinHandle<std::io::Result<()>>>) -> Option<EngineError> {
+    let mut error = None;
+    for thread in threads {
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => error = Some(EngineError::Worker(e.to_string())),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                error = Some(EngineError::Worker(text.unwrap_or_else(|| "panic".into())));
+            }
+        }
+    }
+    error
+}
+
+fn run_started(shared: &Shared, run_id: String) -> RunStarted {
+    RunStarted {
+        schema_version: TIMELINE_SCHEMA_VERSION,
+        run_id,
+        at_ns: shared.start_ns,
+        scenario_file: shared.plan.scenario_file.clone(),
+        scenario_sha256: shared.plan.scenario_sha256.clone(),
+        seed: shared.plan.seed,
+        time_scale: shared.plan.time_scale,
+        engine: Engine::Rust,
+        target: shared.base_url.clone(),
+        loadgen_version: env!("CARGO_PKG_VERSION").into(),
+    }
+}

@@ -1,0 +1,110 @@
+//! Input that is not what it should be: files of another kind, empty files, and pipes.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport, extract};
+
+const SPANS: &str = "{\"resourceSpans\":[]}\n";
+const METRICS: &str = "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"m\",\"gauge\":{\"dataPoints\":[{\"timeUnixNano\":\"1770000000000000001\",\"asInt\":\"1\"}]}}]}]}]}\n";
+const LOGS: &str = "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"timeUnixNano\":\"1770000000000000001\"}]}]}]}\n";
+
+fn options(dir: &Path) -> ExtractOptions {
+    ExtractOptions {
+        timeline: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/timeline.jsonl"),
+        output: dir.join("dataset"),
+        ..ExtractOptions::default()
+    }
+}
+
+fn extract_traces(dir: &Path, contents: &[&[u8]]) -> Result<ExtractReport, ExtractError> {
+    let write = |(index, bytes): (usize, &&[u8])| -> PathBuf {
+        let path = dir.join(format!("traces-{index}.jsonl"));
+        fs::write(&path, bytes).expect("written");
+        path
+    };
+    extract(&ExtractOptions {
+        traces: contents.iter().enumerate().map(write).collect(),
+        ..options(dir)
+    })
+}
+
+#[test]
+fn files_without_a_single_message_are_an_error_that_says_what_they_look_like() {
+    for (bytes, says) in [
+        (
+            &b"\x1f\x8b\x08\0\0\n\0\x03"[..],
+            "line 1, byte 1: compressed with gzip",
+        ),
+        (b"\x28\xb5\x2f\xfd\x04\0", "compressed with zstd"),
+        (b"hello\nworld\n", "line 1, byte 0: expected"),
+        (b"\n{\"resourceSpans\":[{\"re", "line 2"),
+        (LOGS.as_bytes(), "resourceSpans"),
+    ] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let error = extract_traces(dir.path(), &[b"", bytes]).expect_err("not traces");
+        let text = error.to_string();
+        assert!(text.contains("traces-1.jsonl"), "{text}");
+        assert!(text.contains(says), "{text}");
+        assert!(error.is_bad_input());
+        let left = fs::read_dir(dir.path().join("dataset")).expect("a folder");
+        assert_eq!(left.count(), 0);
+    }
+}
+
+#[test]
+fn a_bad_file_beside_a_good_one_is_counted_and_an_empty_one_is_no_error() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let report = extract_traces(dir.path(), &[b"hello\n", SPANS.as_bytes()]).expect("extracted");
+    assert_eq!(report.skipped_lines(), 1);
+    for nothing in [&b""[..], b"\n\n"] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let report = extract_traces(dir.path(), &[nothing]).expect("extracted");
+        assert_eq!(report.traces.records_read, 0);
+    }
+}
+
+/// The reading end of a pipe that holds a text, as a path.
+#[cfg(target_os = "linux")]
+fn pipe(text: &str) -> (std::io::PipeReader, PathBuf) {
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    writer.write_all(text.as_bytes()).expect("fits in a pipe");
+    let path = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
+    (reader, path)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn metrics_and_logs_may_come_from_pipes() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (_metrics, metrics) = pipe(METRICS);
+    let (_logs, logs) = pipe(&LOGS.repeat(3));
+    let report = extract(&ExtractOptions {
+        metrics: vec![metrics],
+        logs: vec![logs],
+        ..options(dir.path())
+    })
+    .expect("extracted");
+    assert_eq!(
+        (report.metrics.rows_written, report.logs.rows_written),
+        (1, 3)
+    );
+    assert_eq!(report.logs.bytes, 3 * LOGS.len() as u64);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn traces_from_a_pipe_are_an_error_that_says_why() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (_traces, traces) = pipe(SPANS);
+    let error = extract(&ExtractOptions {
+        traces: vec![traces],
+        ..options(dir.path())
+    })
+    .expect_err("read twice");
+    assert!(error.to_string().contains("read twice"), "{error}");
+    assert!(error.is_bad_input());
+    assert!(File::open(dir.path().join("dataset")).is_err());
+}

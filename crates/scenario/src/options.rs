@@ -1,0 +1,24 @@
+//! What a run is given beside its scenario file, which it overrides.
+
+/// What a run is given beside its scenario file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanOptions {
+    /// Overrides the file's seed; 0 to 2^53 - 1.
+    pub seed: Option<u64>,
+    /// Overrides the file's target, such as `http://127.0.0.1:8080`.
+    pub base_url: Option<String>,
+    /// Stretches the timetable: starts, durations, stages, `max_duration` and guard times. Rates,
+    /// VUs, think times, timeouts, graceful stops and fault intensities stay. Above 0; 1 leaves
+    /// everything as written.
+    pub time_scale: f64,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            seed: None,
+            base_url: None,
+            time_scale: 1.0,
+        }
+    }
+}

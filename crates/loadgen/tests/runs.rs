@@ -295,7 +295,7 @@ fn a_folder_that_holds_a_run_is_not_written_over() {
     let out = place.loadgen(run_args(&place, &[]));
     assert_eq!(out.status.code(), Some(1));
     assert!(
-        text(&out.stderr).contains("another run"),
+        text(&out.stderr).contains("another folder"),
         "{}",
         text(&out.stderr)
     );

@@ -32,7 +32,7 @@ flows:
     steps:
       - {name: look, path: /look}
 scenarios:
-  looping: {executor: shared-iterations, vus: 4, iterations: 60, max_duration: 20s, exec: {shop: 3, look: 1}}
+  looping: {executor: shared-iterations, vus: 4, iterations: 60, max_duration: 3s, exec: {shop: 3, look: 1}}
   arriving: {executor: constant-arrival-rate, rate: 40, duration: 1s, pre_allocated_vus: 40, max_vus: 80, exec: {shop: 2, look: 1}}
 "#;
 

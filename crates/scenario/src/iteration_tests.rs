@@ -226,6 +226,32 @@ fn a_capture_that_misses_leaves_the_variable_unset() {
     );
 }
 
+/// What JavaScript would read otherwise, or not at all, is not JSON for either engine.
+#[test]
+fn answers_that_engines_would_read_differently_are_not_json() {
+    let mut only = step(vec![text("/")]);
+    only.captures = vec![Capture {
+        slot: 0,
+        pointer: "/a".to_owned(),
+        random_element: None,
+    }];
+    let plan = plan_of(&["a"], vec![only]);
+    let nested = |levels: usize| {
+        let inner = levels - 1;
+        format!(r#"{{"a":{}{}}}"#, "[".repeat(inner), "]".repeat(inner)).into_bytes()
+    };
+    for answer in [
+        br#"{"a":1,"b":1e400}"#.to_vec(),
+        br#"{"a":1,"b":"\ud800"}"#.to_vec(),
+        b"{\"a\":1,\"b\":\"\xff\"}".to_vec(),
+        nested(128),
+    ] {
+        let error = start(&plan, 0).capture(0, &answer).unwrap_err();
+        assert!(matches!(error, CaptureError::NotJson { .. }), "{error}");
+    }
+    assert_eq!(start(&plan, 0).capture(0, &nested(127)), Ok(()));
+}
+
 #[test]
 fn asking_again_unsets_what_the_step_captures() {
     let mut only = step(vec![text("/")]);

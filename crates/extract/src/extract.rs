@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use loadgen_timeline::read_timeline;
+use loadgen_timeline::{Timeline, read_timeline};
 
 use crate::dataset::staging::Staging;
 use crate::error::ExtractError;
@@ -51,6 +51,7 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
     let timeline = read_timeline(&options.timeline)?;
     let timeline_lines_skipped = timeline.skipped.len() as u64;
     let timeline_finished = timeline.finished.is_some();
+    let fault_failures = fault_failures(&timeline);
     // All inputs are opened first: a wrong name should be told before the work, not after it.
     let trace_inputs = open(&options.traces, Input::open_for_two_passes)?;
     let metric_inputs = open(&options.metrics, Input::open)?;
@@ -102,6 +103,7 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
         torn,
         timeline_lines_skipped,
         timeline_finished,
+        fault_failures,
         seconds: began.elapsed().as_secs_f64(),
     };
     check_rows(&report)?;
@@ -149,6 +151,18 @@ fn label_counts(
         log_records: logs.counts.of_type(kind),
     };
     labels.types().iter().enumerate().map(count).collect()
+}
+
+fn fault_failures(timeline: &Timeline) -> Vec<String> {
+    let failures = timeline.fault_failures.iter();
+    failures
+        .map(|f| {
+            format!(
+                "{}: can't {} {}: {}",
+                f.scenario, f.change, f.fault, f.reason
+            )
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -23,9 +23,9 @@ pub struct ExtractReport {
     pub distinct_traces: u64,
     /// Rows by what they are labelled with; `unknown` first, then in the order of the timeline.
     pub labels: Vec<LabelCount>,
-    /// Spans that lie in no window, or in several that overlap.
+    /// Spans that lie in no window, or in several that overlap and disagree.
     pub unknown_spans: u64,
-    /// Of these, the spans that lie in several windows.
+    /// Of these, the spans that lie in several windows that disagree.
     pub ambiguous_spans: u64,
     /// Lines that could not be read, the first [`MAX_LINES_NAMED`] of them.
     pub skipped: Vec<LineProblem>,
@@ -36,6 +36,9 @@ pub struct ExtractReport {
     /// Whether the run's end is on the timeline. If not, it was killed or still goes on, and the
     /// window that was open ends at the last event.
     pub timeline_finished: bool,
+    /// Faults that could not be injected or cleared, by the timeline: labels of their windows are
+    /// not backed by a fault.
+    pub fault_failures: Vec<String>,
     /// How long the extraction took, in seconds.
     pub seconds: f64,
 }

@@ -5,8 +5,9 @@
 
 Uses nothing but the standard library and the two files that a run leaves behind. The rule: a span
 has the label of the window in which its trace's root started (the earliest span where no root
-arrived), half-open; `unknown` where there is no window, or several that disagree. Exit code 0: every span
-has the same label in both, and there are as many rows as spans. 1: not so. 2: bad usage or input.
+arrived), half-open; `unknown` where there is no window, or several that disagree. Exit code 0:
+every span has the same label in both, and there are as many rows as spans. 1: not so. 2: bad usage
+or input.
 """
 
 import argparse

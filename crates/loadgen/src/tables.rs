@@ -241,6 +241,9 @@ pub(crate) fn dataset(report: &ExtractReport) -> String {
             problem.reason
         );
     }
+    for failure in &report.fault_failures {
+        out += &format!("warning: {failure}; labels of that window are not backed by a fault\n");
+    }
     if !report.timeline_finished {
         out += "warning: the timeline has no end: the run was killed or still goes on; the last window ends at the last event\n";
     }

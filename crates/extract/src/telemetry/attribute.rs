@@ -164,13 +164,16 @@ impl Serialize for JsonDouble {
     }
 }
 
-/// Attributes as one JSON object, in the order in which they came.
+/// Attributes as one JSON object, by key: SDKs send the same set in any order, and the text of a
+/// series must be the same each time.
 pub(crate) struct AsObject<'a>(pub(crate) &'a [KeyValue<'a>]);
 
 impl Serialize for AsObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for pair in self.0 {
+        let mut pairs: Vec<&KeyValue<'_>> = self.0.iter().collect();
+        pairs.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut map = serializer.serialize_map(Some(pairs.len()))?;
+        for pair in pairs {
             map.serialize_entry(&*pair.key, &pair.value)?;
         }
         map.end()
@@ -288,7 +291,7 @@ mod tests {
                     {"key":"e","value":{"arrayValue":{}}},{"key":"new","value":{"futureValue":[1]}},
                     {"key":"n","value":null}]"#
             ),
-            r#"{"s":"a\"b","i":5,"d":"NaN","b":true,"a":[1,null],"m":{"x":0.5},"e":[],"new":null,"n":null}"#
+            r#"{"a":[1,null],"b":true,"d":"NaN","e":[],"i":5,"m":{"x":0.5},"n":null,"new":null,"s":"a\"b"}"#
         );
     }
 

@@ -17,7 +17,7 @@ lint:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo deny check licenses bans sources
 
-# Measure: the extractor, the collector, the engine.
+# Measure the extractor against plain JSON parsing; docs/collector.md says how to measure the collector.
 bench:
     cargo bench --workspace
 

@@ -189,6 +189,47 @@ fn extract_names_the_file_that_is_wrong() {
 }
 
 #[test]
+fn a_file_that_is_given_twice_is_refused() {
+    let place = Place::new();
+    place.write("t.jsonl", "{\"resourceSpans\":[]}\n");
+    let args = [
+        "extract",
+        "--traces",
+        "t.jsonl",
+        "./t.jsonl",
+        "--timeline",
+        "x",
+        "--output",
+        "d",
+    ];
+    let out = place.loadgen(args);
+    assert_eq!(out.status.code(), Some(3));
+    assert!(
+        text(&out.stderr).contains("given twice"),
+        "{}",
+        text(&out.stderr)
+    );
+}
+
+#[test]
+fn an_otlp_endpoint_without_a_scheme_is_refused() {
+    let place = Place::new();
+    let file = scenario("quick.yaml").to_string_lossy().into_owned();
+    for args in [vec!["run", &file], vec!["shop", "--listen", "127.0.0.1:0"]] {
+        let out = place.loadgen(
+            args.into_iter()
+                .chain(["--otlp-endpoint", "127.0.0.1:4317"]),
+        );
+        assert_eq!(out.status.code(), Some(3));
+        assert!(
+            text(&out.stderr).contains("scheme"),
+            "{}",
+            text(&out.stderr)
+        );
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let place = Place::new();
     let file = scenario("default.yaml");

@@ -58,3 +58,18 @@ fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     text.push('\n');
     Ok(text)
 }
+
+/// An endpoint without a scheme would be taken for one that never answers.
+fn check_otlp_endpoint(endpoint: Option<&str>) -> Result<(), Failure> {
+    match endpoint {
+        Some(url) if !(url.starts_with("http://") || url.starts_with("https://")) => {
+            Err(Failure::new(
+                Exit::BadInput,
+                format!(
+                    "--otlp-endpoint {url}: give a URL with its scheme, such as http://127.0.0.1:4317"
+                ),
+            ))
+        }
+        _ => Ok(()),
+    }
+}

@@ -41,14 +41,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             .iter_mut()
             .for_each(|scenario| scenario.fault = None);
     }
-    if let Some(endpoint) = &args.otlp_endpoint
-        && !(endpoint.starts_with("http://") || endpoint.starts_with("https://"))
-    {
-        let advice = format!(
-            "--otlp-endpoint {endpoint}: write it with its scheme, as in http://{endpoint}"
-        );
-        return Err(Failure::new(Exit::BadInput, advice));
-    }
+    super::check_otlp_endpoint(args.otlp_endpoint.as_deref())?;
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     // A target that is given is looked at before anything is left behind.
     let given = match &plan.target {

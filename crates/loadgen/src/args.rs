@@ -88,7 +88,7 @@ pub(crate) struct PlanChanges {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) plan: PlanChanges,
-    /// Folder for what the run leaves behind [default: runs/<UTC stamp>-<scenario file>]
+    /// Folder for what the run leaves behind [default: runs/{UTC stamp}-{scenario file}]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Threads that send requests.

@@ -1,6 +1,6 @@
 //! `loadgen`: labelled anomaly datasets from running microservices.
 //!
-//! Read [`commands::run`] for the main job: scenario → plan → target → engine → telemetry →
+//! Read `commands/run.rs` for the main job: scenario → plan → target → engine → telemetry →
 //! dataset.
 
 #![warn(clippy::print_stderr, clippy::print_stdout)]

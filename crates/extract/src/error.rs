@@ -40,6 +40,28 @@ pub enum ExtractError {
         /// The first line that could not be read.
         first: LineProblem,
     },
+    /// A line can't be read, and none may be skipped.
+    #[error(
+        "{lines} lines can't be read, and --strict allows none: {}, line {}, byte {}: {}",
+        first.file.display(),
+        first.line,
+        first.byte,
+        first.reason
+    )]
+    Strict {
+        /// Such lines.
+        lines: u64,
+        /// The first of them.
+        first: LineProblem,
+    },
+    /// Files were given for a signal that none of them holds.
+    #[error("no {signal} in {}: what is in it is another signal", path.display())]
+    OtherSignal {
+        /// `traces`, `metrics` or `logs`.
+        signal: &'static str,
+        /// The first file that was given for it.
+        path: PathBuf,
+    },
     /// A bug of the extractor: not every span, data point or log record became one row.
     #[error(
         "{records_read} records were read but {rows_written} rows written; this is a bug of \
@@ -66,7 +88,12 @@ impl ExtractError {
     pub fn is_bad_input(&self) -> bool {
         matches!(
             self,
-            Self::NoInput | Self::Timeline(_) | Self::Read { .. } | Self::Unreadable { .. }
+            Self::NoInput
+                | Self::Timeline(_)
+                | Self::Read { .. }
+                | Self::Unreadable { .. }
+                | Self::Strict { .. }
+                | Self::OtherSignal { .. }
         )
     }
 }

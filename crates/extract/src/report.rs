@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Audit;
+use crate::figures::Figures;
 
 /// What an extraction read and wrote, for people and, as JSON, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,32 +17,18 @@ pub struct ExtractReport {
     pub output: PathBuf,
     /// The files of the dataset.
     pub files: Vec<WrittenFile>,
-    /// Spans.
-    pub traces: SignalReport,
-    /// Data points of metrics.
-    pub metrics: SignalReport,
-    /// Log records.
-    pub logs: SignalReport,
-    /// Different trace ids among the spans that have a start time.
-    pub distinct_traces: u64,
+    /// The files of the input.
+    pub input: InputReport,
+    /// Everything that was counted; the audit rests on it.
+    pub figures: Figures,
+    /// What the audit found.
+    pub audit: Audit,
     /// Rows by what they are labelled with; `unknown` first, then in the order of the timeline.
     pub labels: Vec<LabelCount>,
-    /// Spans that lie in no window, or in several that overlap and disagree.
-    pub unknown_spans: u64,
-    /// Of these, the spans that lie in several windows that disagree.
-    pub ambiguous_spans: u64,
     /// Lines that could not be read, the first [`MAX_LINES_NAMED`] of them.
     pub skipped: Vec<LineProblem>,
     /// Last lines of files that were cut off in the middle: at most one a file.
     pub torn: Vec<LineProblem>,
-    /// Lines of the timeline that could not be read.
-    pub timeline_lines_skipped: u64,
-    /// Whether the run's end is on the timeline. If not, it was killed or still goes on, and the
-    /// window that was open ends at the last event.
-    pub timeline_finished: bool,
-    /// Faults that could not be injected or cleared, by the timeline: labels of their windows are
-    /// not backed by a fault.
-    pub fault_failures: Vec<String>,
     /// How long the extraction took, in seconds.
     pub seconds: f64,
 }
@@ -47,18 +37,14 @@ pub struct ExtractReport {
 pub const MAX_LINES_NAMED: usize = 1000;
 
 impl ExtractReport {
-    /// Whether every span, data point and log record that was read has become one row. It always
-    /// holds: a dataset of which it would not is refused with
+    /// Whether every span, data point and log record that was read has become one row, or was left
+    /// out on request. It always holds: a dataset of which it would not is refused with
     /// [`ExtractError::RowsMissing`](crate::ExtractError::RowsMissing).
     pub fn reconciles(&self) -> bool {
-        [&self.traces, &self.metrics, &self.logs]
+        let figures = &self.figures;
+        [&figures.spans, &figures.points, &figures.logs]
             .iter()
-            .all(|s| s.records_read == s.rows_written)
-    }
-
-    /// Lines that could not be read, over all signals and without torn last lines.
-    pub fn skipped_lines(&self) -> u64 {
-        self.traces.skipped_lines + self.metrics.skipped_lines + self.logs.skipped_lines
+            .all(|rows| rows.reconcile())
     }
 }
 
@@ -73,19 +59,15 @@ pub struct WrittenFile {
     pub bytes: u64,
 }
 
-/// What was read and written of one signal.
+/// What was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct SignalReport {
+pub struct InputReport {
     /// Files read.
     pub files: u64,
     /// Bytes read from them.
     pub bytes: u64,
     /// Lines in them, blank and bad ones included.
     pub lines: u64,
-    /// Spans, data points or log records in the lines that could be read.
-    pub records_read: u64,
-    /// Rows in the file of all of them.
-    pub rows_written: u64,
     /// Lines that could not be read, without torn last lines.
     pub skipped_lines: u64,
     /// Last lines that were cut off.
@@ -106,7 +88,7 @@ pub struct LabelCount {
 }
 
 /// A line that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LineProblem {
     /// The file.
     pub file: PathBuf,

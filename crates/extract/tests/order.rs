@@ -106,7 +106,7 @@ fn run(dir: &Path, name: &str, files: &[String]) -> (Vec<String>, ExtractReport)
     fs::write(folder.join("timeline.jsonl"), timeline()).expect("written");
     let report = extract(&ExtractOptions {
         traces: files.iter().enumerate().map(write).collect(),
-        timeline: folder.join("timeline.jsonl"),
+        timeline: Some(folder.join("timeline.jsonl")),
         output: folder.join("dataset"),
         ..ExtractOptions::default()
     })

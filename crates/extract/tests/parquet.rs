@@ -24,6 +24,7 @@ fn cell(batch: &RecordBatch, column: usize, row: usize) -> String {
         return String::new();
     }
     match array.data_type() {
+        DataType::Boolean => array.as_boolean().value(row).to_string(),
         DataType::Int32 => array.as_primitive::<Int32Type>().value(row).to_string(),
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
         DataType::Float64 => format!("{:?}", array.as_primitive::<Float64Type>().value(row)),
@@ -41,7 +42,7 @@ fn parquet_and_csv_have_the_same_cells() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let report = extract(&ExtractOptions {
         traces: vec![golden("traces-1.jsonl"), golden("traces-2.jsonl")],
-        timeline: golden("timeline.jsonl"),
+        timeline: Some(golden("timeline.jsonl")),
         output: dir.path().to_path_buf(),
         ..ExtractOptions::default()
     })

@@ -14,7 +14,9 @@ Exit codes:
   4  the target, or a service that loadgen starts, is not reachable
   5  ended early by SIGINT or SIGTERM, in good order
   6  the run is complete, but a fault could not be injected or cleared: the labels of its window
-     are not backed by a fault";
+     are not backed by a fault
+  7  the dataset is usable, but the audit has warnings (extract, audit; doctor likewise)
+  8  the dataset is not usable (run, extract, audit; doctor: a dataset would not be)";
 
 /// Makes labelled anomaly datasets from running microservices.
 ///
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Label stored telemetry by a timeline.
     Extract(ExtractArgs),
+    /// Check again whether a dataset can be trusted.
+    Audit(AuditArgs),
     /// Start the demo shop alone.
     Shop(ShopArgs),
     /// Start the laptop collector alone.
@@ -153,23 +157,56 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct ExtractArgs {
-    /// Traces as OTLP/JSON, one message a line.
+    /// Telemetry as a Collector stored it, of any signals, also mixed.
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Files that hold traces.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) traces: Vec<PathBuf>,
-    /// Metrics as OTLP/JSON, one message a line.
+    /// Files that hold metrics.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) metrics: Vec<PathBuf>,
-    /// Logs as OTLP/JSON, one message a line.
+    /// Files that hold logs.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) logs: Vec<PathBuf>,
-    /// The run's timeline.jsonl.
+    /// The run's timeline.jsonl. Without it only headers can give a label, and the dataset counts
+    /// as not usable.
     #[arg(long, value_name = "FILE")]
-    pub(crate) timeline: PathBuf,
+    pub(crate) timeline: Option<PathBuf>,
+    /// The run's ledger.arrows [default: the one beside the timeline, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
     /// Folder for the dataset.
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
+    /// Look windows up by times that are corrected by the offset of each service's clock. Rows keep
+    /// the times as they came.
+    #[arg(long)]
+    pub(crate) correct_skew: bool,
+    /// Write only rows whose phase is steady.
+    #[arg(long)]
+    pub(crate) steady_only: bool,
+    /// Leave columns that give the label away out of the files of traces.
+    #[arg(long)]
+    pub(crate) drop_leaks: bool,
+    /// Take a line that can't be read for an error.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Print the report as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct AuditArgs {
+    /// The folder of a dataset.
+    pub(crate) dataset: PathBuf,
+    /// Which extraction in it [default: the last]
+    #[arg(long, value_name = "YYYYMMDD_HHMMSS")]
+    pub(crate) stamp: Option<String>,
+    /// Print the audit as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -240,4 +277,6 @@ pub(crate) enum SchemaOf {
     Plan,
     /// A line of timeline.jsonl.
     Timeline,
+    /// The audit of a dataset, `audit_STAMP.json`.
+    Audit,
 }

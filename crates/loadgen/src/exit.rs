@@ -20,6 +20,10 @@ pub(crate) enum Exit {
     Interrupted = 5,
     /// The run is complete, but a fault could not be injected or cleared.
     FaultFailed = 6,
+    /// The dataset is usable, but the audit has warnings.
+    Warnings = 7,
+    /// The dataset is not usable.
+    NotUsable = 8,
 }
 
 impl From<Exit> for ExitCode {

@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 use loadgen_engine::consumers::{ClientSpanReport, Summary};
 use loadgen_extract::ExtractReport;
+use loadgen_extract::audit::{Audit, Level, Verdict};
 use loadgen_scenario::{Executor, Plan, Stage, Target};
 
 /// `loadgen plan`: when what runs.
@@ -213,24 +214,26 @@ pub(crate) fn dataset(report: &ExtractReport) -> String {
         ]);
     }
     let mut out = format!("\n{labels}\n");
-    for (name, signal) in [
-        ("spans", &report.traces),
-        ("data points", &report.metrics),
-        ("log records", &report.logs),
+    let figures = &report.figures;
+    for (name, rows) in [
+        ("spans", &figures.spans),
+        ("data points", &figures.points),
+        ("log records", &figures.logs),
     ] {
-        let agree = if signal.records_read == signal.rows_written {
-            ""
-        } else {
-            " (they differ!)"
+        let left_out = match rows.filtered {
+            0 => String::new(),
+            filtered => format!(", {filtered} left out"),
         };
         out += &format!(
-            "{} {name} read, {} rows written{agree}; lines skipped: {}, cut off at the end: {}\n",
-            signal.records_read, signal.rows_written, signal.skipped_lines, signal.torn_last_lines
+            "{} {name} read, {} rows written{left_out}\n",
+            rows.read, rows.written
         );
     }
     out += &format!(
-        "{} traces, {} spans outside of every window\n",
-        report.distinct_traces, report.unknown_spans
+        "{} traces in {} files of {}\n",
+        figures.traces,
+        report.input.files,
+        bytes(report.input.bytes)
     );
     for problem in report.skipped.iter().chain(&report.torn).take(10) {
         out += &format!(
@@ -241,12 +244,7 @@ pub(crate) fn dataset(report: &ExtractReport) -> String {
             problem.reason
         );
     }
-    for failure in &report.fault_failures {
-        out += &format!("warning: {failure}; labels of that window are not backed by a fault\n");
-    }
-    if !report.timeline_finished {
-        out += "warning: the timeline has no end: the run was killed or still goes on; the last window ends at the last event\n";
-    }
+    out += &audit(&report.audit);
     out += &format!("\nWritten to {}:\n", report.output.display());
     for file in &report.files {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
@@ -254,6 +252,45 @@ pub(crate) fn dataset(report: &ExtractReport) -> String {
     }
     out
 }
+
+/// The checks of an audit: those that found something in full, the others by name.
+pub(crate) fn audit(audit: &Audit) -> String {
+    let mut checks = table(&["check", "level", "found", "limit"], &[]);
+    for check in &audit.checks {
+        let level = match check.level {
+            Level::Ok => "ok",
+            Level::Info => "info",
+            Level::Warning => "WARNING",
+            Level::Error => "ERROR",
+        };
+        let cells = [&*check.id, level, &check.figure, &check.limit];
+        checks.add_row(cells.map(str::to_owned));
+    }
+    let mut out = format!("\n{checks}\n");
+    for check in audit
+        .checks
+        .iter()
+        .filter(|check| check.level > Level::Info)
+    {
+        out += &format!("\n{}: {}. {}\n", check.id, check.figure, check.advice);
+        let hidden = check.details.len().saturating_sub(DETAILS_SHOWN);
+        for detail in check.details.iter().take(DETAILS_SHOWN) {
+            out += &format!("  {detail}\n");
+        }
+        if hidden > 0 {
+            out += &format!("  and {hidden} more in the audit file\n");
+        }
+    }
+    out += match audit.verdict {
+        Verdict::Usable => "\nAudit: usable\n",
+        Verdict::UsableWithWarnings => "\nAudit: usable with warnings\n",
+        Verdict::NotUsable => "\nAudit: NOT USABLE\n",
+    };
+    out
+}
+
+/// So many details of a check are shown.
+const DETAILS_SHOWN: usize = 10;
 
 fn table(columns: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();

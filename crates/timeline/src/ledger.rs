@@ -12,7 +12,8 @@ use std::sync::Arc;
 use arrow_array::builder::{Int64Builder, StringBuilder, UInt16Builder, UInt64Builder};
 use arrow_array::types::UInt16Type;
 use arrow_array::{
-    Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt16Array, UInt64Array,
+    Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt16Array,
+    UInt64Array,
 };
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
@@ -243,6 +244,125 @@ impl Ledger {
     }
 }
 
+/// A request in so far as a label can come from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentRequest {
+    /// W3C trace id.
+    pub trace_id: [u8; 16],
+    /// Id of the generator's client span.
+    pub span_id: [u8; 8],
+    /// Position in [`SentRequests::scenarios`].
+    pub scenario: u16,
+    /// When it was sent, in Unix nanoseconds.
+    pub sent_ns: i64,
+    /// When its answer was complete or it failed, in Unix nanoseconds.
+    pub finished_ns: i64,
+    /// Whether it was really handed to the network: one that could not be built was not.
+    pub sent: bool,
+}
+
+/// Goes through a ledger batch by batch, so that a long one needs no more memory than a short one.
+pub struct SentRequests {
+    reader: StreamReader<BufReader<File>>,
+    scenarios: Vec<String>,
+    /// Whether the file breaks off before its end marker: the run was killed or still goes on.
+    pub torn: bool,
+}
+
+impl std::fmt::Debug for SentRequests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SentRequests").finish_non_exhaustive()
+    }
+}
+
+impl SentRequests {
+    /// Opens a ledger. A file that is no Arrow IPC stream, or lacks a column, is an error.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let torn = !ends_with_marker(&mut file)?;
+        let reader = StreamReader::try_new(BufReader::new(file), None).map_err(io::Error::other)?;
+        for column in ["trace_id", "span_id", "scenario", "sent_ns", "finished_ns"] {
+            if reader.schema().column_with_name(column).is_none() {
+                let message = format!("not a ledger: it has no column {column}");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+        }
+        Ok(Self {
+            reader,
+            scenarios: Vec::new(),
+            torn,
+        })
+    }
+
+    /// Names of the scenarios that were met so far.
+    pub fn scenarios(&self) -> &[String] {
+        &self.scenarios
+    }
+
+    /// The requests of the next batch; none at the end, or where the file breaks off.
+    pub fn next_batch(&mut self) -> Option<Vec<SentRequest>> {
+        // A torn batch can only be the last one: what stands before it is whole.
+        let batch = self.reader.next()?.ok()?;
+        Some(self.requests(&batch).unwrap_or_default())
+    }
+
+    fn requests(&mut self, batch: &RecordBatch) -> Option<Vec<SentRequest>> {
+        let text = |name| {
+            batch
+                .column_by_name(name)?
+                .as_any()
+                .downcast_ref::<StringArray>()
+        };
+        let times = |name| {
+            batch
+                .column_by_name(name)?
+                .as_any()
+                .downcast_ref::<Int64Array>()
+        };
+        let dictionary = |name| {
+            let column = batch.column_by_name(name)?;
+            let keys = column
+                .as_any()
+                .downcast_ref::<DictionaryArray<UInt16Type>>()?;
+            Some((keys, keys.values().as_any().downcast_ref::<StringArray>()?))
+        };
+        let (traces, spans) = (text("trace_id")?, text("span_id")?);
+        let (sent, finished) = (times("sent_ns")?, times("finished_ns")?);
+        let (keys, names) = dictionary("scenario")?;
+        let failures = dictionary("failure");
+        let known: Vec<u16> = names
+            .iter()
+            .map(|name| self.scenario(name.unwrap_or("")))
+            .collect();
+        let request = |row: usize| {
+            let mut trace_id = [0; 16];
+            let mut span_id = [0; 8];
+            const_hex::decode_to_slice(traces.value(row), &mut trace_id).ok()?;
+            const_hex::decode_to_slice(spans.value(row), &mut span_id).ok()?;
+            let failure = failures.and_then(|(keys, names)| Some(names.value(keys.key(row)?)));
+            Some(SentRequest {
+                trace_id,
+                span_id,
+                scenario: *known.get(keys.key(row)?)?,
+                sent_ns: sent.value(row),
+                finished_ns: finished.value(row),
+                sent: failure != Some(Failure::Request.name()),
+            })
+        };
+        Some((0..batch.num_rows()).filter_map(request).collect())
+    }
+
+    fn scenario(&mut self, name: &str) -> u16 {
+        let known = self.scenarios.iter().position(|known| known == name);
+        let position = known.unwrap_or_else(|| {
+            self.scenarios.push(name.to_owned());
+            self.scenarios.len() - 1
+        });
+        // A ledger names its scenarios by 16-bit keys.
+        u16::try_from(position).unwrap_or(u16::MAX)
+    }
+}
+
 /// Reads a ledger up to where it is whole.
 pub fn read_ledger(path: &Path) -> io::Result<Ledger> {
     let mut file = File::open(path)?;
@@ -354,6 +474,20 @@ mod tests {
             .append(&[record(1, 1, 0, Some(Failure::Timeout))])
             .unwrap();
         ledger.finish().unwrap();
+        let mut requests = SentRequests::open(&path).unwrap();
+        let first = requests.next_batch().unwrap();
+        assert_eq!((first[0].trace_id, first[0].span_id), ([0xab; 16], [1; 8]));
+        assert_eq!(
+            (first[0].sent_ns, first[0].finished_ns, first[0].sent),
+            (2, 3, true)
+        );
+        assert_eq!(
+            requests.scenarios()[usize::from(first[0].scenario)],
+            "baseline"
+        );
+        assert_eq!(requests.next_batch().map(|b| b.len()), Some(1));
+        assert_eq!(requests.next_batch(), None);
+
         let read = read_ledger(&path).unwrap();
         assert!(!read.torn);
         assert_eq!(

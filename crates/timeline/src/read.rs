@@ -102,6 +102,8 @@ pub struct Window {
     pub planned_end_ns: i64,
     /// Time after an edge that counts as transition, in nanoseconds.
     pub guard_ns: u64,
+    /// When the last iteration that had begun in it ended; none: that is not on the timeline.
+    pub drained_ns: Option<i64>,
 }
 
 /// How a window's end is known.
@@ -269,7 +271,13 @@ impl Timeline {
                 }
                 closed.at_ns
             }
-            Event::WindowDrained(drained) => drained.at_ns,
+            Event::WindowDrained(drained) => {
+                let of = |w: &&mut Window| w.scenario == drained.scenario && w.drained_ns.is_none();
+                if let Some(window) = self.windows.iter_mut().find(of) {
+                    window.drained_ns = Some(drained.at_ns);
+                }
+                drained.at_ns
+            }
             Event::FaultInjected(injected) => {
                 let at_ns = injected.at_ns;
                 self.faults.push(FaultInterval {
@@ -317,6 +325,7 @@ impl From<WindowOpened> for Window {
             planned_start_ns: opened.planned_start_ns,
             planned_end_ns: opened.planned_end_ns,
             guard_ns: opened.guard_ns,
+            drained_ns: None,
         }
     }
 }

@@ -41,14 +41,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let output = dir.path().join("dataset");
         let options = ExtractOptions {
             traces: vec![traces.clone()],
-            timeline: timeline.clone(),
+            timeline: Some(timeline.clone()),
             output: output.clone(),
             ..ExtractOptions::default()
         };
         let (report, cost) = timed(|| extract(&options));
         let report = report?;
-        assert!(report.reconciles() && report.traces.records_read == spans);
-        assert_eq!(report.unknown_spans, 0);
+        assert!(report.reconciles() && report.figures.spans.read == spans);
+        assert_eq!(report.figures.spans_by_type.get("unknown"), None);
         let written: u64 = report.files.iter().map(|file| file.bytes).sum();
         println!(
             "extract, {:.0} MB written: {}",

@@ -6,7 +6,8 @@ use std::io;
 use serde::Serialize;
 
 use super::timestamp::Timestamps;
-use crate::join::label::Label;
+use crate::join::label::{Label, LabelSource};
+use crate::join::phase::Phase;
 use crate::telemetry::resource::ResourceAttributes;
 use crate::telemetry::scalar::{SpanId, TraceId};
 
@@ -150,6 +151,13 @@ impl CsvRows {
         self.field(if value { b"true" } else { b"false" });
     }
 
+    pub(crate) fn opt_boolean(&mut self, value: Option<bool>) {
+        match value {
+            Some(value) => self.boolean(value),
+            None => self.null(),
+        }
+    }
+
     /// A value as JSON. It begins with none of the characters of a formula unless it is a number.
     pub(crate) fn json(&mut self, value: &impl Serialize) {
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -229,10 +237,23 @@ impl CsvRows {
     }
 
     /// The three columns that say where the label comes from.
-    pub(crate) fn provenance(&mut self, label: &Label) {
+    pub(crate) fn provenance(&mut self, label: &Label, source: LabelSource) {
         self.opt_text(label.scenario.as_deref());
         self.opt_text(label.root_cause_service.as_deref());
-        self.field(label.source.name().as_bytes());
+        self.field(source.name().as_bytes());
+    }
+
+    /// How settled things were; null where the label is not known.
+    pub(crate) fn phase(&mut self, phase: Phase) {
+        self.field(phase.name().unwrap_or_default().as_bytes());
+    }
+
+    /// Whether a service is the one that the fault is in; null where no service is.
+    pub(crate) fn is_root_cause_service(&mut self, label: &Label, service_name: &str) {
+        match label.root_cause_service.as_deref() {
+            Some(service) => self.boolean(service == service_name),
+            None => self.null(),
+        }
     }
 }
 

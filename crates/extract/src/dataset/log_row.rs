@@ -1,13 +1,14 @@
 //! A log record as a row.
 
 use super::csv_row::CsvRows;
-use crate::join::label::Label;
+use crate::join::label::{Label, LabelSource};
+use crate::join::phase::Phase;
 use crate::telemetry::attribute::{AnyValue, AsObject};
 use crate::telemetry::log::LogRecord;
 use crate::telemetry::resource::ResourceAttributes;
 
 /// Columns of the file of logs, in this order.
-pub(crate) const COLUMNS: [&str; 23] = [
+pub(crate) const COLUMNS: [&str; 25] = [
     "timestamp",
     "time_ns",
     "observed_time_ns",
@@ -31,6 +32,8 @@ pub(crate) const COLUMNS: [&str; 23] = [
     "scenario",
     "root_cause_service",
     "label_source",
+    "phase",
+    "is_root_cause_service",
 ];
 
 /// The time of a record: when it happened, else when it was observed; Unix nanoseconds.
@@ -46,7 +49,7 @@ pub(crate) fn write_csv(
     resource: &ResourceAttributes<'_>,
     scope_name: &str,
     record: &LogRecord<'_>,
-    label: &Label,
+    (label, source, phase): (&Label, LabelSource, Phase),
 ) {
     let time_ns = time_ns(record);
     rows.timestamp(time_ns);
@@ -70,6 +73,8 @@ pub(crate) fn write_csv(
     rows.json(&AsObject(&record.attributes));
     rows.instance(resource);
     rows.anomaly(label);
-    rows.provenance(label);
+    rows.provenance(label, source);
+    rows.phase(phase);
+    rows.is_root_cause_service(label, resource.service_name());
     rows.end();
 }

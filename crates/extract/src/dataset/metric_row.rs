@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::csv_row::CsvRows;
-use crate::join::label::{Label, Labels};
+use crate::join::interval::Kind;
+use crate::join::label::{Label, LabelSource};
+use crate::join::phase::Phase;
 use crate::telemetry::attribute::{AsObject, JsonDouble, KeyValue};
 use crate::telemetry::metric::{
     ExponentialBuckets, ExponentialPoint, HistogramPoint, Metric, NO_RECORDED_VALUE, NumberPoint,
@@ -14,7 +16,7 @@ use crate::telemetry::resource::ResourceAttributes;
 use crate::telemetry::scalar::{Double, UnixNanos, Unsigned};
 
 /// Columns of the file of metrics, in this order.
-pub(crate) const COLUMNS: [&str; 28] = [
+pub(crate) const COLUMNS: [&str; 32] = [
     "timestamp",
     "time_ns",
     "start_time_ns",
@@ -43,23 +45,36 @@ pub(crate) const COLUMNS: [&str; 28] = [
     "scenario",
     "root_cause_service",
     "label_source",
+    "phase",
+    "is_root_cause_service",
+    "interval_start_ns",
+    "increase",
 ];
 
-/// Where a metric comes from, and what its points are labelled with.
+/// Where a metric comes from.
 pub(crate) struct MetricRows<'a> {
     pub(crate) resource: &'a ResourceAttributes<'a>,
     pub(crate) scope_name: &'a str,
-    pub(crate) labels: &'a Labels,
+}
+
+/// What the join says of a point: the start of its interval, Unix nanoseconds, and its growth
+/// there.
+pub(crate) struct OfPoint<'a> {
+    pub(crate) label: &'a Label,
+    pub(crate) source: LabelSource,
+    pub(crate) phase: Phase,
+    pub(crate) interval_start: Option<i64>,
+    pub(crate) increase: Option<f64>,
 }
 
 /// What distinguishes one kind of point from another in a row.
 #[derive(Default)]
-struct PointRow<'a> {
-    metric_type: &'static str,
-    time: UnixNanos,
-    start: UnixNanos,
+pub(crate) struct PointRow<'a> {
+    pub(crate) metric_type: &'static str,
+    pub(crate) time: UnixNanos,
+    pub(crate) start: UnixNanos,
     flags: Unsigned,
-    attributes: &'a [KeyValue<'a>],
+    pub(crate) attributes: &'a [KeyValue<'a>],
     value: Value,
     count: Option<u64>,
     sum: Option<Double>,
@@ -84,53 +99,82 @@ enum Buckets<'a> {
     Quantiles(&'a SummaryPoint<'a>),
 }
 
+impl PointRow<'_> {
+    /// What a series of such points adds up: the value of a sum, the count of a histogram or a
+    /// summary.
+    pub(crate) fn total(&self) -> f64 {
+        match (&self.value, self.count) {
+            _ if !self.is_recorded() => f64::NAN,
+            (Value::Int(value), _) => *value as f64,
+            (Value::Double(value), _) => *value,
+            (Value::None, Some(count)) => count as f64,
+            (Value::None, None) => f64::NAN,
+        }
+    }
+
+    /// What its value means for the time that it speaks of.
+    pub(crate) fn kind(&self) -> Kind {
+        match (self.temporality, self.monotonic) {
+            (Some("delta"), _) => Kind::Delta,
+            (Some(_), Some(false)) => Kind::Cumulative,
+            (Some(_), _) => Kind::Monotonic,
+            // A summary has no temporality; its count is that since its start.
+            (None, _) if self.metric_type == "summary" => Kind::Monotonic,
+            (None, _) => Kind::Moment,
+        }
+    }
+
+    fn is_recorded(&self) -> bool {
+        self.flags.0 & NO_RECORDED_VALUE == 0
+    }
+}
+
+/// Calls `each` with all points of a metric, in an order that is always the same.
+pub(crate) fn for_each_point<'m>(metric: &'m Metric<'m>, mut each: impl FnMut(PointRow<'m>)) {
+    for point in points(&metric.gauge) {
+        each(number("gauge", point));
+    }
+    if let Some(sum) = &metric.sum {
+        for point in &sum.data_points {
+            each(PointRow {
+                monotonic: Some(sum.is_monotonic.0),
+                temporality: temporality(sum),
+                ..number("sum", point)
+            });
+        }
+    }
+    if let Some(histogram) = &metric.histogram {
+        for point in &histogram.data_points {
+            each(PointRow {
+                temporality: temporality(histogram),
+                ..explicit(point)
+            });
+        }
+    }
+    if let Some(histogram) = &metric.exponential_histogram {
+        for point in &histogram.data_points {
+            each(PointRow {
+                temporality: temporality(histogram),
+                ..exponential(point)
+            });
+        }
+    }
+    for point in points(&metric.summary) {
+        each(quantiles(point));
+    }
+}
+
 impl MetricRows<'_> {
-    /// Writes all points of a metric and calls `each` with the label of each.
+    /// Writes one point.
     pub(crate) fn write_csv(
         &self,
         rows: &mut CsvRows,
         metric: &Metric<'_>,
-        mut each: impl FnMut(&Label),
+        row: &PointRow<'_>,
+        of: &OfPoint<'_>,
     ) {
-        let mut write = |row: PointRow<'_>| each(self.write_point(rows, metric, &row));
-        for point in points(&metric.gauge) {
-            write(number("gauge", point));
-        }
-        if let Some(sum) = &metric.sum {
-            for point in &sum.data_points {
-                let monotonic = Some(sum.is_monotonic.0);
-                write(PointRow {
-                    monotonic,
-                    temporality: temporality(sum),
-                    ..number("sum", point)
-                });
-            }
-        }
-        if let Some(histogram) = &metric.histogram {
-            for point in &histogram.data_points {
-                write(PointRow {
-                    temporality: temporality(histogram),
-                    ..explicit(point)
-                });
-            }
-        }
-        if let Some(histogram) = &metric.exponential_histogram {
-            for point in &histogram.data_points {
-                write(PointRow {
-                    temporality: temporality(histogram),
-                    ..exponential(point)
-                });
-            }
-        }
-        for point in points(&metric.summary) {
-            write(quantiles(point));
-        }
-    }
-
-    fn write_point(&self, rows: &mut CsvRows, metric: &Metric<'_>, row: &PointRow<'_>) -> &Label {
-        let label = self.labels.at(row.time.get());
         // Where the flag is set the numbers are zeros that mean nothing.
-        let recorded = row.flags.0 & NO_RECORDED_VALUE == 0;
+        let recorded = row.is_recorded();
         rows.timestamp(row.time.get());
         rows.opt_integer(row.time.get());
         rows.opt_integer(row.start.get());
@@ -152,17 +196,17 @@ impl MetricRows<'_> {
             _ => rows.null(),
         }
         rows.opt_text(row.temporality);
-        match row.monotonic {
-            Some(monotonic) => rows.boolean(monotonic),
-            None => rows.null(),
-        }
+        rows.opt_boolean(row.monotonic);
         rows.json(&AsObject(row.attributes));
         rows.text(self.scope_name);
         rows.instance(self.resource);
-        rows.anomaly(label);
-        rows.provenance(label);
+        rows.anomaly(of.label);
+        rows.provenance(of.label, of.source);
+        rows.phase(of.phase);
+        rows.is_root_cause_service(of.label, self.resource.service_name());
+        rows.opt_integer(of.interval_start);
+        rows.opt_double(of.increase.filter(|_| recorded));
         rows.end();
-        label
     }
 }
 

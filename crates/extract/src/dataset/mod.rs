@@ -10,3 +10,5 @@ pub(crate) mod span_row;
 pub(crate) mod staging;
 pub(crate) mod timestamp;
 pub(crate) mod trace_files;
+pub(crate) mod trace_table;
+pub(crate) mod window_table;

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    Float64Builder, Int32Builder, Int64Builder, StringBuilder, TimestampNanosecondBuilder,
+    BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
+    TimestampNanosecondBuilder,
 };
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -44,6 +45,10 @@ pub(crate) fn schema() -> SchemaRef {
         Field::new("server_port", DataType::Int32, true),
         Field::new("client_address", text(), true),
         Field::new("network_protocol_version", text(), true),
+        Field::new("phase", text(), true),
+        Field::new("is_root_cause_service", DataType::Boolean, true),
+        Field::new("touches_root_cause", DataType::Boolean, true),
+        Field::new("service_instance_id", text(), true),
     ]))
 }
 
@@ -75,6 +80,10 @@ pub(crate) struct SpanColumns {
     server_port: Int32Builder,
     client_address: StringBuilder,
     network_protocol_version: StringBuilder,
+    phase: StringBuilder,
+    is_root_cause_service: BooleanBuilder,
+    touches_root_cause: BooleanBuilder,
+    service_instance_id: StringBuilder,
 }
 
 impl SpanColumns {
@@ -95,21 +104,29 @@ impl SpanColumns {
         self.http_method.append_option(row.http_method);
         self.http_status_code.append_option(row.http_status_code);
         self.http_target.append_option(row.http_target.as_deref());
-        self.anomaly_type.append_value(&row.label.anomaly_type);
-        self.anomaly_label.append_value(&row.label.anomaly_label);
+        self.anomaly_type.append_value(&row.of.label.anomaly_type);
+        self.anomaly_label.append_value(&row.of.label.anomaly_label);
         self.anomaly_root_cause
-            .append_value(&row.label.anomaly_root_cause);
-        self.anomaly_msg.append_value(&row.label.anomaly_msg);
+            .append_value(&row.of.label.anomaly_root_cause);
+        self.anomaly_msg.append_value(&row.of.label.anomaly_msg);
         self.span_status.append_value(row.status);
-        self.scenario.append_option(row.label.scenario.as_deref());
+        self.scenario
+            .append_option(row.of.label.scenario.as_deref());
         self.root_cause_service
-            .append_option(row.label.root_cause_service.as_deref());
-        self.label_source.append_value(row.label.source.name());
+            .append_option(row.of.label.root_cause_service.as_deref());
+        self.label_source.append_value(row.of.source.name());
         self.server_address.append_option(row.server_address);
         self.server_port.append_option(row.server_port);
         self.client_address.append_option(row.client_address);
         self.network_protocol_version
             .append_option(row.network_protocol_version);
+        self.phase.append_option(row.of.phase.name());
+        self.is_root_cause_service
+            .append_option(row.is_root_cause_service());
+        self.touches_root_cause
+            .append_option(row.touches_root_cause());
+        self.service_instance_id
+            .append_option(row.service_instance_id);
     }
 
     pub(crate) fn finish(mut self, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
@@ -143,6 +160,10 @@ impl SpanColumns {
             Arc::new(self.server_port.finish()),
             Arc::new(self.client_address.finish()),
             Arc::new(self.network_protocol_version.finish()),
+            Arc::new(self.phase.finish()),
+            Arc::new(self.is_root_cause_service.finish()),
+            Arc::new(self.touches_root_cause.finish()),
+            Arc::new(self.service_instance_id.finish()),
         ];
         RecordBatch::try_new(schema.clone(), columns)
     }

@@ -15,7 +15,7 @@ use parquet::schema::types::ColumnPath;
 use super::csv_row::CsvRows;
 use super::file_name;
 use super::span_columns::SpanColumns;
-use super::span_row::{COLUMNS, SpanRow};
+use super::span_row::{COLUMNS, Columns, SpanRow};
 use super::staging::{StagedFile, Staging};
 use crate::join::label::NONE;
 
@@ -56,8 +56,8 @@ impl SpanRows {
         }
     }
 
-    pub(crate) fn push(&mut self, row: &SpanRow<'_>) {
-        let kind = row.label.kind;
+    pub(crate) fn push(&mut self, row: &SpanRow<'_>, columns: &Columns) {
+        let kind = row.of.label.kind;
         if self.runs.last().is_none_or(|run| run.kind != kind) {
             self.end_run();
             self.runs.push(Run {
@@ -66,7 +66,7 @@ impl SpanRows {
                 end: 0,
             });
         }
-        row.write_csv(&mut self.csv);
+        row.write_csv(&mut self.csv, columns);
         self.columns.push(row);
         if let Some(run) = self.runs.last_mut() {
             run.rows += 1;
@@ -79,9 +79,15 @@ impl SpanRows {
         }
     }
 
-    pub(crate) fn finish(mut self, schema: &SchemaRef) -> io::Result<SpanBatch> {
+    pub(crate) fn finish(mut self, schema: &SchemaRef, columns: &Columns) -> io::Result<SpanBatch> {
         self.end_run();
-        let columns = self.columns.finish(schema).map_err(io::Error::other)?;
+        let kept: Vec<usize> = (0..COLUMNS.len())
+            .filter(|&at| columns.has(COLUMNS[at]))
+            .collect();
+        let all = self.columns.finish(schema);
+        let columns = all
+            .and_then(|all| all.project(&kept))
+            .map_err(io::Error::other)?;
         Ok(SpanBatch {
             csv: self.csv.into_bytes()?,
             columns,
@@ -111,10 +117,15 @@ impl TraceFiles {
         staging: &mut Staging,
         stamp: &str,
         types: &[Arc<str>],
-        schema: SchemaRef,
+        schema: &SchemaRef,
+        columns: &Columns,
     ) -> io::Result<Self> {
+        let kept: Vec<usize> = (0..COLUMNS.len())
+            .filter(|&at| columns.has(COLUMNS[at]))
+            .collect();
+        let schema = Arc::new(schema.project(&kept).map_err(io::Error::other)?);
         let mut rows = CsvRows::new();
-        rows.header(&COLUMNS);
+        rows.header(&columns.names());
         let header = rows.into_bytes()?;
         let mut csv = |name: &str| csv_file(staging, name, stamp, &header);
         let (labeled, normal, anomalous) = (csv("labeled")?, csv("normal")?, csv("anomalous")?);

@@ -1,40 +1,61 @@
-//! The label of a time, by the windows of the timeline.
+//! The labels that there are, and which one a trace or a time gets.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use loadgen_timeline::{Timeline, WindowAt};
 
-use super::trace_start::TraceStarts;
-use crate::telemetry::scalar::TraceId;
+use super::phase::Interval;
+use crate::telemetry::evidence::Evidence;
 
-/// Anomaly type, label and root cause of what lies in no window: never `normal`.
+/// Anomaly type, label and root cause of what is not known: never `normal`.
 pub(crate) const UNKNOWN: &str = "unknown";
 
 /// The anomaly type of a baseline.
 pub(crate) const NONE: &str = "none";
 
-/// Where a label comes from.
+/// Where a label comes from, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
 pub(crate) enum LabelSource {
-    /// The window that the time lies in: of a span its trace's start, of a metric or a log record
-    /// without a known trace its own time.
-    Window,
-    /// Of a log record: the label of its trace.
-    Trace,
-    /// Windows overlap at the time and disagree; nothing decides between them.
-    Ambiguous,
-    /// No window.
-    None,
+    /// The trace is in the request ledger: the scenario that sent it.
+    Ledger = 0,
+    /// The window that the trace's start, or a thing's own time, lies in.
+    Window = 1,
+    /// No window covers the time, but a header names an anomaly.
+    Header = 2,
+    /// Windows, or headers, disagree and nothing decides between them.
+    Ambiguous = 3,
+    /// Nothing says anything.
+    None = 4,
 }
 
 impl LabelSource {
+    /// All of them, by number.
+    pub(crate) const ALL: [LabelSource; 5] = [
+        LabelSource::Ledger,
+        LabelSource::Window,
+        LabelSource::Header,
+        LabelSource::Ambiguous,
+        LabelSource::None,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
+            LabelSource::Ledger => "ledger",
             LabelSource::Window => "window",
-            LabelSource::Trace => "trace",
+            LabelSource::Header => "header",
             LabelSource::Ambiguous => "ambiguous",
             LabelSource::None => "none",
         }
+    }
+
+    /// The source with this number; [`LabelSource::None`] for numbers of no source.
+    pub(crate) fn from_number(number: u8) -> Self {
+        Self::ALL
+            .get(usize::from(number))
+            .copied()
+            .unwrap_or(LabelSource::None)
     }
 }
 
@@ -49,73 +70,27 @@ pub(crate) struct Label {
     pub(crate) anomaly_msg: Arc<str>,
     pub(crate) scenario: Option<Arc<str>>,
     pub(crate) root_cause_service: Option<Arc<str>>,
-    pub(crate) source: LabelSource,
 }
 
-/// The labels of the windows, found in one way.
-#[derive(Debug)]
-struct FoundLabels {
-    /// Of each window alone.
-    alone: Vec<Label>,
-    /// Of each window where others that overlap agree with it: not one scenario's any more.
-    agreed: Vec<Label>,
-}
+/// A label by its position in the table, and where it comes from.
+pub(crate) type Decision = (u32, LabelSource);
 
-impl FoundLabels {
-    fn new(of_windows: &[Label], source: LabelSource) -> Self {
-        let found = |label: &Label| Label {
-            source,
-            ..label.clone()
-        };
-        let alone: Vec<Label> = of_windows.iter().map(found).collect();
-        let agreed = alone.iter().map(|label| Label {
-            scenario: None,
-            ..label.clone()
-        });
-        Self {
-            agreed: agreed.collect(),
-            alone,
-        }
-    }
-}
+/// Position of the label of what is not known.
+pub(crate) const UNKNOWN_LABEL: u32 = 0;
 
 /// All labels of a run.
 #[derive(Debug)]
 pub(crate) struct Labels {
-    timeline: Timeline,
-    by_time: FoundLabels,
-    by_trace: FoundLabels,
-    ambiguous: Label,
-    outside: Label,
+    pub(crate) timeline: Timeline,
+    table: Vec<Label>,
     types: Vec<Arc<str>>,
+    /// Labels that headers gave, by what they said.
+    of_headers: HashMap<[String; 3], u32>,
 }
 
 impl Labels {
     pub(crate) fn new(timeline: Timeline) -> Self {
-        // `unknown` is always there, at position 0.
-        let mut types: Vec<Arc<str>> = vec![UNKNOWN.into()];
-        let mut of_windows = Vec::with_capacity(timeline.windows.len());
-        for window in &timeline.windows {
-            let anomaly = &window.anomaly;
-            let kind = types
-                .iter()
-                .position(|t| **t == *anomaly.kind)
-                .unwrap_or_else(|| {
-                    types.push(anomaly.kind.as_str().into());
-                    types.len() - 1
-                });
-            of_windows.push(Label {
-                kind,
-                anomaly_type: types[kind].clone(),
-                anomaly_label: anomaly.label.as_str().into(),
-                anomaly_root_cause: anomaly.root_cause.as_str().into(),
-                anomaly_msg: anomaly.msg.as_str().into(),
-                scenario: Some(window.scenario.as_str().into()),
-                root_cause_service: anomaly.root_cause_service.as_deref().map(Arc::from),
-                source: LabelSource::Window,
-            });
-        }
-        let unknown = |source| Label {
+        let unknown = Label {
             kind: 0,
             anomaly_type: UNKNOWN.into(),
             anomaly_label: UNKNOWN.into(),
@@ -123,80 +98,159 @@ impl Labels {
             anomaly_msg: "".into(),
             scenario: None,
             root_cause_service: None,
-            source,
         };
-        Self {
-            by_time: FoundLabels::new(&of_windows, LabelSource::Window),
-            by_trace: FoundLabels::new(&of_windows, LabelSource::Trace),
-            ambiguous: unknown(LabelSource::Ambiguous),
-            outside: unknown(LabelSource::None),
-            types,
+        let mut labels = Self {
+            // `unknown` is always there, at position 0.
+            table: vec![unknown],
+            types: vec![UNKNOWN.into()],
+            of_headers: HashMap::new(),
             timeline,
+        };
+        for index in 0..labels.timeline.windows.len() {
+            let window = &labels.timeline.windows[index];
+            let anomaly = window.anomaly.clone();
+            let scenario: Arc<str> = window.scenario.as_str().into();
+            let (kind, anomaly_type) = labels.kind(&anomaly.kind);
+            let of_window = Label {
+                kind,
+                anomaly_type,
+                anomaly_label: anomaly.label.as_str().into(),
+                anomaly_root_cause: anomaly.root_cause.as_str().into(),
+                anomaly_msg: anomaly.msg.as_str().into(),
+                scenario: Some(scenario),
+                root_cause_service: anomaly.root_cause_service.as_deref().map(Arc::from),
+            };
+            // Where windows that overlap agree, the label is not one scenario's any more.
+            let agreed = Label {
+                scenario: None,
+                ..of_window.clone()
+            };
+            labels.table.extend([of_window, agreed]);
         }
+        labels
     }
 
-    /// The anomaly types that can occur: `unknown`, then those of the windows as they opened.
+    fn kind(&mut self, anomaly_type: &str) -> (usize, Arc<str>) {
+        let known = self.types.iter().position(|t| **t == *anomaly_type);
+        let kind = known.unwrap_or_else(|| {
+            self.types.push(anomaly_type.into());
+            self.types.len() - 1
+        });
+        (kind, self.types[kind].clone())
+    }
+
+    /// The anomaly types that occur: `unknown`, then those of the windows as they opened, then
+    /// those of headers.
     pub(crate) fn types(&self) -> &[Arc<str>] {
         &self.types
     }
 
-    /// The label of a time in Unix nanoseconds; none is a time that is not known.
-    pub(crate) fn at(&self, at_ns: Option<i64>) -> &Label {
-        self.pick(at_ns, &self.by_time)
+    /// The label at a position; `unknown` for positions of none.
+    pub(crate) fn get(&self, position: u32) -> &Label {
+        self.table.get(position as usize).unwrap_or(&self.table[0])
     }
 
-    fn pick<'a>(&'a self, at_ns: Option<i64>, found: &'a FoundLabels) -> &'a Label {
-        match at_ns.map_or(WindowAt::None, |at| self.timeline.window_at(at)) {
-            WindowAt::None => &self.outside,
-            WindowAt::One(index) => &found.alone[index],
+    /// The window that a label is of; none for labels of headers and of windows that agree.
+    pub(crate) fn window_of(&self, position: u32) -> Option<usize> {
+        let at = (position as usize).checked_sub(1)?;
+        (at / 2 < self.timeline.windows.len() && at.is_multiple_of(2)).then_some(at / 2)
+    }
+
+    /// The position of a window's label.
+    pub(crate) fn position_of(&self, window: usize) -> u32 {
+        1 + 2 * window as u32
+    }
+
+    /// The label of a request that a scenario sent; none if the timeline lacks its window.
+    pub(crate) fn of_scenario(&self, scenario: &str, sent_ns: i64) -> Option<u32> {
+        let windows = self.timeline.windows.iter().enumerate();
+        let of = windows.filter(|(_, w)| w.scenario == scenario);
+        // Of windows of one name the last that had opened.
+        let best = of.max_by_key(|(_, w)| (w.opened_ns <= sent_ns, w.opened_ns));
+        best.map(|(index, _)| 1 + 2 * index as u32)
+    }
+
+    /// The label of a time in Unix nanoseconds; 0 is a time that is not known.
+    pub(crate) fn at(&self, at_ns: i64) -> Decision {
+        let of = |index: usize| 1 + 2 * index as u32;
+        match self.timeline.window_at(at_ns) {
+            _ if at_ns == 0 => (UNKNOWN_LABEL, LabelSource::None),
+            WindowAt::None => (UNKNOWN_LABEL, LabelSource::None),
+            WindowAt::One(index) => (of(index), LabelSource::Window),
             WindowAt::Several(indices) => {
                 let anomaly = |index: usize| &self.timeline.windows[index].anomaly;
                 match indices.split_first() {
                     Some((&first, others))
                         if others.iter().all(|&i| anomaly(i) == anomaly(first)) =>
                     {
-                        &found.agreed[first]
+                        (of(first) + 1, LabelSource::Window)
                     }
-                    _ => &self.ambiguous,
+                    _ => (UNKNOWN_LABEL, LabelSource::Ambiguous),
                 }
             }
         }
     }
 
-    /// The label of a span: that of its trace's start. A span without a trace id is a trace of
-    /// its own.
-    pub(crate) fn of_span(
-        &self,
-        starts: &TraceStarts,
-        trace: TraceId,
-        own_start_ns: Option<i64>,
-    ) -> &Label {
-        self.at(if trace == TraceId(0) {
-            own_start_ns
-        } else {
-            starts.start_ns(trace)
-        })
+    /// The label of an interval `(start, end]`: that of its end; and whether the interval lies
+    /// in that window as a whole.
+    pub(crate) fn of_interval(&self, (start, end): Interval) -> (Decision, bool) {
+        // An interval ends in a window also where it ends with it.
+        let decision = self.at(if start < end { end - 1 } else { end });
+        let holds = |w: &loadgen_timeline::Window| w.opened_ns <= start && end <= w.closed_ns;
+        let within = start == end || self.timeline.windows.iter().any(holds);
+        (decision, within)
     }
 
-    /// The label of a log record: that of its trace where the trace is known, else that of its
-    /// time.
-    pub(crate) fn of_log(
-        &self,
-        starts: &TraceStarts,
-        trace: TraceId,
-        own_time_ns: Option<i64>,
-    ) -> &Label {
-        match starts.start_ns(trace) {
-            Some(start_ns) if trace != TraceId(0) => self.pick(Some(start_ns), &self.by_trace),
-            _ => self.at(own_time_ns),
+    /// The label that headers give where no window covers the time. Headers that name different
+    /// anomalies give none.
+    pub(crate) fn of_headers<'e>(&mut self, said: impl Iterator<Item = &'e Evidence>) -> Decision {
+        let mut named: Option<&Evidence> = None;
+        for evidence in said.filter(|e| e.is_anomaly()) {
+            match named {
+                Some(held) if held.anomaly_type != evidence.anomaly_type => {
+                    return (UNKNOWN_LABEL, LabelSource::Ambiguous);
+                }
+                // The fullest, whatever the order.
+                Some(held) if key(held) >= key(evidence) => {}
+                _ => named = Some(evidence),
+            }
         }
+        let Some(evidence) = named else {
+            return (UNKNOWN_LABEL, LabelSource::None);
+        };
+        let known = self.of_headers.get(&key(evidence)).copied();
+        let position = known.unwrap_or_else(|| {
+            let (kind, anomaly_type) = self.kind(&evidence.anomaly_type);
+            let or_unknown = |text: &str| Arc::from(if text.is_empty() { UNKNOWN } else { text });
+            self.table.push(Label {
+                kind,
+                anomaly_type,
+                anomaly_label: or_unknown(&evidence.label),
+                anomaly_root_cause: or_unknown(&evidence.root_cause),
+                anomaly_msg: evidence.msg.as_str().into(),
+                scenario: None,
+                root_cause_service: None,
+            });
+            let position = self.table.len() as u32 - 1;
+            self.of_headers.insert(key(evidence), position);
+            position
+        });
+        (position, LabelSource::Header)
     }
+}
+
+fn key(evidence: &Evidence) -> [String; 3] {
+    [
+        &evidence.anomaly_type,
+        &evidence.label,
+        &evidence.root_cause,
+    ]
+    .map(Clone::clone)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::join::trace_start::StartVote;
     use loadgen_timeline::read::parse;
 
     fn labels() -> Labels {
@@ -220,20 +274,18 @@ mod tests {
         Labels::new(parse(text.as_bytes()))
     }
 
+    fn scenario(labels: &Labels, decision: Decision) -> Option<&str> {
+        labels.get(decision.0).scenario.as_deref()
+    }
+
     #[test]
     fn windows_are_half_open_and_what_is_outside_is_unknown() {
         let labels = labels();
-        let scenario = |at| labels.at(Some(at)).scenario.clone();
-        assert_eq!(scenario(100).as_deref(), Some("calm"));
-        assert_eq!(scenario(199).as_deref(), Some("calm"));
-        assert_eq!(scenario(200).as_deref(), Some("slow"));
-        for at in [Some(99), Some(400), None] {
-            let outside = labels.at(at);
-            assert_eq!(
-                (&*outside.anomaly_label, outside.source),
-                (UNKNOWN, LabelSource::None)
-            );
-            assert_eq!(outside.scenario, None);
+        for (at, expected) in [(100, "calm"), (199, "calm"), (200, "slow")] {
+            assert_eq!(scenario(&labels, labels.at(at)), Some(expected));
+        }
+        for at in [99, 400, 0] {
+            assert_eq!(labels.at(at), (UNKNOWN_LABEL, LabelSource::None));
         }
     }
 
@@ -245,11 +297,7 @@ mod tests {
             ("c", "timeout", "user", 280, 310),
         ]);
         for labels in [labels(), of_other_service] {
-            let overlap = labels.at(Some(295));
-            assert_eq!(
-                (&*overlap.anomaly_type, overlap.source),
-                (UNKNOWN, LabelSource::Ambiguous)
-            );
+            assert_eq!(labels.at(295), (UNKNOWN_LABEL, LabelSource::Ambiguous));
         }
     }
 
@@ -259,50 +307,56 @@ mod tests {
             ("browsing", "none", "s", 100, 200),
             ("buying", "none", "s", 150, 250),
         ]);
-        let both = labels.at(Some(150));
+        let both = labels.at(150);
         assert_eq!(
-            (
-                &*both.anomaly_type,
-                &*both.anomaly_label,
-                &*both.anomaly_msg
-            ),
-            (NONE, "l", "m")
+            (&*labels.get(both.0).anomaly_type, both.1),
+            (NONE, LabelSource::Window)
         );
-        assert_eq!(both.root_cause_service.as_deref(), Some("s"));
-        assert_eq!((&both.scenario, both.source), (&None, LabelSource::Window));
-        assert_eq!(labels.at(Some(149)).scenario.as_deref(), Some("browsing"));
-
-        let mut starts = TraceStarts::default();
-        starts.observe(TraceId(1), StartVote::new(true, 150));
-        let log = labels.of_log(&starts, TraceId(1), None);
-        assert_eq!((&*log.anomaly_type, log.source), (NONE, LabelSource::Trace));
+        assert_eq!(scenario(&labels, both), None);
+        assert_eq!(labels.window_of(both.0), None);
+        assert_eq!(scenario(&labels, labels.at(149)), Some("browsing"));
+        assert_eq!(labels.window_of(labels.at(201).0), Some(1));
     }
 
     #[test]
-    fn a_span_takes_the_label_of_its_trace_even_when_it_starts_later() {
+    fn the_sender_decides_between_windows_that_overlap() {
         let labels = labels();
-        let mut starts = TraceStarts::default();
-        starts.observe(TraceId(1), StartVote::new(true, 150));
-        let late = labels.of_span(&starts, TraceId(1), Some(250));
-        assert_eq!(late.scenario.as_deref(), Some("calm"));
-        let lonely = labels.of_span(&starts, TraceId(0), Some(250));
-        assert_eq!(lonely.scenario.as_deref(), Some("slow"));
+        let sent = labels.of_scenario("slow", 295).expect("a window");
+        assert_eq!(&*labels.get(sent).anomaly_type, "latency_spike");
+        assert_eq!(labels.of_scenario("strange", 295), None);
     }
 
     #[test]
-    fn a_log_record_takes_the_label_of_its_trace_or_else_of_its_time() {
-        let labels = labels();
-        let mut starts = TraceStarts::default();
-        starts.observe(TraceId(1), StartVote::new(true, 150));
-        let through = labels.of_log(&starts, TraceId(1), Some(250));
-        assert_eq!(
-            (through.scenario.as_deref(), through.source),
-            (Some("calm"), LabelSource::Trace)
-        );
-        for unseen in [TraceId(0), TraceId(2)] {
-            let by_time = labels.of_log(&starts, unseen, Some(250));
-            assert_eq!(by_time.scenario.as_deref(), Some("slow"));
-            assert_eq!(by_time.source, LabelSource::Window);
-        }
+    fn an_interval_has_the_label_of_its_end_and_straddles_or_not() {
+        let labels = labels_of(&[
+            ("a", "none", "s", 100, 200),
+            ("b", "timeout", "s", 200, 300),
+        ]);
+        let (decision, within) = labels.of_interval((150, 200));
+        assert_eq!((scenario(&labels, decision), within), (Some("a"), true));
+        let (decision, within) = labels.of_interval((150, 201));
+        assert_eq!((scenario(&labels, decision), within), (Some("b"), false));
+        assert_eq!(labels.of_interval((200, 200)).0, labels.at(200));
+    }
+
+    #[test]
+    fn headers_label_what_no_window_covers_unless_they_disagree() {
+        let mut labels = labels();
+        let said = |anomaly_type: &str| Evidence {
+            anomaly_type: anomaly_type.into(),
+            label: String::new(),
+            root_cause: "r".into(),
+            msg: String::new(),
+            is_default: false,
+        };
+        let (timeout, none, other) = (said("timeout"), said("none"), said("../etc"));
+        let decision = labels.of_headers([&none, &timeout].into_iter());
+        assert_eq!(decision.1, LabelSource::Header);
+        assert_eq!(&*labels.get(decision.0).anomaly_type, "timeout");
+        assert_eq!(&*labels.get(decision.0).anomaly_label, UNKNOWN);
+        assert_eq!(labels.of_headers([&timeout].into_iter()), decision);
+        assert_eq!(labels.of_headers([&none].into_iter()).1, LabelSource::None);
+        let ambiguous = labels.of_headers([&other, &timeout].into_iter());
+        assert_eq!(ambiguous, (UNKNOWN_LABEL, LabelSource::Ambiguous));
     }
 }

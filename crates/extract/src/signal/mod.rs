@@ -1,39 +1,32 @@
-//! One signal from its files to those of the dataset, and what all signals share on the way.
+//! Ties reading, joining and writing together: [`first`] notes what there is, [`judge`] joins it,
+//! [`second`] writes the rows.
 
-pub(crate) mod logs;
-pub(crate) mod metrics;
-pub(crate) mod traces;
+pub(crate) mod first;
+pub(crate) mod groups;
+pub(crate) mod judge;
+pub(crate) mod registry;
+pub(crate) mod sample;
+pub(crate) mod second;
+pub(crate) mod tally;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
-use crate::dataset::csv_row::CsvRows;
-use crate::dataset::staging::{StagedFile, Staging};
+use crate::dataset::staging::Staging;
 use crate::error::ExtractError;
-use crate::join::label::{Label, LabelSource, Labels};
-use crate::report::{LineProblem, MAX_LINES_NAMED, SignalReport, WrittenFile};
-use crate::telemetry::input::{Block, Input};
+use crate::join::label::LabelSource;
+use crate::report::{InputReport, LineProblem, MAX_LINES_NAMED};
+use crate::telemetry::input::Input;
 use crate::telemetry::line::LineTally;
-use crate::telemetry::pipeline::{PipelineError, for_each_block};
+use crate::telemetry::pipeline::PipelineError;
 
 /// An extraction on its way.
 pub(crate) struct Extraction {
-    pub(crate) labels: Labels,
     /// Threads that parse.
     pub(crate) workers: usize,
     pub(crate) stamp: String,
     pub(crate) output: PathBuf,
     pub(crate) staging: Staging,
-    pub(crate) files: Vec<WrittenFile>,
-    pub(crate) skipped: Vec<LineProblem>,
-    pub(crate) torn: Vec<LineProblem>,
-}
-
-/// What came of one signal.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    pub(crate) report: SignalReport,
-    pub(crate) counts: Counts,
 }
 
 /// Rows by label.
@@ -43,20 +36,24 @@ pub(crate) struct Counts {
     pub(crate) read: u64,
     /// Rows by position of their anomaly type.
     by_type: Vec<u64>,
+    /// Rows.
+    pub(crate) written: u64,
     pub(crate) ambiguous: u64,
 }
 
 impl Counts {
-    pub(crate) fn add(&mut self, label: &Label) {
-        if self.by_type.len() <= label.kind {
-            self.by_type.resize(label.kind + 1, 0);
+    pub(crate) fn add(&mut self, kind: usize, source: LabelSource) {
+        if self.by_type.len() <= kind {
+            self.by_type.resize(kind + 1, 0);
         }
-        self.by_type[label.kind] += 1;
-        self.ambiguous += u64::from(label.source == LabelSource::Ambiguous);
+        self.by_type[kind] += 1;
+        self.written += 1;
+        self.ambiguous += u64::from(source == LabelSource::Ambiguous);
     }
 
     pub(crate) fn merge(&mut self, other: &Counts) {
         self.read += other.read;
+        self.written += other.written;
         self.ambiguous += other.ambiguous;
         self.by_type
             .resize(self.by_type.len().max(other.by_type.len()), 0);
@@ -70,29 +67,30 @@ impl Counts {
     }
 }
 
-/// Keeps count of lines while the blocks of one signal come by, and turns places in a block into
+/// Keeps count of lines while the blocks come by, and turns places in a block into
 /// places in a file.
-struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     inputs: &'a [Input],
-    report: SignalReport,
-    messages: u64,
-    skipped: Vec<LineProblem>,
-    torn: Vec<LineProblem>,
+    pub(crate) report: InputReport,
+    /// Messages of traces, metrics, logs, by file.
+    pub(crate) messages: Vec<[u64; 3]>,
+    pub(crate) skipped: Vec<LineProblem>,
+    pub(crate) torn: Vec<LineProblem>,
     /// File of the last block, and lines before the next one in it.
     file: usize,
     before: u64,
 }
 
 impl<'a> Lines<'a> {
-    fn new(inputs: &'a [Input]) -> Self {
-        let report = SignalReport {
+    pub(crate) fn new(inputs: &'a [Input]) -> Self {
+        let report = InputReport {
             files: inputs.len() as u64,
-            ..SignalReport::default()
+            ..InputReport::default()
         };
         Self {
             inputs,
             report,
-            messages: 0,
+            messages: vec![[0; 3]; inputs.len()],
             skipped: Vec::new(),
             torn: Vec::new(),
             file: 0,
@@ -124,30 +122,25 @@ impl<'a> Lines<'a> {
         self.before += tally.lines;
         self.report.lines += tally.lines;
         self.report.bytes += tally.bytes;
-        self.messages += tally.messages;
-    }
-
-    /// Files in which there is something, but nothing that could be read, are the wrong files.
-    fn check(&self) -> Result<(), ExtractError> {
-        match self.skipped.first().or(self.torn.first()) {
-            Some(first) if self.messages == 0 => Err(ExtractError::Unreadable {
-                files: self.report.files,
-                first: first.clone(),
-            }),
-            _ => Ok(()),
+        for (sum, count) in self.messages[file].iter_mut().zip(tally.messages) {
+            *sum += count;
         }
     }
 }
 
 impl Extraction {
-    fn write_error(&self, source: io::Error) -> ExtractError {
+    pub(crate) fn write_error(&self, source: io::Error) -> ExtractError {
         ExtractError::Write {
             path: self.output.clone(),
             source,
         }
     }
 
-    fn pipeline_error(&self, inputs: &[Input], error: PipelineError<io::Error>) -> ExtractError {
+    pub(crate) fn pipeline_error(
+        &self,
+        inputs: &[Input],
+        error: PipelineError<io::Error>,
+    ) -> ExtractError {
         match error {
             PipelineError::Read(file, source) => ExtractError::Read {
                 path: inputs[file].path.clone(),
@@ -155,73 +148,6 @@ impl Extraction {
             },
             PipelineError::Consumer(source) => self.write_error(source),
         }
-    }
-
-    fn finish(
-        &mut self,
-        lines: Lines<'_>,
-        counts: Counts,
-        files: Vec<StagedFile>,
-    ) -> Result<Outcome, ExtractError> {
-        lines.check()?;
-        let mut report = lines.report;
-        report.records_read = counts.read;
-        // The file of all rows comes first.
-        report.rows_written = files.first().map_or(0, |file| file.rows);
-        let room = MAX_LINES_NAMED.saturating_sub(self.skipped.len());
-        self.skipped.extend(lines.skipped.into_iter().take(room));
-        self.torn.extend(lines.torn);
-        self.files.extend(files.into_iter().map(|file| WrittenFile {
-            path: file.path,
-            rows: file.rows,
-            bytes: file.bytes,
-        }));
-        Ok(Outcome { report, counts })
-    }
-
-    /// A signal whose rows all go to one CSV. `rows_of` writes the rows of a block and counts
-    /// them.
-    fn one_csv(
-        &mut self,
-        inputs: &[Input],
-        name: &str,
-        columns: &[&str],
-        rows_of: impl Fn(&Labels, &Block, &mut CsvRows, &mut Counts) -> LineTally + Sync,
-    ) -> Result<Outcome, ExtractError> {
-        let mut file = self
-            .staging
-            .create(format!("{name}_{}.csv", self.stamp))
-            .map_err(|source| self.write_error(source))?;
-        let mut header = CsvRows::new();
-        header.header(columns);
-        let header = header
-            .into_bytes()
-            .map_err(|source| self.write_error(source))?;
-        file.append(&header, 0)
-            .map_err(|source| self.write_error(source))?;
-
-        let mut lines = Lines::new(inputs);
-        let mut counts = Counts::default();
-        let work = |block: &Block| {
-            let mut rows = CsvRows::new();
-            let mut counts = Counts::default();
-            let tally = rows_of(&self.labels, block, &mut rows, &mut counts);
-            (tally, counts, rows.into_counted_bytes())
-        };
-        for_each_block(
-            inputs,
-            self.workers,
-            work,
-            |index, (tally, of_block, rows)| {
-                lines.take(index, tally);
-                counts.merge(&of_block);
-                let (bytes, rows) = rows?;
-                file.append(&bytes, rows)
-            },
-        )
-        .and_then(|()| file.flush().map_err(PipelineError::Consumer))
-        .map_err(|error| self.pipeline_error(inputs, error))?;
-        self.finish(lines, counts, vec![file])
     }
 }
 
@@ -245,7 +171,7 @@ mod tests {
         let tally = |count, line, torn| LineTally {
             bytes: 2 * count,
             lines: count,
-            messages: count - 1,
+            messages: [count - 1, 0, 0],
             problems: vec![Problem {
                 line,
                 byte: 9,

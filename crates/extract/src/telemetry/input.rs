@@ -14,14 +14,13 @@ pub(crate) const BLOCK_BYTES: usize = 1 << 20;
 /// message is a few megabytes.
 pub(crate) const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// An input file. Unless it is a pipe it can be gone through more than once.
+/// An input file, which can be gone through more than once; of a pipe it is a copy.
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) path: PathBuf,
     file: File,
-    /// Bytes to read: the length when it was opened; of a pipe, all that comes.
+    /// Bytes to read: the length when it was opened.
     len: u64,
-    is_pipe: bool,
 }
 
 impl Input {
@@ -34,34 +33,29 @@ impl Input {
                 "is a directory",
             ));
         }
-        let is_pipe = file.rewind().is_err();
+        let mut len = metadata.len();
+        if file.rewind().is_err() {
+            // Everything is read twice, which a pipe can't be.
+            let mut copy = tempfile::tempfile()?;
+            len = io::copy(&mut file, &mut copy)?;
+            file = copy;
+        }
         Ok(Self {
             path: path.to_path_buf(),
             file,
-            len: if is_pipe { u64::MAX } else { metadata.len() },
-            is_pipe,
+            len,
         })
     }
 
-    /// Opens what is to be gone through twice; a pipe is an error that says so.
-    pub(crate) fn open_for_two_passes(path: &Path) -> io::Result<Self> {
-        let input = Self::open(path)?;
-        if input.is_pipe {
-            return Err(io::Error::new(
-                io::ErrorKind::NotSeekable,
-                "traces are read twice, which a pipe can't be: write them to a file first \
-                 and give its name",
-            ));
-        }
-        Ok(input)
+    /// Bytes in it.
+    pub(crate) fn len_hint(&self) -> u64 {
+        self.len
     }
 
-    /// The blocks from the start of the file; of a pipe, those that are still to come.
+    /// The blocks from the start of the file.
     pub(crate) fn blocks(&self) -> io::Result<Blocks<&File>> {
         let mut file = &self.file;
-        if !self.is_pipe {
-            file.rewind()?;
-        }
+        file.rewind()?;
         Ok(Blocks::new(file, self.len, BLOCK_BYTES, MAX_LINE_BYTES))
     }
 }
@@ -71,6 +65,8 @@ impl Input {
 pub(crate) struct Block {
     /// Position of the file in the list of inputs.
     pub(crate) file: usize,
+    /// Number of the block over all files, the same each time they are gone through.
+    pub(crate) sequence: u32,
     /// Offset of the first byte in the file.
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,

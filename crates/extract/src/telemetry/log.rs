@@ -6,14 +6,6 @@ use super::attribute::{AnyValue, KeyValue};
 use super::resource::Resource;
 use super::scalar::{Enum, Named, SpanId, Text, TraceId, UnixNanos, list};
 
-/// OTLP's `LogsData`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct LogsData<'a> {
-    #[serde(borrow, deserialize_with = "list")]
-    pub(crate) resource_logs: Vec<ResourceLogs<'a>>,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct ResourceLogs<'a> {

@@ -7,14 +7,6 @@ use super::log::Scope;
 use super::resource::Resource;
 use super::scalar::{Double, Enum, Flag, Int, Named, Text, UnixNanos, Unsigned, list};
 
-/// OTLP's `MetricsData`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct MetricsData<'a> {
-    #[serde(borrow, deserialize_with = "list")]
-    pub(crate) resource_metrics: Vec<ResourceMetrics<'a>>,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct ResourceMetrics<'a> {
@@ -55,20 +47,6 @@ pub(crate) struct Metric<'a> {
     pub(crate) exponential_histogram: Option<Points<ExponentialPoint<'a>>>,
     #[serde(borrow)]
     pub(crate) summary: Option<Points<SummaryPoint<'a>>>,
-}
-
-impl Metric<'_> {
-    /// Number of data points.
-    pub(crate) fn points(&self) -> usize {
-        fn len<P>(points: &Option<Points<P>>) -> usize {
-            points.as_ref().map_or(0, |points| points.data_points.len())
-        }
-        len(&self.gauge)
-            + len(&self.sum)
-            + len(&self.histogram)
-            + len(&self.exponential_histogram)
-            + len(&self.summary)
-    }
 }
 
 /// Data points and what holds for all of them.

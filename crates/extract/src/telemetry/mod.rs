@@ -6,6 +6,7 @@
 //! [`metric`] and [`log`] say what a line holds.
 
 pub(crate) mod attribute;
+pub(crate) mod evidence;
 pub(crate) mod http;
 pub(crate) mod input;
 pub(crate) mod line;

@@ -2,42 +2,41 @@
 
 use serde::Deserialize;
 
-use super::attribute::Picked;
-use super::http::HttpAttributes;
 use super::resource::Resource;
 use super::scalar::{Enum, Named, SpanId, Text, TraceId, UnixNanos, list};
 
-/// OTLP's `TracesData`, with what the dataset has columns for.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct TracesData<'a> {
-    #[serde(borrow, deserialize_with = "list")]
-    pub(crate) resource_spans: Vec<ResourceSpans<'a>>,
+/// Spans of one resource. `A` is what is read of their attributes: each pass wants other ones.
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    default,
+    rename_all = "camelCase",
+    bound = "A: Deserialize<'de> + Default"
+)]
+pub(crate) struct ResourceSpans<'a, A> {
+    #[serde(borrow)]
+    pub(crate) resource: Resource<'a>,
+    #[serde(deserialize_with = "list", alias = "instrumentationLibrarySpans")]
+    pub(crate) scope_spans: Vec<ScopeSpans<'a, A>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct ResourceSpans<'a> {
-    #[serde(borrow)]
-    pub(crate) resource: Resource<'a>,
+#[serde(default, bound = "A: Deserialize<'de> + Default")]
+pub(crate) struct ScopeSpans<'a, A> {
     #[serde(
         borrow,
         deserialize_with = "list",
-        alias = "instrumentationLibrarySpans"
+        bound = "A: Deserialize<'de> + Default"
     )]
-    pub(crate) scope_spans: Vec<ScopeSpans<'a>>,
+    pub(crate) spans: Vec<Span<'a, A>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct ScopeSpans<'a> {
-    #[serde(borrow, deserialize_with = "list")]
-    pub(crate) spans: Vec<Span<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Span<'a> {
+#[serde(
+    default,
+    rename_all = "camelCase",
+    bound = "A: Deserialize<'de> + Default"
+)]
+pub(crate) struct Span<'a, A> {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
     pub(crate) parent_span_id: SpanId,
@@ -46,9 +45,17 @@ pub(crate) struct Span<'a> {
     pub(crate) kind: Enum<SpanKind>,
     pub(crate) start_time_unix_nano: UnixNanos,
     pub(crate) end_time_unix_nano: UnixNanos,
-    #[serde(borrow)]
-    pub(crate) attributes: Picked<HttpAttributes<'a>>,
+    pub(crate) attributes: A,
     pub(crate) status: Status,
+    #[serde(deserialize_with = "list")]
+    pub(crate) links: Vec<Link>,
+}
+
+/// Another trace that a span belongs to, such as that of the message which it handles.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Link {
+    pub(crate) trace_id: TraceId,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -87,40 +94,11 @@ impl Named for StatusCode {
     const EXPECTED: &'static str = "a status code, as its number or name";
 }
 
-/// A line of traces with only what places a trace in time. It accepts every line that
-/// [`TracesData`] accepts.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct TraceHeads {
-    #[serde(deserialize_with = "list")]
-    pub(crate) resource_spans: Vec<ResourceHeads>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct ResourceHeads {
-    #[serde(deserialize_with = "list", alias = "instrumentationLibrarySpans")]
-    pub(crate) scope_spans: Vec<ScopeHeads>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct ScopeHeads {
-    #[serde(deserialize_with = "list")]
-    pub(crate) spans: Vec<SpanHead>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct SpanHead {
-    pub(crate) trace_id: TraceId,
-    pub(crate) parent_span_id: SpanId,
-    pub(crate) start_time_unix_nano: UnixNanos,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::line::{Skip, for_each_message};
+    use serde::de::IgnoredAny;
 
     #[test]
     fn enums_come_as_numbers_or_names_and_zero_fields_are_left_out() {
@@ -128,16 +106,24 @@ mod tests {
             {"traceId":"00000000000000000000000000000001","spanId":"0000000000000002","name":"a",
              "kind":"SPAN_KIND_CLIENT","status":{"code":"STATUS_CODE_ERROR"},"flags":256},
             {"kind":2,"status":{}},{}]}],"schemaUrl":"x"}]}"#;
-        let data: TracesData<'_> = serde_json::from_str(line).expect("valid line");
-        let spans = &data.resource_spans[0].scope_spans[0].spans;
-        assert_eq!((spans[0].kind.0, spans[0].status.code.0), (3, 2));
-        assert_eq!((spans[1].kind.0, spans[1].status.code.0), (KIND_SERVER, 0));
-        assert_eq!(spans[2].trace_id, TraceId(0));
-    }
-
-    #[test]
-    fn a_line_of_another_signal_is_an_error() {
-        let error = serde_json::from_str::<TracesData<'_>>(r#"{"resourceLogs":[]}"#);
-        assert!(error.is_err_and(|e| e.to_string().contains("resourceSpans")));
+        let mut kinds = Vec::new();
+        let block = crate::telemetry::input::Block {
+            bytes: line.replace('\n', " ").into_bytes(),
+            ..Default::default()
+        };
+        for_each_message(
+            &block,
+            |_, _, resources: Vec<ResourceSpans<'_, IgnoredAny>>| {
+                let spans = &resources[0].scope_spans[0].spans;
+                kinds.extend(
+                    spans
+                        .iter()
+                        .map(|s| (s.kind.0, s.status.code.0, s.trace_id.0)),
+                );
+            },
+            |_, _, _: Skip| (),
+            |_, _, _: Skip| (),
+        );
+        assert_eq!(kinds, [(3, 2, 1), (KIND_SERVER, 0, 0), (0, 0, 0)]);
     }
 }

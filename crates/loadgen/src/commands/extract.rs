@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use loadgen_extract::audit::{Audit, Verdict};
 use loadgen_extract::{ExtractError, ExtractOptions};
 
 use crate::args::ExtractArgs;
@@ -10,27 +11,42 @@ use crate::exit::{Exit, Failure};
 use crate::tables;
 
 pub(super) fn extract(args: &ExtractArgs) -> Result<Exit, Failure> {
-    for files in [&args.traces, &args.metrics, &args.logs] {
-        refuse_twice(files)?;
-    }
+    let named = [&args.inputs, &args.traces, &args.metrics, &args.logs];
+    refuse_twice(named.into_iter().flatten())?;
     let report = loadgen_extract::extract(&ExtractOptions {
+        inputs: args.inputs.clone(),
         traces: args.traces.clone(),
         metrics: args.metrics.clone(),
         logs: args.logs.clone(),
         timeline: args.timeline.clone(),
+        ledger: args.ledger.clone(),
         output: args.output.clone(),
         stamp: None,
+        correct_skew: args.correct_skew,
+        steady_only: args.steady_only,
+        strict: args.strict,
+        drop_leaks: args.drop_leaks,
     })
     .map_err(failure)?;
     if args.json {
-        super::print(&super::json(&report)?)
+        super::print(&super::json(&report)?)?;
     } else {
-        super::print(&tables::dataset(&report))
+        super::print(&tables::dataset(&report))?;
+    }
+    Ok(exit(&report.audit))
+}
+
+/// What an audit means for a script.
+pub(super) fn exit(audit: &Audit) -> Exit {
+    match audit.verdict {
+        Verdict::Usable => Exit::Success,
+        Verdict::UsableWithWarnings => Exit::Warnings,
+        Verdict::NotUsable => Exit::NotUsable,
     }
 }
 
 /// A file that is given twice, as globs do, would double its rows without a word.
-fn refuse_twice(files: &[PathBuf]) -> Result<(), Failure> {
+fn refuse_twice<'p>(files: impl Iterator<Item = &'p PathBuf>) -> Result<(), Failure> {
     let mut seen = HashSet::new();
     for file in files {
         // A file that isn't there is told by the extractor.

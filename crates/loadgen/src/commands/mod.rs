@@ -1,5 +1,6 @@
 //! One file a command. Each takes its arguments and returns how the process ends.
 
+mod audit;
 mod check;
 mod collect;
 mod extract;
@@ -18,6 +19,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),
         Command::Extract(args) => extract::extract(&args),
+        Command::Audit(args) => audit::audit(&args),
         Command::Shop(args) => asynchronously(shop::shop(args)),
         Command::ShopService(args) => shop::service(&args),
         Command::Collect(args) => asynchronously(collect::collect(args)),

@@ -8,6 +8,7 @@ use loadgen_engine::consumers::{
     TimelineFile,
 };
 use loadgen_engine::{BaseUrl, Consumer, Interrupt, RunOptions};
+use loadgen_extract::audit::Verdict;
 use loadgen_extract::{ExtractOptions, ExtractReport};
 use loadgen_fault::Drivers;
 use loadgen_fault::shop::ShopDriver;
@@ -112,6 +113,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         RunStatus::Failed => Exit::Failed,
         RunStatus::Interrupted => Exit::Interrupted,
         RunStatus::Completed if !ran.summary.fault_failures.is_empty() => Exit::FaultFailed,
+        // Warnings are shown; a run that made a usable dataset has done its job.
+        RunStatus::Completed if not_usable(dataset.as_ref()) => Exit::NotUsable,
         RunStatus::Completed => stopped
             .err()
             .map_or(Exit::Success, |failure| failure.code()),
@@ -347,15 +350,19 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
     }
 }
 
+fn not_usable(dataset: Option<&ExtractReport>) -> bool {
+    dataset.is_some_and(|report| report.audit.verdict == Verdict::NotUsable)
+}
+
 async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
     let existing = |path: PathBuf| Some(path).filter(|p| p.exists()).into_iter().collect();
     let options = ExtractOptions {
         traces: existing(folder.traces()),
         metrics: existing(folder.metrics()),
         logs: existing(folder.logs()),
-        timeline: folder.timeline(),
+        timeline: Some(folder.timeline()),
         output: folder.dataset(),
-        stamp: None,
+        ..ExtractOptions::default()
     };
     tokio::task::spawn_blocking(move || loadgen_extract::extract(&options))
         .await

@@ -1,0 +1,178 @@
+//! What was counted on the way to a dataset: the audit rests on it, and nothing else.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Everything that an extraction counted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Figures {
+    /// The run, from the first line of its timeline; none without one.
+    pub run: Option<RunFigures>,
+    /// The timeline; none if none was given.
+    pub timeline: Option<TimelineFigures>,
+    /// The request ledger; none if there is none.
+    pub ledger: Option<LedgerFigures>,
+    /// Spans.
+    pub spans: Rows,
+    /// Data points of metrics.
+    pub points: Rows,
+    /// Log records.
+    pub logs: Rows,
+    /// Lines that could not be read, without those that were cut off.
+    pub skipped_lines: u64,
+    /// Last lines of files that were cut off.
+    pub torn_lines: u64,
+    /// Traces.
+    pub traces: u64,
+    /// Traces that have spans whose parent is missing, and that lie within 5 s of the first or
+    /// the last span: the files begin or end in the middle of them.
+    pub traces_cut: u64,
+    /// Copies of spans beyond the first.
+    pub duplicate_spans: u64,
+    /// Spans by `label_source`.
+    pub spans_by_source: BTreeMap<String, u64>,
+    /// Spans by `phase`; those without one are not in it.
+    pub spans_by_phase: BTreeMap<String, u64>,
+    /// Spans by `anomaly_type`.
+    pub spans_by_type: BTreeMap<String, u64>,
+    /// Windows, as they opened.
+    pub windows: Vec<WindowFigures>,
+    /// Services, by name.
+    pub services: BTreeMap<String, ServiceFigures>,
+    /// Services that faults are said to be in.
+    pub expected_services: Vec<String>,
+    /// Clocks by service and instance, as far as exchanges lead to them.
+    pub clocks: Vec<ClockFigures>,
+    /// Whether times were corrected by these before windows were looked up.
+    pub skew_corrected: bool,
+    /// Whether steady baseline windows were there to find recoveries by.
+    pub recovery_known: bool,
+    /// What by itself gives the label away.
+    pub leaks: Vec<Leak>,
+    /// Columns that were left out because of that.
+    pub dropped_columns: Vec<String>,
+}
+
+/// Which run it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunFigures {
+    /// Its unique name.
+    pub run_id: String,
+    /// Path of its scenario file.
+    pub scenario_file: String,
+    /// Seed of its choices.
+    pub seed: u64,
+    /// Factor by which its timetable was stretched.
+    pub time_scale: f64,
+}
+
+/// What the timeline had to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TimelineFigures {
+    /// Whether the run's end is on it.
+    pub finished: bool,
+    /// Lines that could not be read.
+    pub skipped_lines: u64,
+    /// Faults that could not be injected or cleared.
+    pub fault_failures: Vec<String>,
+}
+
+/// What the ledger had to say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LedgerFigures {
+    /// Requests that were handed to the network.
+    pub requests: u64,
+    /// Whether it breaks off before its end.
+    pub torn: bool,
+}
+
+/// Rows of one signal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rows {
+    /// Records in the lines that could be read.
+    pub read: u64,
+    /// Rows in the file of all of them.
+    pub written: u64,
+    /// Records that were left out on request (`--steady-only`).
+    pub filtered: u64,
+}
+
+impl Rows {
+    /// Whether each record became a row or was left out on request.
+    pub fn reconcile(&self) -> bool {
+        self.read == self.written + self.filtered
+    }
+}
+
+/// What is labelled with one window.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WindowFigures {
+    /// The scenario.
+    pub scenario: String,
+    /// Its anomaly's type.
+    pub anomaly_type: String,
+    /// Spans.
+    pub spans: u64,
+    /// Traces.
+    pub traces: u64,
+    /// Requests of the ledger that the scenario sent.
+    pub requests: u64,
+    /// Of these, those of which no span of the target arrived.
+    pub lost_traces: u64,
+    /// End of the recovery after its fault, Unix nanoseconds; none: there was none to see.
+    pub recovered_ns: Option<i64>,
+}
+
+/// What is known of one service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceFigures {
+    /// Spans.
+    pub spans: u64,
+    /// Spans of kind server.
+    pub server_spans: u64,
+    /// Spans that carry the anomaly header, in any spelling.
+    pub header_spans: u64,
+    /// Spans on which a default stands in its place.
+    pub default_spans: u64,
+    /// Headers that agree with a label of the ledger or a window.
+    pub agreeing: u64,
+    /// Headers that contradict it.
+    pub contradicting: u64,
+    /// Spans without a parent.
+    pub roots: u64,
+    /// Spans whose parent is not in the data.
+    pub orphans: u64,
+    /// Traces of one span only, which is the service's.
+    pub single_span_traces: u64,
+}
+
+/// How far a clock is ahead of the generator's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClockFigures {
+    /// The service.
+    pub service: String,
+    /// Its instance or host, if it says which.
+    pub instance: String,
+    /// How far it is ahead, in nanoseconds.
+    pub ahead_ns: i64,
+    /// The truth is at most so far from that, in nanoseconds.
+    pub bound_ns: i64,
+    /// Exchanges that it was found from.
+    pub exchanges: u64,
+}
+
+/// A column or an attribute that gives the label away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Leak {
+    /// Name of the column, or of the attribute as `attributes.<key>`.
+    pub column: String,
+    /// Share of the sampled spans that it alone labels rightly.
+    pub share: f64,
+    /// Whether each of its frequent values stands for one type only; otherwise only those in
+    /// `values` do.
+    pub perfect: bool,
+    /// Values that stand for one type only, and the type, the most frequent first.
+    pub values: Vec<(String, String)>,
+}

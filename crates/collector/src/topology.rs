@@ -1,9 +1,9 @@
 //! What happens to a request between receiver and file: check, map, encode, append, count.
 
 use crate::exporters::file::{ExportError, FileExporter};
-use crate::exporters::json;
 use crate::processors::anomaly;
 use crate::receivers::json::Fields;
+use loadgen_otlp_json as json;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;

@@ -40,6 +40,12 @@ pub enum ExtractError {
         /// The first line that could not be read.
         first: LineProblem,
     },
+    /// A file was named more than once.
+    #[error("{} is given twice: its rows would be doubled", path.display())]
+    GivenTwice {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line can't be read, and none may be skipped.
     #[error(
         "{lines} lines can't be read, and --strict allows none: {}, line {}, byte {}: {}",
@@ -92,6 +98,7 @@ impl ExtractError {
                 | Self::Timeline(_)
                 | Self::Read { .. }
                 | Self::Unreadable { .. }
+                | Self::GivenTwice { .. }
                 | Self::Strict { .. }
                 | Self::OtherSignal { .. }
         )

@@ -1,5 +1,6 @@
 //! An extraction from its options to its report.
 
+use std::collections::HashSet;
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -25,12 +26,14 @@ use crate::signal::tally::Tally;
 use crate::signal::{Counts, Extraction, Lines, first, second};
 use crate::spool::heads::{Heads, RequestHead};
 use crate::spool::{Spool, partitions};
+use crate::telemetry::forms;
 use crate::telemetry::input::Input;
 
 /// What to extract.
 #[derive(Debug, Clone, Default)]
 pub struct ExtractOptions {
-    /// Files of any signals, also mixed: OTLP/JSON, one message a line.
+    /// Files of any signals, also mixed, in any form that `docs/dataset-format.md` names; folders;
+    /// patterns; `-` for standard input.
     pub inputs: Vec<PathBuf>,
     /// Files that hold traces; that none of them does is an error.
     pub traces: Vec<PathBuf>,
@@ -69,7 +72,6 @@ pub struct ExtractOptions {
 /// that can't be written, a dataset of the same stamp that is there already.
 pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> {
     let began = Instant::now();
-    let timeline = options.timeline.as_deref().map(read_timeline).transpose()?;
     // All inputs are opened first: a wrong name should be told before the work, not after it.
     let named = [
         &options.inputs,
@@ -77,7 +79,8 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
         &options.metrics,
         &options.logs,
     ];
-    let inputs = open(named.into_iter().flatten())?;
+    let inputs = open(named.into_iter().flatten(), &scratch(&options.output))?;
+    let timeline = options.timeline.as_deref().map(read_timeline).transpose()?;
     let ledger = open_ledger(options)?;
 
     let write_error = |source: io::Error| ExtractError::Write {
@@ -403,9 +406,33 @@ fn check_rows(report: &ExtractReport) -> Result<(), ExtractError> {
     })
 }
 
-fn open<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> Result<Vec<Input>, ExtractError> {
-    let open = |path: &PathBuf| Input::open(path).map_err(|source| read_error(path, source));
-    let inputs: Vec<Input> = paths.map(open).collect::<Result<_, _>>()?;
+/// The folder nearest to the output that exists already: an error should leave nothing behind.
+fn scratch(output: &Path) -> PathBuf {
+    let exists = |folder: &&Path| folder.is_dir();
+    let nearest = output.ancestors().find(exists);
+    nearest.map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+fn open<'p>(
+    paths: impl Iterator<Item = &'p PathBuf>,
+    scratch: &Path,
+) -> Result<Vec<Input>, ExtractError> {
+    let mut inputs = Vec::new();
+    let mut seen = HashSet::new();
+    for path in paths {
+        let error = |source| read_error(path, source);
+        for file in forms::paths::expand(path).map_err(error)? {
+            let error = |source| read_error(&file, source);
+            // A file that is given twice, as patterns do, would double its rows without a word.
+            if let Ok(real) = file.canonicalize()
+                && real.is_file()
+                && !seen.insert(real)
+            {
+                return Err(ExtractError::GivenTwice { path: file });
+            }
+            inputs.push(Input::open(&file, scratch).map_err(error)?);
+        }
+    }
     if inputs.is_empty() {
         return Err(ExtractError::NoInput);
     }

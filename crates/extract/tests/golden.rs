@@ -73,7 +73,7 @@ fn the_report_counts_what_was_read_skipped_and_written() {
     let report = extract_golden(dir.path());
     assert!(report.reconciles());
     let figures = &report.figures;
-    assert_eq!((figures.spans.read, report.input.lines), (13, 13));
+    assert_eq!((figures.spans.read, report.input.lines), (13, 10));
     assert_eq!((figures.points.read, figures.logs.read), (9, 5));
     assert_eq!(figures.traces, 7);
     assert_eq!(figures.spans_by_type["unknown"], 4);

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Labels every span once more, independently of loadgen, and compares with its CSV.
 
-    python3 independent_join.py --timeline timeline.jsonl --traces traces.jsonl [...] --labeled traces_labeled_*.csv
+    python3 independent_join.py --timeline timeline.jsonl [--ledger ledger.arrows] --traces traces.jsonl [...] --labeled traces_labeled_*.csv
 
-Uses nothing but the standard library and the two files that a run leaves behind. The rule: a span
-has the label of the window in which its trace's root started (the earliest span where no root
-arrived), half-open; `unknown` where there is no window, or several that disagree. Exit code 0:
+Uses nothing but the standard library (pyarrow for the ledger) and what a run leaves behind. The
+rule: a span has the label of the scenario that sent its trace, by the ledger; else that of the
+window in which its trace's root started (the earliest span where no root arrived), half-open;
+`unknown` where there is no window, or several that disagree. Exit code 0:
 every span has the same label in both, and there are as many rows as spans. 1: not so. 2: bad usage
 or input.
 """
@@ -19,7 +20,7 @@ import sys
 
 
 def read_windows(path):
-    """[(opened_ns, closed_ns, anomaly)]; a window that never closed ends at the last event."""
+    """[(opened_ns, closed_ns, anomaly, scenario)]; a window that never closed ends at the last event."""
     windows, still_open, last = [], {}, None
     with open(path, "rb") as lines:
         for line in lines:
@@ -31,7 +32,7 @@ def read_windows(path):
             if at is not None:
                 last = at if last is None else max(last, at)
             if kind == "window_opened":
-                window = [at, None, event["anomaly"]]
+                window = [at, None, event["anomaly"], event["scenario"]]
                 windows.append(window)
                 still_open.setdefault(event["scenario"], []).append(window)
             elif kind == "window_closed" and still_open.get(event["scenario"]):
@@ -77,9 +78,21 @@ def label_at(windows, start):
     return (hits[0]["type"], hits[0]["label"]) if agreed else ("unknown", "unknown")
 
 
+def read_senders(path, windows):
+    """{trace id: anomaly of the scenario that sent it}."""
+    import pyarrow.ipc
+
+    by_scenario = {scenario: anomaly for _, _, anomaly, scenario in windows}
+    with pyarrow.ipc.open_stream(path) as stream:
+        table = stream.read_all()
+    pairs = zip(table["trace_id"].to_pylist(), table["scenario"].to_pylist())
+    return {trace: by_scenario[scenario] for trace, scenario in pairs if scenario in by_scenario}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--timeline", required=True)
+    parser.add_argument("--ledger")
     parser.add_argument("--traces", required=True, nargs="+")
     parser.add_argument("--labeled", required=True)
     arguments = parser.parse_args()
@@ -93,10 +106,13 @@ def main():
             if not parent:
                 roots[trace] = min(start, roots.get(trace, start))
 
+    senders = read_senders(arguments.ledger, windows) if arguments.ledger else {}
     expected = collections.Counter()
     for trace, span, _, start in spans:
         began = roots.get(trace, earliest.get(trace, 0)) if trace else start
-        expected[(trace, span, *label_at(windows, began))] += 1
+        sender = senders.get(trace)
+        label = (sender["type"], sender["label"]) if sender else label_at(windows, began)
+        expected[(trace, span, *label)] += 1
 
     found = collections.Counter()
     with open(arguments.labeled, newline="", encoding="utf-8") as file:

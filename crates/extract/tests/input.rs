@@ -32,12 +32,7 @@ fn extract_traces(dir: &Path, contents: &[&[u8]]) -> Result<ExtractReport, Extra
 #[test]
 fn files_without_a_single_message_are_an_error_that_says_what_they_look_like() {
     for (bytes, says) in [
-        (
-            &b"\x1f\x8b\x08\0\0\n\0\x03"[..],
-            "line 1, byte 1: compressed with gzip",
-        ),
-        (b"\x28\xb5\x2f\xfd\x04\0", "compressed with zstd"),
-        (b"hello\nworld\n", "line 1, byte 0: expected"),
+        (&b"hello\nworld\n"[..], "line 1, byte 0: expected"),
         (b"\n{\"resourceSpans\":[{\"re", "line 2"),
         (b"{\"a\":1}\n", "resourceSpans"),
     ] {

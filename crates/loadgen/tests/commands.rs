@@ -177,6 +177,10 @@ fn extract_names_the_file_that_is_wrong() {
     };
     let out = place.loadgen(args("missing.jsonl"));
     assert_eq!(out.status.code(), Some(3));
+    assert!(text(&out.stderr).contains("none.jsonl"));
+    place.write("none.jsonl", "{\"resourceSpans\":[]}\n");
+    let out = place.loadgen(args("missing.jsonl"));
+    assert_eq!(out.status.code(), Some(3));
     assert!(text(&out.stderr).contains("missing.jsonl"));
     let out = place.loadgen(args(&scenario.to_string_lossy()));
     assert_eq!(out.status.code(), Some(3));

@@ -1,5 +1,4 @@
-//! Where data leaves the collector: the JSON text of a message, and the files it goes to.
+//! Where data leaves the collector: the files that messages go to.
 
 pub(crate) mod file;
-pub(crate) mod json;
 pub(crate) mod rotation;

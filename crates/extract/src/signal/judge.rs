@@ -28,6 +28,13 @@ use crate::spool::verdicts::{PointVerdict, Verdict};
 /// A name that the generator's own spans have for their service.
 const GENERATOR_SERVICE: &str = "loadgen";
 
+/// How exact the times of spans are, in nanoseconds: a server ends its span some time after the
+/// client has the answer.
+const GRAIN_NS: i64 = 1_000_000;
+
+/// How exact they are where spans start on whole milliseconds, as those of Node's SDK do.
+const WHOLE_MILLISECONDS_GRAIN_NS: i64 = 2_000_000;
+
 /// Rows of the table of traces that are written at once.
 const ROWS_AT_ONCE: u64 = 4096;
 
@@ -96,8 +103,8 @@ impl<'a> Judge<'a> {
         let mut exchanges = Exchanges::default();
         let first = self.first;
         let grain = |resource: u32| match first.whole_milliseconds.get(resource as usize) {
-            Some(true) => 1_000_000,
-            _ => 0,
+            Some(true) => WHOLE_MILLISECONDS_GRAIN_NS,
+            _ => GRAIN_NS,
         };
         let mut links = HashMap::new();
         for partition in 0..first.heads.spans.len() {

@@ -87,7 +87,7 @@ impl<'a> Lines<'a> {
             files: inputs.len() as u64,
             ..InputReport::default()
         };
-        Self {
+        let mut lines = Self {
             inputs,
             report,
             messages: vec![[0; 3]; inputs.len()],
@@ -95,6 +95,30 @@ impl<'a> Lines<'a> {
             torn: Vec::new(),
             file: 0,
             before: 0,
+        };
+        for (file, input) in inputs.iter().enumerate() {
+            for lost in &input.lost {
+                lines.problem(file, lost.message, lost.byte, &lost.reason, lost.torn);
+            }
+        }
+        lines
+    }
+
+    fn problem(&mut self, file: usize, before: u64, byte: u64, reason: &str, torn: bool) {
+        let located = LineProblem {
+            file: self.inputs[file].path.clone(),
+            line: before + 1,
+            byte,
+            reason: reason.to_owned(),
+        };
+        if torn {
+            self.report.torn_last_lines += 1;
+            self.torn.push(located);
+        } else {
+            self.report.skipped_lines += 1;
+            if self.skipped.len() < MAX_LINES_NAMED {
+                self.skipped.push(located);
+            }
         }
     }
 
@@ -103,21 +127,8 @@ impl<'a> Lines<'a> {
             (self.file, self.before) = (file, 0);
         }
         for problem in tally.problems {
-            let located = LineProblem {
-                file: self.inputs[file].path.clone(),
-                line: self.before + problem.line + 1,
-                byte: problem.byte,
-                reason: problem.reason,
-            };
-            if problem.torn {
-                self.report.torn_last_lines += 1;
-                self.torn.push(located);
-            } else {
-                self.report.skipped_lines += 1;
-                if self.skipped.len() < MAX_LINES_NAMED {
-                    self.skipped.push(located);
-                }
-            }
+            let line = self.before + problem.line;
+            self.problem(file, line, problem.byte, &problem.reason, problem.torn);
         }
         self.before += tally.lines;
         self.report.lines += tally.lines;
@@ -164,7 +175,7 @@ mod tests {
             .map(|name| {
                 let path = dir.path().join(name);
                 std::fs::write(&path, b"xyz").expect("written");
-                Input::open(&path).expect("opened")
+                Input::open(&path, dir.path()).expect("opened")
             })
             .collect();
         let mut lines = Lines::new(&inputs);

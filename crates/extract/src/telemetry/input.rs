@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
+use super::forms;
+
 /// Size of a block, in bytes, unless a single line is longer.
 pub(crate) const BLOCK_BYTES: usize = 1 << 20;
 
@@ -21,10 +23,14 @@ pub(crate) struct Input {
     file: File,
     /// Bytes to read: the length when it was opened.
     len: u64,
+    /// Messages that could not even be made lines.
+    pub(crate) lost: Vec<forms::Lost>,
 }
 
 impl Input {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    /// Opens a file, of whatever form; `scratch` is a folder for what has to be kept while it is
+    /// read.
+    pub(crate) fn open(path: &Path, scratch: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
@@ -36,14 +42,20 @@ impl Input {
         let mut len = metadata.len();
         if file.rewind().is_err() {
             // Everything is read twice, which a pipe can't be.
-            let mut copy = tempfile::tempfile()?;
+            let mut copy = tempfile::tempfile_in(scratch)?;
             len = io::copy(&mut file, &mut copy)?;
             file = copy;
+        }
+        let mut lost = Vec::new();
+        if let Some((lines, lost_on_the_way)) = forms::to_lines(&mut file, scratch)? {
+            len = lines.metadata()?.len();
+            (file, lost) = (lines, lost_on_the_way);
         }
         Ok(Self {
             path: path.to_path_buf(),
             file,
             len,
+            lost,
         })
     }
 
@@ -224,7 +236,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("traces.jsonl");
         std::fs::write(&path, b"a\nb").expect("written");
-        let input = Input::open(&path).expect("opened");
+        let input = Input::open(&path, Path::new(".")).expect("opened");
         std::fs::write(&path, b"a\nbc\nd\n").expect("written");
         for _ in 0..2 {
             let mut block = Block::default();

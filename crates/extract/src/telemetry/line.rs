@@ -105,12 +105,10 @@ where
                     }
                 }
                 Err((at, reason)) => {
-                    let is_first = block.offset == 0 && start == 0;
-                    let compression = compression(line).filter(|_| is_first);
                     tally.problems.push(Problem {
                         line: tally.lines,
                         byte: block.offset + (start + at) as u64,
-                        reason: compression.map_or(reason, str::to_owned),
+                        reason,
                         torn: next == start + line.len(),
                     });
                 }
@@ -125,17 +123,6 @@ where
 /// The traces of a line that [`for_each_message`] could read.
 pub(crate) fn parse_traces<'l, T: Deserialize<'l>>(line: &'l [u8]) -> Option<T> {
     parse::<T, Skip, Skip>(line).ok()?.resource_spans
-}
-
-/// What a compressed file is, by its first bytes.
-fn compression(file: &[u8]) -> Option<&'static str> {
-    match file {
-        [0x1f, 0x8b, ..] => Some("compressed with gzip (1f 8b); decompress it first: gunzip"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            Some("compressed with zstd (28 b5 2f fd); decompress it first: unzstd")
-        }
-        _ => None,
-    }
 }
 
 /// The message, or where in the line reading failed, and why.
@@ -242,29 +229,6 @@ mod tests {
         let (messages, torn) = tally(b"{\"resourceSpans\":[]}\n{\"resourceSp");
         assert_eq!((messages, torn.problems.len()), (1, 1));
         assert!(torn.problems[0].torn);
-    }
-
-    #[test]
-    fn compressed_files_are_known_by_their_first_bytes_and_not_later() {
-        for (magic, name) in [
-            (&b"\x1f\x8b"[..], "gzip"),
-            (&b"\x28\xb5\x2f\xfd"[..], "zstd"),
-        ] {
-            let line = [magic, b"\x08\0\n"].concat();
-            let mut block = Block {
-                bytes: [line.clone(), line].concat(),
-                ..Block::default()
-            };
-            let tally = spans_of(&block, || ());
-            let [first, second] = &tally.problems[..] else {
-                panic!("{tally:?}")
-            };
-            assert!(first.reason.contains(name), "{first:?}");
-            assert!(second.reason.contains("UTF-8"), "{second:?}");
-            block.offset = 7;
-            let tally = spans_of(&block, || ());
-            assert!(tally.problems[0].reason.contains("UTF-8"), "{tally:?}");
-        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub(crate) mod attribute;
 pub(crate) mod evidence;
+pub(crate) mod forms;
 pub(crate) mod http;
 pub(crate) mod input;
 pub(crate) mod line;

@@ -151,7 +151,7 @@ mod tests {
         let write = |(index, bytes): (usize, &Vec<u8>)| {
             let path: PathBuf = dir.path().join(index.to_string());
             std::fs::write(&path, bytes).expect("written");
-            Input::open(&path).expect("opened")
+            Input::open(&path, dir.path()).expect("opened")
         };
         contents.iter().enumerate().map(write).collect()
     }

@@ -151,7 +151,8 @@ impl<'de> Deserialize<'de> for Unsigned {
     }
 }
 
-/// A time in Unix nanoseconds; 0, the default, stands for "not set".
+/// A time in Unix nanoseconds; 0, the default, stands for "not set". Times after the year 2262,
+/// which no i64 holds, are nobody's clock and count as not set.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct UnixNanos(i64);
 
@@ -164,16 +165,16 @@ impl UnixNanos {
 
 impl<'de> Deserialize<'de> for UnixNanos {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = "Unix nanoseconds from 0 to 9223372036854775807";
-        read(deserializer, expected, |scalar| {
+        read(deserializer, "Unix nanoseconds", |scalar| {
             let ns = match scalar {
                 Scalar::Null => 0,
-                Scalar::Int(v) => *v,
-                Scalar::Float(v) => integral(*v)?,
+                Scalar::Int(v) => u64::try_from(*v).ok()?,
+                Scalar::BigInt(v) => *v,
+                Scalar::Float(v) => u64::try_from(integral(*v)?).ok()?,
                 Scalar::Text(v) => v.parse().ok()?,
-                Scalar::Bool(_) | Scalar::BigInt(_) => return None,
+                Scalar::Bool(_) => return None,
             };
-            (ns >= 0).then_some(UnixNanos(ns))
+            Some(UnixNanos(i64::try_from(ns).unwrap_or(0)))
         })
     }
 }
@@ -220,7 +221,7 @@ impl<'de> Deserialize<'de> for TraceId {
             "a trace id of 32 hexadecimal digits",
             |scalar| match scalar {
                 Scalar::Null => Some(TraceId(0)),
-                Scalar::Text(v) => hex::<32>(v).map(TraceId),
+                Scalar::Text(v) => hex::<32>(v).or_else(|| base64(v, 16)).map(TraceId),
                 _ => None,
             },
         )
@@ -238,7 +239,10 @@ impl<'de> Deserialize<'de> for SpanId {
             "a span id of 16 hexadecimal digits",
             |scalar| match scalar {
                 Scalar::Null => Some(SpanId(0)),
-                Scalar::Text(v) => hex::<16>(v).map(|id| SpanId(id as u64)),
+                Scalar::Text(v) => {
+                    let id = hex::<16>(v).or_else(|| base64(v, 8));
+                    id.map(|id| SpanId(id as u64))
+                }
                 _ => None,
             },
         )
@@ -260,6 +264,17 @@ fn hex<const DIGITS: usize>(text: &str) -> Option<u128> {
         value = value << 4 | u128::from(nibble & 15);
     }
     (bad < 16).then_some(value)
+}
+
+/// Base64 of so many bytes, as protobuf's own JSON mapping writes ids.
+fn base64(text: &str, bytes: usize) -> Option<u128> {
+    use base64::Engine as _;
+    let mut id = [0; 16];
+    // Longer texts, and so longer ids, don't fit into the space that is given.
+    let read = base64::engine::general_purpose::STANDARD
+        .decode_slice(text, &mut id[16 - bytes..])
+        .ok()?;
+    (read == bytes).then(|| u128::from_be_bytes(id))
 }
 
 const HEX_VALUES: [u8; 256] = {
@@ -349,7 +364,10 @@ mod tests {
             Ok(Some(12))
         );
         assert!(parse::<UnixNanos>("-1").is_err());
-        assert!(parse::<UnixNanos>("9223372036854775808").is_err());
+        for beyond in ["9223372036854775808", "\"18446744073709551615\""] {
+            assert_eq!(parse::<UnixNanos>(beyond).map(UnixNanos::get), Ok(None));
+        }
+        assert!(parse::<UnixNanos>("\"18446744073709551616\"").is_err());
     }
 
     #[test]

@@ -1,8 +1,5 @@
 //! `loadgen extract`.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
-
 use loadgen_extract::audit::{Audit, Verdict};
 use loadgen_extract::{ExtractError, ExtractOptions};
 
@@ -11,8 +8,6 @@ use crate::exit::{Exit, Failure};
 use crate::tables;
 
 pub(super) fn extract(args: &ExtractArgs) -> Result<Exit, Failure> {
-    let named = [&args.inputs, &args.traces, &args.metrics, &args.logs];
-    refuse_twice(named.into_iter().flatten())?;
     let report = loadgen_extract::extract(&ExtractOptions {
         inputs: args.inputs.clone(),
         traces: args.traces.clone(),
@@ -43,25 +38,6 @@ pub(super) fn exit(audit: &Audit) -> Exit {
         Verdict::UsableWithWarnings => Exit::Warnings,
         Verdict::NotUsable => Exit::NotUsable,
     }
-}
-
-/// A file that is given twice, as globs do, would double its rows without a word.
-fn refuse_twice<'p>(files: impl Iterator<Item = &'p PathBuf>) -> Result<(), Failure> {
-    let mut seen = HashSet::new();
-    for file in files {
-        // A file that isn't there is told by the extractor.
-        let Ok(real) = file.canonicalize() else {
-            continue;
-        };
-        if real.is_file() && !seen.insert(real) {
-            let message = format!(
-                "{} is given twice: its rows would be doubled",
-                file.display()
-            );
-            return Err(Failure::new(Exit::BadInput, message));
-        }
-    }
-    Ok(())
 }
 
 /// Bad input and a disk that is full are different things to a script.

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 
 /// Writes one line of `metrics.jsonl`, without the newline.
-pub(crate) fn metrics_request(out: &mut Vec<u8>, request: &ExportMetricsServiceRequest) {
+pub fn metrics_request(out: &mut Vec<u8>, request: &ExportMetricsServiceRequest) {
     let mut object = Object::open(out);
     object.list(
         "resourceMetrics",

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 
 /// Writes one line of `logs.jsonl`, without the newline.
-pub(crate) fn logs_request(out: &mut Vec<u8>, request: &ExportLogsServiceRequest) {
+pub fn logs_request(out: &mut Vec<u8>, request: &ExportLogsServiceRequest) {
     let mut object = Object::open(out);
     object.list("resourceLogs", &request.resource_logs, resource_logs);
     object.close();

@@ -17,9 +17,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::io::Write as _;
 
-pub(crate) use logs::logs_request;
-pub(crate) use metrics::metrics_request;
-pub(crate) use traces::traces_request;
+pub use logs::logs_request;
+pub use metrics::metrics_request;
+pub use traces::traces_request;
 
 /// One JSON object that is being written: puts the commas and knows which values are left out.
 struct Object<'a> {

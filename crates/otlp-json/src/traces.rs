@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
 /// Writes one line of `traces.jsonl`, without the newline.
-pub(crate) fn traces_request(out: &mut Vec<u8>, request: &ExportTraceServiceRequest) {
+pub fn traces_request(out: &mut Vec<u8>, request: &ExportTraceServiceRequest) {
     let mut object = Object::open(out);
     object.list("resourceSpans", &request.resource_spans, resource_spans);
     object.close();

@@ -75,7 +75,7 @@ fn the_report_counts_what_was_read_skipped_and_written() {
     let figures = &report.figures;
     assert_eq!((figures.spans.read, report.input.lines), (13, 10));
     assert_eq!((figures.points.read, figures.logs.read), (9, 5));
-    assert_eq!(figures.traces, 7);
+    assert_eq!(figures.traces, 9);
     assert_eq!(figures.spans_by_type["unknown"], 4);
     assert_eq!(figures.spans_by_source["ambiguous"], 1);
     assert!(!figures.timeline.as_ref().is_some_and(|t| t.finished));

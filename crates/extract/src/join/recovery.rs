@@ -95,6 +95,11 @@ impl Recoveries {
         }
     }
 
+    /// Whether there is no fault that was cleared.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.aftermaths.is_empty()
+    }
+
     /// Whether a time is after a fault and before the next.
     pub(crate) fn wants(&self, at_ns: i64) -> bool {
         self.aftermaths

@@ -1,7 +1,5 @@
 //! What one trace is: its root, its shape, and what its spans say of its label.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::spool::heads::{RequestHead, SpanHead};
 
 /// A trace, put together from all spans of its id, whichever files and lines they came from.
@@ -32,11 +30,11 @@ impl TraceFacts {
     /// Of the spans of one trace; there is at least one. `request` is the generator's own record:
     /// its span is a parent that need not have been exported.
     pub(crate) fn new(spans: &[SpanHead], request: Option<&RequestHead>) -> Self {
-        let mut seen = HashSet::with_capacity(spans.len());
-        // Not by key: the facts must not depend on the order of the input.
-        let once: Vec<usize> = (0..spans.len())
-            .filter(|&i| seen.insert((spans[i].span, spans[i].start, spans[i].resource)))
-            .collect();
+        // By these and not by the place in the input: the facts must not depend on its order.
+        let mut once: Vec<usize> = (0..spans.len()).collect();
+        let identity = |&i: &usize| (spans[i].span, spans[i].start, spans[i].resource);
+        once.sort_by_key(identity);
+        once.dedup_by_key(|i| identity(i));
         let of = |&i: &usize| &spans[i];
         let order = |s: &SpanHead| {
             let known = if s.start == 0 { i64::MAX } else { s.start };
@@ -44,11 +42,13 @@ impl TraceFacts {
         };
         let root = once.iter().map(of).min_by_key(|s| order(s)).copied();
         let root = root.unwrap_or(spans[0]);
-        let ids: HashMap<u64, u64> = once.iter().map(of).map(|s| (s.span, s.parent)).collect();
+        // Ids ascending, each with its parent.
+        let ids: Vec<(u64, u64)> = once.iter().map(of).map(|s| (s.span, s.parent)).collect();
         let generator = request.map_or(0, |r| r.span);
         let is_orphan = |i: &usize| {
             let parent = spans[*i].parent;
-            parent != 0 && parent != generator && !ids.contains_key(&parent)
+            let is_here = || ids.binary_search_by_key(&parent, |(id, _)| *id).is_ok();
+            parent != 0 && parent != generator && !is_here()
         };
         let mut resources: Vec<u32> = spans.iter().map(|s| s.resource).collect();
         resources.sort_unstable();
@@ -80,33 +80,28 @@ impl TraceFacts {
     }
 }
 
-/// The longest chain of parents. A chain that closes on itself ends where it does.
-fn depth(parents: &HashMap<u64, u64>) -> u32 {
-    let mut known: HashMap<u64, u32> = HashMap::with_capacity(parents.len());
-    let mut deepest = 0;
-    for &start in parents.keys() {
-        let mut way = Vec::new();
-        let mut on_way = HashSet::new();
-        let mut at = start;
-        let mut depth = loop {
-            if let Some(&depth) = known.get(&at) {
-                break depth;
-            }
-            match parents.get(&at) {
-                Some(&parent) if on_way.insert(at) => {
-                    way.push(at);
-                    at = parent;
-                }
-                _ => break 0,
-            }
-        };
-        for span in way.into_iter().rev() {
-            depth += 1;
-            known.insert(span, depth);
+/// The longest chain of parents, of ids in ascending order with their parents. A chain that closes
+/// on itself ends where it does.
+fn depth(parents: &[(u64, u64)]) -> u32 {
+    let position = |id: u64| parents.binary_search_by_key(&id, |(id, _)| *id).ok();
+    // 0: not known yet; a span on the way that is being followed counts as known with depth 1.
+    let mut depths = vec![0u32; parents.len()];
+    let mut way = Vec::new();
+    for start in 0..parents.len() {
+        let mut at = Some(start);
+        while let Some(here) = at.filter(|&here| depths[here] == 0) {
+            depths[here] = 1;
+            way.push(here);
+            at = position(parents[here].1);
         }
-        deepest = deepest.max(known.get(&start).copied().unwrap_or(0));
+        let is_on_way = at.is_some_and(|here| way.contains(&here));
+        let mut depth = at.filter(|_| !is_on_way).map_or(0, |here| depths[here]);
+        while let Some(span) = way.pop() {
+            depth += 1;
+            depths[span] = depth;
+        }
     }
-    deepest
+    depths.into_iter().max().unwrap_or(0)
 }
 
 #[cfg(test)]

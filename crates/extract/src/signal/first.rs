@@ -196,7 +196,7 @@ impl BlockHeads {
                         .map_or([0, 0], |link| trace(link.trace_id)),
                     key,
                     resource: of,
-                    name: self.registry.names.number(&span.name.0.to_string()),
+                    name: self.registry.names.number(&*span.name.0),
                     evidence: evidence.map_or(0, |e| self.registry.evidence.number(&e) + 1),
                     kind: u8::try_from(span.kind.0).unwrap_or(0),
                     status: u8::try_from(span.status.code.0).unwrap_or(0),

@@ -241,6 +241,9 @@ impl<'a> Judge<'a> {
 
     fn find_recoveries(&mut self, tally: &mut Tally) -> io::Result<()> {
         let mut recoveries = Recoveries::new(&self.labels.timeline);
+        if recoveries.is_empty() {
+            return Ok(());
+        }
         let mut baseline = Baseline::default();
         let first = self.first;
         let operation = |root: &SpanHead| (root.resource, root.name);

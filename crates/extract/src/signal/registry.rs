@@ -1,5 +1,6 @@
 //! Names by number: what heads refer to by 32 bits.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -53,14 +54,18 @@ impl<T: Clone + Eq + Hash> Interned<T> {
     }
 
     /// The number of a thing, from 0; what comes after the limit has the limit's number.
-    pub(crate) fn number(&mut self, thing: &T) -> u32 {
+    pub(crate) fn number<Q>(&mut self, thing: &Q) -> u32
+    where
+        T: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = T> + ?Sized,
+    {
         if let Some(&number) = self.numbers.get(thing) {
             return number;
         }
         let number = self.things.len();
         if number < self.limit {
-            self.things.push(thing.clone());
-            self.numbers.insert(thing.clone(), number as u32);
+            self.things.push(thing.to_owned());
+            self.numbers.insert(thing.to_owned(), number as u32);
         }
         number as u32
     }

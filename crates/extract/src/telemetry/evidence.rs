@@ -57,7 +57,7 @@ impl<'de: 'a, 'a> Pick<'de> for EvidenceAttributes<'a> {
                 .bytes()
                 .eq(name.bytes().map(|b| if b == b'-' { b'_' } else { b }))
         };
-        if let Some(slot) = FIELDS.iter().position(|field| same(&field))
+        if let Some(slot) = FIELDS.iter().position(same)
             && fields.0[slot].is_none()
         {
             fields.0[slot] = value.into_text();

@@ -1,6 +1,6 @@
 //! OTLP/JSON as documents over many lines, or as a list of messages.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Write};
 
 use super::Lost;
 use crate::telemetry::input::MAX_LINE_BYTES;
@@ -10,7 +10,7 @@ use crate::telemetry::input::MAX_LINE_BYTES;
 /// Objects are found by counting braces outside of strings; whether they are JSON is seen later,
 /// when the line is read.
 pub(super) fn document(
-    mut source: impl Read + BufRead,
+    mut source: impl BufRead,
     lines: &mut impl Write,
     lost: &mut Vec<Lost>,
 ) -> io::Result<()> {

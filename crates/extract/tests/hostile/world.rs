@@ -13,13 +13,13 @@ use arrow_ipc::writer::StreamWriter;
 use loadgen_extract::{ExtractOptions, ExtractReport, extract};
 use serde_json::{Value, json};
 
-pub const START: i64 = 1_770_000_000_000_000_000;
-pub const SECOND: i64 = 1_000_000_000;
-pub const MS: i64 = 1_000_000;
+pub(crate) const START: i64 = 1_770_000_000_000_000_000;
+pub(crate) const SECOND: i64 = 1_000_000_000;
+pub(crate) const MS: i64 = 1_000_000;
 const GUARD: i64 = 3 * SECOND;
 
 /// Scenario, anomaly type, service of the fault, begin and end in seconds.
-pub const WINDOWS: [(&str, &str, &str, i64, i64); 3] = [
+pub(crate) const WINDOWS: [(&str, &str, &str, i64, i64); 3] = [
     ("calm", "none", "", 0, 60),
     ("slow", "latency_spike", "catalogue", 60, 120),
     ("hung", "timeout", "user", 125, 185),
@@ -27,14 +27,14 @@ pub const WINDOWS: [(&str, &str, &str, i64, i64); 3] = [
 
 /// What a span should be labelled with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Truth {
-    pub anomaly_type: String,
-    pub source: &'static str,
-    pub phase: &'static str,
+pub(crate) struct Truth {
+    pub(crate) anomaly_type: String,
+    pub(crate) source: &'static str,
+    pub(crate) phase: &'static str,
 }
 
 impl Truth {
-    pub fn unknown(source: &'static str) -> Self {
+    pub(crate) fn unknown(source: &'static str) -> Self {
         Self {
             anomaly_type: "unknown".into(),
             source,
@@ -45,41 +45,41 @@ impl Truth {
 
 /// One span as it goes into a file; times in Unix nanoseconds.
 #[derive(Debug, Clone)]
-pub struct Span {
-    pub trace: u128,
-    pub id: u64,
-    pub parent: u64,
-    pub service: &'static str,
-    pub kind: i32,
-    pub start: i64,
-    pub end: i64,
-    pub attributes: Vec<(&'static str, Value)>,
-    pub link: Option<u128>,
+pub(crate) struct Span {
+    pub(crate) trace: u128,
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    pub(crate) service: &'static str,
+    pub(crate) kind: i32,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) attributes: Vec<(&'static str, Value)>,
+    pub(crate) link: Option<u128>,
 }
 
 /// A request of the ledger.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub trace: u128,
-    pub span: u64,
-    pub scenario: &'static str,
-    pub sent: i64,
-    pub finished: i64,
+pub(crate) struct Request {
+    pub(crate) trace: u128,
+    pub(crate) span: u64,
+    pub(crate) scenario: &'static str,
+    pub(crate) sent: i64,
+    pub(crate) finished: i64,
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct World {
-    pub spans: Vec<Span>,
-    pub ledger: Option<Vec<Request>>,
+pub(crate) struct World {
+    pub(crate) spans: Vec<Span>,
+    pub(crate) ledger: Option<Vec<Request>>,
     /// Events of the timeline; none: there is no timeline.
-    pub timeline: Option<Vec<Value>>,
+    pub(crate) timeline: Option<Vec<Value>>,
     /// By trace and span id.
-    pub truth: HashMap<(u128, u64), Truth>,
+    pub(crate) truth: HashMap<(u128, u64), Truth>,
 }
 
 /// The phase of a moment, from how the windows were made: guards of three seconds after each edge, and
 /// half a second of injecting.
-pub fn phase(at: i64) -> &'static str {
+pub(crate) fn phase(at: i64) -> &'static str {
     for (_, kind, _, begin, end) in WINDOWS {
         for edge in [begin, end].map(|s| START + s * SECOND) {
             if (edge..edge + GUARD).contains(&at) {
@@ -94,7 +94,7 @@ pub fn phase(at: i64) -> &'static str {
     "steady"
 }
 
-pub fn timeline() -> Vec<Value> {
+pub(crate) fn timeline() -> Vec<Value> {
     let mut events = vec![
         json!({"event": "run_started", "schema_version": 1, "run_id": "r", "at_ns": START, "scenario_file": "f",
         "scenario_sha256": "", "seed": 1, "time_scale": 1.0, "engine": "rust", "target": "t", "loadgen_version": "0"}),
@@ -132,7 +132,7 @@ pub fn timeline() -> Vec<Value> {
 impl World {
     /// Traces of the run, two a second, and one of somebody else each second; headers captured by
     /// the edge.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut world = World {
             ledger: Some(Vec::new()),
             timeline: Some(timeline()),
@@ -216,7 +216,11 @@ impl World {
     }
 
     /// Sets the truth of all spans of the traces that a test holds for.
-    pub fn expect(&mut self, test: impl Fn(&Truth) -> bool, truth: impl Fn(&Truth) -> Truth) {
+    pub(crate) fn expect(
+        &mut self,
+        test: impl Fn(&Truth) -> bool,
+        truth: impl Fn(&Truth) -> Truth,
+    ) {
         for held in self.truth.values_mut() {
             if test(held) {
                 *held = truth(held);
@@ -225,7 +229,7 @@ impl World {
     }
 
     /// Writes the spans, so many a line, dealt to so many files, in the order of `order`.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         folder: &Path,
         spans_a_line: usize,
@@ -253,12 +257,12 @@ impl World {
     }
 
     /// Extracts and compares each row with the truth.
-    pub fn check(&self, change: impl Fn(&mut ExtractOptions)) -> ExtractReport {
+    pub(crate) fn check(&self, change: impl Fn(&mut ExtractOptions)) -> ExtractReport {
         let order: Vec<usize> = (0..self.spans.len()).collect();
         self.check_order(3, 1, &order, change)
     }
 
-    pub fn check_order(
+    pub(crate) fn check_order(
         &self,
         spans_a_line: usize,
         files: usize,

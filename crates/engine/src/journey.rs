@@ -5,15 +5,14 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use http::Method;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use loadgen_scenario::{Iteration, Request, Step, StepRequest};
 use loadgen_timeline::{Failure, RequestRecord};
 use rand::Rng;
-use reqwest::Url;
 
 use crate::context::Context;
-use crate::headers::{TRACEPARENT, header_value, traceparent};
+use crate::headers::traceparent;
+use crate::request;
 use crate::shared::Signal;
 
 /// Bytes of an answer that are kept for captures; a longer one is a failure.
@@ -87,7 +86,10 @@ async fn exchange(
         failure: None,
         body: Vec::new(),
     };
-    let Some(request) = build(context, scenario, in_flight, step, request) else {
+    let trace_context = traceparent(&in_flight.trace_id, &in_flight.span_id);
+    let headers = &context.headers[scenario];
+    let base = &context.shared.base_url;
+    let Some(request) = request::build(base, headers, trace_context, step, request) else {
         end.failure = Some(Failure::Request);
         return end;
     };
@@ -131,53 +133,6 @@ async fn exchange(
             }
         }
     }
-}
-
-/// `None`: what the step asks for can't be sent as it stands, as when a value such as `..` would
-/// make it another path.
-fn build(
-    context: &Context,
-    scenario: usize,
-    in_flight: &InFlight<'_>,
-    step: &Step,
-    request: Request<'_>,
-) -> Option<reqwest::Request> {
-    let base = &context.shared.base_url;
-    let mut address = String::with_capacity(base.len() + request.path.len());
-    address.push_str(base);
-    address.push_str(&request.path);
-    let method = Method::from_bytes(request.method.as_bytes()).ok()?;
-    let url = Url::parse(&address).ok()?;
-    let path = address.split(['?', '#']).next().unwrap_or_default();
-    // Dots are resolved by the parser; the scheme has two slashes that are not of the path.
-    if slashes(url.path()) + 2 != slashes(path) {
-        return None;
-    }
-    let mut out = reqwest::Request::new(method, url);
-    *out.timeout_mut() = Some(Duration::from_nanos(step.timeout_ns));
-    let headers = out.headers_mut();
-    headers.clone_from(&context.headers[scenario]);
-    headers.insert(
-        TRACEPARENT,
-        traceparent(&in_flight.trace_id, &in_flight.span_id),
-    );
-    if request.body.is_some() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    for (name, value) in &request.headers {
-        headers.insert(
-            HeaderName::from_bytes(name.as_bytes()).ok()?,
-            header_value(value),
-        );
-    }
-    if let Some(body) = request.body {
-        *out.body_mut() = Some(body.into());
-    }
-    Some(out)
-}
-
-fn slashes(text: &str) -> usize {
-    text.bytes().filter(|byte| *byte == b'/').count()
 }
 
 fn kind(error: &reqwest::Error) -> Failure {

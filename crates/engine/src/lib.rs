@@ -18,6 +18,7 @@ mod injector;
 mod journey;
 mod pacer;
 mod recorder;
+pub mod request;
 mod run;
 mod shared;
 mod worker;

@@ -29,6 +29,7 @@ mod dataset;
 mod error;
 mod extract;
 pub mod figures;
+pub mod find;
 mod join;
 mod report;
 mod signal;

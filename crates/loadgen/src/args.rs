@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Check a scenario file without running anything.
     Check(CheckArgs),
+    /// See whether a target's traces could be labelled, before any load.
+    Doctor(DoctorArgs),
     /// Label stored telemetry by a timeline.
     Extract(ExtractArgs),
     /// Check again whether a dataset can be trusted.
@@ -114,6 +116,9 @@ pub(crate) struct RunArgs {
     /// Export no client spans. Traces then begin at the target's edge.
     #[arg(long)]
     pub(crate) no_client_spans: bool,
+    /// Don't send each flow once before the load to see whether the target answers as expected.
+    #[arg(long)]
+    pub(crate) no_preflight: bool,
     /// Make no dataset at the end.
     #[arg(long)]
     pub(crate) no_extract: bool,
@@ -194,6 +199,25 @@ pub(crate) struct ExtractArgs {
     #[arg(long)]
     pub(crate) strict: bool,
     /// Print the report as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanChanges,
+    /// Files to which the target's Collector writes traces.
+    #[arg(long, visible_alias = "collector", value_name = "FILE", num_args = 1.., conflicts_with = "jaeger")]
+    pub(crate) traces: Vec<PathBuf>,
+    /// Address of Jaeger's query service, such as http://127.0.0.1:16686
+    #[arg(long, value_name = "URL")]
+    pub(crate) jaeger: Option<String>,
+    /// How long to wait for the traces, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub(crate) wait: f64,
+    /// Print the result as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,6 +1,9 @@
 //! Tables for people, on standard output.
 
 use comfy_table::{CellAlignment, Table, presets};
+use loadgen_doctor::Finding;
+use loadgen_doctor::diagnose::Diagnosis;
+use loadgen_doctor::probe::StepOutcome;
 use loadgen_engine::consumers::{ClientSpanReport, Summary};
 use loadgen_extract::ExtractReport;
 use loadgen_extract::audit::{Audit, Level, Verdict};
@@ -286,6 +289,83 @@ pub(crate) fn audit(audit: &Audit) -> String {
         Verdict::UsableWithWarnings => "\nAudit: usable with warnings\n",
         Verdict::NotUsable => "\nAudit: NOT USABLE\n",
     };
+    out
+}
+
+/// What the doctor found: each step, what became of the traces, and what to fix.
+pub(crate) fn doctor(
+    steps: &[StepOutcome],
+    traces: Option<&Diagnosis>,
+    findings: &[Finding],
+) -> String {
+    let mut table_of_steps = table(
+        &["flow", "step", "request", "status", "ms", "found"],
+        &[3, 4],
+    );
+    for step in steps {
+        let status = step
+            .status
+            .map_or_else(String::new, |status| status.to_string());
+        let found = if step.problem.is_empty() {
+            "ok"
+        } else {
+            &step.problem
+        };
+        table_of_steps.add_row([
+            step.flow.clone(),
+            step.step.clone(),
+            format!("{} {}", step.method, step.path),
+            status,
+            format!("{:.1}", step.milliseconds),
+            found.to_owned(),
+        ]);
+    }
+    let mut out = format!("\n{table_of_steps}\n");
+    if let Some(traces) = traces {
+        out += &format!(
+            "\n{} of {} traces arrived; {} have the edge's span; at most {} services in one\n",
+            traces.arrived, traces.sent, traces.with_edge, traces.most_services
+        );
+        let mut services = table(
+            &["service", "spans", "captured headers", "baggage", "clock"],
+            &[1],
+        );
+        for (name, service) in &traces.services {
+            let captured: Vec<&str> = service.captured.iter().map(String::as_str).collect();
+            let clock = match (service.ahead_ns, service.bound_ns) {
+                (Some(ahead), Some(bound)) => {
+                    format!(
+                        "{:+.1} ms ± {:.1} ms",
+                        ahead as f64 / 1e6,
+                        bound as f64 / 1e6
+                    )
+                }
+                _ => "not known".to_owned(),
+            };
+            services.add_row([
+                name.clone(),
+                service.spans.to_string(),
+                captured.join(" "),
+                if service.baggage { "yes" } else { "no" }.to_owned(),
+                clock,
+            ]);
+        }
+        out += &format!("{services}\n");
+    }
+    for finding in findings {
+        let level = match finding.level {
+            loadgen_doctor::Level::Error => "ERROR",
+            loadgen_doctor::Level::Warning => "WARNING",
+            loadgen_doctor::Level::Info => "info",
+        };
+        out += &format!(
+            "\n{level} {}: {}\n  {}\n",
+            finding.id, finding.message, finding.advice
+        );
+    }
+    if findings.is_empty() {
+        out += "\nNothing to fix.\n";
+    }
     out
 }
 

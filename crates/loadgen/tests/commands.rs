@@ -130,8 +130,55 @@ fn faults_that_nobody_can_inject_are_told_before_the_run() {
         &url,
         "--admin-url",
         "http://127.0.0.1:1",
+        "--no-preflight",
     ]);
     assert_eq!(out.status.code(), Some(4));
+}
+
+#[test]
+fn a_dataset_is_audited_again_and_what_was_changed_is_found() {
+    let place = Place::new();
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../extract/tests/golden");
+    let file = |name: &str| golden.join(name).to_string_lossy().into_owned();
+    let args = [
+        "extract",
+        &file("traces-1.jsonl"),
+        "--output",
+        "d",
+        "--timeline",
+    ];
+    let out = place.loadgen(args.into_iter().chain([&*file("timeline.jsonl")]));
+    // Windows without a span, and a line that can't be read.
+    assert_eq!(out.status.code(), Some(8), "{}", text(&out.stderr));
+    assert!(text(&out.stdout).contains("Audit: NOT USABLE"));
+    let audit =
+        |args: &[&str]| place.loadgen(["audit", "d"].into_iter().chain(args.iter().copied()));
+    let again = audit(&["--json"]);
+    let said: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    let level = |said: &serde_json::Value, id: &str| {
+        let checks = said["audit"]["checks"].as_array().unwrap();
+        checks.iter().find(|c| c["id"] == id).unwrap()["level"].clone()
+    };
+    assert_eq!(again.status.code(), Some(8));
+    assert_eq!(
+        (level(&said, "files"), level(&said, "windows")),
+        ("ok".into(), "error".into())
+    );
+
+    let csv = std::fs::read_dir(place.path("d"))
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let labeled = csv.into_iter().find(|p| {
+        p.to_string_lossy().contains("traces_labeled_") && p.extension().unwrap() == "csv"
+    });
+    let labeled = labeled.unwrap();
+    let rows = std::fs::read_to_string(&labeled)
+        .unwrap()
+        .replace(",none,normal,", ",timeout,slow,");
+    std::fs::write(&labeled, rows).unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&audit(&["--json"]).stdout).unwrap();
+    assert_eq!(level(&said, "files"), "error");
+    assert_eq!(place.loadgen(["audit", "."]).status.code(), Some(3));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod collect;
+mod doctor;
 mod extract;
 mod meta;
 mod plan;
@@ -18,6 +19,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Run(args) => asynchronously(run::run(args)),
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),
+        Command::Doctor(args) => asynchronously(doctor::doctor(args)),
         Command::Extract(args) => extract::extract(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Shop(args) => asynchronously(shop::shop(args)),

@@ -17,7 +17,7 @@ use loadgen_timeline::event::RunStatus;
 use serde::Serialize;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::plan;
+use super::{doctor, plan};
 use crate::args::{Protocol, RunArgs};
 use crate::display::{self, say};
 use crate::embedded::Embedded;
@@ -51,6 +51,9 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             let base = BaseUrl::new(url);
             reach::check(&base).await?;
             check_faults(&args, &plan, &base)?;
+            if !args.no_preflight {
+                doctor::preflight(&plan, &base).await?;
+            }
             Some(base)
         }
     };
@@ -160,6 +163,9 @@ async fn send_load(
 ) -> Result<RunOutcome, Failure> {
     if embedded.is_some() {
         reach::check(&base).await?;
+        if !args.no_preflight {
+            doctor::preflight(plan, &base).await?;
+        }
     }
     let drivers = drivers(args, embedded.as_deref())?;
     drivers

@@ -1,0 +1,306 @@
+//! What became of the marked traces: pure, over the spans that were found.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use loadgen_extract::find::{FoundSpan, SentSpan, clock_offsets};
+use serde::Serialize;
+
+use crate::probe::{MARKER, StepOutcome};
+use crate::{Finding, Level};
+
+/// A clock that is certainly so far off is worth a warning, in nanoseconds.
+const SKEW_WARNING_NS: i64 = 100_000_000;
+
+const KIND_SERVER: i32 = 2;
+
+/// What is known of one service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Service {
+    /// Its spans in the marked traces.
+    pub spans: u64,
+    /// Attributes on them that hold the marker: captured headers.
+    pub captured: BTreeSet<String>,
+    /// Whether the marker came by baggage.
+    pub baggage: bool,
+    /// How far its clock is ahead of ours, in nanoseconds; none: that can't be told.
+    pub ahead_ns: Option<i64>,
+    /// The truth is at most so far from that, in nanoseconds.
+    pub bound_ns: Option<i64>,
+}
+
+/// What the traces say.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Diagnosis {
+    /// Requests that were sent.
+    pub sent: usize,
+    /// Of these, those of which a span arrived.
+    pub arrived: usize,
+    /// Of these, those whose first span has ours for its parent, or none: the edge exports its spans.
+    pub with_edge: usize,
+    /// Services on the longest way through them.
+    pub most_services: usize,
+    /// By service.
+    pub services: BTreeMap<String, Service>,
+    /// What to fix.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks at the spans of the traces that were sent.
+pub fn diagnose(outcomes: &[StepOutcome], spans: &[FoundSpan]) -> Diagnosis {
+    let sent: Vec<SentSpan> = outcomes
+        .iter()
+        .filter(|o| o.trace_id != 0 && o.status.is_some())
+        .map(|o| SentSpan {
+            trace_id: o.trace_id,
+            span_id: o.span_id,
+            sent_ns: o.sent_ns,
+            finished_ns: o.finished_ns,
+        })
+        .collect();
+    let mut traces: BTreeMap<u128, Vec<&FoundSpan>> = BTreeMap::new();
+    for span in spans {
+        traces.entry(span.trace_id).or_default().push(span);
+    }
+    let mut diagnosis = Diagnosis {
+        sent: sent.len(),
+        arrived: sent
+            .iter()
+            .filter(|s| traces.contains_key(&s.trace_id))
+            .count(),
+        ..Diagnosis::default()
+    };
+    let mut entries: BTreeMap<&str, u64> = BTreeMap::new();
+    for request in &sent {
+        let Some(of_trace) = traces.get(&request.trace_id) else {
+            continue;
+        };
+        let services: BTreeSet<&str> = of_trace.iter().map(|s| s.service.as_str()).collect();
+        diagnosis.most_services = diagnosis.most_services.max(services.len());
+        let is_entry =
+            |s: &&&FoundSpan| s.parent_span_id == request.span_id || s.parent_span_id == 0;
+        if of_trace.iter().any(|s| is_entry(&s)) {
+            diagnosis.with_edge += 1;
+        } else if let Some(first) = of_trace.iter().min_by_key(|s| (s.start_ns, s.span_id)) {
+            *entries.entry(&first.service).or_default() += 1;
+        }
+    }
+    for span in spans {
+        let service = diagnosis.services.entry(span.service.clone()).or_default();
+        service.spans += 1;
+        let attributes = span.attributes.as_object().into_iter().flatten();
+        let marked: Vec<&String> = attributes
+            .filter(|(_, value)| value.to_string().contains(MARKER))
+            .map(|(key, _)| key)
+            .collect();
+        let is_header = |key: &&&String| key.starts_with("http.request.header.x");
+        let captured: Vec<String> = marked
+            .iter()
+            .filter(is_header)
+            .map(|key| key.to_string())
+            .collect();
+        // Where a header was captured, `anomaly.*` may be a Collector's mapping of it.
+        let copied = marked
+            .iter()
+            .any(|key| key.contains("anomaly.") && captured.is_empty());
+        service.baggage |= copied || marked.iter().any(|key| key.starts_with("baggage."));
+        service.captured.extend(captured);
+    }
+    for (name, (ahead_ns, bound_ns)) in clock_offsets(spans, &sent) {
+        if let Some(service) = diagnosis.services.get_mut(&name) {
+            (service.ahead_ns, service.bound_ns) = (Some(ahead_ns), Some(bound_ns));
+        }
+    }
+    diagnosis.findings = findings(&diagnosis, spans, &entries);
+    diagnosis
+}
+
+fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |id, level, message: String, advice: &str| {
+        findings.push(Finding {
+            id,
+            level,
+            message,
+            advice: advice.to_owned(),
+        });
+    };
+    if found.sent > 0 && found.arrived == 0 {
+        add(
+            "no-traces",
+            Level::Error,
+            format!("none of {} traces arrived", found.sent),
+            "Either the target does not take our trace context (traceparent) over, or its spans do not get to where they were looked for. Look \
+             at OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_TRACES_EXPORTER of the services, the Collector's pipeline, and whether the edge passes traceparent \
+             on (nginx: `proxy_set_header traceparent $http_traceparent;`).",
+        );
+        return findings;
+    }
+    if found.arrived < found.sent {
+        add(
+            "lost-traces",
+            Level::Warning,
+            format!(
+                "{} of {} traces did not arrive",
+                found.sent - found.arrived,
+                found.sent
+            ),
+            "Wait longer (--wait), and look for a sampler (OTEL_TRACES_SAMPLER=parentbased_always_on) and for paths that the edge answers by itself.",
+        );
+    }
+    let lost: u64 = entries.values().sum();
+    if lost > 0 {
+        let names: Vec<&str> = entries.keys().copied().collect();
+        add(
+            "root-lost",
+            Level::Warning,
+            format!(
+                "{lost} traces begin at {} with a parent that nobody exported",
+                names.join(", ")
+            ),
+            "The edge takes part in the trace but its spans are missing: its exporter does not reach the Collector. nginx's \
+             ngx_otel_module speaks OTLP/gRPC only: `otel_exporter { endpoint collector:4317; }`, `otel_trace on; otel_trace_context propagate;`. If the edge should not \
+             trace, let it pass traceparent on unchanged.",
+        );
+    }
+    if found.arrived > 0 && found.most_services < 2 {
+        add(
+            "one-service",
+            Level::Warning,
+            "no trace has more than one service".to_owned(),
+            "Services do not pass the trace context on, or only one of them is instrumented: OTEL_PROPAGATORS=tracecontext,baggage in each.",
+        );
+    }
+    let any_header = found.services.values().any(|s| !s.captured.is_empty());
+    let any_baggage = found.services.values().any(|s| s.baggage);
+    if found.arrived > 0 && !any_header {
+        add(
+            "headers-lost",
+            Level::Warning,
+            "no service captured the x-anomaly headers".to_owned(),
+            "Labels do not need them, but nothing can be cross-checked. Either the edge drops them (nginx: `proxy_set_header x-anomaly-type $http_x_anomaly_type;` and likewise for \
+             label, root-cause and msg; headers with underscores are dropped unless `underscores_in_headers on;`), or no service captures them: Java \
+             OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS=x-anomaly-type,x-anomaly-label,x-anomaly-root-cause,x-anomaly-msg; Python \
+             OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST=\"x-anomaly-.*\"; Node `headersToSpanAttributes.server.requestHeaders` of instrumentation-http, in code.",
+        );
+    }
+    if found.arrived > 0 && !any_baggage {
+        add(
+            "no-baggage",
+            Level::Info,
+            "no span shows the baggage".to_owned(),
+            "Baggage is passed on by most SDKs but only shows with a span processor: Node `@opentelemetry/baggage-span-processor`, Python \
+             `opentelemetry-processor-baggage`, Java OTEL_JAVA_EXPERIMENTAL_SPAN_ATTRIBUTES_COPY_FROM_BAGGAGE_INCLUDE=anomaly.type.",
+        );
+    }
+    for (name, service) in &found.services {
+        if let (Some(ahead), Some(bound)) = (service.ahead_ns, service.bound_ns)
+            && ahead.saturating_abs() - bound > SKEW_WARNING_NS
+        {
+            add(
+                "clock-skew",
+                Level::Warning,
+                format!(
+                    "the clock of {name} is {:+.3} s off, ± {:.3} s",
+                    ahead as f64 / 1e9,
+                    bound as f64 / 1e9
+                ),
+                "Let NTP (chrony) run on its host; extract with --correct-skew.",
+            );
+        }
+    }
+    let servers = spans.iter().filter(|s| s.kind == KIND_SERVER).count();
+    if found.arrived > 0 && servers == 0 {
+        add(
+            "no-server-spans",
+            Level::Warning,
+            "no span is of kind server".to_owned(),
+            "The services' HTTP servers are not instrumented.",
+        );
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn outcome(trace_id: u128) -> StepOutcome {
+        StepOutcome {
+            flow: "f".into(),
+            step: "s".into(),
+            method: "GET".into(),
+            path: "/".into(),
+            status: Some(200),
+            content_type: "application/json".into(),
+            milliseconds: 1.0,
+            problem: String::new(),
+            kind: None,
+            trace_id,
+            span_id: 7,
+            sent_ns: 1_000_000_000,
+            finished_ns: 1_100_000_000,
+        }
+    }
+
+    fn span(trace_id: u128, span_id: u64, parent_span_id: u64, service: &str) -> FoundSpan {
+        FoundSpan {
+            trace_id,
+            span_id,
+            parent_span_id,
+            service: service.into(),
+            kind: KIND_SERVER,
+            start_ns: 1_010_000_000,
+            end_ns: 1_090_000_000,
+            attributes: json!({"http.request.header.x-anomaly-type": [MARKER], "baggage.anomaly.type": MARKER}),
+        }
+    }
+
+    fn ids(diagnosis: &Diagnosis) -> Vec<&'static str> {
+        diagnosis.findings.iter().map(|f| f.id).collect()
+    }
+
+    #[test]
+    fn a_healthy_target_has_nothing_to_fix() {
+        let found = diagnose(
+            &[outcome(1)],
+            &[span(1, 8, 7, "web"), span(1, 9, 8, "cart")],
+        );
+        assert_eq!(ids(&found), [""; 0]);
+        assert_eq!((found.with_edge, found.most_services), (1, 2));
+        let web = &found.services["web"];
+        assert!(web.baggage && web.captured.len() == 1);
+        assert!(
+            web.ahead_ns
+                .is_some_and(|ns| ns.abs() <= web.bound_ns.unwrap_or(0))
+        );
+    }
+
+    #[test]
+    fn each_fault_is_named_for_what_it_is() {
+        assert_eq!(ids(&diagnose(&[outcome(1)], &[])), ["no-traces"]);
+        let lost = diagnose(
+            &[outcome(1)],
+            &[span(1, 9, 8, "cart"), span(1, 10, 9, "user")],
+        );
+        assert_eq!(ids(&lost), ["root-lost"]);
+        assert!(lost.findings[0].message.contains("cart"));
+        let mut bare = [span(1, 8, 7, "web"), span(1, 9, 8, "cart")];
+        bare.iter_mut().for_each(|s| s.attributes = json!({}));
+        assert_eq!(
+            ids(&diagnose(&[outcome(1)], &bare)),
+            ["headers-lost", "no-baggage"]
+        );
+        assert_eq!(
+            ids(&diagnose(
+                &[outcome(1), outcome(2)],
+                &[span(1, 8, 7, "web")]
+            )),
+            ["lost-traces", "one-service"]
+        );
+        let mut skewed = [span(1, 8, 7, "web"), span(1, 9, 8, "cart")];
+        skewed[0].start_ns += 3_000_000_000;
+        skewed[0].end_ns += 3_000_000_000;
+        assert_eq!(ids(&diagnose(&[outcome(1)], &skewed)), ["clock-skew"]);
+    }
+}

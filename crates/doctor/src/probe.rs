@@ -1,0 +1,326 @@
+//! Sends each flow once and sees whether the target answers as the flow expects.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use loadgen_engine::headers::{scenario_headers, traceparent};
+use loadgen_engine::{BaseUrl, request};
+use loadgen_scenario::plan::WeightedFlow;
+use loadgen_scenario::{Iteration, Plan, Prng, StepRequest};
+use serde::Serialize;
+
+use crate::{Finding, Level};
+
+/// The anomaly type that probes carry: no scenario's, so that it can't be mistaken.
+pub const MARKER: &str = "loadgen_doctor";
+
+/// Bytes of an answer that are read.
+const MAX_BODY: usize = 16 << 20;
+
+/// How one step went.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepOutcome {
+    /// Its flow.
+    pub flow: String,
+    /// Its name.
+    pub step: String,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query as sent.
+    pub path: String,
+    /// Status of the answer; none: there was none.
+    pub status: Option<u16>,
+    /// Media type of the answer.
+    pub content_type: String,
+    /// Time until the answer was complete, in milliseconds.
+    pub milliseconds: f64,
+    /// What is wrong; empty: nothing.
+    pub problem: String,
+    /// Which kind of problem it is.
+    #[serde(skip)]
+    pub kind: Option<ProblemKind>,
+    /// The trace's id; 0: nothing was sent.
+    #[serde(skip)]
+    pub trace_id: u128,
+    /// Id of the span that stands for the request.
+    #[serde(skip)]
+    pub span_id: u64,
+    /// When it was sent, in Unix nanoseconds.
+    #[serde(skip)]
+    pub sent_ns: i64,
+    /// When the answer was complete, in Unix nanoseconds.
+    #[serde(skip)]
+    pub finished_ns: i64,
+}
+
+/// Kinds of problems of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// A page where JSON was meant.
+    Html,
+    /// A status that the step does not expect.
+    Status,
+    /// A media type that the step does not expect.
+    ContentType,
+    /// The answer lacks what the step captures, or an earlier one did.
+    Capture,
+    /// No answer.
+    NoAnswer,
+}
+
+/// Sends the steps of every flow that a scenario uses, one after the other, without their pauses.
+///
+/// `sampled`: whether the target is asked to record the traces. Steps that are taken by chance are taken.
+///
+/// # Errors
+///
+/// The HTTP client can't be set up.
+pub async fn probe(
+    plan: &Plan,
+    base: &BaseUrl,
+    sampled: bool,
+) -> Result<Vec<StepOutcome>, reqwest::Error> {
+    let mut builder = loadgen_engine::RunOptions::client_defaults();
+    // A target that never answers should not hold the preflight for the timeout of each step.
+    builder = builder.connect_timeout(Duration::from_secs(5));
+    let client = builder.build()?;
+    let mut certain = plan.clone();
+    for step in certain.flows.iter_mut().flat_map(|flow| &mut flow.steps) {
+        step.probability = None;
+    }
+    let mut outcomes = Vec::new();
+    for flow in 0..certain.flows.len() {
+        let uses =
+            |s: &&loadgen_scenario::plan::PlannedScenario| s.exec.iter().any(|f| f.flow == flow);
+        let Some(scenario) = certain.scenarios.iter().find(uses) else {
+            continue;
+        };
+        let mut scenario = scenario.clone();
+        scenario.exec = vec![WeightedFlow { flow, weight: 1 }];
+        scenario.anomaly.kind = MARKER.to_owned();
+        scenario.anomaly.label = MARKER.to_owned();
+        scenario.anomaly.root_cause = "none".to_owned();
+        scenario.anomaly.msg = "Preflight".to_owned();
+        let mut headers = scenario_headers(&scenario.anomaly);
+        if let Some(authorization) = &base.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        // A number that no run reaches: users and carts of the run are not touched.
+        let number = u64::from(rand::random::<u32>()) + (1 << 32);
+        let prng = Prng::new(certain.seed, "loadgen doctor");
+        let mut iteration = Iteration::new(&certain, &scenario, prng, number);
+        for step in 0..iteration.step_count() {
+            let mut outcome = StepOutcome {
+                flow: certain.flows[flow].name.clone(),
+                step: iteration.step(step).name.clone(),
+                method: iteration.step(step).method.clone(),
+                path: String::new(),
+                status: None,
+                content_type: String::new(),
+                milliseconds: 0.0,
+                problem: String::new(),
+                kind: None,
+                trace_id: 0,
+                span_id: 0,
+                sent_ns: 0,
+                finished_ns: 0,
+            };
+            match iteration.request(step) {
+                StepRequest::Skip => continue,
+                StepRequest::Missing { variable } => {
+                    outcome.problem =
+                        format!("not sent: an earlier answer did not hold `{variable}`");
+                    outcome.kind = Some(ProblemKind::Capture);
+                }
+                StepRequest::Send(request) => {
+                    outcome.path = request.path.to_string();
+                    let planned = iteration.step(step);
+                    let body = exchange(
+                        &client,
+                        base,
+                        &headers,
+                        planned,
+                        request,
+                        sampled,
+                        &mut outcome,
+                    )
+                    .await;
+                    if outcome.kind.is_none()
+                        && let Err(error) = iteration.capture(step, &body)
+                    {
+                        outcome.problem = error.to_string();
+                        outcome.kind = Some(ProblemKind::Capture);
+                    }
+                }
+            }
+            outcomes.push(outcome);
+        }
+    }
+    Ok(outcomes)
+}
+
+async fn exchange(
+    client: &reqwest::Client,
+    base: &BaseUrl,
+    headers: &HeaderMap,
+    step: &loadgen_scenario::Step,
+    planned: loadgen_scenario::Request<'_>,
+    sampled: bool,
+    outcome: &mut StepOutcome,
+) -> Vec<u8> {
+    let (trace_id, span_id) = (rand::random::<u128>() | 1, rand::random::<u64>() | 1);
+    let mut context = traceparent(&trace_id.to_be_bytes(), &span_id.to_be_bytes());
+    if !sampled {
+        // The flags are the last two digits.
+        let text = context.to_str().unwrap_or_default();
+        let ids = text.strip_suffix("01").unwrap_or(text);
+        if let Ok(value) = HeaderValue::from_str(&format!("{ids}00")) {
+            context = value;
+        }
+    }
+    let Some(request) = request::build(&base.url, headers, context, step, planned) else {
+        outcome.problem = "can't be sent as the step asks".to_owned();
+        outcome.kind = Some(ProblemKind::NoAnswer);
+        return Vec::new();
+    };
+    (outcome.trace_id, outcome.span_id) = (trace_id, span_id);
+    let began = Instant::now();
+    outcome.sent_ns = unix_ns();
+    let answered = answer(client, request).await;
+    outcome.finished_ns = outcome.sent_ns + began.elapsed().as_nanos() as i64;
+    outcome.milliseconds = began.elapsed().as_secs_f64() * 1000.0;
+    match answered {
+        Ok((status, media_type, body)) => {
+            outcome.status = Some(status);
+            judge(step, status, &media_type, outcome);
+            outcome.content_type = media_type;
+            body
+        }
+        Err(error) => {
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(source) = cause.source() {
+                cause = source;
+            }
+            outcome.problem = if error.is_timeout() {
+                "no answer within the step's timeout".to_owned()
+            } else {
+                cause.to_string()
+            };
+            outcome.kind = Some(ProblemKind::NoAnswer);
+            Vec::new()
+        }
+    }
+}
+
+async fn answer(
+    client: &reqwest::Client,
+    request: reqwest::Request,
+) -> Result<(u16, String, Vec<u8>), reqwest::Error> {
+    let mut answer = client.execute(request).await?;
+    let media_type = answer
+        .headers()
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let media_type = String::from_utf8_lossy(media_type).into_owned();
+    let status = answer.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() < MAX_BODY {
+            body.extend_from_slice(&chunk);
+        }
+    }
+    Ok((status, media_type, body))
+}
+
+fn judge(step: &loadgen_scenario::Step, status: u16, media_type: &str, outcome: &mut StepOutcome) {
+    let expects_json = step
+        .expect
+        .content_type
+        .as_deref()
+        .is_some_and(|t| t.contains("json"))
+        || !step.captures.is_empty();
+    let is_html = media_type.starts_with("text/html");
+    let (kind, problem) = if expects_json && is_html {
+        (
+            ProblemKind::Html,
+            format!("static HTML where JSON was meant (status {status})"),
+        )
+    } else if !step.expect.matches_status(status) {
+        (
+            ProblemKind::Status,
+            format!("status {status}, which the step does not expect"),
+        )
+    } else if !step.expect.matches_content_type(media_type) {
+        (
+            ProblemKind::ContentType,
+            format!("{media_type:?}, which the step does not expect"),
+        )
+    } else {
+        return;
+    };
+    outcome.kind = Some(kind);
+    outcome.problem = problem;
+}
+
+fn unix_ns() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    now.as_nanos() as i64
+}
+
+/// What the answers say about the target.
+pub fn findings(outcomes: &[StepOutcome]) -> Vec<Finding> {
+    let advice = |kind: ProblemKind| match kind {
+        ProblemKind::Html => (
+            "html-instead-of-json",
+            "The edge answers with a page for paths that it does not know (nginx: `try_files $uri /index.html`). Compare the step's path with \
+             the edge's routes (nginx: `location /api/… { proxy_pass http://…; }`).",
+        ),
+        ProblemKind::Status => (
+            "unexpected-status",
+            "Compare path, body and `expect` of these steps with what the target offers; its log says why it refuses.",
+        ),
+        ProblemKind::ContentType => (
+            "unexpected-content-type",
+            "The answer is of another kind than the step's `expect.content_type`: is it this service that answers?",
+        ),
+        ProblemKind::Capture => (
+            "capture-failed",
+            "Compare the JSON Pointer of the capture with the answer. Later steps that need the value are not sent.",
+        ),
+        ProblemKind::NoAnswer => (
+            "no-answer",
+            "Look whether the service behind this path runs, and whether the step's timeout is long enough.",
+        ),
+    };
+    let kinds = [
+        ProblemKind::Html,
+        ProblemKind::Status,
+        ProblemKind::ContentType,
+        ProblemKind::NoAnswer,
+        ProblemKind::Capture,
+    ];
+    kinds
+        .into_iter()
+        .filter_map(|kind| {
+            let of: Vec<String> = outcomes
+                .iter()
+                .filter(|o| o.kind == Some(kind))
+                .map(|o| {
+                    format!(
+                        "{}/{} ({} {}): {}",
+                        o.flow, o.step, o.method, o.path, o.problem
+                    )
+                })
+                .collect();
+            let (id, advice) = advice(kind);
+            (!of.is_empty()).then(|| Finding {
+                id,
+                level: Level::Error,
+                message: of.join("; "),
+                advice: advice.to_owned(),
+            })
+        })
+        .collect()
+}

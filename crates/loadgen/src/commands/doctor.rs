@@ -1,0 +1,203 @@
+//! `loadgen doctor`, the preflight; and its first half, which `loadgen run` does by itself.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use loadgen_doctor::diagnose::{Diagnosis, diagnose};
+use loadgen_doctor::probe::{self, StepOutcome};
+use loadgen_doctor::{Finding, Level};
+use loadgen_engine::{BaseUrl, RunOptions};
+use loadgen_extract::find::{FoundSpan, find_spans};
+use loadgen_scenario::{Plan, Target};
+use serde::Serialize;
+
+use super::plan;
+use crate::args::DoctorArgs;
+use crate::display::say;
+use crate::embedded::Embedded;
+use crate::exit::{Exit, Failure};
+use crate::folder::RunFolder;
+use crate::{reach, tables};
+
+/// Pause between two looks for the traces.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+/// What the doctor found, for `--json`.
+#[derive(Debug, Serialize)]
+struct Examination {
+    steps: Vec<StepOutcome>,
+    /// None: nowhere to look for traces was given.
+    traces: Option<Diagnosis>,
+    findings: Vec<Finding>,
+}
+
+/// Where the target's traces can be found.
+enum Traces {
+    Files(Vec<PathBuf>),
+    Jaeger(String),
+    Nowhere,
+}
+
+pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
+    let plan = plan::load(&args.plan)?;
+    let mut result = match &plan.target {
+        Target::BaseUrl(url) => {
+            let base = BaseUrl::new(url);
+            reach::check(&base).await?;
+            let traces = match &args.jaeger {
+                Some(url) => Traces::Jaeger(url.trim_end_matches('/').to_owned()),
+                None if args.traces.is_empty() => Traces::Nowhere,
+                None => Traces::Files(args.traces.clone()),
+            };
+            examine(&plan, &base, &traces, args.wait).await?
+        }
+        Target::Embedded => {
+            let failed = |e: std::io::Error| {
+                Failure::new(Exit::Failed, format!("can't make a temporary folder: {e}"))
+            };
+            let scratch = tempfile::tempdir().map_err(failed)?;
+            let out = scratch.path().join("doctor");
+            let folder = RunFolder::create(Some(&out), Path::new("doctor")).map_err(failed)?;
+            say("starting the embedded collector and shop");
+            let embedded = Embedded::start(&folder).await?;
+            let base = BaseUrl::new(&embedded.base_url);
+            let traces = Traces::Files(vec![folder.traces()]);
+            let examined = examine(&plan, &base, &traces, args.wait).await;
+            embedded.stop().await?;
+            examined?
+        }
+    };
+    result
+        .findings
+        .sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    if args.json {
+        super::print(&super::json(&result)?)?;
+    } else {
+        super::print(&tables::doctor(
+            &result.steps,
+            result.traces.as_ref(),
+            &result.findings,
+        ))?;
+    }
+    Ok(match result.findings.iter().map(|f| f.level).max() {
+        Some(Level::Error) => Exit::NotUsable,
+        Some(Level::Warning) => Exit::Warnings,
+        _ => Exit::Success,
+    })
+}
+
+async fn examine(
+    plan: &Plan,
+    base: &BaseUrl,
+    traces: &Traces,
+    wait: f64,
+) -> Result<Examination, Failure> {
+    let client_error = |e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}"));
+    let steps = probe::probe(plan, base, true).await.map_err(client_error)?;
+    let mut findings = probe::findings(&steps);
+    let diagnosis = match traces {
+        Traces::Nowhere => {
+            findings.push(Finding {
+                id: "traces-not-looked-for",
+                level: Level::Warning,
+                message: "nobody has looked whether traces arrive".to_owned(),
+                advice: "Say where they are: --traces FILE of the Collector's file exporter, or --jaeger URL.".to_owned(),
+            });
+            None
+        }
+        _ => {
+            let spans = wait_for(traces, &steps, wait).await?;
+            let diagnosis = diagnose(&steps, &spans);
+            findings.extend(diagnosis.findings.iter().cloned());
+            Some(diagnosis)
+        }
+    };
+    Ok(Examination {
+        steps,
+        traces: diagnosis,
+        findings,
+    })
+}
+
+/// Looks for the traces until all are there and no more spans come, or the patience is over.
+async fn wait_for(
+    traces: &Traces,
+    steps: &[StepOutcome],
+    wait: f64,
+) -> Result<Vec<FoundSpan>, Failure> {
+    let sent: HashSet<u128> = steps
+        .iter()
+        .filter(|s| s.status.is_some())
+        .map(|s| s.trace_id)
+        .collect();
+    let began = Instant::now();
+    let patience = Duration::try_from_secs_f64(wait).unwrap_or(Duration::from_secs(10));
+    let mut before = 0;
+    loop {
+        let found = match traces {
+            Traces::Jaeger(url) => from_jaeger(url, &sent).await?,
+            Traces::Files(files) => {
+                find_spans(files, &sent).map_err(|e| Failure::new(Exit::BadInput, e))?
+            }
+            Traces::Nowhere => Vec::new(),
+        };
+        let arrived: HashSet<u128> = found.iter().map(|span| span.trace_id).collect();
+        let is_settled = arrived.len() == sent.len() && found.len() == before;
+        if is_settled || began.elapsed() >= patience {
+            return Ok(found);
+        }
+        before = found.len();
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+}
+
+/// Asks Jaeger's query API for each trace.
+async fn from_jaeger(url: &str, traces: &HashSet<u128>) -> Result<Vec<FoundSpan>, Failure> {
+    let unreachable = |e: &dyn std::fmt::Display| {
+        Failure::new(Exit::NotReachable, format!("Jaeger at {url}: {e}"))
+    };
+    let client = (RunOptions::client_defaults)()
+        .build()
+        .map_err(|e| unreachable(&e))?;
+    let scratch = tempfile::NamedTempFile::new().map_err(|e| unreachable(&e))?;
+    let mut found = Vec::new();
+    for trace in traces {
+        let answer = client
+            .get(format!("{url}/api/traces/{trace:032x}"))
+            .timeout(Duration::from_secs(5))
+            .send();
+        let answer = answer.await.map_err(|e| unreachable(&e))?;
+        // A trace that is not there yet is 404.
+        if !answer.status().is_success() {
+            continue;
+        }
+        let body = answer.bytes().await.map_err(|e| unreachable(&e))?;
+        std::fs::write(scratch.path(), &body).map_err(|e| unreachable(&e))?;
+        let file = [scratch.path().to_path_buf()];
+        found.extend(find_spans(&file, traces).map_err(|e| unreachable(&e))?);
+    }
+    Ok(found)
+}
+
+/// The first half alone: does the target answer as the flows expect? Traces of it are not recorded.
+pub(super) async fn preflight(plan: &Plan, base: &BaseUrl) -> Result<(), Failure> {
+    let steps = probe::probe(plan, base, false)
+        .await
+        .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
+    let findings = probe::findings(&steps);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = findings
+        .iter()
+        .map(|f| format!("  {}: {}\n    {}", f.id, f.message, f.advice))
+        .collect();
+    Err(Failure::new(
+        Exit::NotUsable,
+        format!(
+            "the target does not answer as the flows expect; no load was sent:\n{}\n`loadgen doctor` says more; --no-preflight runs all the same.",
+            list.join("\n")
+        ),
+    ))
+}

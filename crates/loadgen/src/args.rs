@@ -198,6 +198,19 @@ pub(crate) struct ExtractArgs {
     /// Take a line that can't be read for an error.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Label files that are still being written: extract anew whenever they have grown, until the
+    /// timeline has its end and they have not grown for two looks, or until SIGINT. Only the last
+    /// dataset is kept.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Time between two looks with --follow, in seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 10.0,
+        requires = "follow"
+    )]
+    pub(crate) every: f64,
     /// Print the report as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,

@@ -182,6 +182,56 @@ fn a_dataset_is_audited_again_and_what_was_changed_is_found() {
 }
 
 #[test]
+fn files_that_grow_are_labelled_as_they_grow() {
+    let place = Place::new();
+    let span = |n: u32, at: i64| {
+        format!(
+            "{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{{\"traceId\":\"{n:032x}\",\"spanId\":\"{n:016x}\",\"startTimeUnixNano\":\"{at}\"}}]}}]}}]}}\n"
+        )
+    };
+    let opened = r#"{"event":"window_opened","scenario":"a","anomaly":{"type":"timeout","label":"l","root_cause":"r","msg":"m"},"planned_start_ns":100,"planned_end_ns":900,"at_ns":100}"#;
+    let ended = r#"{"event":"window_closed","scenario":"a","at_ns":900,"last_completed_ns":null,"sent":0,"completed":0,"failed":0,"dropped":0}
+{"event":"run_finished","at_ns":950,"status":"completed"}"#;
+    let rows = |place: &Place| {
+        let names = std::fs::read_dir(place.path("d"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.path());
+        let csv = names.filter(|p| p.to_string_lossy().contains("traces_timeout_"));
+        csv.map(|p| {
+            std::fs::read_to_string(p)
+                .unwrap_or_default()
+                .lines()
+                .count()
+                .saturating_sub(1)
+        })
+        .collect::<Vec<_>>()
+    };
+    place.write("timeline.jsonl", &format!("{opened}\n{{\"event\":\"heartbeat\",\"at_ns\":500,\"sent\":0,\"completed\":0,\"failed\":0,\"dropped\":0}}\n"));
+    place.write("t.jsonl", &(span(1, 200) + &span(2, 600)));
+    let mut child = place.start([
+        "extract",
+        "t.jsonl",
+        "--timeline",
+        "timeline.jsonl",
+        "--output",
+        "d",
+        "--follow",
+        "--every",
+        "1",
+    ]);
+    // The window goes as far as the last heartbeat.
+    program::until("a first dataset", || rows(&place) == [1]);
+    place.write("timeline.jsonl", &format!("{opened}\n{ended}\n"));
+    place.write("t.jsonl", &(span(1, 200) + &span(2, 600) + &span(3, 700)));
+    let code = child.wait().unwrap().code();
+    // Usable, with warnings: three spans are thin for a window.
+    assert_eq!(code, Some(7));
+    assert_eq!(rows(&place), [3]);
+}
+
+#[test]
 fn a_run_into_the_folder_of_its_own_file_is_refused() {
     let place = Place::new();
     let file = std::fs::read_to_string(scenario("quick.yaml")).unwrap();

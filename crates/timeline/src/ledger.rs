@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -280,7 +281,7 @@ impl SentRequests {
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let torn = !ends_with_marker(&mut file)?;
-        let reader = StreamReader::try_new(BufReader::new(file), None).map_err(io::Error::other)?;
+        let reader = unless_it_panics(|| StreamReader::try_new(BufReader::new(file), None))?;
         for column in ["trace_id", "span_id", "scenario", "sent_ns", "finished_ns"] {
             if reader.schema().column_with_name(column).is_none() {
                 let message = format!("not a ledger: it has no column {column}");
@@ -302,7 +303,8 @@ impl SentRequests {
     /// The requests of the next batch; none at the end, or where the file breaks off.
     pub fn next_batch(&mut self) -> Option<Vec<SentRequest>> {
         // A torn batch can only be the last one: what stands before it is whole.
-        let batch = self.reader.next()?.ok()?;
+        let reader = &mut self.reader;
+        let batch = unless_it_panics(|| reader.next().transpose()).ok()??;
         Some(self.requests(&batch).unwrap_or_default())
     }
 
@@ -367,10 +369,25 @@ impl SentRequests {
 pub fn read_ledger(path: &Path) -> io::Result<Ledger> {
     let mut file = File::open(path)?;
     let torn = !ends_with_marker(&mut file)?;
-    let reader = StreamReader::try_new(BufReader::new(file), None).map_err(io::Error::other)?;
+    let mut reader = unless_it_panics(|| StreamReader::try_new(BufReader::new(file), None))?;
+    let mut batches = Vec::new();
     // A torn batch can only be the last one: what stands before it is whole.
-    let batches = reader.map_while(Result::ok).collect();
+    while let Ok(Some(batch)) = unless_it_panics(|| reader.next().transpose()) {
+        batches.push(batch);
+    }
     Ok(Ledger { batches, torn })
+}
+
+/// The reader of Arrow's format takes the lengths in a file on trust: where they are damaged it
+/// panics. For us that is a damaged file like any other.
+fn unless_it_panics<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> io::Result<T> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(io::Error::other),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "not a ledger, or a damaged one",
+        )),
+    }
 }
 
 /// Whether the stream was finished: the reader itself takes a plain end of file for an end, too.
@@ -499,6 +516,25 @@ mod tests {
             read.text("trace_id")[0].as_deref(),
             Some("ab".repeat(16).as_str())
         );
+    }
+
+    #[test]
+    fn a_ledger_with_any_byte_damaged_never_ends_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.arrows");
+        let mut ledger = LedgerWriter::create(&path, &plan()).unwrap();
+        ledger.append(&[record(0, 0, 1, None)]).unwrap();
+        ledger.finish().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for at in (0..bytes.len()).step_by(3) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0xff;
+            std::fs::write(&path, damaged).unwrap();
+            let _ = read_ledger(&path).map(|ledger| ledger.text("trace_id"));
+            if let Ok(mut requests) = SentRequests::open(&path) {
+                while requests.next_batch().is_some() {}
+            }
+        }
     }
 
     #[test]

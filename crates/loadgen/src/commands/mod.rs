@@ -20,6 +20,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),
         Command::Doctor(args) => asynchronously(doctor::doctor(args)),
+        Command::Extract(args) if args.follow => asynchronously(extract::follow(args)),
         Command::Extract(args) => extract::extract(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Shop(args) => asynchronously(shop::shop(args)),

@@ -412,10 +412,44 @@ fn only_steady_rows_are_written_on_request_and_the_rest_is_accounted_for() {
     world.spans.clear();
 }
 
+/// Data points of a counter that is reset, and log records of the traces, a line each.
+fn points_and_logs(world: &World) -> Vec<String> {
+    let mut lines = Vec::new();
+    for second in 0..190i64 {
+        let at = START + second * SECOND;
+        let start = if second < 100 {
+            START
+        } else {
+            START + 100 * SECOND
+        };
+        let point = json!({"startTimeUnixNano": start.to_string(), "timeUnixNano": at.to_string(), "asInt": (at - start) / SECOND});
+        let sum = json!({"name": "requests", "sum": {"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [point]}});
+        lines
+            .push(json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [sum]}]}]}).to_string());
+    }
+    for span in world.spans.iter().step_by(5) {
+        let record = json!({"timeUnixNano": span.end.to_string(), "traceId": format!("{:032x}", span.trace), "body": {"stringValue": "said"}});
+        lines
+            .push(json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).to_string());
+    }
+    lines
+}
+
 /// All files of a dataset that have rows, as sorted lines.
 fn rows_of(world: &World, spans_a_line: usize, files: usize, order: &[usize]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
-    let inputs = world.write(folder.path(), spans_a_line, files, order);
+    let mut inputs = world.write(folder.path(), spans_a_line, files, order);
+    // The others in the order that the spans have, dealt to the same number of files.
+    let others = points_and_logs(world);
+    let mut texts = vec![String::new(); files];
+    for (n, at) in order.iter().filter(|&&at| at < others.len()).enumerate() {
+        texts[n % files] += &(others[*at].clone() + "\n");
+    }
+    for (n, text) in texts.iter().enumerate() {
+        let path = folder.path().join(format!("others-{n}.jsonl"));
+        std::fs::write(&path, text).expect("written");
+        inputs.push(path);
+    }
     let report = loadgen_extract::extract(&loadgen_extract::ExtractOptions {
         inputs,
         timeline: Some(folder.path().join("timeline.jsonl")),

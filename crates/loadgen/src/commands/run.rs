@@ -51,9 +51,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             let base = BaseUrl::new(url);
             reach::check(&base).await?;
             check_faults(&args, &plan, &base)?;
-            if !args.no_preflight {
-                doctor::preflight(&plan, &base).await?;
-            }
+            preflight(&args, &plan, &base, &interrupts).await?;
             Some(base)
         }
     };
@@ -163,9 +161,7 @@ async fn send_load(
 ) -> Result<RunOutcome, Failure> {
     if embedded.is_some() {
         reach::check(&base).await?;
-        if !args.no_preflight {
-            doctor::preflight(plan, &base).await?;
-        }
+        preflight(args, plan, &base, interrupts).await?;
     }
     let drivers = drivers(args, embedded.as_deref())?;
     drivers
@@ -221,6 +217,25 @@ async fn send_load(
         summary,
         client_spans,
     })
+}
+
+/// A slow target can make this long; a signal ends it.
+async fn preflight(
+    args: &RunArgs,
+    plan: &Plan,
+    base: &BaseUrl,
+    interrupts: &Interrupts,
+) -> Result<(), Failure> {
+    if args.no_preflight {
+        return Ok(());
+    }
+    tokio::select! {
+        looked = doctor::preflight(plan, base) => looked,
+        () = interrupts.nth(1) => {
+            let message = "ended by a signal before the load began";
+            Err(Failure::new(Exit::Interrupted, message))
+        }
+    }
 }
 
 /// A fault that nobody can inject is told before the run: 15 minutes of load with labels that

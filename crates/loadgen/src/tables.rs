@@ -258,7 +258,7 @@ pub(crate) fn dataset(report: &ExtractReport) -> String {
 
 /// The checks of an audit: those that found something in full, the others by name.
 pub(crate) fn audit(audit: &Audit) -> String {
-    let mut checks = table(&["check", "level", "found", "limit"], &[]);
+    let mut checks = table(&["check", "level", "found"], &[]);
     for check in &audit.checks {
         let level = match check.level {
             Level::Ok => "ok",
@@ -266,7 +266,7 @@ pub(crate) fn audit(audit: &Audit) -> String {
             Level::Warning => "WARNING",
             Level::Error => "ERROR",
         };
-        let cells = [&*check.id, level, &check.figure, &check.limit];
+        let cells = [&*check.id, level, &check.figure];
         checks.add_row(cells.map(str::to_owned));
     }
     let mut out = format!("\n{checks}\n");
@@ -275,7 +275,11 @@ pub(crate) fn audit(audit: &Audit) -> String {
         .iter()
         .filter(|check| check.level > Level::Info)
     {
-        out += &format!("\n{}: {}. {}\n", check.id, check.figure, check.advice);
+        out += &format!(
+            "\n{}: {} (limit: {}).\n",
+            check.id, check.figure, check.limit
+        );
+        out += &format!("  {}\n", check.advice);
         let hidden = check.details.len().saturating_sub(DETAILS_SHOWN);
         for detail in check.details.iter().take(DETAILS_SHOWN) {
             out += &format!("  {detail}\n");

@@ -79,7 +79,8 @@ impl Recoveries {
         let injections = || timeline.faults.iter().map(|f| f.injected.requested_ns);
         let cleared = timeline.faults.iter().filter_map(|f| f.cleared.as_ref());
         let aftermaths = cleared.map(|cleared| {
-            let next = injections().filter(|&at| at >= cleared.at_ns).min();
+            // Where windows meet, the next fault is asked for while this one is being cleared.
+            let next = injections().filter(|&at| at >= cleared.requested_ns).min();
             let until = next.unwrap_or(end).max(cleared.at_ns);
             // A run of weeks has no more slices than this after a fault.
             let slices = ((until - cleared.at_ns) / slice_ns + 1).clamp(1, 100_000) as usize;
@@ -198,6 +199,21 @@ mod tests {
             recoveries.intervals(&baseline),
             [(20_000_000_000, 27_000_000_000)]
         );
+    }
+
+    #[test]
+    fn a_fault_that_follows_at_once_leaves_no_recovery() {
+        let fault = |event: &str, scenario: &str, requested: i64, at: i64| {
+            format!(
+                r#"{{"event":"{event}","scenario":"{scenario}","driver":"shop","fault":"hang","requested_ns":{requested},"at_ns":{at}}}"#
+            ) + "\n"
+        };
+        let text = fault("fault_injected", "a", 10, 20)
+            + &fault("fault_cleared", "a", 100, 120)
+            + &fault("fault_injected", "b", 100, 110)
+            + &fault("fault_cleared", "b", 900, 910);
+        let recoveries = Recoveries::new(&parse(text.as_bytes()));
+        assert!(!recoveries.wants(121) && !recoveries.wants(500));
     }
 
     #[test]

@@ -194,8 +194,8 @@ def check_recovery(events, spans):
         of = [s for s in spans if s["service"] == service and s["kind"] == 2]
         if service == "payment":
             # The next fault, in user, slows payments too, and makes them rare: look at the gateway
-            # alone, for the whole window.
-            end = following["planned_end_ns"]
+            # alone, from the moment of clearing on, for the whole window.
+            begin, end = fault["at_ns"], following["planned_end_ns"]
             of = [s for s in spans if s["service"] == service and s["name"] == "POST /charge"]
         under = p95([s for s in of if s["type"] == kind])
         after = p95([s for s in of if begin <= s["start"] < end])

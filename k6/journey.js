@@ -2,7 +2,6 @@
 // writes the event log. Everything that is decided is decided in iteration.js; here is what has to
 // do with k6, the network and the clock.
 
-import exec from 'k6/execution';
 import http from 'k6/http';
 import { sleep } from 'k6';
 import { isUnfollowedRedirect, transportFailure } from './failures.js';
@@ -18,6 +17,7 @@ import {
   matchesStatus,
 } from './iteration.js';
 import { logBegin, logEmptyIteration, logEnd, logIterationEnd, logOpen, logUnsent } from './log.js';
+import { Place } from './place.js';
 import { Prng } from './prng.js';
 
 /** As many as the Rust engine follows. */
@@ -31,48 +31,32 @@ const REDIRECTS = 10;
  */
 export function journey(plan, target) {
   const iteration = new Iteration();
+  const place = new Place();
   const flows = [];
   const scenarios = new Map();
-  let here = null;
-  let vu = 0;
   let scenario = null;
 
   return function iterate() {
-    if (here === null) {
-      // Reading these costs 8 us each time, and both objects stay true from iteration to iteration.
-      here = exec.scenario;
-      vu = exec.vu.idInTest;
-    }
-    let number = here.iterationInTest;
-    if (scenario === null || scenario.name !== here.name) {
-      scenario = enter(here);
-    } else if (number === scenario.latest) {
-      // No VU gets a number twice: in this k6 the object does not stay true.
-      here = exec.scenario;
-      number = here.iterationInTest;
-      if (scenario.name !== here.name) scenario = enter(here);
-    }
-    scenario.latest = number;
-    run(number);
+    place.find();
+    if (scenario === null || scenario.name !== place.name) scenario = enter(place.name);
+    run(place.number);
   };
 
   /** The scenario that k6 is in, with what its requests have in common. */
-  function enter({ name, iterationInInstance, startTime }) {
+  function enter(name) {
     let entered = scenarios.get(name);
     if (entered === undefined) {
       const index = plan.head.scenarios.findIndex((planned) => planned.name === name);
-      if (index < 0) throw new Error(`loadgen: the plan has no scenario ${name}`);
       entered = {
         name,
         index,
         exec: plan.head.scenarios[index].exec,
         prng: new Prng(plan.head.seed, name),
         params: [],
-        latest: -1,
       };
       scenarios.set(name, entered);
     }
-    if (iterationInInstance === 0) logOpen(entered.index, startTime);
+    if (place.isFirst()) logOpen(entered.index, place.startMs());
     return entered;
   }
 
@@ -89,7 +73,7 @@ export function journey(plan, target) {
       silent = false;
       const pauseNs = iteration.thinkTimeNs(step);
       if (what === MISSING) {
-        logUnsent(vu, scenario.index, number, i);
+        logUnsent(place.vu, scenario.index, number, i);
       } else {
         const ends = i === last && pauseNs === 0;
         const params = paramsOf(flowIndex, i, step);
@@ -98,7 +82,7 @@ export function journey(plan, target) {
       if (pauseNs > 0 && !pause(pauseNs / 1e6)) return;
     }
     if (silent) logEmptyIteration(scenario.index, number);
-    else logIterationEnd(vu);
+    else logIterationEnd(place.vu);
   }
 
   /** k6's parameters of a step's requests in the current scenario, made once. */
@@ -131,6 +115,7 @@ export function journey(plan, target) {
    * @returns false where k6 broke it off: the iteration is over.
    */
   function exchange(number, flowIndex, stepIndex, step, params, what, ends) {
+    const vu = place.vu;
     const traceId = newTraceId();
     const spanId = spanIdOf(traceId);
     const headers = params.headers;
@@ -144,9 +129,8 @@ export function journey(plan, target) {
     params.jar = new http.CookieJar();
     const url = target.url + iteration.path;
     const sent = Date.now();
-    logBegin(
-      vu, scenario.index, number, flowIndex, stepIndex, traceId, spanId, sent, iteration.path,
-    );
+    const path = iteration.path;
+    logBegin(vu, scenario.index, number, flowIndex, stepIndex, traceId, spanId, sent, path);
     if (what === UNSENDABLE) {
       logEnd(vu, 0, 0, 'request', ends);
       return true;

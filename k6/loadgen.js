@@ -1,10 +1,13 @@
 // loadgen for k6: the module's public face. README.md says how to use it.
 
 import { baseUrl } from './target.js';
-import { compactJson, logRun, logSummary, runId } from './log.js';
+import { checkScenarios, summary } from './run.js';
+import { compactJson, logRun, runId } from './log.js';
 import { journey } from './journey.js';
 import { loadPlan } from './plan.js';
 import { planOptions } from './options.js';
+
+export { groundTruth } from './groundtruth.js';
 
 /**
  * What a k6 script exports to replay a plan that `loadgen plan FILE --format json` made. Call it at
@@ -18,14 +21,16 @@ import { planOptions } from './options.js';
 export function replay(settings = {}) {
   const plan = loadPlan(settings.plan || __ENV.LOADGEN_PLAN);
   const target = baseUrl(settings.baseUrl || __ENV.BASE_URL, plan.head.target);
+  const names = plan.head.scenarios.map((scenario) => scenario.name);
   return {
     // k6 asks for them once, and not in a VU.
     options: plan.whole === null ? {} : planOptions(plan.whole),
     setup() {
+      checkScenarios(names);
       logRun(runId(__ENV.LOADGEN_RUN_ID), target.url, planJson(plan));
     },
     iteration: journey(plan, target),
-    handleSummary: (data) => summary(data, plan.head.scenarios),
+    handleSummary: (data) => summary(data, names),
   };
 }
 
@@ -35,10 +40,4 @@ function planJson(plan) {
   const given = plan.head.target.base_url;
   if (given === undefined) return json;
   return json.replace(JSON.stringify(given), () => JSON.stringify(baseUrl('', plan.head.target).url));
-}
-
-/** Without a result k6 prints its own summary; an empty one prints nothing. */
-function summary(data, scenarios) {
-  logSummary(data, scenarios.map((scenario) => scenario.name));
-  return __ENV.LOADGEN_QUIET === '1' ? {} : undefined;
 }

@@ -44,7 +44,7 @@ pub(crate) struct Counts {
     pub(crate) unsent_steps: u64,
     /// End of the last request that ended.
     pub(crate) last_completed_ns: Option<i64>,
-    /// End of the last iteration that ended.
+    /// End of the last iteration that ended, or was cut off at the end of all.
     pub(crate) last_ended_ns: Option<i64>,
 }
 
@@ -194,6 +194,9 @@ impl Feed {
         }
         self.iterations.retain(|_, (of, _)| *of != scenario);
         let scenario = &mut self.scenarios[scenario];
+        if !scenario.open.is_empty() {
+            scenario.counts.last_ended_ns = scenario.counts.last_ended_ns.max(Some(now_ns));
+        }
         scenario.counts.interrupted_iterations += scenario.open.len() as u64;
         scenario.open.clear();
     }

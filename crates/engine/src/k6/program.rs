@@ -7,21 +7,7 @@ use std::process::{Command, Stdio};
 
 /// The module, as files of one folder. They go with the program, so that `cargo install` is
 /// enough, and into the run's folder, so that the run can be repeated with k6 alone.
-const MODULE: &[(&str, &str)] = &[
-    ("replay.js", include_str!("../../../../k6/replay.js")),
-    ("loadgen.js", include_str!("../../../../k6/loadgen.js")),
-    ("answers.js", include_str!("../../../../k6/answers.js")),
-    ("failures.js", include_str!("../../../../k6/failures.js")),
-    ("headers.js", include_str!("../../../../k6/headers.js")),
-    ("iteration.js", include_str!("../../../../k6/iteration.js")),
-    ("journey.js", include_str!("../../../../k6/journey.js")),
-    ("log.js", include_str!("../../../../k6/log.js")),
-    ("options.js", include_str!("../../../../k6/options.js")),
-    ("plan.js", include_str!("../../../../k6/plan.js")),
-    ("prng.js", include_str!("../../../../k6/prng.js")),
-    ("target.js", include_str!("../../../../k6/target.js")),
-    ("templates.js", include_str!("../../../../k6/templates.js")),
-];
+const MODULE: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/k6_module.rs"));
 
 /// What would make k6 run something else than the plan, or say it elsewhere. Proxies are left out
 /// because the Rust engine uses none.
@@ -178,6 +164,7 @@ mod tests {
 
     #[test]
     fn the_module_is_whole() {
+        assert!(MODULE.iter().any(|(name, _)| *name == "replay.js"));
         for (name, text) in MODULE {
             let imports = text.match_indices("from './").map(|(at, found)| {
                 let rest = &text[at + found.len()..];

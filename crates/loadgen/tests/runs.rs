@@ -246,9 +246,11 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    until("the shop and the collector to end by themselves", || {
-        program::processes_that_name(&run) == 0
-    });
+    until(
+        "the shop and the collector to end by themselves, and the guard",
+        || program::processes_that_name(&run) == 0,
+    );
+    assert_eq!(events(&run, "run_finished")[0]["status"], "failed");
 
     let file = |name: &str| run.join(name).to_string_lossy().into_owned();
     let args = [
@@ -266,10 +268,10 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
     ]
     .map(str::to_owned);
     let out = place.loadgen(args);
-    // Usable, with a warning that the run's end is missing.
+    // Usable, with a warning that the run failed: its guard has written that down.
     assert_eq!(out.status.code(), Some(7), "{}", text(&out.stderr));
     assert!(
-        text(&out.stdout).contains("the run's end is missing"),
+        text(&out.stdout).contains("the run failed: it was killed"),
         "{}",
         text(&out.stdout)
     );

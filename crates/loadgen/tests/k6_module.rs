@@ -35,8 +35,16 @@ fn the_tests_of_the_module_pass() {
 fn a_script_of_ones_own_writes_ground_truth() {
     let place = Place::new();
     let target = Target::start(|path| {
-        let answer = if path.contains("uniqueid") { r#"{"uuid":"anonymous-7"}"# } else { "[]" };
-        (Duration::from_millis(5), "application/json", answer.to_owned())
+        let answer = if path.contains("uniqueid") {
+            r#"{"uuid":"anonymous-7"}"#
+        } else {
+            "[]"
+        };
+        (
+            Duration::from_millis(5),
+            "application/json",
+            answer.to_owned(),
+        )
     });
     let out = k6_run(&module("examples/own-script.js"))
         .current_dir(place.path(""))
@@ -45,7 +53,14 @@ fn a_script_of_ones_own_writes_ground_truth() {
         .output()
         .unwrap();
     assert!(out.status.success(), "{}", text(&out.stderr));
-    let made = place.loadgen(["timeline", "from-k6", "events.log", "--output", "run", "--json"]);
+    let made = place.loadgen([
+        "timeline",
+        "from-k6",
+        "events.log",
+        "--output",
+        "run",
+        "--json",
+    ]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     assert_eq!(made["bad_lines"], 0);
@@ -64,9 +79,23 @@ fn a_script_of_ones_own_writes_ground_truth() {
     assert!(opened.len() >= 2);
     let scenarios = ledger.text("scenario");
     for (trace, scenario) in ledger.text("trace_id").into_iter().zip(scenarios) {
-        let request = stamped.iter().find(|r| Some(&r.trace_id) == trace.as_ref()).unwrap();
-        let of_it = opened.iter().find(|o| o["scenario"].as_str() == scenario.as_deref()).unwrap();
-        let header = |name: &str| request.headers.iter().find(|h| h.0 == name).unwrap().1.clone();
+        let request = stamped
+            .iter()
+            .find(|r| Some(&r.trace_id) == trace.as_ref())
+            .unwrap();
+        let of_it = opened
+            .iter()
+            .find(|o| o["scenario"].as_str() == scenario.as_deref())
+            .unwrap();
+        let header = |name: &str| {
+            request
+                .headers
+                .iter()
+                .find(|h| h.0 == name)
+                .unwrap()
+                .1
+                .clone()
+        };
         assert_eq!(of_it["anomaly"]["type"], header("x-anomaly-type"));
         assert!(header("baggage").contains("anomaly.type="));
     }

@@ -197,11 +197,19 @@ fn assert_a_labelled_dataset(engine: &str) {
     assert_eq!(result["client_spans"]["lost"], 0);
     assert_eq!(events(&run, "run_started")[0]["engine"], engine);
     assert_ne!(result["dataset"]["audit"]["verdict"], "not_usable");
-    let errors = result["dataset"]["audit"]["checks"].as_array().unwrap().iter();
+    let errors = result["dataset"]["audit"]["checks"]
+        .as_array()
+        .unwrap()
+        .iter();
     let errors: Vec<&Value> = errors.filter(|check| check["level"] == "error").collect();
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(result["summary"]["generator"]["process"], engine);
-    assert!(result["summary"]["generator"]["cpu_seconds"].as_f64().unwrap() > 0.0);
+    assert!(
+        result["summary"]["generator"]["cpu_seconds"]
+            .as_f64()
+            .unwrap()
+            > 0.0
+    );
 
     let kinds: Vec<String> = windows(&run).into_iter().map(|(_, _, kind)| kind).collect();
     assert_eq!(
@@ -235,7 +243,11 @@ fn assert_a_labelled_dataset(engine: &str) {
         only(&dataset, &format!("traces_{kind}_2"), ".csv");
     }
     let columns = std::fs::read_to_string(only(&dataset, "traces_labeled_", ".csv")).unwrap();
-    assert!(columns.starts_with(COLUMNS), "{}", columns.lines().next().unwrap());
+    assert!(
+        columns.starts_with(COLUMNS),
+        "{}",
+        columns.lines().next().unwrap()
+    );
     only(&dataset, "traces_labeled_", ".parquet");
     only(&dataset, "metrics_labeled_", ".csv");
     only(&dataset, "logs_labeled_", ".csv");

@@ -11,6 +11,14 @@ run *args:
 test *args:
     cargo test --workspace {{args}}
 
+# Run both engines in turns on the embedded shop and compare what they sent and measured (needs k6).
+compare *args:
+    cargo run --release -- compare scenarios/quick.yaml {{args}}
+
+# Measure what the k6 module's event log costs: just k6-cost http://127.0.0.1:8080
+k6-cost target *args:
+    k6/bench/cost.sh {{target}} {{args}}
+
 # Format, lint and check licences, as CI does.
 lint:
     cargo fmt --all --check

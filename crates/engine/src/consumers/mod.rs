@@ -7,5 +7,5 @@ mod timeline;
 
 pub use client_spans::{ClientSpanReport, ClientSpans, OtlpProtocol, OtlpTarget};
 pub use ledger::LedgerFile;
-pub use summary::{LatencySummary, ScenarioSummary, Summary, SummaryFile};
+pub use summary::{GeneratorUsage, LatencySummary, ScenarioSummary, Summary, SummaryFile};
 pub use timeline::TimelineFile;

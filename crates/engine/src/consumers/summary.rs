@@ -9,12 +9,12 @@ use hdrhistogram::Histogram;
 use loadgen_scenario::{ArrivalSchedule, Executor, Plan};
 use loadgen_timeline::RequestRecord;
 use loadgen_timeline::event::{Event as Line, RunStarted, RunStatus, WindowClosed};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Consumer, Event};
 
 /// A run in figures.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
     /// Raised when a reader of the old form would misread the new.
     pub schema_version: u32,
@@ -30,10 +30,29 @@ pub struct Summary {
     pub fault_failures: Vec<String>,
     /// Steps of the wall clock during the run, in nanoseconds.
     pub clock_steps_ns: Vec<i64>,
+    /// What sending cost; none where it was not measured.
+    #[serde(default)]
+    pub generator: Option<GeneratorUsage>,
+}
+
+/// Processor time and memory of what sent the load, over the whole run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorUsage {
+    /// Process that sends: `rust` (this process, which also records) or `k6`.
+    pub process: String,
+    /// Its processor time, user and system, in seconds.
+    pub cpu_seconds: f64,
+    /// Its largest resident set, in bytes.
+    pub max_rss_bytes: u64,
+    /// Processor time of the harness beside k6, in seconds; none where the generator is the
+    /// harness itself.
+    pub harness_cpu_seconds: Option<f64>,
+    /// The harness's largest resident set, in bytes.
+    pub harness_max_rss_bytes: Option<u64>,
 }
 
 /// A scenario in figures.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ScenarioSummary {
     /// Its name.
     pub scenario: String,
@@ -63,7 +82,7 @@ pub struct ScenarioSummary {
     /// Requests that ended otherwise than expected.
     pub failed: u64,
     /// The same by kind.
-    pub failures: BTreeMap<&'static str, u64>,
+    pub failures: BTreeMap<String, u64>,
     /// Answers by HTTP status.
     pub statuses: BTreeMap<u16, u64>,
     /// From the actual send to the end of the answer.
@@ -74,10 +93,17 @@ pub struct ScenarioSummary {
     /// Actual minus intended send. For arrival-rate executors only of first steps, because later
     /// steps are due when they are sent.
     pub scheduling_lag: Option<LatencySummary>,
+    /// Processor time of the process that sends between the opening and the close of the window, in
+    /// seconds; none where windows overlap or it was not measured.
+    #[serde(default)]
+    pub generator_cpu_seconds: Option<f64>,
+    /// The same of the harness beside k6.
+    #[serde(default)]
+    pub harness_cpu_seconds: Option<f64>,
 }
 
 /// Quantiles of an HdrHistogram with 3 significant digits from 1 µs to 10 min, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LatencySummary {
     /// Median.
     pub p50_ms: f64,
@@ -125,6 +151,7 @@ impl SummaryFile {
             scenarios: plan.scenarios.iter().map(ScenarioSummary::new).collect(),
             fault_failures: Vec::new(),
             clock_steps_ns: Vec::new(),
+            generator: None,
         };
         Self {
             path: path.to_owned(),
@@ -240,6 +267,8 @@ impl ScenarioSummary {
             latency: None,
             latency_from_intended: None,
             scheduling_lag: None,
+            generator_cpu_seconds: None,
+            harness_cpu_seconds: None,
         }
     }
 
@@ -247,7 +276,10 @@ impl ScenarioSummary {
         self.requests += 1;
         if let Some(failure) = record.failure {
             self.failed += 1;
-            *self.failures.entry(failure.name()).or_default() += 1;
+            match self.failures.get_mut(failure.name()) {
+                Some(count) => *count += 1,
+                None => _ = self.failures.insert(failure.name().to_owned(), 1),
+            }
         }
         if let Some(status) = record.status {
             *self.statuses.entry(status).or_default() += 1;

@@ -72,6 +72,13 @@ pub(crate) enum Command {
 pub(crate) struct PlanChanges {
     /// The scenario file.
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) overrides: PlanOverrides,
+}
+
+/// What is asked for otherwise than the scenario file says.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct PlanOverrides {
     /// Where requests go, instead of the file's target [env: BASE_URL]
     #[arg(long, value_name = "URL", env = "BASE_URL", hide_env = true)]
     pub(crate) base_url: Option<String>,
@@ -87,6 +94,9 @@ pub(crate) struct PlanChanges {
         allow_negative_numbers = true
     )]
     pub(crate) time_scale: f64,
+    /// Only these scenarios, by name. The time in which only others would run is cut out.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) scenarios: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the run failed; what was written so far is kept
+  1  the run failed; what was written so far is kept (compare: a run of a repetition did)
   2  the command line is wrong
   3  an input file is wrong or can't be read
   4  the target, or a service that loadgen starts, is not reachable
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Extract(ExtractArgs),
     /// Check again whether a dataset can be trusted.
     Audit(AuditArgs),
+    /// Compare both engines in paired runs, or two runs that are done.
+    Compare(CompareArgs),
     /// Start the demo shop alone.
     Shop(ShopArgs),
     /// Start the laptop collector alone.
@@ -258,6 +260,48 @@ pub(crate) struct AuditArgs {
     pub(crate) json: bool,
 }
 
+/// Compare both engines in paired runs, or two runs that are done.
+///
+/// With a scenario file, each repetition runs it with the Rust engine and with k6, in alternating
+/// order and with a seed of its own. With two run folders, these are compared as they are; the first
+/// is what differences refer to.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct CompareArgs {
+    /// A scenario file, or the folders of two runs.
+    #[arg(required = true, num_args = 1..=2, value_names = ["FILE|RUN_A", "RUN_B"])]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overrides: PlanOverrides,
+    /// Repetitions, each a run with either engine; repetition N has the seed plus N - 1.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) repetitions: u32,
+    /// Pause between two runs.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = loadgen_scenario::parse_duration)]
+    pub(crate) cool_down: std::time::Duration,
+    /// Up to so many percent either way count as the same.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
+    pub(crate) tolerance: f64,
+    /// Folder for the runs and the comparison [default: runs/{UTC stamp}-compare-{scenario file}]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Threads that send requests, in the Rust engine.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: u16,
+    /// Admin URL of a demo shop that `loadgen shop` started; its faults can then be injected.
+    #[arg(long, value_name = "URL")]
+    pub(crate) admin_url: Option<String>,
+    /// Inject no faults.
+    #[arg(long, conflicts_with = "admin_url")]
+    pub(crate) no_faults: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Print the comparison as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ShopArgs {
     /// Address of the shop's edge; port 0 picks a free one.
@@ -326,4 +370,6 @@ pub(crate) enum SchemaOf {
     Timeline,
     /// The audit of a dataset, `audit_STAMP.json`.
     Audit,
+    /// What `loadgen compare` writes, `comparison.json`.
+    Comparison,
 }

@@ -1,0 +1,148 @@
+//! The paired bootstrap: of scalars over pairs, of quantiles in two stages.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+use super::{Kind, Sample};
+
+/// Level of all intervals.
+pub const CONFIDENCE: f64 = 0.95;
+/// Resamples of each interval.
+pub const RESAMPLES: usize = 4000;
+/// Seed of each row's generator, together with the row's name.
+pub const BOOTSTRAP_SEED: u64 = 0x6c6f_6164_6765_6e00;
+
+/// A mean of paired differences.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Estimate {
+    /// Mean of the differences.
+    pub mean: f64,
+    /// The difference of each pair.
+    pub by_pair: Vec<f64>,
+    /// Where the mean lies, at [`CONFIDENCE`]; none: there is too little to tell.
+    pub interval: Option<(f64, f64)>,
+}
+
+/// Mean of differences, one of each pair, with the interval of a bootstrap over the pairs. One pair
+/// has no interval; no pair, no estimate.
+pub fn paired_scalars(differences: &[f64], seed: u64) -> Option<Estimate> {
+    let mean = mean(differences)?;
+    let interval = (differences.len() > 1)
+        .then(|| interval(differences, mean, seed, |&difference, _| Some(difference)))
+        .flatten();
+    Some(Estimate {
+        mean,
+        by_pair: differences.to_vec(),
+        interval,
+    })
+}
+
+/// Mean of the differences of the `p`-quantiles of pairs of samples `(a, b)`, with the interval of a
+/// bootstrap in two stages: pairs are drawn, and within each drawn pair the requests of both runs.
+/// With one pair only the second stage is left: the interval then says nothing about how much runs
+/// differ from each other.
+pub fn paired_quantiles(
+    pairs: &[(&Sample, &Sample)],
+    p: f64,
+    kind: Kind,
+    seed: u64,
+) -> Option<Estimate> {
+    struct Drawn<'s> {
+        a: &'s Sample,
+        b: &'s Sample,
+        plain_a: f64,
+    }
+    let mut by_pair = Vec::with_capacity(pairs.len());
+    let mut drawn = Vec::with_capacity(pairs.len());
+    for (a, b) in pairs {
+        let (plain_a, plain_b) = (a.quantile(p)?, b.quantile(p)?);
+        by_pair.push(kind.difference(plain_a, plain_b));
+        drawn.push(Drawn { a, b, plain_a });
+    }
+    let mean = mean(&by_pair)?;
+    let enough = pairs
+        .iter()
+        .all(|(a, b)| a.can_resample(p) && b.can_resample(p));
+    let interval = enough
+        .then(|| {
+            interval(&drawn, mean, seed, |pair, rng| {
+                let a = pair.a.resampled_quantile(p, rng)?;
+                let b = pair.b.resampled_quantile(p, rng)?;
+                // What is near nothing can be drawn as nothing, and nothing can be divided by it.
+                let a_is_usable = kind == Kind::Absolute || a > 0.0;
+                Some(match a_is_usable {
+                    true => kind.difference(a, b),
+                    false => 100.0 * (b - a) / pair.plain_a,
+                })
+            })
+        })
+        .flatten();
+    Some(Estimate {
+        mean,
+        by_pair,
+        interval,
+    })
+}
+
+/// The percentile interval of the mean over drawn pairs, made wider for few pairs.
+///
+/// The spread of a bootstrap over n pairs is too small by √((n-1)/n), and percentiles take it for
+/// known although it is estimated from n values. Distances from the mean are therefore multiplied by
+/// √(n/(n-1)) · t / z, which makes it agree with Student's interval where that one holds.
+fn interval<P>(
+    pairs: &[P],
+    mean: f64,
+    seed: u64,
+    draw: impl Fn(&P, &mut ChaCha8Rng) -> Option<f64>,
+) -> Option<(f64, f64)> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let n = pairs.len();
+    let mut means = Vec::with_capacity(RESAMPLES);
+    for _ in 0..RESAMPLES {
+        let mut sum = 0.0;
+        for _ in 0..n {
+            sum += draw(&pairs[rng.random_range(0..n)], &mut rng)?;
+        }
+        means.push(sum / n as f64);
+    }
+    means.sort_unstable_by(f64::total_cmp);
+    let tail = (1.0 - CONFIDENCE) / 2.0;
+    let low = means[(tail * RESAMPLES as f64) as usize];
+    let high = means[RESAMPLES - 1 - (tail * RESAMPLES as f64) as usize];
+    let wider = small_sample_factor(n);
+    // Sums of the same numbers in another order differ in their last digits.
+    let around = |bound: f64| mean + wider * (bound - mean);
+    Some((around(low).min(mean), around(high).max(mean)))
+}
+
+/// By how much an interval over n pairs has to be wider than the bootstrap makes it.
+fn small_sample_factor(n: usize) -> f64 {
+    if n < 2 {
+        return 1.0;
+    }
+    let pairs = n as f64;
+    (pairs / (pairs - 1.0)).sqrt() * student_97_5(n - 1) / NORMAL_97_5
+}
+
+const NORMAL_97_5: f64 = 1.959_964;
+
+/// The 97.5 % quantile of Student's t distribution.
+fn student_97_5(degrees_of_freedom: usize) -> f64 {
+    const TABLE: [f64; 30] = [
+        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
+        2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
+        2.052, 2.048, 2.045, 2.042,
+    ];
+    match degrees_of_freedom.checked_sub(1).and_then(|i| TABLE.get(i)) {
+        Some(t) => *t,
+        // The first term of the expansion in 1/df, good to three digits from here on.
+        None => {
+            let z = NORMAL_97_5;
+            z + (z.powi(3) + z) / (4.0 * degrees_of_freedom as f64)
+        }
+    }
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}

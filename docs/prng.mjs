@@ -1,64 +1,14 @@
-// The seeded choices of docs/prng.md in JavaScript, for engines that run there (k6 too: no BigInt,
-// no TextEncoder). `node docs/prng.mjs docs/prng-vectors.json` checks it against the test vectors;
-// with `--write` it makes them.
+// Test vectors of the seeded choices of docs/prng.md. The choices themselves are k6/prng.js, which
+// runs here as it runs in k6. `node docs/prng.mjs docs/prng-vectors.json` checks it against the
+// vectors; with `--write` it makes them.
 
-const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24];
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Prng, threefry, word0, word1 } from '../k6/prng.js';
+import { encodeForPath } from '../k6/templates.js';
 
-export function threefry2x32(key, counter) {
-  const schedule = [key[0], key[1], 0x1bd11bda ^ key[0] ^ key[1]];
-  let x0 = (counter[0] + schedule[0]) >>> 0;
-  let x1 = (counter[1] + schedule[1]) >>> 0;
-  for (let round = 0; round < 20; round++) {
-    const by = ROTATIONS[round % 8];
-    x0 = (x0 + x1) >>> 0;
-    x1 = (((x1 << by) | (x1 >>> (32 - by))) ^ x0) >>> 0;
-    if (round % 4 === 3) {
-      const group = (round + 1) / 4;
-      x0 = (x0 + schedule[group % 3]) >>> 0;
-      x1 = (x1 + schedule[(group + 1) % 3] + group) >>> 0;
-    }
-  }
-  return [x0, x1];
-}
-
-function utf8(text) {
-  const bytes = unescape(encodeURIComponent(text));
-  return Array.from(bytes, (byte) => byte.charCodeAt(0));
-}
-
-function fnv1a(bytes) {
-  return bytes.reduce((hash, byte) => Math.imul(hash ^ byte, 0x01000193) >>> 0, 0x811c9dc5);
-}
-
-export class Prng {
-  constructor(seed, scenario) {
-    const name = utf8(scenario);
-    const seedKey = [seed % 2 ** 32, Math.floor(seed / 2 ** 32)];
-    this.key = threefry2x32(seedKey, [fnv1a(name), name.length]);
-  }
-  words(iteration, site) {
-    return threefry2x32(this.key, [iteration % 2 ** 32, site]);
-  }
-  index(iteration, site, n) {
-    return Math.floor((this.words(iteration, site)[0] * n) / 2 ** 32);
-  }
-  unit(iteration, site) {
-    const [w0, w1] = this.words(iteration, site);
-    return ((w0 >>> 5) * 2 ** 26 + (w1 >>> 6)) / 2 ** 53;
-  }
-  range(iteration, site, low, high) {
-    return low + Math.floor(this.unit(iteration, site) * (high - low + 1));
-  }
-  hex(iteration, site, digits) {
-    const text = this.words(iteration, site).map((word) => word.toString(16).padStart(8, '0'));
-    return text.join('').slice(0, digits);
-  }
-}
-
-// Percent-encodes what is not unreserved in RFC 3986.
-export function encodeForPath(text) {
-  const more = (c) => '%' + c.charCodeAt(0).toString(16).toUpperCase();
-  return encodeURIComponent(text).replace(/[!'()*]/g, more);
+function threefry2x32(key, counter) {
+  threefry(key[0], key[1], counter[0], counter[1]);
+  return [word0, word1];
 }
 
 // Numbers of an answer, in the spellings that JSON allows; `text` is how each is sent on.
@@ -90,7 +40,7 @@ function vectors() {
       return {
         seed,
         scenario,
-        key: prng.key,
+        key: [prng.key0, prng.key1],
         draws: counters.map(([iteration, site]) => ({
           iteration,
           site,
@@ -112,14 +62,10 @@ function vectors() {
   };
 }
 
-// k6 has no `process`.
-if (typeof process !== 'undefined' && process.argv.length > 2) {
-  const { readFileSync, writeFileSync } = await import('node:fs');
-  const made = JSON.stringify(vectors(), null, 1) + '\n';
-  if (process.argv[3] === '--write') {
-    writeFileSync(process.argv[2], made);
-  } else if (readFileSync(process.argv[2], 'utf8') !== made) {
-    console.error('the test vectors differ');
-    process.exit(1);
-  }
+const made = JSON.stringify(vectors(), null, 1) + '\n';
+if (process.argv[3] === '--write') {
+  writeFileSync(process.argv[2], made);
+} else if (readFileSync(process.argv[2], 'utf8') !== made) {
+  console.error('the test vectors differ');
+  process.exit(1);
 }

@@ -12,6 +12,8 @@ pub struct BaseUrl {
     pub url: String,
     /// `Authorization` header for the credentials (Basic, RFC 7617), as k6 makes of them.
     pub authorization: Option<HeaderValue>,
+    /// The credentials as they were written, `user:password`, percent-encoded.
+    pub credentials: Option<String>,
 }
 
 impl BaseUrl {
@@ -23,12 +25,14 @@ impl BaseUrl {
             return Self {
                 url: plain(text),
                 authorization: None,
+                credentials: None,
             };
         };
         if url.username().is_empty() && url.password().is_none() {
             return Self {
                 url: plain(text),
                 authorization: None,
+                credentials: None,
             };
         }
         let decode = |s: &str| {
@@ -36,19 +40,21 @@ impl BaseUrl {
                 .decode_utf8_lossy()
                 .into_owned()
         };
-        let password = url.password().unwrap_or_default();
-        let credentials = format!("{}:{}", decode(url.username()), decode(password));
+        let password = url.password().unwrap_or_default().to_owned();
+        let credentials = format!("{}:{}", decode(url.username()), decode(&password));
         let mut header =
             HeaderValue::try_from(format!("Basic {}", STANDARD.encode(credentials))).ok();
         if let Some(header) = &mut header {
             header.set_sensitive(true);
         }
+        let written = format!("{}:{password}", url.username());
         // Both can only fail for URLs without a host, which have no credentials.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         Self {
             url: plain(url.as_str()),
             authorization: header,
+            credentials: Some(written),
         }
     }
 }

@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use loadgen_scenario::{Executor, PlannedScenario};
+use loadgen_scenario::PlannedScenario;
 use loadgen_timeline::event::{ClockStepped, Event as Line, Heartbeat, WindowClosed, WindowOpened};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::context::Progress;
 use crate::event::Event;
+use crate::executor::iterations_to_make;
 use crate::injector::{FaultJob, HASTY};
 use crate::pacer::Pacer;
 use crate::recorder::send;
@@ -153,7 +154,11 @@ impl Conductor {
     /// Closes what ends and opens what starts at a moment of the plan, with one time for both, so
     /// that neighbouring windows meet.
     fn boundary(&mut self, plan_ns: u64) {
-        let at_ns = self.shared.clock.now_ns();
+        // k6 opens and closes by its own clocks, which start at the zero of the plan.
+        let at_ns = match self.shared.keeps_to_the_plan {
+            true => self.planned_ns(plan_ns),
+            false => self.shared.clock.now_ns(),
+        };
         let plan = self.shared.plan.clone();
         for (index, scenario) in plan.scenarios.iter().enumerate() {
             if scenario.end_ns == plan_ns && self.windows[index] == Window::Open {
@@ -229,7 +234,8 @@ impl Conductor {
                     self.close(index, at_ns);
                 }
             }
-            Progress::Drained(index) => {
+            Progress::Drained(index, drained_ns) => {
+                let at_ns = drained_ns.unwrap_or(at_ns);
                 self.drained_by[index] += 1;
                 if self.drained_by[index] == self.shared.workers {
                     self.drop_what_time_ran_out_for(index);
@@ -246,12 +252,9 @@ impl Conductor {
 
     /// Iterations that a counting executor had no time for are dropped ones, as in k6.
     fn drop_what_time_ran_out_for(&self, index: usize) {
-        let planned = match &self.shared.plan.scenarios[index].executor {
-            Executor::PerVuIterations {
-                vus, iterations, ..
-            } => iterations.saturating_mul((*vus).into()),
-            Executor::SharedIterations { iterations, .. } => *iterations,
-            _ => return,
+        let executor = &self.shared.plan.scenarios[index].executor;
+        let Some(planned) = iterations_to_make(executor) else {
+            return;
         };
         let state = &self.shared.scenarios[index];
         if self.windows[index] == Window::Closed {

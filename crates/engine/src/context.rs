@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Instant;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use loadgen_timeline::RequestRecord;
 use rand::rngs::SmallRng;
 
@@ -24,14 +24,14 @@ const BUFFER: usize = 4096;
 /// waits for it.
 const PATIENCE: usize = 1_000_000;
 
-/// What a worker tells the conductor.
+/// What a worker, or the one that follows k6, tells the conductor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// It starts no more iterations of a scenario.
     Closed(usize),
-    /// The last iteration of a scenario ended.
-    Drained(usize),
-    /// Its thread ended although scenarios had not drained.
+    /// The last iteration of a scenario ended, at that time if it is known to have been earlier.
+    Drained(usize, Option<i64>),
+    /// It ended although scenarios had not drained.
     Died,
 }
 
@@ -55,6 +55,7 @@ impl Context {
         shared: Arc<Shared>,
         index: usize,
         client: reqwest::Client,
+        authorization: Option<HeaderValue>,
         events: SyncSender<Event>,
     ) -> Self {
         let scenarios = &shared.plan.scenarios;
@@ -62,7 +63,7 @@ impl Context {
             .iter()
             .map(|s| scenario_headers(&s.anomaly))
             .collect();
-        if let Some(value) = &shared.authorization {
+        if let Some(value) = &authorization {
             for headers in &mut headers {
                 headers.insert(AUTHORIZATION, value.clone());
             }

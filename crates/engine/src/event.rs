@@ -8,6 +8,8 @@ use loadgen_timeline::{Event as TimelineEvent, RequestRecord};
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// A process beside this one sends the load: its id.
+    Generator(u32),
     /// A line for the timeline.
     Timeline(TimelineEvent),
     /// Requests that ended since the last such event of the same worker, in order of their end.

@@ -16,6 +16,7 @@ mod executor;
 pub mod headers;
 mod injector;
 mod journey;
+pub mod k6;
 mod pacer;
 mod recorder;
 pub mod request;
@@ -25,4 +26,4 @@ mod worker;
 
 pub use base_url::BaseUrl;
 pub use event::{Consumer, Event};
-pub use run::{EngineError, Interrupt, RunOptions, run};
+pub use run::{EngineError, Interrupt, RunOptions, Sender, run};

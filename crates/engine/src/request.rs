@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use loadgen_scenario::{Request, Step};
 use reqwest::Url;
 
@@ -26,9 +26,7 @@ pub fn build(
     address.push_str(&request.path);
     let method = Method::from_bytes(request.method.as_bytes()).ok()?;
     let url = Url::parse(&address).ok()?;
-    let path = address.split(['?', '#']).next().unwrap_or_default();
-    // Dots are resolved by the parser; the scheme has two slashes that are not of the path.
-    if slashes(url.path()) + 2 != slashes(path) {
+    if has_dots(&request.path) {
         return None;
     }
     let mut out = reqwest::Request::new(method, url);
@@ -38,6 +36,10 @@ pub fn build(
     of_request.insert(TRACEPARENT, traceparent);
     if request.body.is_some() {
         of_request.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    } else if ["POST", "PUT", "PATCH"].contains(&request.method) {
+        // Methods that are expected to have a body say so when they have none (RFC 9110, section
+        // 8.6), and some servers answer 411 otherwise.
+        of_request.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     for (name, value) in &request.headers {
         of_request.insert(
@@ -51,6 +53,31 @@ pub fn build(
     Some(out)
 }
 
-fn slashes(text: &str) -> usize {
-    text.bytes().filter(|byte| *byte == b'/').count()
+/// Whether a segment of the path is `.` or `..`, also written `%2e`: whoever handles a URL takes
+/// those out.
+fn has_dots(path: &str) -> bool {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    // Nearly always that is all there is to it.
+    if !path.contains("/.") && !path.contains("/%2") {
+        return false;
+    }
+    path.split('/').any(|segment| {
+        let dots = segment.replace("%2e", ".").replace("%2E", ".");
+        matches!(dots.as_str(), "." | "..")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_that_would_be_taken_out_are_found() {
+        for path in ["/.", "/..", "/a/./b", "/a/%2e%2E", "/a/.%2e?q", "/./"] {
+            assert!(has_dots(path), "{path}");
+        }
+        for path in ["/", "/a.b", "/...", "/.a", "/%2ea", "/a?q=/../", "/%20/%2F"] {
+            assert!(!has_dots(path), "{path}");
+        }
+    }
 }

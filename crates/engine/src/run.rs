@@ -20,6 +20,7 @@ use crate::conductor::{Broken, Conductor};
 use crate::context::Progress;
 use crate::event::{Consumer, Event};
 use crate::injector::Injector;
+use crate::k6::{self, K6Options};
 use crate::recorder::{self, WAITING_EVENTS, send};
 use crate::shared::Shared;
 use crate::worker;
@@ -34,14 +35,37 @@ pub struct RunOptions {
     pub run_id: String,
     /// Where requests go, without a trailing slash and without credentials.
     pub base_url: String,
-    /// `Authorization` of every request, from credentials in the base URL.
-    pub authorization: Option<HeaderValue>,
-    /// Threads that send; each takes its share of every scenario. At least 1.
-    pub workers: usize,
-    /// The HTTP client's settings; see [`RunOptions::client_defaults`].
-    pub client: fn() -> reqwest::ClientBuilder,
+    /// Who sends.
+    pub sender: Sender,
     /// Who injects faults.
     pub drivers: Drivers,
+}
+
+/// Who sends the load.
+#[derive(Debug)]
+pub enum Sender {
+    /// Threads of this process.
+    Workers {
+        /// How many; each takes its share of every scenario. At least 1.
+        count: usize,
+        /// `Authorization` of every request, from credentials in the base URL.
+        authorization: Option<HeaderValue>,
+        /// The HTTP client's settings; see [`RunOptions::client_defaults`].
+        client: fn() -> reqwest::ClientBuilder,
+    },
+    /// Stock k6, as a process of its own.
+    K6(K6Options),
+}
+
+impl Sender {
+    /// Threads with the usual client and without credentials.
+    pub fn workers(count: usize) -> Self {
+        Self::Workers {
+            count,
+            authorization: None,
+            client: RunOptions::client_defaults,
+        }
+    }
 }
 
 impl RunOptions {
@@ -84,6 +108,12 @@ pub enum EngineError {
     /// A worker could not start or broke down.
     #[error("a worker broke down: {0}")]
     Worker(String),
+    /// k6 could not start, or ended too early.
+    #[error("{0}")]
+    K6(String),
+    /// The wish to end it came before the load began; nothing was written.
+    #[error("ended by a signal before the load began")]
+    NotBegun,
     /// The HTTP client can't be set up.
     #[error("can't set up the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
@@ -99,25 +129,24 @@ pub async fn run(
     mut interrupts: UnboundedReceiver<Interrupt>,
 ) -> Result<RunStatus, EngineError> {
     let clock = Clock::anchored_now();
-    let start_ns = clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0);
-    let workers = options.workers.max(1);
-    let clients: Vec<reqwest::Client> = (0..workers)
-        .map(|_| (options.client)().build())
-        .collect::<Result<_, _>>()?;
     let RunOptions {
         run_id,
         base_url,
-        authorization,
+        sender,
         drivers,
-        ..
     } = options;
+    let crew = Crew::prepare(sender, &plan, &base_url, &run_id, &mut interrupts).await?;
+    let start_ns = match &crew {
+        Crew::Workers { .. } => clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0),
+        Crew::K6 { started, .. } => started.zero_ns,
+    };
     let shared = Arc::new(Shared::new(
         plan,
         base_url,
-        authorization,
         clock,
         start_ns,
-        workers,
+        crew.size(),
+        crew.is_k6(),
     ));
 
     let (events, incoming) = sync_channel(WAITING_EVENTS);
@@ -125,12 +154,15 @@ pub async fn run(
     let recorder = spawn("loadgen-recorder", move || {
         recorder::record(consumers, &incoming, &failed)
     })?;
-    send(&events, Line::RunStarted(run_started(&shared, run_id)));
+    send(
+        &events,
+        Line::RunStarted(run_started(&shared, run_id, &crew)),
+    );
 
     let (progress, from_workers) = unbounded_channel();
     // Should a thread not start, the sender that is dropped here ends the recorder, and workers
     // that wait for their first window end with the process.
-    let threads = start_workers(&shared, clients, &events, progress)?;
+    let working = crew.start(&shared, &events, progress)?;
     let (hurry, hurried) = watch::channel(false);
     let (fault_queue, faults) = unbounded_channel();
     let injector = tokio::spawn(Injector::new(drivers, clock, events.clone(), hurried).run(faults));
@@ -155,7 +187,7 @@ pub async fn run(
     }
     let error = match broken {
         Some(Broken::AtOnce | Broken::Consumer) => None,
-        Some(Broken::Worker) | None => join(threads),
+        Some(Broken::Worker) | None => working.join().await,
     };
     let status = match (&error, broken, interrupted) {
         (Some(_), _, _) | (_, Some(Broken::Consumer | Broken::Worker), _) => RunStatus::Failed,
@@ -180,19 +212,114 @@ pub async fn run(
     }
 }
 
-fn start_workers(
-    shared: &Arc<Shared>,
-    clients: Vec<reqwest::Client>,
-    events: &SyncSender<Event>,
-    progress: UnboundedSender<Progress>,
-) -> Result<Vec<JoinHandle<std::io::Result<()>>>, EngineError> {
-    let start = |(index, client)| {
-        let (shared, events, progress) = (shared.clone(), events.clone(), progress.clone());
-        spawn(&format!("loadgen-worker-{index}"), move || {
-            worker::run(shared, index, client, events, progress)
-        })
-    };
-    clients.into_iter().enumerate().map(start).collect()
+/// Who sends, ready to.
+enum Crew {
+    Workers {
+        clients: Vec<reqwest::Client>,
+        authorization: Option<HeaderValue>,
+    },
+    K6 {
+        started: Box<k6::Started>,
+        version: String,
+    },
+}
+
+/// Who sends, at it.
+enum Working {
+    Threads(Vec<JoinHandle<std::io::Result<()>>>),
+    K6(tokio::task::JoinHandle<Result<(), EngineError>>),
+}
+
+impl Crew {
+    async fn prepare(
+        sender: Sender,
+        plan: &Plan,
+        base_url: &str,
+        run_id: &str,
+        interrupts: &mut UnboundedReceiver<Interrupt>,
+    ) -> Result<Self, EngineError> {
+        match sender {
+            Sender::Workers {
+                count,
+                authorization,
+                client,
+            } => {
+                let clients = (0..count.max(1)).map(|_| client().build());
+                Ok(Self::Workers {
+                    clients: clients.collect::<Result<_, _>>()?,
+                    authorization,
+                })
+            }
+            Sender::K6(options) => {
+                let started = tokio::select! {
+                    started = k6::start(&options, plan, base_url, run_id) => started?,
+                    Some(_) = interrupts.recv() => return Err(EngineError::NotBegun),
+                };
+                Ok(Self::K6 {
+                    started: Box::new(started),
+                    version: options.k6.version,
+                })
+            }
+        }
+    }
+
+    /// How many report the end of a scenario.
+    fn size(&self) -> usize {
+        match self {
+            Self::Workers { clients, .. } => clients.len(),
+            Self::K6 { .. } => 1,
+        }
+    }
+
+    fn is_k6(&self) -> bool {
+        matches!(self, Self::K6 { .. })
+    }
+
+    fn start(
+        self,
+        shared: &Arc<Shared>,
+        events: &SyncSender<Event>,
+        progress: UnboundedSender<Progress>,
+    ) -> Result<Working, EngineError> {
+        match self {
+            Self::Workers {
+                clients,
+                authorization,
+            } => {
+                let start = |(index, client)| {
+                    let (shared, events, progress) =
+                        (shared.clone(), events.clone(), progress.clone());
+                    let authorization = authorization.clone();
+                    spawn(&format!("loadgen-worker-{index}"), move || {
+                        worker::run(shared, index, client, authorization, events, progress)
+                    })
+                };
+                let threads = clients.into_iter().enumerate().map(start);
+                Ok(Working::Threads(threads.collect::<Result<_, _>>()?))
+            }
+            Self::K6 { started, .. } => {
+                if let Some(pid) = started.pid() {
+                    let _ = events.send(Event::Generator(pid));
+                }
+                let (shared, events) = (shared.clone(), events.clone());
+                let follow = k6::follow(*started, shared, events, progress);
+                Ok(Working::K6(tokio::spawn(follow)))
+            }
+        }
+    }
+}
+
+impl Working {
+    /// Waits for the end; an error or a panic is the run's.
+    async fn join(self) -> Option<EngineError> {
+        match self {
+            Self::Threads(threads) => join(threads),
+            Self::K6(task) => match task.await {
+                Ok(result) => result.err(),
+                Err(error) => Some(EngineError::Worker(error.to_string())),
+            },
+        }
+    }
 }
 
 fn spawn<T: Send + 'static>(
@@ -220,7 +347,11 @@ fn join(threads: Vec<JoinHandle<std::io::Result<()>>>) -> Option<EngineError> {
     error
 }
 
-fn run_started(shared: &Shared, run_id: String) -> RunStarted {
+fn run_started(shared: &Shared, run_id: String, crew: &Crew) -> RunStarted {
+    let (engine, engine_version) = match crew {
+        Crew::Workers { .. } => (Engine::Rust, None),
+        Crew::K6 { version, .. } => (Engine::K6, Some(version.clone())),
+    };
     RunStarted {
         schema_version: TIMELINE_SCHEMA_VERSION,
         run_id,
@@ -229,7 +360,8 @@ fn run_started(shared: &Shared, run_id: String) -> RunStarted {
         scenario_sha256: shared.plan.scenario_sha256.clone(),
         seed: shared.plan.seed,
         time_scale: shared.plan.time_scale,
-        engine: Engine::Rust,
+        engine,
+        engine_version,
         target: shared.base_url.clone(),
         loadgen_version: env!("CARGO_PKG_VERSION").into(),
     }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use http::HeaderValue;
 use loadgen_scenario::{Executor, Plan, Prng};
 use loadgen_timeline::Clock;
 use tokio::sync::watch;
@@ -27,11 +26,14 @@ pub(crate) struct Shared {
     pub(crate) plan: Arc<Plan>,
     /// Without a trailing slash.
     pub(crate) base_url: String,
-    pub(crate) authorization: Option<HeaderValue>,
     pub(crate) clock: Clock,
     /// Zero of the plan's times, in Unix nanoseconds.
     pub(crate) start_ns: i64,
+    /// Workers that report each scenario; k6 is one.
     pub(crate) workers: usize,
+    /// Windows open and close at the times of the plan, because that is what k6 does, and not when
+    /// the conductor comes to it.
+    pub(crate) keeps_to_the_plan: bool,
     pub(crate) scenarios: Vec<ScenarioState>,
 }
 
@@ -88,10 +90,10 @@ impl Shared {
     pub(crate) fn new(
         plan: Arc<Plan>,
         base_url: String,
-        authorization: Option<HeaderValue>,
         clock: Clock,
         start_ns: i64,
         workers: usize,
+        keeps_to_the_plan: bool,
     ) -> Self {
         let scenarios = plan
             .scenarios
@@ -112,10 +114,10 @@ impl Shared {
         Self {
             plan,
             base_url,
-            authorization,
             clock,
             start_ns,
             workers,
+            keeps_to_the_plan,
             scenarios,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::LocalSet;
 
@@ -21,6 +22,7 @@ pub(crate) fn run(
     shared: Arc<Shared>,
     index: usize,
     client: reqwest::Client,
+    authorization: Option<HeaderValue>,
     events: SyncSender<Event>,
     progress: UnboundedSender<Progress>,
 ) -> std::io::Result<()> {
@@ -31,7 +33,7 @@ pub(crate) fn run(
         .event_interval(16)
         .build()?;
     let scenarios = shared.plan.scenarios.len();
-    let context = Rc::new(Context::new(shared, index, client, events));
+    let context = Rc::new(Context::new(shared, index, client, authorization, events));
     LocalSet::new().block_on(&runtime, async {
         let recorder = tokio::task::spawn_local({
             let context = context.clone();

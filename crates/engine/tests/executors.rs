@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loadgen_engine::consumers::{ClientSpans, OtlpProtocol, OtlpTarget};
-use loadgen_engine::{Consumer, Event, Interrupt, RunOptions, run};
+use loadgen_engine::{Consumer, Event, Interrupt, RunOptions, Sender, run};
 use loadgen_scenario::plan::*;
 use loadgen_timeline::event::{Event as Line, RunStatus, WindowClosed};
 use loadgen_timeline::{Failure, RequestRecord};
@@ -90,7 +90,7 @@ impl Kept {
         let events = self.0.lock().unwrap();
         let batches = events.iter().filter_map(|e| match e {
             Event::Requests(records) => Some(records.clone()),
-            Event::Timeline(_) => None,
+            Event::Timeline(_) | Event::Generator(_) => None,
         });
         let mut records: Vec<_> = batches.flatten().collect();
         records.sort_by_key(|r| (r.iteration, r.step));
@@ -101,7 +101,7 @@ impl Kept {
         let events = self.0.lock().unwrap();
         let lines = events.iter().filter_map(|e| match e {
             Event::Timeline(line) => Some(line.clone()),
-            Event::Requests(_) => None,
+            Event::Requests(_) | Event::Generator(_) => None,
         });
         lines.collect()
     }
@@ -125,9 +125,7 @@ async fn run_with(
     let options = RunOptions {
         run_id: "0".repeat(32),
         base_url: target,
-        authorization: None,
-        workers,
-        client: RunOptions::client_defaults,
+        sender: Sender::workers(workers),
         drivers: Default::default(),
     };
     let (interrupt, interrupts) = unbounded_channel();
@@ -319,9 +317,7 @@ async fn client_spans_that_a_silent_receiver_never_takes_are_counted_as_lost() {
     let options = RunOptions {
         run_id: "0".repeat(32),
         base_url,
-        authorization: None,
-        workers: 1,
-        client: RunOptions::client_defaults,
+        sender: Sender::workers(1),
         drivers: Default::default(),
     };
     let (_interrupt, interrupts) = unbounded_channel();
@@ -538,7 +534,7 @@ async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
         fn take(&mut self, event: &Event) -> std::io::Result<()> {
             match event {
                 Event::Requests(_) => Err(std::io::ErrorKind::StorageFull.into()),
-                Event::Timeline(_) => Ok(()),
+                Event::Timeline(_) | Event::Generator(_) => Ok(()),
             }
         }
     }
@@ -551,9 +547,7 @@ async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
     let options = RunOptions {
         run_id: "0".repeat(32),
         base_url: target::start().await,
-        authorization: None,
-        workers: 1,
-        client: RunOptions::client_defaults,
+        sender: Sender::workers(1),
         drivers: Default::default(),
     };
     let consumers: Vec<Box<dyn Consumer>> = vec![Box::new(Full), Box::new(kept.clone())];

@@ -329,6 +329,7 @@ fn complete(
     });
     figures.timeline = Some(TimelineFigures {
         finished: timeline.finished.is_some(),
+        status: timeline.finished.map(|end| end.status),
         skipped_lines: timeline.skipped.len() as u64,
         fault_failures: fault_failures(timeline),
     });

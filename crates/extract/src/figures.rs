@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use loadgen_timeline::event::RunStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,9 @@ pub struct RunFigures {
 pub struct TimelineFigures {
     /// Whether the run's end is on it.
     pub finished: bool,
+    /// How the run ended, by its last line.
+    #[serde(default)]
+    pub status: Option<RunStatus>,
     /// Lines that could not be read.
     pub skipped_lines: u64,
     /// Faults that could not be injected or cleared.

@@ -11,7 +11,7 @@ Exit codes:
   1  the run failed; what was written so far is kept (compare: a run of a repetition did)
   2  the command line is wrong
   3  an input file is wrong or can't be read
-  4  the target, or a service that loadgen starts, is not reachable
+  4  the target, or a program that loadgen starts, is not there or not reachable
   5  ended early by SIGINT or SIGTERM, in good order
   6  the run is complete, but a fault could not be injected or cleared: the labels of its window
      are not backed by a fault
@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Compare both engines in paired runs, or two runs that are done.
     Compare(CompareArgs),
+    /// Make a timeline of what another program wrote down.
+    #[command(subcommand)]
+    Timeline(TimelineCommand),
     /// Start the demo shop alone.
     Shop(ShopArgs),
     /// Start the laptop collector alone.
@@ -67,6 +70,9 @@ pub(crate) enum Command {
     /// One service of the demo shop; started by `loadgen shop`.
     #[command(hide = true)]
     ShopService(ShopServiceArgs),
+    /// Waits for the end of a run; started by `loadgen run`.
+    #[command(hide = true)]
+    Guard(GuardArgs),
 }
 
 /// What changes a scenario file on its way to a plan.
@@ -109,7 +115,10 @@ pub(crate) struct RunArgs {
     /// Folder for what the run leaves behind [default: runs/{UTC stamp}-{scenario file}]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Threads that send requests.
+    /// Who sends the requests.
+    #[arg(long, value_name = "ENGINE", value_enum, default_value_t = EngineChoice::Rust)]
+    pub(crate) engine: EngineChoice,
+    /// Threads of the engine `rust` that send requests.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: u16,
     /// Admin URL of a demo shop that `loadgen shop` started; its faults can then be injected.
@@ -140,6 +149,14 @@ pub(crate) struct RunArgs {
     /// Print the result as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineChoice {
+    /// This program.
+    Rust,
+    /// Stock k6, 1.0 or newer, from K6_BIN or the PATH.
+    K6,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -300,6 +317,38 @@ pub(crate) struct CompareArgs {
     /// Print the comparison as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TimelineCommand {
+    /// Make timeline, ledger and summary of the event log of a k6 that ran alone.
+    ///
+    /// The log is what loadgen's k6 module writes: `k6 run --log-format raw --console-output
+    /// events.log -e LOADGEN_PLAN=plan.json k6/replay.js`, or a script of one's own with the module.
+    FromK6(FromK6Args),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct FromK6Args {
+    /// The event log.
+    pub(crate) log: PathBuf,
+    /// Folder for timeline.jsonl, ledger.arrows and summary.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Print the result as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GuardArgs {
+    /// The run's timeline.
+    #[arg(long)]
+    pub(crate) timeline: PathBuf,
+    /// Admin URL of the shop that faults are injected into.
+    #[arg(long)]
+    pub(crate) admin_url: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -13,10 +13,16 @@ impl RunFolder {
     /// Makes the folder; one that holds anything of a run already is refused before anything is
     /// made.
     pub(crate) fn create(out: Option<&Path>, scenario_file: &Path) -> io::Result<Self> {
-        let folder = match out {
-            Some(out) => Self(out.to_owned()),
-            None => Self(default_path(&stem(scenario_file))),
-        };
+        let folder = Self::create_without_telemetry(
+            &out.map_or_else(|| default_path(&stem(scenario_file)), Path::to_owned),
+        )?;
+        std::fs::create_dir_all(folder.telemetry())?;
+        Ok(folder)
+    }
+
+    /// The same for what was sent elsewhere.
+    pub(crate) fn create_without_telemetry(out: &Path) -> io::Result<Self> {
+        let folder = Self(out.to_owned());
         let of_a_run = [
             folder.timeline(),
             folder.ledger(),
@@ -34,7 +40,7 @@ impl RunFolder {
                 ),
             ));
         }
-        std::fs::create_dir_all(folder.telemetry())?;
+        std::fs::create_dir_all(out)?;
         Ok(folder)
     }
 
@@ -78,6 +84,11 @@ impl RunFolder {
 
     pub(crate) fn logs(&self) -> PathBuf {
         self.telemetry().join("logs.jsonl")
+    }
+
+    /// The k6 module that the run used.
+    pub(crate) fn k6_module(&self) -> PathBuf {
+        self.0.join("k6")
     }
 
     /// Databases of the embedded shop, while it runs.

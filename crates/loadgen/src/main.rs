@@ -11,6 +11,7 @@ mod display;
 mod embedded;
 mod exit;
 mod folder;
+mod guard;
 mod interrupts;
 mod reach;
 mod tables;

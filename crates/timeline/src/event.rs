@@ -63,6 +63,9 @@ pub struct RunStarted {
     pub time_scale: f64,
     /// Which engine sent the load.
     pub engine: Engine,
+    /// Version of an engine that is not loadgen's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_version: Option<String>,
     /// Base URL of the target.
     pub target: String,
     /// Version of loadgen.

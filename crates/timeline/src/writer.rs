@@ -1,7 +1,7 @@
 //! Appends events to `timeline.jsonl`.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::event::Event;
@@ -23,6 +23,23 @@ impl TimelineWriter {
         })
     }
 
+    /// Opens a timeline whose writer is gone, to write its end. A line that was being written when
+    /// that happened is closed first: readers skip it.
+    pub fn resume(path: &Path) -> io::Result<Self> {
+        let mut file = File::options().append(true).read(true).open(path)?;
+        if file.seek(SeekFrom::End(-1)).is_ok() {
+            let mut last = [0];
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(Self {
+            file,
+            line: Vec::with_capacity(512),
+        })
+    }
+
     /// Writes one line with a single system call, and syncs it to the disk where losing it would
     /// move a label: at everything but heartbeats.
     pub fn append(&mut self, event: &Event) -> io::Result<()> {
@@ -34,5 +51,44 @@ impl TimelineWriter {
             self.file.sync_data()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Heartbeat, RunFinished, RunStatus};
+
+    fn beat(at_ns: i64) -> Event {
+        Event::Heartbeat(Heartbeat {
+            at_ns,
+            sent: 0,
+            completed: 0,
+            failed: 0,
+            dropped: 0,
+        })
+    }
+
+    #[test]
+    fn an_end_can_be_written_after_a_torn_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("timeline.jsonl");
+        let mut writer = TimelineWriter::create(&path).unwrap();
+        writer.append(&beat(5)).unwrap();
+        drop(writer);
+        for torn in ["", "{\"event\":\"heartb"] {
+            let mut text = std::fs::read_to_string(&path).unwrap();
+            text.push_str(torn);
+            std::fs::write(&path, text).unwrap();
+            let finished = RunFinished {
+                at_ns: 9,
+                status: RunStatus::Failed,
+            };
+            let mut writer = TimelineWriter::resume(&path).unwrap();
+            writer.append(&Event::RunFinished(finished)).unwrap();
+            let timeline = crate::read_timeline(&path).unwrap();
+            assert_eq!(timeline.finished, Some(finished));
+            assert_eq!(timeline.skipped.len(), usize::from(!torn.is_empty()));
+        }
     }
 }

@@ -45,6 +45,7 @@ fn events() -> Vec<Event> {
             seed: 42,
             time_scale: 0.1,
             engine: Engine::Rust,
+            engine_version: None,
             target: "http://127.0.0.1:8080".into(),
             loadgen_version: "0.1.0".into(),
         }),

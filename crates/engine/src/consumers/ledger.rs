@@ -27,7 +27,7 @@ impl Consumer for LedgerFile {
     fn take(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Requests(records) => self.0.append(records),
-            Event::Timeline(_) => Ok(()),
+            Event::Timeline(_) | Event::Generator(_) => Ok(()),
         }
     }
 

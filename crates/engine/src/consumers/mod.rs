@@ -4,8 +4,10 @@ mod client_spans;
 mod ledger;
 mod summary;
 mod timeline;
+mod usage;
 
 pub use client_spans::{ClientSpanReport, ClientSpans, OtlpProtocol, OtlpTarget};
 pub use ledger::LedgerFile;
-pub use summary::{GeneratorUsage, LatencySummary, ScenarioSummary, Summary, SummaryFile};
+pub use summary::{LatencySummary, ScenarioSummary, Summary, SummaryFile};
 pub use timeline::TimelineFile;
+pub use usage::GeneratorUsage;

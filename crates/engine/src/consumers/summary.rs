@@ -11,6 +11,7 @@ use loadgen_timeline::RequestRecord;
 use loadgen_timeline::event::{Event as Line, RunStarted, RunStatus, WindowClosed};
 use serde::{Deserialize, Serialize};
 
+use super::usage::{CpuSeconds, GeneratorUsage, Meter};
 use crate::event::{Consumer, Event};
 
 /// A run in figures.
@@ -30,25 +31,9 @@ pub struct Summary {
     pub fault_failures: Vec<String>,
     /// Steps of the wall clock during the run, in nanoseconds.
     pub clock_steps_ns: Vec<i64>,
-    /// What sending cost; none where it was not measured.
+    /// What sending cost.
     #[serde(default)]
     pub generator: Option<GeneratorUsage>,
-}
-
-/// Processor time and memory of what sent the load, over the whole run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GeneratorUsage {
-    /// Process that sends: `rust` (this process, which also records) or `k6`.
-    pub process: String,
-    /// Its processor time, user and system, in seconds.
-    pub cpu_seconds: f64,
-    /// Its largest resident set, in bytes.
-    pub max_rss_bytes: u64,
-    /// Processor time of the harness beside k6, in seconds; none where the generator is the
-    /// harness itself.
-    pub harness_cpu_seconds: Option<f64>,
-    /// The harness's largest resident set, in bytes.
-    pub harness_max_rss_bytes: Option<u64>,
 }
 
 /// A scenario in figures.
@@ -93,11 +78,11 @@ pub struct ScenarioSummary {
     /// Actual minus intended send. For arrival-rate executors only of first steps, because later
     /// steps are due when they are sent.
     pub scheduling_lag: Option<LatencySummary>,
-    /// Processor time of the process that sends between the opening and the close of the window, in
-    /// seconds; none where windows overlap or it was not measured.
+    /// Processor time of the generator between opening and close of the window, in seconds; none:
+    /// another window was open at the same time.
     #[serde(default)]
     pub generator_cpu_seconds: Option<f64>,
-    /// The same of the harness beside k6.
+    /// The same of the harness beside k6; none where the generator is the harness itself.
     #[serde(default)]
     pub harness_cpu_seconds: Option<f64>,
 }
@@ -123,6 +108,8 @@ pub struct SummaryFile {
     names: Vec<String>,
     summary: Arc<Mutex<Summary>>,
     started_ns: Option<i64>,
+    /// None: the events are those of a run that was.
+    meter: Option<Meter>,
 }
 
 #[derive(Debug)]
@@ -132,10 +119,21 @@ struct Tally {
     from_intended: Histogram<u64>,
     lag: Histogram<u64>,
     opened_ns: Option<i64>,
+    /// Processor time at the opening; none: not open, or not alone.
+    cpu_at_opening: Option<CpuSeconds>,
+    is_open: bool,
     sent_in_window: u64,
 }
 
 impl SummaryFile {
+    /// A summary of a run that was, to be written to `path`.
+    pub fn of_replay(path: &Path, plan: &Plan) -> Self {
+        Self {
+            meter: None,
+            ..Self::new(path, plan)
+        }
+    }
+
     /// A summary that will be written to `path`.
     pub fn new(path: &Path, plan: &Plan) -> Self {
         let scenarios = plan
@@ -159,6 +157,7 @@ impl SummaryFile {
             names: plan.scenarios.iter().map(|s| s.name.clone()).collect(),
             summary: Arc::new(Mutex::new(summary)),
             started_ns: None,
+            meter: Some(Meter::new()),
         }
     }
 
@@ -167,12 +166,34 @@ impl SummaryFile {
         self.summary.clone()
     }
 
+    fn window_opened(&mut self, index: usize, at_ns: i64) {
+        self.scenarios[index].opened_ns = Some(at_ns);
+        let mut others = self.scenarios.iter_mut().filter(|s| s.is_open);
+        let is_alone = others.next().is_none();
+        for other in self.scenarios.iter_mut().filter(|s| s.is_open) {
+            other.cpu_at_opening = None;
+        }
+        self.scenarios[index].is_open = true;
+        if let (true, Some(meter)) = (is_alone, &mut self.meter) {
+            self.scenarios[index].cpu_at_opening = Some(meter.look());
+        }
+    }
+
     fn window_ended(&mut self, closed: &WindowClosed, drained: bool) {
         let Some(index) = self.names.iter().position(|n| *n == closed.scenario) else {
             return;
         };
         let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
         let scenario = &mut summary.scenarios[index];
+        self.scenarios[index].is_open = false;
+        if let Some(before) = self.scenarios[index].cpu_at_opening.take()
+            && let Some(meter) = &mut self.meter
+        {
+            let now = meter.look();
+            scenario.generator_cpu_seconds = Some(now.generator - before.generator);
+            let harness = before.harness.zip(now.harness);
+            scenario.harness_cpu_seconds = harness.map(|(before, now)| now - before);
+        }
         scenario.iterations = closed.iterations;
         scenario.interrupted_iterations = closed.interrupted_iterations;
         scenario.dropped_iterations = closed.dropped;
@@ -193,10 +214,18 @@ impl Consumer for SummaryFile {
         match event {
             Event::Requests(records) => {
                 let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(meter) = &mut self.meter {
+                    meter.look();
+                }
                 for record in records {
                     let index = usize::from(record.scenario);
                     self.scenarios[index].add(record);
                     summary.scenarios[index].add(record);
+                }
+            }
+            Event::Generator(pid) => {
+                if let Some(meter) = &mut self.meter {
+                    meter.follow(*pid);
                 }
             }
             Event::Timeline(Line::RunStarted(run)) => {
@@ -206,7 +235,7 @@ impl Consumer for SummaryFile {
             }
             Event::Timeline(Line::WindowOpened(opened)) => {
                 if let Some(index) = self.names.iter().position(|n| *n == opened.scenario) {
-                    self.scenarios[index].opened_ns = Some(opened.at_ns);
+                    self.window_opened(index, opened.at_ns);
                 }
             }
             Event::Timeline(Line::WindowClosed(closed)) => self.window_ended(closed, false),
@@ -238,6 +267,7 @@ impl Consumer for SummaryFile {
 
     fn finish(&mut self) -> io::Result<()> {
         let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.generator = self.meter.as_mut().and_then(Meter::usage);
         for (tally, scenario) in self.scenarios.iter().zip(&mut summary.scenarios) {
             tally.close(scenario);
         }
@@ -297,6 +327,8 @@ impl Tally {
             from_intended: histogram(),
             lag: histogram(),
             opened_ns: None,
+            cpu_at_opening: None,
+            is_open: false,
             sent_in_window: 0,
         }
     }

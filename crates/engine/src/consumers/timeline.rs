@@ -26,7 +26,7 @@ impl Consumer for TimelineFile {
     fn take(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Timeline(line) => self.0.append(line),
-            Event::Requests(_) => Ok(()),
+            Event::Requests(_) | Event::Generator(_) => Ok(()),
         }
     }
 }

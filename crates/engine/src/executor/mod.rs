@@ -16,6 +16,17 @@ use crate::context::{Context, Progress};
 use crate::pacer::Pacer;
 use crate::shared::Signal;
 
+/// How many iterations an executor is to make in all; none: as many as there is time for.
+pub(crate) fn iterations_to_make(executor: &Executor) -> Option<u64> {
+    match executor {
+        Executor::PerVuIterations {
+            vus, iterations, ..
+        } => Some(iterations.saturating_mul((*vus).into())),
+        Executor::SharedIterations { iterations, .. } => Some(*iterations),
+        _ => None,
+    }
+}
+
 /// One worker's share of one scenario.
 pub(crate) struct Share {
     pub(crate) context: Rc<Context>,
@@ -76,7 +87,7 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, report: impl Fn(
     }
     tasks.shutdown().await;
     context.hand_over();
-    report(Progress::Drained(scenario));
+    report(Progress::Drained(scenario, None));
 }
 
 async fn drive(share: &Rc<Share>, executor: &Executor, tasks: &mut JoinSet<()>) {

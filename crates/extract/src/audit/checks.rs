@@ -4,6 +4,8 @@ use super::limits::{
     CUT_WARNING, DUPLICATES_WARNING, LOST_ERROR, LOST_WARNING, ORPHANS_WARNING, ROOTLESS_WARNING,
     SINGLE_SPAN_WARNING, SKEW_WARNING_NS, UNKNOWN_ERROR, UNKNOWN_WARNING, WINDOW_TRACES,
 };
+use loadgen_timeline::event::RunStatus;
+
 use super::{Check, Level};
 use crate::figures::Figures;
 
@@ -121,6 +123,9 @@ fn timeline(figures: &Figures) -> Check {
             let mut found = vec![];
             if !timeline.finished {
                 found.push("the run's end is missing: it was killed or still goes on".to_owned());
+            }
+            if timeline.status == Some(RunStatus::Failed) {
+                found.push("the run failed: it was killed, or an error ended it".to_owned());
             }
             if timeline.skipped_lines > 0 {
                 found.push(format!(

@@ -1,3 +1,5 @@
+use loadgen_timeline::event::RunStatus;
+
 use super::*;
 use crate::audit::{Verdict, audit};
 use crate::figures::{
@@ -66,12 +68,15 @@ fn a_good_dataset_is_usable() {
 #[test]
 fn each_fault_of_a_dataset_is_found_by_its_check() {
     type Spoil = fn(&mut Figures);
-    let cases: [(&str, Level, Spoil); 22] = [
+    let cases: [(&str, Level, Spoil); 23] = [
         ("rows", Level::Error, |f| f.logs.read = 1),
         ("rows", Level::Error, |f| f.spans = Rows::default()),
         ("timeline", Level::Error, |f| f.timeline = None),
         ("timeline", Level::Warning, |f| {
             f.timeline.as_mut().unwrap().finished = false
+        }),
+        ("timeline", Level::Warning, |f| {
+            f.timeline.as_mut().unwrap().status = Some(RunStatus::Failed)
         }),
         ("ledger", Level::Info, |f| f.ledger = None),
         ("faults", Level::Warning, |f| {

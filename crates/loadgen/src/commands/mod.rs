@@ -6,10 +6,12 @@ mod collect;
 mod compare;
 mod doctor;
 mod extract;
+mod guard;
 mod meta;
 mod plan;
 mod run;
 mod shop;
+mod timeline;
 
 use crate::args::Command;
 use crate::exit::{Exit, Failure};
@@ -25,6 +27,8 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Extract(args) => extract::extract(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Compare(args) => asynchronously(compare::compare(args)),
+        Command::Timeline(command) => timeline::timeline(&command),
+        Command::Guard(args) => asynchronously(guard::guard(args)),
         Command::Shop(args) => asynchronously(shop::shop(args)),
         Command::ShopService(args) => shop::service(&args),
         Command::Collect(args) => asynchronously(collect::collect(args)),

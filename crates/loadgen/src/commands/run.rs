@@ -7,7 +7,8 @@ use loadgen_engine::consumers::{
     ClientSpanReport, ClientSpans, LedgerFile, OtlpProtocol, OtlpTarget, Summary, SummaryFile,
     TimelineFile,
 };
-use loadgen_engine::{BaseUrl, Consumer, Interrupt, RunOptions};
+use loadgen_engine::k6::{K6, K6Options};
+use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
 use loadgen_extract::audit::Verdict;
 use loadgen_extract::{ExtractOptions, ExtractReport};
 use loadgen_fault::Drivers;
@@ -18,11 +19,12 @@ use serde::Serialize;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::{doctor, plan};
-use crate::args::{Protocol, RunArgs};
+use crate::args::{EngineChoice, Protocol, RunArgs};
 use crate::display::{self, say};
 use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
+use crate::guard::Guard;
 use crate::interrupts::Interrupts;
 use crate::{reach, tables};
 
@@ -43,6 +45,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             .for_each(|scenario| scenario.fault = None);
     }
     super::check_otlp_endpoint(args.otlp_endpoint.as_deref())?;
+    let k6 = find_k6(&args)?;
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     // A target that is given is looked at before anything is left behind.
     let given = match &plan.target {
@@ -74,7 +77,16 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         }
     };
 
-    let ran = send_load(&args, &plan, &folder, base, embedded.as_mut(), &interrupts).await;
+    let ran = send_load(
+        &args,
+        &plan,
+        &folder,
+        k6,
+        base,
+        embedded.as_mut(),
+        &interrupts,
+    )
+    .await;
     // Whatever came of it, the shop and the collector are stopped, and what they stored is kept.
     let stopped = match embedded {
         Some(embedded) => {
@@ -155,6 +167,7 @@ async fn send_load(
     args: &RunArgs,
     plan: &Arc<Plan>,
     folder: &RunFolder,
+    k6: Option<K6>,
     base: BaseUrl,
     mut embedded: Option<&mut Embedded>,
     interrupts: &Interrupts,
@@ -169,16 +182,19 @@ async fn send_load(
         .await
         .map_err(|e| Failure::new(Exit::NotReachable, format!("faults can't be injected: {e}")))?;
     let run_id = format!("{:032x}", rand::random::<u128>());
-    let (consumers, results) =
+    let (mut consumers, results) =
         consumers(args, plan, folder, &base.url, &run_id, embedded.as_deref())?;
+    // A shop that this run started ends with it, and its faults do.
+    let guard = Guard::start(&folder.timeline(), args.admin_url.as_deref())
+        .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
+    let guard = Arc::new(Mutex::new(Some(guard)));
+    consumers.push(Box::new(GuardedProcess(guard.clone())));
     let (interrupt, wishes) = unbounded_channel();
     interrupts.forward(interrupt.clone());
     let options = RunOptions {
         run_id,
+        sender: sender(args, folder, k6, &base),
         base_url: base.url,
-        authorization: base.authorization,
-        workers: args.workers.into(),
-        client: RunOptions::client_defaults,
         drivers,
     };
     let engine = loadgen_engine::run(plan.clone(), options, consumers, wishes);
@@ -199,7 +215,20 @@ async fn send_load(
             }
         }
     };
-    let status = status.map_err(|e| Failure::new(Exit::Failed, e))?;
+    if let Some(guard) = guard.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // A guard that is gone can do no harm.
+        let _ = guard.release();
+    }
+    let status = status.map_err(|error| match error {
+        EngineError::NotBegun => Failure::new(Exit::Interrupted, error),
+        error => Failure::new(
+            Exit::Failed,
+            format!(
+                "{error}\nWhat was written is kept in {}",
+                folder.path().display()
+            ),
+        ),
+    })?;
     let summary = results
         .summary
         .lock()
@@ -217,6 +246,54 @@ async fn send_load(
         summary,
         client_spans,
     })
+}
+
+/// Looks for k6 where it is wanted, before anything is left behind.
+fn find_k6(args: &RunArgs) -> Result<Option<K6>, Failure> {
+    match args.engine {
+        EngineChoice::Rust => Ok(None),
+        EngineChoice::K6 if args.workers > 1 => Err(Failure::new(
+            Exit::BadInput,
+            "--workers is for --engine rust; k6 uses all processors by itself",
+        )),
+        EngineChoice::K6 => K6::find()
+            .map(Some)
+            .map_err(|e| Failure::new(Exit::NotReachable, e)),
+    }
+}
+
+fn sender(args: &RunArgs, folder: &RunFolder, k6: Option<K6>, base: &BaseUrl) -> Sender {
+    match k6 {
+        Some(k6) => Sender::K6(K6Options {
+            k6,
+            module: folder.k6_module(),
+            plan_file: folder.plan(),
+            log: folder.log_of("k6"),
+            credentials: base.credentials.clone(),
+        }),
+        None => Sender::Workers {
+            count: args.workers.into(),
+            authorization: base.authorization.clone(),
+            client: RunOptions::client_defaults,
+        },
+    }
+}
+
+/// Tells the guard of a process that must not outlive the run.
+struct GuardedProcess(Arc<Mutex<Option<Guard>>>);
+
+impl Consumer for GuardedProcess {
+    fn name(&self) -> &str {
+        "the run's guard"
+    }
+
+    fn take(&mut self, event: &Event) -> std::io::Result<()> {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (event, guard.as_mut()) {
+            (Event::Generator(pid), Some(guard)) => guard.watch(*pid),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A slow target can make this long; a signal ends it.

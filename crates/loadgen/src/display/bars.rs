@@ -132,6 +132,7 @@ impl Consumer for Bars {
                 return Ok(());
             }
             Event::Timeline(line) => line,
+            Event::Generator(_) => return Ok(()),
         };
         match line {
             Line::RunStarted(run) => self.started_ns = run.at_ns,

@@ -52,6 +52,7 @@ impl Consumer for Plain {
                 return Ok(());
             }
             Event::Timeline(line) => line,
+            Event::Generator(_) => return Ok(()),
         };
         match line {
             Line::RunStarted(run) => self.started_ns = run.at_ns,

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod k6;
+pub(crate) mod target;
+
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -39,13 +42,14 @@ impl Place {
             .unwrap()
     }
 
-    fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
         command
             .args(args)
             .current_dir(self.0.path())
             .stdin(Stdio::null())
-            .env_remove("BASE_URL");
+            .env_remove("BASE_URL")
+            .env_remove("K6_BIN");
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
             command.env_remove(name);
         }

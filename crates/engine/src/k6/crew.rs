@@ -1,0 +1,540 @@
+//! k6 at work: reads what it writes, tells the conductor how far it is, and ends it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+use loadgen_scenario::{ArrivalSchedule, Plan, PlannedScenario};
+use loadgen_timeline::RequestRecord;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+
+use super::api::{self, Counted};
+use super::feed::Feed;
+use super::line::{self, LogLine};
+use super::program::{self, K6};
+use crate::context::Progress;
+use crate::event::Event;
+use crate::executor::iterations_to_make;
+use crate::run::{EngineError, RunOptions};
+use crate::shared::{Shared, Signal};
+
+/// How long k6 may take until its clocks start; each VU runs the script once before.
+const START: Duration = Duration::from_secs(120);
+
+/// How often what was read is handed over. Bounds what a kill can lose.
+const HAND_OVER: Duration = Duration::from_millis(250);
+
+/// k6 adds its counts up this often at most, so they hold for what happened so long before.
+const COUNTING_DELAY_NS: i64 = 200_000_000;
+
+/// Lines of what happened at a moment have come so long after it.
+const LINES_DELAY_NS: i64 = 50_000_000;
+
+/// What k6 cuts off at a moment has been cut off so long after it, also on a busy machine.
+const CUT_DELAY_NS: i64 = 500_000_000;
+
+/// Where k6 and its things are.
+#[derive(Debug, Clone)]
+pub struct K6Options {
+    /// The binary.
+    pub k6: K6,
+    /// Folder that the module is written to.
+    pub module: PathBuf,
+    /// The plan as JSON.
+    pub plan_file: PathBuf,
+    /// File for what k6 itself says.
+    pub log: PathBuf,
+    /// `user:password` of the target, which are in no file.
+    pub credentials: Option<String>,
+}
+
+/// A k6 whose clocks have just started.
+#[derive(Debug)]
+pub(crate) struct Started {
+    child: Child,
+    lines: Lines,
+    log: Log,
+    api_address: Option<String>,
+    pub(crate) zero_ns: i64,
+}
+
+/// Starts k6 and waits for its clocks to start.
+pub(crate) async fn start(
+    options: &K6Options,
+    plan: &Plan,
+    base_url: &str,
+    run_id: &str,
+) -> Result<Started, EngineError> {
+    let cannot = |why: String| EngineError::K6(format!("k6 can't start: {why}"));
+    let io = |e: io::Error| cannot(e.to_string());
+    program::write_module(&options.module).map_err(io)?;
+    // Only schedules drop iterations, and only those are asked for.
+    let has_schedule = plan
+        .scenarios
+        .iter()
+        .any(|s| ArrivalSchedule::new(&s.executor).is_some());
+    let api_address = match has_schedule {
+        true => Some(program::free_address().map_err(io)?),
+        false => None,
+    };
+    let script = options.module.join("replay.js");
+    let mut command = Command::from(program::command(
+        &options.k6,
+        &script,
+        api_address.as_deref().unwrap_or(""),
+    ));
+    let plan_file = std::path::absolute(&options.plan_file).map_err(io)?;
+    let stdout = File::create(&options.log)
+        .map_err(|e| cannot(format!("{}: {e}", options.log.display())))?;
+    let mut log = Log {
+        file: stdout.try_clone().map_err(io)?,
+        path: options.log.clone(),
+        last: Vec::new(),
+    };
+    let mut child = command
+        .env("LOADGEN_PLAN", plan_file)
+        .env("LOADGEN_RUN_ID", run_id)
+        .env("LOADGEN_QUIET", "1")
+        .env(
+            "BASE_URL",
+            with_credentials(base_url, options.credentials.as_deref()),
+        )
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        // Not into a file: a k6 that is left alone ends at its next line, because nobody reads it.
+        .stderr(Stdio::piped())
+        // A Ctrl+C in the terminal is for this process, which then ends k6 in order.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|e| cannot(e.to_string()))?;
+    let stderr = child
+        .stderr
+        .take()
+        .ok_or_else(|| cannot("no pipe".into()))?;
+    let mut lines = Lines::new(stderr);
+    let zero = async {
+        loop {
+            while let Some(text) = lines.next() {
+                match line::payload(&text).as_deref().map(line::parse) {
+                    Some(Ok(LogLine::Zero(ms))) => return Ok(Some(ms)),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => log.write(&text),
+                }
+            }
+            if !lines.fill().await? {
+                return Ok(None);
+            }
+        }
+    };
+    let zero: io::Result<Option<i64>> = tokio::time::timeout(START, zero)
+        .await
+        .map_err(|_| cannot(format!("it was not ready within {} s", START.as_secs())))?;
+    let Some(zero_ms) = zero.map_err(io)? else {
+        let status = child.wait().await.map_err(io)?;
+        return Err(cannot(log.end(status)));
+    };
+    Ok(Started {
+        child,
+        lines,
+        log,
+        api_address,
+        zero_ns: zero_ms * 1_000_000,
+    })
+}
+
+impl Started {
+    /// The process, for whoever measures it.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+}
+
+/// Follows k6 to its end.
+pub(crate) async fn follow(
+    started: Started,
+    shared: Arc<Shared>,
+    events: SyncSender<Event>,
+    progress: UnboundedSender<Progress>,
+) -> Result<(), EngineError> {
+    let Started {
+        mut child,
+        mut lines,
+        log,
+        api_address,
+        zero_ns,
+    } = started;
+    let (counted, _) = watch::channel(Counted::default());
+    let has_api = api_address.is_some();
+    if let Some(address) = api_address {
+        let client = RunOptions::client_defaults().build()?;
+        tokio::spawn(api::ask(client, address, shared.clock, counted.clone()));
+    }
+    let mut crew = Crew {
+        feed: Feed::new(shared.plan.clone(), zero_ns),
+        ends: shared.plan.scenarios.iter().map(|_| End::No).collect(),
+        counted: has_api.then(|| counted.subscribe()),
+        waiting: Vec::new(),
+        started_ns: shared.clock.now_ns(),
+        shared,
+        events,
+        progress,
+        log,
+    };
+    drop(counted);
+    let mut tick = tokio::time::interval(HAND_OVER);
+    let shared = crew.shared.clone();
+    let (stop, kill) = (
+        shared.signalled(0, Signal::Stop),
+        shared.signalled(0, Signal::Kill),
+    );
+    tokio::pin!(stop, kill);
+    let (mut stopped, mut killed) = (false, false);
+    // k6's end of the pipe closes when it ends.
+    let mut is_reading = true;
+    let mut exit: Option<ExitStatus> = None;
+    loop {
+        tokio::select! {
+            filled = lines.fill(), if is_reading => {
+                is_reading = filled.unwrap_or(false);
+                while let Some(text) = lines.next() {
+                    crew.take(&text);
+                }
+                crew.count();
+            }
+            status = child.wait(), if !is_reading && exit.is_none() => {
+                let status = status.map_err(|e| EngineError::K6(e.to_string()))?;
+                exit = Some(status);
+                crew.hand_over(true);
+                if !stopped && !killed && !crew.may_end_so(status) {
+                    let _ = crew.progress.send(Progress::Died);
+                    crew.end_all();
+                    return Err(EngineError::K6(format!(
+                        "k6 ended during the run: {}",
+                        crew.log.end(status)
+                    )));
+                }
+            }
+            _ = tick.tick() => crew.hand_over(exit.is_some()),
+            () = &mut stop, if !stopped => {
+                stopped = true;
+                // k6 cuts everything off, and still writes its summary.
+                signal(&child, rustix::process::Signal::INT);
+            }
+            () = &mut kill, if !killed => {
+                killed = true;
+                let _ = child.start_kill();
+            }
+        }
+        if exit.is_some() && (stopped || killed) {
+            crew.end_all();
+        } else {
+            crew.look_for_ends();
+        }
+        if crew.ends.iter().all(|end| *end == End::Drained) && exit.is_some() {
+            crew.hand_over(true);
+            return Ok(());
+        }
+    }
+}
+
+fn signal(child: &Child, signal: rustix::process::Signal) {
+    let pid = child
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // One that has just ended needs no signal.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// How far a scenario is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    No,
+    Closed,
+    Drained,
+}
+
+struct Crew {
+    feed: Feed,
+    shared: Arc<Shared>,
+    events: SyncSender<Event>,
+    progress: UnboundedSender<Progress>,
+    log: Log,
+    ends: Vec<End>,
+    /// None: k6 is not asked.
+    counted: Option<watch::Receiver<Counted>>,
+    /// Records for which the recorder had no room yet.
+    waiting: Vec<RequestRecord>,
+    started_ns: i64,
+}
+
+impl Crew {
+    fn take(&mut self, text: &str) {
+        let Some(payload) = line::payload(text) else {
+            self.log.write(text);
+            return;
+        };
+        let now_ns = self.shared.clock.now_ns();
+        let taken = line::parse(&payload).and_then(|line| {
+            if let LogLine::Summary(summary) = &line {
+                let dropped =
+                    |name: &str| summary.scenarios.get(name).map(|s| s.dropped_iterations);
+                self.set_dropped(dropped);
+            }
+            self.feed.take(&line, now_ns)
+        });
+        if let Err(reason) = taken {
+            self.log.write(&format!("{payload}: {reason}"));
+        }
+    }
+
+    /// Makes what was read visible to the conductor.
+    fn count(&self) {
+        for (index, state) in self.shared.scenarios.iter().enumerate() {
+            let counts = self.feed.counts(index);
+            state.counters.sent.store(counts.sent, Relaxed);
+            state.counters.completed.store(counts.completed, Relaxed);
+            state.counters.failed.store(counts.failed, Relaxed);
+            state
+                .counters
+                .unsent_steps
+                .store(counts.unsent_steps, Relaxed);
+            state
+                .counters
+                .interrupted_iterations
+                .store(counts.interrupted_iterations, Relaxed);
+            state
+                .counters
+                .last_completed_ns
+                .store(counts.last_completed_ns.unwrap_or(i64::MIN), Relaxed);
+            state.next_iteration.store(counts.iterations, Relaxed);
+        }
+    }
+
+    /// Of executors that count iterations the conductor knows what time ran out for.
+    fn set_dropped(&self, dropped: impl Fn(&str) -> Option<u64>) {
+        for (scenario, state) in self
+            .shared
+            .plan
+            .scenarios
+            .iter()
+            .zip(&self.shared.scenarios)
+        {
+            if ArrivalSchedule::new(&scenario.executor).is_some()
+                && let Some(dropped) = dropped(&scenario.name)
+            {
+                state.counters.dropped.fetch_max(dropped, Relaxed);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, everything: bool) {
+        let now_ns = self.shared.clock.now_ns();
+        let latest = self.counted.as_ref().map(|c| c.borrow().clone());
+        if let Some(counted) = &latest {
+            self.set_dropped(|name| counted.dropped.get(name).copied());
+        }
+        let scenarios = &self.shared.scenarios;
+        let dropped = |index: usize| Some(scenarios[index].counters.dropped.load(Relaxed));
+        if everything {
+            self.feed.resolve(i64::MAX, dropped);
+        } else {
+            let asked_ns = latest.and_then(|counted| counted.asked_ns);
+            match asked_ns {
+                Some(asked_ns) => self.feed.resolve(asked_ns - COUNTING_DELAY_NS, dropped),
+                // Without answers for a while it does not help to wait for one.
+                None if now_ns > self.started_ns + 2_000_000_000 => {
+                    self.feed
+                        .resolve(now_ns - HAND_OVER.as_nanos() as i64, |_| None);
+                }
+                None => {}
+            }
+        }
+        self.waiting.extend(self.feed.take_ready());
+        self.count();
+        if self.waiting.is_empty() {
+            return;
+        }
+        let records = std::mem::take(&mut self.waiting);
+        if everything {
+            // The other end is gone only when a consumer failed, which ends the run by itself.
+            let _ = self.events.send(Event::Requests(records));
+        } else if let Err(TrySendError::Full(Event::Requests(records))) =
+            self.events.try_send(Event::Requests(records))
+        {
+            self.waiting = records;
+        }
+    }
+
+    /// Tells the conductor which scenarios start nothing more, and which have drained.
+    fn look_for_ends(&mut self) {
+        let now_ns = self.shared.clock.now_ns();
+        for index in 0..self.ends.len() {
+            if self.ends[index] == End::Drained {
+                continue;
+            }
+            let scenario = &self.shared.plan.scenarios[index];
+            let end_ns = self.shared.planned_ns(scenario.end_ns);
+            let cut_ns = end_ns.saturating_add_unsigned(scenario.graceful_stop_ns);
+            let counts = *self.feed.counts(index);
+            let over = counts.ended_iterations + counts.interrupted_iterations;
+            let all_made =
+                iterations_to_make(&scenario.executor).is_some_and(|wanted| over >= wanted);
+            let is_over = all_made || now_ns >= end_ns + LINES_DELAY_NS;
+            if is_over && self.ends[index] == End::No {
+                self.ends[index] = End::Closed;
+                let _ = self.progress.send(Progress::Closed(index));
+            }
+            if now_ns >= cut_ns + CUT_DELAY_NS {
+                self.feed.interrupt(index, cut_ns);
+            }
+            let has_drained = is_over && self.feed.open_iterations(index) == 0;
+            if has_drained && (all_made || self.has_counted_until(scenario, end_ns, now_ns)) {
+                let last_ns = self.feed.counts(index).last_ended_ns.unwrap_or(end_ns);
+                let at_ns = if all_made {
+                    last_ns
+                } else {
+                    last_ns.clamp(end_ns, cut_ns)
+                };
+                self.drained(index, Some(at_ns));
+            }
+        }
+    }
+
+    /// Whether k6's count of dropped iterations is that of the whole window; does not wait for ever.
+    fn has_counted_until(&self, scenario: &PlannedScenario, end_ns: i64, now_ns: i64) -> bool {
+        let Some(counted) = &self.counted else {
+            return true;
+        };
+        ArrivalSchedule::new(&scenario.executor).is_none()
+            || now_ns > end_ns + 2_000_000_000
+            || counted
+                .borrow()
+                .asked_ns
+                .is_some_and(|asked_ns| asked_ns > end_ns + COUNTING_DELAY_NS)
+    }
+
+    fn drained(&mut self, index: usize, at_ns: Option<i64>) {
+        self.ends[index] = End::Drained;
+        self.hand_over(false);
+        let _ = self.progress.send(Progress::Drained(index, at_ns));
+    }
+
+    /// k6 is gone: nothing is on any more.
+    fn end_all(&mut self) {
+        let now_ns = self.shared.clock.now_ns();
+        for index in 0..self.ends.len() {
+            self.feed.interrupt(index, now_ns);
+        }
+        self.hand_over(true);
+        for index in 0..self.ends.len() {
+            if self.ends[index] == End::No {
+                let _ = self.progress.send(Progress::Closed(index));
+            }
+            if self.ends[index] != End::Drained {
+                self.drained(index, None);
+            }
+        }
+    }
+
+    /// Whether k6 may have ended: all is well, and everything has begun. It does not wait for the
+    /// end of a window in which nothing is left to do.
+    fn may_end_so(&self, status: ExitStatus) -> bool {
+        let now_ns = self.shared.clock.now_ns();
+        let begun = |s: &PlannedScenario| self.shared.planned_ns(s.start_ns) <= now_ns;
+        status.success() && self.shared.plan.scenarios.iter().all(begun)
+    }
+}
+
+fn with_credentials(base_url: &str, credentials: Option<&str>) -> String {
+    match (credentials, base_url.split_once("://")) {
+        (Some(credentials), Some((scheme, rest))) => format!("{scheme}://{credentials}@{rest}"),
+        _ => base_url.to_owned(),
+    }
+}
+
+/// Whole lines of a pipe.
+#[derive(Debug)]
+struct Lines {
+    pipe: ChildStderr,
+    buffer: Vec<u8>,
+    /// Up to here lines have been given out.
+    taken: usize,
+    /// Up to here there is no end of a line.
+    searched: usize,
+}
+
+impl Lines {
+    fn new(pipe: ChildStderr) -> Self {
+        Self {
+            pipe,
+            buffer: Vec::with_capacity(1 << 16),
+            taken: 0,
+            searched: 0,
+        }
+    }
+
+    /// Reads what is there, or waits for it. False: nothing more will come.
+    async fn fill(&mut self) -> io::Result<bool> {
+        self.buffer.drain(..self.taken);
+        self.searched -= self.taken;
+        self.taken = 0;
+        self.buffer.reserve(1 << 16);
+        Ok(self.pipe.read_buf(&mut self.buffer).await? > 0)
+    }
+
+    fn next(&mut self) -> Option<String> {
+        let end = self.buffer[self.searched..]
+            .iter()
+            .position(|b| *b == b'\n');
+        let Some(end) = end else {
+            self.searched = self.buffer.len();
+            return None;
+        };
+        let end = self.searched + end;
+        let line = String::from_utf8_lossy(&self.buffer[self.taken..end]).into_owned();
+        self.taken = end + 1;
+        self.searched = self.taken;
+        Some(line)
+    }
+}
+
+/// What k6 itself says, kept in a file; the last of it goes into errors.
+#[derive(Debug)]
+struct Log {
+    file: File,
+    path: PathBuf,
+    last: Vec<String>,
+}
+
+impl Log {
+    fn write(&mut self, text: &str) {
+        // A log that can't be written must not end a run.
+        let _ = writeln!(self.file, "{text}");
+        if self.last.len() == 5 {
+            self.last.remove(0);
+        }
+        self.last.push(text.to_owned());
+    }
+
+    /// How it ended, with what it said last.
+    fn end(&self, status: ExitStatus) -> String {
+        let mut text = format!("{status}; its log is {}", self.path.display());
+        for line in &self.last {
+            text.push_str("\n  ");
+            text.push_str(line);
+        }
+        text
+    }
+}

@@ -1,0 +1,19 @@
+//! The other engine: stock k6, with our module, as a process of its own.
+//!
+//! k6 runs the plan; this module starts it (`program`), reads the event log that the module writes to
+//! its error stream (`line`, `feed`, `ticks`), asks its REST API for what scripts can't see (`api`),
+//! and reports to the same conductor as the workers of the Rust engine do (`crew`). A log that was
+//! kept from a k6 that ran alone becomes the same events (`replay`).
+
+mod api;
+mod crew;
+mod feed;
+mod line;
+mod program;
+mod replay;
+mod ticks;
+
+pub use crew::K6Options;
+pub(crate) use crew::{Started, follow, start};
+pub use program::{K6, K6Error};
+pub use replay::{LogError, Replay, read_log};

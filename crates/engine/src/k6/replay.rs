@@ -1,0 +1,573 @@
+//! A log that was kept from a k6 that ran without loadgen, played back as the events of a run.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use loadgen_scenario::plan::{Expect, Flow, Step, Template};
+use loadgen_scenario::{Plan, VuSchedule};
+use loadgen_timeline::event::{
+    Engine, Event as Line, Heartbeat, RunFinished, RunStarted, RunStatus, TIMELINE_SCHEMA_VERSION,
+    WindowClosed, WindowOpened,
+};
+
+use super::feed::Feed;
+use super::line::{self, LogLine, Name, ScenarioCounts, Summary};
+use crate::event::{Consumer, Event};
+use crate::executor::iterations_to_make;
+
+/// Version of the log that this program reads.
+const LOG_SCHEMA_VERSION: u32 = 1;
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// Lines that are played between two looks at the clock.
+const BATCH: usize = 1024;
+
+/// Why a file can't serve as an event log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// It can't be read.
+    #[error("can't read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error(
+        "{} is not the event log of a k6 run with loadgen's module: none of its {lines} lines begins a run\n\
+         Keep it with `k6 run --log-format raw --console-output {} …`; setup() of the module must run, so a script \
+         with a setup of its own must call it",
+        path.display(), path.display()
+    )]
+    NoRun {
+        /// The file.
+        path: PathBuf,
+        /// Lines in it.
+        lines: usize,
+    },
+    /// Its first line can't be used.
+    #[error("{}, line {line}: {reason}", path.display())]
+    BadRun {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// k6 ended before its clocks started.
+    #[error("{}: k6 ended before the load began, so there is nothing to make a timeline of", path.display())]
+    NoZero {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// An event log, looked through once.
+#[derive(Debug)]
+pub struct Replay {
+    /// What was run. Steps of a person's own script are in it by their names.
+    pub plan: Arc<Plan>,
+    /// Where requests went.
+    pub base_url: String,
+    /// Unique name of the run.
+    pub run_id: String,
+    /// Version of the module that wrote the log.
+    pub module_version: String,
+    /// Lines of the module that could not be read, with what is wrong with the first.
+    pub bad_lines: Option<(usize, String)>,
+    /// How the run ended; none: it was killed, or still goes on.
+    pub status: Option<RunStatus>,
+    path: PathBuf,
+    zero_ns: i64,
+    /// k6's own counts at the end.
+    counts: Option<HashMap<String, ScenarioCounts>>,
+}
+
+/// Looks through a log.
+///
+/// # Errors
+/// The file can't be read, or is not such a log.
+pub fn read_log(path: &Path) -> Result<Replay, LogError> {
+    let read = |source| LogError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut header = None;
+    let mut zero_ms = None;
+    let mut counts = None;
+    let mut bad: Option<(usize, String)> = None;
+    let mut names = Names::default();
+    let mut number = 0;
+    for text in lines(path).map_err(read)? {
+        let text = text.map_err(read)?;
+        number += 1;
+        let Some(payload) = line::payload(&text) else {
+            continue;
+        };
+        match line::parse(&payload) {
+            Ok(LogLine::Run(run)) => {
+                if run.schema_version > LOG_SCHEMA_VERSION {
+                    return Err(LogError::BadRun {
+                        path: path.to_owned(),
+                        line: number,
+                        reason: format!(
+                            "the log has version {}, and this loadgen reads up to {LOG_SCHEMA_VERSION}: use a newer one",
+                            run.schema_version
+                        ),
+                    });
+                }
+                header.get_or_insert(run);
+            }
+            Ok(LogLine::Zero(ms)) => {
+                zero_ms.get_or_insert(ms);
+            }
+            Ok(LogLine::Summary(summary)) => counts = Some(summary),
+            Ok(LogLine::Begin(begin)) => {
+                names.note(&begin.flow, &begin.step);
+            }
+            Ok(_) => {}
+            Err(reason) if payload.starts_with("lg1 run ") => {
+                return Err(LogError::BadRun {
+                    path: path.to_owned(),
+                    line: number,
+                    reason,
+                });
+            }
+            Err(reason) => {
+                let (count, _) = bad.get_or_insert((0, format!("line {number}: {reason}")));
+                *count += 1;
+            }
+        }
+    }
+    let Some(header) = header else {
+        return Err(LogError::NoRun {
+            path: path.to_owned(),
+            lines: number,
+        });
+    };
+    let Some(zero_ms) = zero_ms else {
+        return Err(LogError::NoZero {
+            path: path.to_owned(),
+        });
+    };
+    let mut plan = header.plan;
+    names.complete(&mut plan);
+    let zero_ns = zero_ms * 1_000_000;
+    // k6 writes its counts also when a signal ended it.
+    let status = counts
+        .as_ref()
+        .map(|end| match came_to_its_end(&plan, end) {
+            true => RunStatus::Completed,
+            false => RunStatus::Interrupted,
+        });
+    Ok(Replay {
+        plan: Arc::new(plan),
+        base_url: header.base_url,
+        run_id: header.run_id,
+        module_version: header.module_version,
+        bad_lines: bad,
+        status,
+        path: path.to_owned(),
+        zero_ns,
+        counts: counts.map(|end| end.scenarios),
+    })
+}
+
+/// Whether k6 ran as long, or made as many iterations, as every executor of the plan asks for.
+fn came_to_its_end(plan: &Plan, end: &Summary) -> bool {
+    plan.scenarios.iter().all(|scenario| {
+        if let Some(wanted) = iterations_to_make(&scenario.executor) {
+            let counts = end.scenarios.get(&scenario.name);
+            let over = counts.map_or(0, |c| c.iterations + c.dropped_iterations);
+            // Those that were cut off at `maxDuration` count nowhere.
+            return over >= wanted || reached(end, scenario.end_ns);
+        }
+        // k6 does not wait for the end of stages in which there is no VU left.
+        let last_vu = VuSchedule::new(&scenario.executor).and_then(|s| s.steps().last());
+        match last_vu {
+            Some((at_ns, 0)) => reached(end, scenario.start_ns + at_ns),
+            _ => reached(end, scenario.end_ns),
+        }
+    })
+}
+
+/// k6 counts its time from a little before its clocks start.
+fn reached(end: &Summary, plan_ns: u64) -> bool {
+    end.test_run_duration_ms * 1e6 >= plan_ns as f64
+}
+
+/// Names that a person's own script gave its flows and steps.
+#[derive(Debug, Default)]
+struct Names {
+    flows: Vec<String>,
+    steps: HashMap<String, Vec<String>>,
+    seen: HashSet<(String, String)>,
+}
+
+impl Names {
+    fn note(&mut self, flow: &Name<'_>, step: &Name<'_>) {
+        let Name::Text(step) = step else { return };
+        // A flow by number keeps its number; the steps are added to it below.
+        let flow = match flow {
+            Name::Text(flow) => flow.to_string(),
+            Name::Index(index) => format!("\0{index}"),
+        };
+        if !self.seen.insert((flow.clone(), step.to_string())) {
+            return;
+        }
+        if !self.steps.contains_key(&flow) {
+            self.flows.push(flow.clone());
+        }
+        self.steps.entry(flow).or_default().push(step.to_string());
+    }
+
+    fn complete(mut self, plan: &mut Plan) {
+        for name in self.flows {
+            let steps = self.steps.remove(&name).unwrap_or_default();
+            let by_number = name.strip_prefix('\0').and_then(|n| n.parse().ok());
+            let known = by_number.or_else(|| plan.flows.iter().position(|f| f.name == name));
+            let index = known.unwrap_or_else(|| {
+                plan.flows.push(Flow {
+                    name,
+                    variables: Vec::new(),
+                    steps: Vec::new(),
+                });
+                plan.flows.len() - 1
+            });
+            if let Some(flow) = plan.flows.get_mut(index) {
+                for step in steps {
+                    if !flow.steps.iter().any(|known| known.name == step) {
+                        flow.steps.push(named_step(step));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A step of which the log knows the name only.
+fn named_step(name: String) -> Step {
+    Step {
+        name,
+        method: String::new(),
+        path: Template(Vec::new()),
+        headers: Vec::new(),
+        json: None,
+        expect: Expect {
+            status: Vec::new(),
+            content_type: None,
+        },
+        think_time: None,
+        timeout_ns: 0,
+        probability: None,
+        draws: Vec::new(),
+        captures: Vec::new(),
+    }
+}
+
+fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<String>>> {
+    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
+    Ok(std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) => None,
+            // The last line of a log that a kill cut off says only a part of what happened.
+            Ok(_) if !line.ends_with(b"\n") => None,
+            Ok(_) => Some(Ok(String::from_utf8_lossy(&line).into_owned())),
+            Err(error) => Some(Err(error)),
+        }
+    }))
+}
+
+impl Replay {
+    /// Plays the log into the consumers, as a run would have.
+    ///
+    /// # Errors
+    /// A consumer or the file failed.
+    pub fn play(&self, consumers: &mut [Box<dyn Consumer>]) -> io::Result<()> {
+        let mut player = Player {
+            replay: self,
+            feed: Feed::new(self.plan.clone(), self.zero_ns),
+            consumers,
+            now_ns: self.zero_ns,
+            edges: self.edges(),
+            next_edge: 0,
+            next_beat_ns: self.zero_ns,
+            windows: vec![Window::Waiting; self.plan.scenarios.len()],
+        };
+        player.send(Line::RunStarted(RunStarted {
+            schema_version: TIMELINE_SCHEMA_VERSION,
+            run_id: self.run_id.clone(),
+            at_ns: self.zero_ns,
+            scenario_file: self.plan.scenario_file.clone(),
+            scenario_sha256: self.plan.scenario_sha256.clone(),
+            seed: self.plan.seed,
+            time_scale: self.plan.time_scale,
+            engine: Engine::K6,
+            engine_version: None,
+            target: self.base_url.clone(),
+            loadgen_version: self.module_version.clone(),
+        }))?;
+        player.advance(self.zero_ns)?;
+        for (number, text) in lines(&self.path)?.enumerate() {
+            let text = text?;
+            if let Some(payload) = line::payload(&text)
+                && let Ok(line) = line::parse(&payload)
+            {
+                player.take(&line)?;
+            }
+            if number % BATCH == 0 {
+                player.hand_over(false)?;
+            }
+        }
+        player.end()?;
+        consumers
+            .iter_mut()
+            .try_for_each(|consumer| consumer.finish())
+    }
+
+    /// When windows open and close by the plan; at one moment they close first.
+    fn edges(&self) -> Vec<(i64, bool, usize)> {
+        let mut edges: Vec<(i64, bool, usize)> = Vec::new();
+        for (index, scenario) in self.plan.scenarios.iter().enumerate() {
+            edges.push((self.planned_ns(scenario.start_ns), true, index));
+            edges.push((self.planned_ns(scenario.end_ns), false, index));
+        }
+        edges.sort_unstable();
+        edges
+    }
+
+    fn planned_ns(&self, plan_ns: u64) -> i64 {
+        self.zero_ns.saturating_add_unsigned(plan_ns)
+    }
+
+    /// What k6 says at the end that it dropped; none: it did not come to say so.
+    fn dropped(&self, scenario: usize) -> Option<u64> {
+        let counts = self
+            .counts
+            .as_ref()?
+            .get(&self.plan.scenarios[scenario].name);
+        Some(counts.map_or(0, |counts| counts.dropped_iterations))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Window {
+    Waiting,
+    Open,
+    Closed,
+    Drained,
+}
+
+struct Player<'r, 'c> {
+    replay: &'r Replay,
+    feed: Feed,
+    consumers: &'c mut [Box<dyn Consumer>],
+    /// The latest time that a line has told.
+    now_ns: i64,
+    edges: Vec<(i64, bool, usize)>,
+    next_edge: usize,
+    next_beat_ns: i64,
+    windows: Vec<Window>,
+}
+
+impl Player<'_, '_> {
+    fn take(&mut self, line: &LogLine<'_>) -> io::Result<()> {
+        if let LogLine::Begin(begin) = line {
+            self.advance(begin.sent_ms * 1_000_000)?;
+        }
+        // Lines that the plan does not bear out were counted when the log was looked through.
+        let _ = self.feed.take(line, self.now_ns);
+        if let LogLine::End { .. } = line {
+            let ends =
+                (0..self.windows.len()).filter_map(|s| self.feed.counts(s).last_completed_ns);
+            self.advance(ends.max().unwrap_or(self.now_ns))?;
+        }
+        Ok(())
+    }
+
+    /// Moves the clock on, with what happens on the way.
+    fn advance(&mut self, to_ns: i64) -> io::Result<()> {
+        if to_ns < self.now_ns {
+            return Ok(());
+        }
+        loop {
+            let edge_ns = self.edges.get(self.next_edge).map(|edge| edge.0);
+            let next_ns = edge_ns.unwrap_or(i64::MAX).min(self.next_beat_ns);
+            if next_ns > to_ns {
+                break;
+            }
+            self.now_ns = next_ns;
+            if edge_ns == Some(next_ns) {
+                let (at_ns, opens, index) = self.edges[self.next_edge];
+                self.next_edge += 1;
+                match opens {
+                    true => self.open(index, at_ns)?,
+                    false => self.close(index, at_ns)?,
+                }
+            } else {
+                self.beat()?;
+                self.next_beat_ns += SECOND_NS;
+            }
+        }
+        self.now_ns = to_ns;
+        self.look_for_ends()
+    }
+
+    fn open(&mut self, index: usize, at_ns: i64) -> io::Result<()> {
+        self.windows[index] = Window::Open;
+        let scenario = &self.replay.plan.scenarios[index];
+        self.send(Line::WindowOpened(WindowOpened {
+            scenario: scenario.name.clone(),
+            anomaly: scenario.anomaly.clone(),
+            planned_start_ns: at_ns,
+            planned_end_ns: self.replay.planned_ns(scenario.end_ns),
+            at_ns,
+            guard_ns: scenario.guard_ns,
+        }))
+    }
+
+    fn close(&mut self, index: usize, at_ns: i64) -> io::Result<()> {
+        if self.windows[index] != Window::Open {
+            return Ok(());
+        }
+        self.windows[index] = Window::Closed;
+        self.send(Line::WindowClosed(self.totals(index, at_ns)))
+    }
+
+    fn look_for_ends(&mut self) -> io::Result<()> {
+        for index in 0..self.windows.len() {
+            let scenario = &self.replay.plan.scenarios[index];
+            let end_ns = self.replay.planned_ns(scenario.end_ns);
+            let cut_ns = end_ns.saturating_add_unsigned(scenario.graceful_stop_ns);
+            let counts = *self.feed.counts(index);
+            let over = counts.ended_iterations + counts.interrupted_iterations;
+            let all_made = iterations_to_make(&scenario.executor).is_some_and(|n| over >= n);
+            if all_made && self.windows[index] == Window::Open {
+                self.close(index, counts.last_ended_ns.unwrap_or(self.now_ns))?;
+            }
+            // Lines of what happened at the end come a little later.
+            let cut_off = self.now_ns > cut_ns + SECOND_NS / 2;
+            if self.windows[index] == Window::Closed {
+                if cut_off {
+                    self.feed.interrupt(index, cut_ns);
+                }
+                let settled = all_made || self.now_ns > end_ns + SECOND_NS / 20;
+                if settled && self.feed.open_iterations(index) == 0 {
+                    self.drained(index, if all_made { i64::MIN } else { end_ns }, cut_ns)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn drained(&mut self, index: usize, from_ns: i64, to_ns: i64) -> io::Result<()> {
+        self.windows[index] = Window::Drained;
+        self.hand_over(false)?;
+        let last_ns = self.feed.counts(index).last_ended_ns.unwrap_or(from_ns);
+        let at_ns = last_ns.max(from_ns).min(to_ns);
+        self.send(Line::WindowDrained(self.totals(index, at_ns)))
+    }
+
+    fn beat(&mut self) -> io::Result<()> {
+        self.hand_over(false)?;
+        let mut beat = Heartbeat {
+            at_ns: self.now_ns,
+            sent: 0,
+            completed: 0,
+            failed: 0,
+            // k6 says only at the end what it dropped.
+            dropped: 0,
+        };
+        for index in 0..self.windows.len() {
+            let counts = self.feed.counts(index);
+            beat.sent += counts.sent;
+            beat.completed += counts.completed;
+            beat.failed += counts.failed;
+            if matches!(self.windows[index], Window::Closed | Window::Drained) {
+                beat.dropped += self.replay.dropped(index).unwrap_or(0);
+            }
+        }
+        self.send(Line::Heartbeat(beat))
+    }
+
+    fn hand_over(&mut self, everything: bool) -> io::Result<()> {
+        let horizon_ns = if everything {
+            i64::MAX
+        } else {
+            self.now_ns - SECOND_NS
+        };
+        let replay = self.replay;
+        self.feed.resolve(horizon_ns, |index| replay.dropped(index));
+        let records = self.feed.take_ready();
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.give(&Event::Requests(records))
+    }
+
+    /// The log is at its end.
+    fn end(mut self) -> io::Result<()> {
+        if self.replay.status == Some(RunStatus::Completed) {
+            // Nothing is said between the last request and the end of the last window.
+            let end_ns = self.replay.planned_ns(self.replay.plan.end_ns());
+            self.advance(end_ns.max(self.now_ns))?;
+        }
+        let was_killed = self.replay.status.is_none();
+        for index in 0..self.windows.len() {
+            self.feed.interrupt(index, self.now_ns);
+            if was_killed {
+                continue;
+            }
+            // As in a run that a signal ends: what is open is closed now.
+            self.close(index, self.now_ns)?;
+            if self.windows[index] == Window::Closed {
+                let end_ns = self
+                    .replay
+                    .planned_ns(self.replay.plan.scenarios[index].end_ns);
+                self.drained(index, end_ns.min(self.now_ns), self.now_ns)?;
+            }
+        }
+        self.beat()?;
+        self.hand_over(true)?;
+        if let Some(status) = self.replay.status {
+            let at_ns = self.now_ns;
+            self.send(Line::RunFinished(RunFinished { at_ns, status }))?;
+        }
+        Ok(())
+    }
+
+    fn totals(&self, index: usize, at_ns: i64) -> WindowClosed {
+        let counts = self.feed.counts(index);
+        let scenario = &self.replay.plan.scenarios[index];
+        WindowClosed {
+            scenario: scenario.name.clone(),
+            at_ns,
+            last_completed_ns: counts.last_completed_ns,
+            sent: counts.sent,
+            completed: counts.completed,
+            failed: counts.failed,
+            dropped: self.replay.dropped(index).unwrap_or(0),
+            iterations: counts.iterations,
+            interrupted_iterations: counts.interrupted_iterations,
+            unsent_steps: counts.unsent_steps,
+        }
+    }
+
+    fn send(&mut self, line: Line) -> io::Result<()> {
+        self.give(&Event::Timeline(line))
+    }
+
+    fn give(&mut self, event: &Event) -> io::Result<()> {
+        self.consumers
+            .iter_mut()
+            .try_for_each(|consumer| consumer.take(event))
+    }
+}

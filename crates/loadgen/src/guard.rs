@@ -1,0 +1,169 @@
+//! What happens when a run is killed and can't see to its own end.
+//!
+//! `loadgen run` starts a guard, a process of this program that holds the other end of a pipe. As
+//! long as the run lives the guard waits. When the pipe closes without a word, the run was killed:
+//! the guard ends a k6 that is left behind, clears the faults that are left in the target, and writes
+//! on the timeline that the run failed.
+
+use std::io::{self, BufRead, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use loadgen_fault::Drivers;
+use loadgen_timeline::event::{Event, FaultFailed, RunFinished, RunStatus};
+use loadgen_timeline::{Clock, TimelineWriter, read_timeline};
+use serde::{Deserialize, Serialize};
+use std::os::unix::process::CommandExt;
+use std::time::Duration;
+
+/// Attempts to clear faults, a second apart.
+const ATTEMPTS: u32 = 3;
+
+/// What a run tells its guard, one JSON object a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    /// A process that must not outlive the run; it leads a group of its own.
+    Process(u32),
+    /// The run has seen to its end.
+    Done,
+}
+
+/// The guard of a run. Dropped without [`Guard::release`] it does its work.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    child: Child,
+    stdin: ChildStdin,
+}
+
+impl Guard {
+    /// Starts a guard.
+    pub(crate) fn start(timeline: &Path, admin_url: Option<&str>) -> io::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("guard").arg("--timeline").arg(timeline);
+        if let Some(url) = admin_url {
+            command.args(["--admin-url", url]);
+        }
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // A signal for the run is not for its guard.
+            .process_group(0)
+            .spawn()?;
+        let stdin = child
+            .stdin
+            .take()
+            .ok_or_else(|| io::Error::other("the guard has no standard input"))?;
+        Ok(Self { child, stdin })
+    }
+
+    /// A process must not outlive the run.
+    pub(crate) fn watch(&mut self, pid: u32) -> io::Result<()> {
+        self.say(Word::Process(pid))
+    }
+
+    /// The run has seen to its end: the guard goes without doing anything.
+    pub(crate) fn release(mut self) -> io::Result<()> {
+        self.say(Word::Done)?;
+        drop(self.stdin);
+        self.child.wait().map(drop)
+    }
+
+    fn say(&mut self, word: Word) -> io::Result<()> {
+        let mut line = serde_json::to_vec(&word)?;
+        line.push(b'\n');
+        self.stdin.write_all(&line)
+    }
+}
+
+/// The guard's side: returns at once when the run is done, and after the work when it was killed.
+pub(crate) async fn stand(timeline: &Path, drivers: &Drivers, has_faults: bool) -> io::Result<()> {
+    let heard = tokio::task::spawn_blocking(|| listen(io::stdin().lock())).await;
+    let Some(processes) = heard.map_err(io::Error::other)? else {
+        return Ok(());
+    };
+    for pid in processes {
+        end_group(pid);
+    }
+    let mut cleared = Ok(());
+    if has_faults {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            cleared = drivers.reset().await.map_err(|e| e.to_string());
+            if cleared.is_ok() {
+                break;
+            }
+        }
+    }
+    write_end(timeline, cleared)
+}
+
+/// The processes to end when the input breaks off; none: the run is done.
+fn listen(input: impl BufRead) -> Option<Vec<u32>> {
+    let mut processes = Vec::new();
+    for line in input.lines().map_while(Result::ok) {
+        match serde_json::from_str(&line) {
+            Ok(Word::Process(pid)) => processes.push(pid),
+            Ok(Word::Done) => return None,
+            Err(_) => {}
+        }
+    }
+    Some(processes)
+}
+
+fn end_group(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // One that is gone already is what is wanted.
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
+
+/// Writes what the run could not: which faults are gone, and that it failed.
+fn write_end(path: &Path, cleared: Result<(), String>) -> io::Result<()> {
+    let timeline = match read_timeline(path) {
+        Ok(timeline) if timeline.run.is_some() && timeline.finished.is_none() => timeline,
+        // Killed before it began, or after it had ended.
+        _ => return Ok(()),
+    };
+    let at_ns = Clock::anchored_now()
+        .now_ns()
+        .max(timeline.last_ns.unwrap_or(i64::MIN));
+    let mut writer = TimelineWriter::resume(path)?;
+    for interval in timeline.faults.iter().filter(|f| f.cleared.is_none()) {
+        let mut change = interval.injected.clone();
+        (change.requested_ns, change.at_ns) = (at_ns, at_ns);
+        writer.append(&match &cleared {
+            Ok(()) => Event::FaultCleared(change),
+            Err(reason) => Event::FaultFailed(FaultFailed {
+                scenario: change.scenario,
+                driver: change.driver,
+                fault: change.fault,
+                change: "clear".into(),
+                reason: reason.clone(),
+                requested_ns: at_ns,
+                at_ns,
+            }),
+        })?;
+    }
+    writer.append(&Event::RunFinished(RunFinished {
+        at_ns,
+        status: RunStatus::Failed,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_done_needs_no_guard() {
+        let words = b"{\"process\":12}\n\"done\"\n";
+        assert_eq!(listen(&words[..]), None);
+        assert_eq!(listen(&words[..15]), Some(vec![12]));
+        assert_eq!(listen(&b"garbage\n"[..]), Some(vec![]));
+    }
+}

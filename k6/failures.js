@@ -1,0 +1,33 @@
+// Why a request counts as failed, in the ledger's words (docs/timeline-format.md), from what k6
+// says of it.
+
+// A request that k6 breaks off at the end of a scenario is reported as timed out. How long before
+// the limit that must be to tell the two apart, in milliseconds.
+const EARLY_MS = 5;
+
+/**
+ * The failure of a request that brought no answer.
+ *
+ * @param {number} code k6's `error_code`.
+ * @param {number} elapsedMs since the request was handed over.
+ * @param {number} timeoutMs its limit.
+ */
+export function transportFailure(code, elapsedMs, timeoutMs) {
+  if (code === 1050) return elapsedMs < timeoutMs - EARLY_MS ? 'interrupted' : 'timeout';
+  // A URL that k6 can't parse.
+  if (code === 1020) return 'request';
+  // DNS; dialling; TLS.
+  if (code >= 1100 && code < 1120) return 'connect';
+  if (code >= 1210 && code < 1220) return 'connect';
+  if (code >= 1300 && code < 1400) return 'connect';
+  return 'io';
+}
+
+/**
+ * Whether an answer is a redirect that should have been followed: k6 gives the eleventh back, where
+ * the Rust engine's client gives up.
+ */
+export function isUnfollowedRedirect(status, location) {
+  if (status < 301 || status > 308 || status === 304 || status === 305 || status === 306) return false;
+  return location !== undefined && location !== '';
+}

@@ -1,0 +1,161 @@
+// Ground truth for somebody's own k6 script: labels on its requests, and the event log of a replay.
+
+import { labelHeaders } from './headers.js';
+import { logEmptyIteration, logIterationEnd, logOpen, logRun, runId } from './log.js';
+import { countingThresholds, scenarioTags } from './options.js';
+import { Place } from './place.js';
+import { scenariosOf, scriptPlan } from './scriptplan.js';
+import { named, stampedHttp } from './stamp.js';
+import { checkScenarios, summary } from './run.js';
+import { parseBaseUrl } from './target.js';
+
+/**
+ * Makes a script of your own write loadgen's ground truth. Call it at init, outside of any function.
+ *
+ * @param {object} settings
+ * @param {object} settings.options k6's options, with `scenarios` or one of k6's shortcuts.
+ * @param {object} [settings.anomalies] what each scenario is labelled with, by its name: `{type,
+ *   label, root_cause, msg, root_cause_service}`. A scenario that is not named is normal.
+ * @param {string} [settings.baseUrl] where the requests go, for the record; the variable BASE_URL.
+ * @param {string} [settings.name] name of the run.
+ * @param {string} [settings.script] file name of the script, for the record.
+ * @param {function} [settings.expected] whether an answer counts as success; default: status 200
+ *   to 399, as k6's.
+ * @returns {{options: object, setup: function, iteration: function, http: object,
+ *   handleSummary: function}}
+ */
+export function groundTruth({ options, anomalies = {}, baseUrl, name = 'k6', script, expected }) {
+  const url = parseBaseUrl(baseUrl || __ENV.BASE_URL || missingBaseUrl()).url;
+  const scenarios = scenariosOf(options);
+  const plan = scriptPlan({ name, file: script || `${name}.js`, url, scenarios, anomalies });
+  for (const scenario of Object.keys(anomalies)) {
+    if (scenarios[scenario] === undefined) {
+      throw new Error(`loadgen: anomalies speaks of ${scenario}, and there is no such scenario`);
+    }
+  }
+  const names = plan.scenarios.map((scenario) => scenario.name);
+  const recorder = recorderOf(plan);
+  return {
+    options: tagged(options, scenarios, plan),
+    setup() {
+      checkScenarios(names);
+      logRun(runId(__ENV.LOADGEN_RUN_ID), url, JSON.stringify(plan));
+    },
+    iteration: recorder.iteration,
+    http: stampedHttp(recorder.current, expected || isExpected),
+    handleSummary: (data) => summary(data, names),
+  };
+}
+
+function missingBaseUrl() {
+  throw new Error('loadgen: groundTruth needs to know where the requests go: baseUrl, or -e BASE_URL=http://…');
+}
+
+function isExpected({ status }) {
+  return status >= 200 && status < 400;
+}
+
+/** The options with what the ground truth needs of them: tags, and counts by scenario. */
+function tagged(options, scenarios, plan) {
+  const { vus, duration, iterations, stages, ...others } = options;
+  const all = {};
+  for (const planned of plan.scenarios) {
+    all[planned.name] = { ...scenarios[planned.name], tags: scenarioTags(planned) };
+  }
+  const thresholds = countingThresholds(Object.keys(all));
+  for (const [metric, theirs] of Object.entries(options.thresholds || {})) {
+    thresholds[metric] = (thresholds[metric] || []).concat(theirs);
+  }
+  return { ...others, scenarios: all, thresholds };
+}
+
+/** Knows, in one VU, which iteration is running. */
+function recorderOf(plan) {
+  const indices = new Map(plan.scenarios.map((scenario, index) => [scenario.name, index]));
+  const labels = plan.scenarios.map((scenario) => labelHeaders(scenario.anomaly));
+  const place = new Place();
+  let latestScenario = -1;
+  let running = null;
+
+  /** The iteration that k6 says is running, as a new record. */
+  function start(flow) {
+    place.find();
+    const scenario = indices.get(place.name);
+    if (scenario !== latestScenario) {
+      latestScenario = scenario;
+      if (place.isFirst()) logOpen(scenario, place.startMs());
+    }
+    const planned = plan.scenarios[scenario];
+    return {
+      vu: place.vu,
+      scenario,
+      number: place.number,
+      flow: named(flow || plan.flows[planned.exec[0].flow].name),
+      labels: labels[scenario],
+      // Requests begun; keys given to those that share the VU; those still on their way.
+      sent: 0,
+      parts: 0,
+      pending: 0,
+      interrupted: false,
+      over: false,
+      settled() {
+        this.pending -= 1;
+        if (this.over && this.pending === 0) logEnding(this);
+      },
+    };
+  }
+
+  function end(iteration) {
+    iteration.over = true;
+    if (running === iteration) running = null;
+    if (iteration.pending === 0) logEnding(iteration);
+  }
+
+  return {
+    current() {
+      if (running !== null) return running;
+      // An iteration that is not wrapped: its requests are labelled all the same.
+      try {
+        return start();
+      } catch {
+        // setup() or teardown(), where k6 has no scenario to speak of.
+        return null;
+      }
+    },
+
+    iteration(run, flow) {
+      return function iterate(...args) {
+        const iteration = start(flow);
+        running = iteration;
+        let result;
+        try {
+          result = run.apply(this, args);
+        } catch (error) {
+          end(iteration);
+          throw error;
+        }
+        if (result === null || typeof result !== 'object' || typeof result.then !== 'function') {
+          end(iteration);
+          return result;
+        }
+        return result.then(
+          (value) => {
+            end(iteration);
+            return value;
+          },
+          (error) => {
+            end(iteration);
+            throw error;
+          },
+        );
+      };
+    },
+  };
+}
+
+function logEnding({ vu, scenario, number, sent, interrupted }) {
+  // One that k6 broke off has not come to its end.
+  if (interrupted) return;
+  if (sent === 0) logEmptyIteration(scenario, number);
+  else logIterationEnd(vu);
+}

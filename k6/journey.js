@@ -1,0 +1,196 @@
+// The replay of a plan: takes each of k6's iterations through its flow, sends the requests and
+// writes the event log. Everything that is decided is decided in iteration.js; here is what has to
+// do with k6, the network and the clock.
+
+import http from 'k6/http';
+import { sleep } from 'k6';
+import { isUnfollowedRedirect, transportFailure } from './failures.js';
+import { newTraceId, scenarioHeaders, spanIdOf, traceparent } from './headers.js';
+import {
+  MISSING,
+  SKIP,
+  UNSENDABLE,
+  Iteration,
+  chooseFlow,
+  compileFlow,
+  matchesContentType,
+  matchesStatus,
+} from './iteration.js';
+import { logBegin, logEmptyIteration, logEnd, logIterationEnd, logOpen, logUnsent } from './log.js';
+import { Place } from './place.js';
+import { Prng } from './prng.js';
+
+/** As many as the Rust engine follows. */
+const REDIRECTS = 10;
+
+/**
+ * The function that k6 is to call for each iteration, in one VU.
+ *
+ * @param plan what `loadPlan` gave.
+ * @param target what `baseUrl` gave.
+ */
+export function journey(plan, target) {
+  const iteration = new Iteration();
+  const place = new Place();
+  const flows = [];
+  const scenarios = new Map();
+  let scenario = null;
+
+  return function iterate() {
+    place.find();
+    if (scenario === null || scenario.name !== place.name) scenario = enter(place.name);
+    run(place.number);
+  };
+
+  /** The scenario that k6 is in, with what its requests have in common. */
+  function enter(name) {
+    let entered = scenarios.get(name);
+    if (entered === undefined) {
+      const index = plan.head.scenarios.findIndex((planned) => planned.name === name);
+      entered = {
+        name,
+        index,
+        exec: plan.head.scenarios[index].exec,
+        prng: new Prng(plan.head.seed, name),
+        params: [],
+      };
+      scenarios.set(name, entered);
+    }
+    if (place.isFirst()) logOpen(entered.index, place.startMs());
+    return entered;
+  }
+
+  function run(number) {
+    const flowIndex = chooseFlow(scenario.exec, scenario.prng, number);
+    const flow = flows[flowIndex] || (flows[flowIndex] = compileFlow(plan.flow(flowIndex)));
+    iteration.start(flow, scenario.prng, number);
+    const last = flow.steps.length - 1;
+    let silent = true;
+    for (let i = 0; i <= last; i++) {
+      const step = flow.steps[i];
+      const what = iteration.prepare(step);
+      if (what === SKIP) continue;
+      silent = false;
+      const pauseNs = iteration.thinkTimeNs(step);
+      if (what === MISSING) {
+        logUnsent(place.vu, scenario.index, number, i);
+      } else {
+        const ends = i === last && pauseNs === 0;
+        const params = paramsOf(flowIndex, i, step);
+        if (!exchange(number, flowIndex, i, step, params, what, ends) || ends) return;
+      }
+      if (pauseNs > 0 && !pause(pauseNs / 1e6)) return;
+    }
+    if (silent) logEmptyIteration(scenario.index, number);
+    else logIterationEnd(place.vu);
+  }
+
+  /** k6's parameters of a step's requests in the current scenario, made once. */
+  function paramsOf(flowIndex, stepIndex, step) {
+    const ofFlow = scenario.params[flowIndex] || (scenario.params[flowIndex] = []);
+    return ofFlow[stepIndex] || (ofFlow[stepIndex] = makeParams(step));
+  }
+
+  function makeParams(step) {
+    const headers = scenarioHeaders(plan.head.scenarios[scenario.index].anomaly);
+    if (target.authorization !== null) headers.authorization = target.authorization;
+    if (step.json !== null) headers['content-type'] = 'application/json';
+    for (const { name, constant } of step.headers) {
+      if (constant !== undefined) headers[name] = constant;
+    }
+    const statuses = step.expect.status.map(([min, max]) => ({ min, max }));
+    return {
+      headers,
+      timeout: step.timeoutNs / 1e6,
+      redirects: REDIRECTS,
+      responseType: step.captures.length > 0 ? 'text' : 'none',
+      responseCallback: http.expectedStatuses(...statuses),
+      tags: { name: step.name },
+    };
+  }
+
+  /**
+   * Sends a request and logs it.
+   *
+   * @returns false where k6 broke it off: the iteration is over.
+   */
+  function exchange(number, flowIndex, stepIndex, step, params, what, ends) {
+    const vu = place.vu;
+    const traceId = newTraceId();
+    const spanId = spanIdOf(traceId);
+    const headers = params.headers;
+    headers.traceparent = traceparent(traceId, spanId);
+    if (iteration.headers !== null) {
+      for (let i = 0; i < step.headers.length; i++) {
+        if (step.headers[i].constant === undefined) headers[step.headers[i].name] = iteration.headers[i];
+      }
+    }
+    // An empty one, as the Rust engine keeps no cookies.
+    params.jar = new http.CookieJar();
+    const url = target.url + iteration.path;
+    const sent = Date.now();
+    const path = iteration.path;
+    logBegin(vu, scenario.index, number, flowIndex, stepIndex, traceId, spanId, sent, path);
+    if (what === UNSENDABLE) {
+      logEnd(vu, 0, 0, 'request', ends);
+      return true;
+    }
+    const answer = http.request(step.method, url, iteration.body, params);
+    const status = answer.status;
+    if (status === 0) {
+      const elapsed = Date.now() - sent;
+      const failure = transportFailure(answer.error_code, elapsed, params.timeout);
+      const interrupted = failure === 'interrupted';
+      logEnd(vu, elapsed, 0, failure, ends && !interrupted);
+      return !interrupted;
+    }
+    let duration;
+    if (answer.url === url) {
+      const timings = answer.timings;
+      // Waiting for a connection, making it included; sending, waiting, receiving.
+      duration = timings.blocked + timings.duration;
+    } else {
+      // After a redirect the timings are those of the last leg.
+      duration = Date.now() - sent;
+    }
+    if (status >= 301 && status <= 308 && isUnfollowedRedirect(status, answer.headers['Location'])) {
+      logEnd(vu, Date.now() - sent, 0, 'io', ends);
+    } else {
+      logEnd(vu, duration, status, judge(step, status, answer), ends);
+    }
+    return true;
+  }
+
+  /** What is wrong with an answer; takes from it what the step captures. */
+  function judge(step, status, answer) {
+    if (!matchesStatus(step.expect, status)) return 'status';
+    if (
+      step.expect.contentType !== null &&
+      !matchesContentType(step.expect, answer.headers['Content-Type'])
+    ) {
+      return 'content_type';
+    }
+    if (step.captures.length === 0) return '-';
+    const body = answer.body;
+    const bytes = body.indexOf('\ufffd') < 0 ? NaN : Number(answer.headers['Content-Length']);
+    return iteration.capture(step, body, bytes) ? '-' : 'capture';
+  }
+}
+
+/**
+ * Pauses.
+ *
+ * @returns false where k6 broke the pause off: the iteration is over, though k6 lets the script run
+ *   on for some microseconds.
+ */
+function pause(ms) {
+  if (sleptWhole(ms)) return true;
+  // Or the clock was set back meanwhile. Then this pause is a whole one.
+  return sleptWhole(20);
+}
+
+function sleptWhole(ms) {
+  const began = Date.now();
+  sleep(ms / 1000);
+  return Date.now() - began > ms - 2;
+}

@@ -1,0 +1,76 @@
+// The plan of a replay: found, read once, and shared by all VUs.
+
+import { SharedArray } from 'k6/data';
+
+const PLAN_SCHEMA_VERSION = 1;
+
+/**
+ * The text of the plan's file. A path that is not absolute is looked up in the working directory
+ * and then beside this module, where a flat folder (a ConfigMap) has it.
+ */
+function readPlan(path) {
+  if (!path) {
+    throw new Error(
+      'loadgen: say which plan to replay: -e LOADGEN_PLAN=plan.json ' +
+        '(`loadgen plan FILE --format json` makes one)',
+    );
+  }
+  const places = [];
+  if (/^([A-Za-z]:)?[\\/]/.test(path)) places.push(path);
+  else {
+    // k6 itself knows no working directory; shells say it here.
+    if (__ENV.PWD) places.push(`${__ENV.PWD}/${path}`);
+    places.push(import.meta.resolve(`./${path}`));
+  }
+  let problem;
+  for (const place of places) {
+    try {
+      return open(place);
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw new Error(`loadgen: can't read the plan ${path}, looked for at ${places.join(' and ')}: ${problem}`);
+}
+
+function parsePlan(path, text) {
+  let plan;
+  try {
+    plan = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`loadgen: ${path} is not JSON (${error.message}): use \`loadgen plan FILE --format json\``);
+  }
+  if (plan === null || typeof plan !== 'object' || !Array.isArray(plan.scenarios)) {
+    throw new Error(`loadgen: ${path} is not a plan: use \`loadgen plan FILE --format json\``);
+  }
+  if (plan.schema_version !== PLAN_SCHEMA_VERSION) {
+    throw new Error(
+      `loadgen: ${path} has schema_version ${plan.schema_version}, and this module reads ` +
+        `${PLAN_SCHEMA_VERSION}: take loadgen and its k6 folder of one version`,
+    );
+  }
+  return plan;
+}
+
+/**
+ * Loads a plan; at init only.
+ *
+ * @returns `{head, flow(index), text, whole}`: the plan without its flows, one flow parsed anew,
+ *   and, outside of VUs only (they don't need them), the file's text and the plan with its flows.
+ */
+export function loadPlan(path) {
+  // The VUs' copies are made from these; the file is read for the first of them only. Each access
+  // to an element parses it, so a VU holds no more of the plan than it uses.
+  let plan;
+  const once = () => (plan = plan || parsePlan(path, readPlan(path)));
+  const heads = new SharedArray('loadgen plan', () => [{ ...once(), flows: [] }]);
+  const flows = new SharedArray('loadgen flows', () => once().flows);
+  // __VU is 0 where k6 reads the options, and in setup() and handleSummary().
+  const text = __VU === 0 ? readPlan(path) : null;
+  return {
+    head: heads[0],
+    flow: (index) => flows[index],
+    text,
+    whole: text === null ? null : parsePlan(path, text),
+  };
+}

@@ -1,0 +1,120 @@
+// Seeded choices (docs/prng.md): Threefry-2x32 with 20 rounds as a pure function of seed, scenario,
+// iteration and site. Written for k6's interpreter, where every allocation and call counts: the
+// rounds are unrolled, and the two words come back in module variables.
+
+/** First word of the latest {@link threefry}, an unsigned integer of 32 bits. */
+export let word0 = 0;
+/** Second word of the latest {@link threefry}. */
+export let word1 = 0;
+
+/**
+ * One block of the generator. Leaves its result in `word0` and `word1`.
+ * Each argument counts modulo 2^32, as the bit operations take it.
+ */
+export function threefry(key0, key1, counter0, counter1) {
+  const key2 = 0x1bd11bda ^ key0 ^ key1;
+  let x0 = (counter0 + key0) | 0;
+  let x1 = (counter1 + key1) | 0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 13) | (x1 >>> 19)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 15) | (x1 >>> 17)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 26) | (x1 >>> 6)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 6) | (x1 >>> 26)) ^ x0;
+  x0 = (x0 + key1) | 0;
+  x1 = (x1 + key2 + 1) | 0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 17) | (x1 >>> 15)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 29) | (x1 >>> 3)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 16) | (x1 >>> 16)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 24) | (x1 >>> 8)) ^ x0;
+  x0 = (x0 + key2) | 0;
+  x1 = (x1 + key0 + 2) | 0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 13) | (x1 >>> 19)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 15) | (x1 >>> 17)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 26) | (x1 >>> 6)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 6) | (x1 >>> 26)) ^ x0;
+  x0 = (x0 + key0) | 0;
+  x1 = (x1 + key1 + 3) | 0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 17) | (x1 >>> 15)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 29) | (x1 >>> 3)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 16) | (x1 >>> 16)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 24) | (x1 >>> 8)) ^ x0;
+  x0 = (x0 + key1) | 0;
+  x1 = (x1 + key2 + 4) | 0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 13) | (x1 >>> 19)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 15) | (x1 >>> 17)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 26) | (x1 >>> 6)) ^ x0;
+  x0 = (x0 + x1) | 0;
+  x1 = ((x1 << 6) | (x1 >>> 26)) ^ x0;
+  x0 = (x0 + key2) | 0;
+  x1 = (x1 + key0 + 5) | 0;
+  word0 = x0 >>> 0;
+  word1 = x1 >>> 0;
+}
+
+/** FNV-1a of 32 bits over a text's bytes, one character each. */
+function fnv1a(bytes) {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < bytes.length; i++) {
+    hash = Math.imul(hash ^ bytes.charCodeAt(i), 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+/** The choices of one scenario under a seed (0 to 2^53 - 1). Holds nothing but its key. */
+export class Prng {
+  constructor(seed, scenario) {
+    // k6 has no TextEncoder: this gives the name's UTF-8 bytes as characters.
+    const name = unescape(encodeURIComponent(scenario));
+    threefry(seed | 0, Math.floor(seed / 4294967296) | 0, fnv1a(name), name.length);
+    this.key0 = word0;
+    this.key1 = word1;
+  }
+
+  /** The two words drawn at a site, for test vectors. */
+  words(iteration, site) {
+    threefry(this.key0, this.key1, iteration | 0, site);
+    return [word0, word1];
+  }
+
+  /** An integer from 0 to n - 1, for n from 1 to 2^21. */
+  index(iteration, site, n) {
+    threefry(this.key0, this.key1, iteration | 0, site);
+    return Math.floor((word0 * n) / 4294967296);
+  }
+
+  /** A number from 0 up to, but not, 1, with 53 random bits. */
+  unit(iteration, site) {
+    threefry(this.key0, this.key1, iteration | 0, site);
+    return ((word0 >>> 5) * 67108864 + (word1 >>> 6)) / 9007199254740992;
+  }
+
+  /** An integer from low to high, both included. */
+  range(iteration, site, low, high) {
+    return low + Math.floor(this.unit(iteration, site) * (high - low + 1));
+  }
+
+  /** That many lower-case hexadecimal digits, 1 to 16. */
+  hex(iteration, site, digits) {
+    threefry(this.key0, this.key1, iteration | 0, site);
+    const text = word0.toString(16).padStart(8, '0') + word1.toString(16).padStart(8, '0');
+    return text.slice(0, digits);
+  }
+}

@@ -54,11 +54,18 @@ impl Default for Options {
 /// more of failed requests are not the same.
 const POINTS: f64 = 0.1;
 
+const ONE_PAIR: &str = "one pair of runs: how much runs differ from each other by chance is not \
+                        known. Intervals of latencies come from within the two runs alone, and \
+                        single numbers have none";
+
 /// Compares pairs of runs, at least one for anything to come of it.
 pub fn compare(pairs: &[Pair], left_out: Vec<LeftOut>, options: &Options) -> Comparison {
     let first = pairs.first();
     let sides = sides(first);
     let mut warnings = agree::warnings(pairs);
+    if pairs.len() == 1 {
+        warnings.push(ONE_PAIR.to_owned());
+    }
     for run in &left_out {
         warnings.push(format!(
             "repetition {} is left out: {}: {}",
@@ -247,7 +254,7 @@ fn row(scenario: &str, metric: Metric, values: &[Values<'_>], options: &Options)
         return row;
     };
     row.verdict = verdict(estimate.interval, tolerance);
-    row.note = why_not(&both, &estimate, row.verdict);
+    row.note = why_not(&both, &estimate);
     row.difference = Some(Difference {
         kind,
         mean: estimate.mean,
@@ -278,16 +285,14 @@ fn samples<'r>(both: &(Value<'r>, Value<'r>)) -> Option<(&'r Sample, &'r Sample)
     }
 }
 
-/// Why there is no interval.
-fn why_not(both: &[(Value<'_>, Value<'_>)], estimate: &Estimate, verdict: Verdict) -> String {
-    let reason = match both.first() {
-        _ if verdict != Verdict::NotEnoughData || estimate.interval.is_some() => "",
-        Some((Value::Quantile(..), _)) => {
-            "too few requests lie beyond this quantile in one of the runs"
-        }
-        _ => "one pair says nothing of how much runs differ from each other",
-    };
-    reason.to_owned()
+/// Why there is no interval, where more pairs alone would not help.
+fn why_not(both: &[(Value<'_>, Value<'_>)], estimate: &Estimate) -> String {
+    let is_quantile = matches!(both.first(), Some((Value::Quantile(..), _)));
+    if is_quantile && estimate.interval.is_none() {
+        "Too few requests lie beyond this quantile in one of the runs.".to_owned()
+    } else {
+        String::new()
+    }
 }
 
 /// A hash that is the same everywhere and always, so that each row draws the same numbers again.

@@ -280,14 +280,14 @@ fn cost<'r>(
     [
         figure(
             "cpu_per_1000",
-            "CPU of the sending process per 1,000 requests",
+            "CPU of the generator per 1,000 requests",
             Unit::CpuSeconds,
             Group::Cost,
             generator.and_then(&per_1000),
         ),
         figure(
             "cpu_per_1000_all",
-            "the same with its harness",
+            "CPU of generator and harness per 1,000 requests",
             Unit::CpuSeconds,
             Group::Cost,
             all.and_then(&per_1000),
@@ -317,14 +317,14 @@ pub(crate) fn of_run(run: &Run) -> Vec<Figure<'_>> {
     ));
     figures.push(figure(
         "max_rss",
-        "peak memory of the sending process",
+        "peak memory of the generator",
         Unit::Mebibytes,
         Group::Cost,
         usage.map(|usage| mib(usage.max_rss_bytes)),
     ));
     figures.push(figure(
         "max_rss_all",
-        "the same with its harness",
+        "peak memory of generator and harness",
         Unit::Mebibytes,
         Group::Cost,
         usage.map(|usage| mib(usage.max_rss_bytes + usage.harness_max_rss_bytes.unwrap_or(0))),

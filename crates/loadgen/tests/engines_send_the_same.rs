@@ -27,13 +27,13 @@ fn shop(path: &str) -> (Duration, &'static str, String) {
         _ if path.starts_with("/api/shipping/cities/") => json(
             r#"[{"uuid":712.0,"name":"Ulm"},{"uuid":1e2,"name":"K\u00f6ln"},{"uuid":3,"name":"a\"b\\c\n"}]"#,
         ),
-        _ if path.starts_with("/api/shipping/calc/") => {
-            json(r#"{"distance":0.10,"cost":1.5e-7}"#)
-        }
+        _ if path.starts_with("/api/shipping/calc/") => json(r#"{"distance":0.10,"cost":1.5e-7}"#),
         _ if path.starts_with("/api/shipping/confirm/") => json(
             r#"{"total":12345678901234567890,"tax":-0.0,"items":[{"sku":"SHIP","qty":1,"x":null,"y":[true,{}]}]}"#,
         ),
-        _ if path.starts_with("/odd") => json(r#"{"a b/ü":{"~tilde":["x/y z?&=#%+!'()*","-","..",".","\u2028"]}}"#),
+        _ if path.starts_with("/odd") => {
+            json(r#"{"a b/ü":{"~tilde":["x/y z?&=#%+!'()*","-","..",".","\u2028"]}}"#)
+        }
         _ => json("{}"),
     }
 }
@@ -42,7 +42,14 @@ fn shop(path: &str) -> (Duration, &'static str, String) {
 fn sent(target: &Target, file: &str, engine: &str, seed: &str) -> Sent {
     let place = Place::new();
     place.write("file.yaml", file);
-    let mut args = vec!["run", "file.yaml", "--base-url", &target.url, "--engine", engine];
+    let mut args = vec![
+        "run",
+        "file.yaml",
+        "--base-url",
+        &target.url,
+        "--engine",
+        engine,
+    ];
     args.extend(["--seed", seed, "--out", "run", "--quiet"]);
     args.extend(["--no-client-spans", "--no-faults", "--no-preflight"]);
     let child = place
@@ -59,8 +66,14 @@ fn sent(target: &Target, file: &str, engine: &str, seed: &str) -> Sent {
     for request in target.take() {
         arrived.insert(request.trace_id.clone(), request);
     }
-    let names = ledger.text("trace_id").into_iter().zip(ledger.text("scenario"));
-    let numbers = ledger.numbers("iteration").into_iter().zip(ledger.numbers("step_index"));
+    let names = ledger
+        .text("trace_id")
+        .into_iter()
+        .zip(ledger.text("scenario"));
+    let numbers = ledger
+        .numbers("iteration")
+        .into_iter()
+        .zip(ledger.numbers("step_index"));
     let mut sent = Sent::new();
     for ((trace, scenario), (iteration, step)) in names.zip(numbers) {
         // What a dot in its path kept from being sent did not arrive.
@@ -71,7 +84,10 @@ fn sent(target: &Target, file: &str, engine: &str, seed: &str) -> Sent {
         let what = (request.method, request.path, request.headers, request.body);
         assert!(sent.insert(key, what).is_none());
     }
-    assert!(arrived.is_empty(), "{engine} sent what its ledger does not have");
+    assert!(
+        arrived.is_empty(),
+        "{engine} sent what its ledger does not have"
+    );
     sent
 }
 
@@ -129,7 +145,12 @@ fn the_first_thousand_iterations_of_each_scenario_are_the_same() {
         assert_eq!(iterations(name), 1000, "{name}");
     }
     let posts = rust.values().filter(|request| request.0 == "POST");
-    assert!(posts.filter(|request| request.3.contains("\"items\"")).count() > 500);
+    assert!(
+        posts
+            .filter(|request| request.3.contains("\"items\""))
+            .count()
+            > 500
+    );
     let k6 = sent(&target, &file, "k6", "42");
     assert_same(&rust, &k6);
 }

@@ -88,13 +88,30 @@ impl Seen {
 
 fn run(engine: &str) -> (Plan, BTreeMap<String, Seen>) {
     let target = Target::start(|path| {
-        let delay = if path == "/busy" { Duration::from_millis(450) } else { ANSWER };
+        let delay = if path == "/busy" {
+            Duration::from_millis(450)
+        } else {
+            ANSWER
+        };
         (delay, "application/json", "{}".into())
     });
     let place = Place::new();
     place.write("file.yaml", FILE);
-    let mut args = vec!["run", "file.yaml", "--base-url", &target.url, "--engine", engine];
-    args.extend(["--out", "run", "--quiet", "--no-client-spans", "--no-preflight"]);
+    let mut args = vec![
+        "run",
+        "file.yaml",
+        "--base-url",
+        &target.url,
+        "--engine",
+        engine,
+    ];
+    args.extend([
+        "--out",
+        "run",
+        "--quiet",
+        "--no-client-spans",
+        "--no-preflight",
+    ]);
     let child = place
         .command(args)
         .env("K6_BIN", k6())
@@ -110,7 +127,9 @@ fn run(engine: &str) -> (Plan, BTreeMap<String, Seen>) {
     let zero_ns = lines[0]["at_ns"].as_i64().unwrap();
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
     for line in &lines {
-        let of = seen.entry(line["scenario"].as_str().unwrap_or_default().to_owned()).or_default();
+        let of = seen
+            .entry(line["scenario"].as_str().unwrap_or_default().to_owned())
+            .or_default();
         match line["event"].as_str() {
             Some("window_closed") => of.closed = line.clone(),
             Some("window_drained") => of.drained = line.clone(),
@@ -121,8 +140,15 @@ fn run(engine: &str) -> (Plan, BTreeMap<String, Seen>) {
     let senders: BTreeMap<String, (String, u64)> = ledger
         .text("trace_id")
         .into_iter()
-        .zip(ledger.text("scenario").into_iter().zip(ledger.numbers("iteration")))
-        .map(|(trace, (scenario, iteration))| (trace.unwrap(), (scenario.unwrap(), iteration.unwrap())))
+        .zip(
+            ledger
+                .text("scenario")
+                .into_iter()
+                .zip(ledger.numbers("iteration")),
+        )
+        .map(|(trace, (scenario, iteration))| {
+            (trace.unwrap(), (scenario.unwrap(), iteration.unwrap()))
+        })
         .collect();
     for request in target.take() {
         let (scenario, iteration) = &senders[&request.trace_id];
@@ -140,28 +166,52 @@ fn run(engine: &str) -> (Plan, BTreeMap<String, Seen>) {
 
 fn check(engine: &str) {
     let (plan, seen) = run(engine);
-    let executor = |name: &str| &plan.scenarios.iter().find(|s| s.name == name).unwrap().executor;
+    let executor = |name: &str| {
+        &plan
+            .scenarios
+            .iter()
+            .find(|s| s.name == name)
+            .unwrap()
+            .executor
+    };
     let ms = |ms: i64| ms * 1_000_000;
 
     // Three at once from the start to the end, each as fast as the target answers.
     let constant = &seen["constant-vus"];
     constant.assert_near(engine, &[0, 0, 0]);
     let most = 3 * 20;
-    assert!((most / 2..=most).contains(&constant.count("iterations")), "{engine}: {constant:?}");
+    assert!(
+        (most / 2..=most).contains(&constant.count("iterations")),
+        "{engine}: {constant:?}"
+    );
     assert!((0..2000).all(|at| constant.at(ms(at)) <= 3), "{engine}");
     let full = (0..2000).filter(|at| constant.at(ms(*at)) == 3).count();
     assert!(full > 1200, "{engine}: three at once for {full} of 2000 ms");
-    assert!(constant.starts_ns.iter().all(|at| *at < 2 * SECOND + MOST_NS), "{engine}");
+    assert!(
+        constant
+            .starts_ns
+            .iter()
+            .all(|at| *at < 2 * SECOND + MOST_NS),
+        "{engine}"
+    );
 
     // As many at once as the line says, and never more.
     let ramping = &seen["ramping-vus"];
-    let steps: Vec<(u64, u32)> = VuSchedule::new(executor("ramping-vus")).unwrap().steps().collect();
+    let steps: Vec<(u64, u32)> = VuSchedule::new(executor("ramping-vus"))
+        .unwrap()
+        .steps()
+        .collect();
     let vus_at = |at: i64| steps.iter().rev().find(|s| s.0 as i64 <= at).unwrap().1 as usize;
     for (index, (start, vus)) in steps.iter().enumerate().filter(|(_, s)| s.1 > 0) {
-        let end = steps.get(index + 1).map_or(3 * SECOND as u64, |next| next.0);
+        let end = steps
+            .get(index + 1)
+            .map_or(3 * SECOND as u64, |next| next.0);
         let middle = (start + end) as i64 / 2;
         // Between two iterations a VU is idle for a moment, so look around the time.
-        let around = (-100..100).map(|by| ramping.at(middle + ms(by))).max().unwrap();
+        let around = (-100..100)
+            .map(|by| ramping.at(middle + ms(by)))
+            .max()
+            .unwrap();
         let after = vus_at(middle + ms(100)).max(vus_at(middle - ms(100)));
         assert!(
             (*vus as usize..=after).contains(&around),
@@ -169,7 +219,11 @@ fn check(engine: &str) {
             ramping.starts_ns
         );
     }
-    assert_eq!(ramping.count("interrupted_iterations"), 0, "{engine}: the ramp-down let them finish");
+    assert_eq!(
+        ramping.count("interrupted_iterations"),
+        0,
+        "{engine}: the ramp-down let them finish"
+    );
 
     // Each on its tick, the one on the end included.
     for name in ["constant-arrival-rate", "ramping-arrival-rate"] {
@@ -177,11 +231,19 @@ fn check(engine: &str) {
         let expected: Vec<i64> = schedule.starts().map(|at| at as i64).collect();
         let arrivals = &seen[name];
         arrivals.assert_starts(engine, &expected);
-        assert_eq!(arrivals.count("iterations"), schedule.count(), "{engine} {name}");
+        assert_eq!(
+            arrivals.count("iterations"),
+            schedule.count(),
+            "{engine} {name}"
+        );
         assert_eq!(arrivals.count("dropped"), 0, "{engine} {name}");
         // Numbers count up in the order of the schedule.
         let numbers: Vec<u64> = arrivals.by_iteration.keys().copied().collect();
-        assert_eq!(numbers, (0..schedule.count()).collect::<Vec<_>>(), "{engine} {name}");
+        assert_eq!(
+            numbers,
+            (0..schedule.count()).collect::<Vec<_>>(),
+            "{engine} {name}"
+        );
     }
 
     // Just their iterations, as many at once as there are VUs, and the window closes when they are done.
@@ -189,11 +251,20 @@ fn check(engine: &str) {
         let counting = &seen[name];
         assert_eq!(counting.count("iterations"), iterations, "{engine} {name}");
         assert_eq!(counting.count("dropped"), 0, "{engine} {name}");
-        assert_eq!(counting.starts_ns.len() as u64, iterations, "{engine} {name}");
+        assert_eq!(
+            counting.starts_ns.len() as u64,
+            iterations,
+            "{engine} {name}"
+        );
         counting.assert_near(engine, &[0, 0, 0]);
         let peak = (0..4000).map(|at| counting.at(ms(at))).max().unwrap();
         assert_eq!(peak, 3, "{engine} {name}");
-        let opened_ns = plan.scenarios.iter().find(|s| s.name == name).unwrap().start_ns as i64;
+        let opened_ns = plan
+            .scenarios
+            .iter()
+            .find(|s| s.name == name)
+            .unwrap()
+            .start_ns as i64;
         let zero_ns = counting.closed["at_ns"].as_i64().unwrap() - opened_ns;
         let length_ns = zero_ns - first_ns(&seen);
         let expected_ns = rounds * ANSWER.as_nanos() as i64;
@@ -205,12 +276,23 @@ fn check(engine: &str) {
 
     // What time ran out for is dropped, what was begun may finish.
     let cut = &seen["out-of-time"];
-    assert_eq!(cut.count("iterations") + cut.count("dropped"), 100, "{engine}: {cut:?}");
-    assert!((10..=20).contains(&cut.count("iterations")), "{engine}: {cut:?}");
+    assert_eq!(
+        cut.count("iterations") + cut.count("dropped"),
+        100,
+        "{engine}: {cut:?}"
+    );
+    assert!(
+        (10..=20).contains(&cut.count("iterations")),
+        "{engine}: {cut:?}"
+    );
 
     // As measured on k6: 10/s for 2 s with one VU that is busy for 450 ms starts 5 and drops 16.
     let dropping = &seen["one-vu-too-few"];
-    assert_eq!((dropping.count("iterations"), dropping.count("dropped")), (5, 16), "{engine}");
+    assert_eq!(
+        (dropping.count("iterations"), dropping.count("dropped")),
+        (5, 16),
+        "{engine}"
+    );
     dropping.assert_starts(engine, &[0, ms(500), ms(1000), ms(1500), ms(2000)]);
 }
 

@@ -71,7 +71,7 @@ const OVERVIEW: [(&str, &str); 11] = [
     ("server.p95", "target p95"),
     ("server.p99", "target p99"),
     ("outside.p50", "outside p50"),
-    ("cpu_per_1000", "CPU / 1,000"),
+    ("cpu_per_1000", "CPU"),
 ];
 
 pub(super) fn html(comparison: &Comparison, pairs: &[Pair]) -> io::Result<String> {
@@ -126,7 +126,9 @@ fn cell(row: Option<&Row>) -> CellView {
     let verdict = row.map_or(Verdict::NotAvailable, |row| row.verdict);
     CellView {
         class: class(verdict),
-        text: row.map_or("-".to_owned(), number::difference),
+        text: row
+            .and_then(|row| row.difference.as_ref())
+            .map_or("-".to_owned(), |difference| number::signed(difference.mean)),
         words: verdict.words(),
     }
 }

@@ -21,7 +21,7 @@ const QUIET: RGBColor = RGBColor(120, 120, 120);
 const GRID: RGBColor = RGBColor(225, 225, 225);
 const BAND: RGBColor = RGBColor(232, 243, 236);
 const FONT: &str = "sans-serif";
-const FONT_SIZE: u32 = 24;
+const FONT_SIZE: u32 = 27;
 
 type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
 
@@ -112,8 +112,8 @@ pub(super) fn latencies(curves: &[Curve]) -> io::Result<String> {
         let mut chart = ChartBuilder::on(area)
             .margin(16)
             .margin_right(36)
-            .x_label_area_size(88)
-            .y_label_area_size(120)
+            .x_label_area_size(100)
+            .y_label_area_size(130)
             .build_cartesian_2d(Axis::new(0.0..right, x_ticks), y)?;
         chart
             .configure_mesh()
@@ -145,8 +145,8 @@ pub(super) fn rates(curves: &[Curve]) -> io::Result<String> {
         let mut chart = ChartBuilder::on(area)
             .margin(16)
             .margin_right(36)
-            .x_label_area_size(88)
-            .y_label_area_size(120)
+            .x_label_area_size(100)
+            .y_label_area_size(130)
             .build_cartesian_2d(0.0..right * 1.02, 0.0..high * 1.1)?;
         chart
             .configure_mesh()
@@ -172,7 +172,7 @@ pub(super) fn rates(curves: &[Curve]) -> io::Result<String> {
 /// Mean differences with their intervals, one below the other, around a band that counts as the
 /// same. What lies beyond the edge is drawn as an arrow.
 pub(super) fn forest(title: &str, branches: &[Branch], tolerance: f64) -> io::Result<String> {
-    const ROW: u32 = 42;
+    const ROW: u32 = 44;
     if branches.is_empty() {
         return Ok(String::new());
     }
@@ -190,8 +190,8 @@ pub(super) fn forest(title: &str, branches: &[Branch], tolerance: f64) -> io::Re
         let mut chart = ChartBuilder::on(area)
             .margin(16)
             .margin_right(36)
-            .x_label_area_size(96)
-            .y_label_area_size(370)
+            .x_label_area_size(104)
+            .y_label_area_size(400)
             .build_cartesian_2d(-edge..edge, Axis::new(rows..0.0, ticks))?;
         chart.draw_series(std::iter::once(Rectangle::new(
             [(-tolerance, 0.0), (tolerance, rows)],

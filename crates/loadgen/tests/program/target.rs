@@ -73,10 +73,13 @@ async fn take(State(book): State<Book>, request: Request) -> Response {
     let at_ns = now_ns();
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
-    let text = |value: &axum::http::HeaderValue| {
-        String::from_utf8_lossy(value.as_bytes()).into_owned()
-    };
-    let traceparent = parts.headers.get("traceparent").map(text).unwrap_or_default();
+    let text =
+        |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let traceparent = parts
+        .headers
+        .get("traceparent")
+        .map(text)
+        .unwrap_or_default();
     let (delay, content_type, answer) = (book.answer)(parts.uri.path());
     let mut headers: Vec<(String, String)> = parts
         .headers

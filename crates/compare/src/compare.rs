@@ -240,8 +240,8 @@ fn row(scenario: &str, metric: Metric, values: &[Values<'_>], options: &Options)
     };
     let both: Vec<(Value<'_>, Value<'_>)> = values.iter().filter_map(|(a, b)| a.zip(*b)).collect();
     let kind = match row.metric.unit.kind() {
-        // Nothing can be a percentage of nothing.
-        Kind::Relative if row.a.iter().flatten().any(|a| *a <= 0.0) => Kind::Absolute,
+        // There is no ratio to nothing, nor of nothing.
+        Kind::Relative if row.a.iter().chain(&row.b).flatten().any(|x| *x <= 0.0) => Kind::Absolute,
         kind => kind,
     };
     let tolerance = match (kind, row.metric.unit) {
@@ -271,11 +271,11 @@ fn estimate(both: &[(Value<'_>, Value<'_>)], kind: Kind, seed: u64) -> Option<Es
         let samples: Vec<(&Sample, &Sample)> = both.iter().filter_map(samples).collect();
         return paired_quantiles(&samples, *p, kind, seed);
     }
-    let differences: Vec<f64> = both
+    let numbers: Vec<(f64, f64)> = both
         .iter()
-        .filter_map(|(a, b)| Some(kind.difference(a.number()?, b.number()?)))
+        .filter_map(|(a, b)| a.number().zip(b.number()))
         .collect();
-    paired_scalars(&differences, seed)
+    paired_scalars(&numbers, kind, seed)
 }
 
 fn samples<'r>(both: &(Value<'r>, Value<'r>)) -> Option<(&'r Sample, &'r Sample)> {

@@ -141,9 +141,9 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// Relative, in percent of side a, or absolute, in the figure's unit (percentage points where
-    /// that is percent). Absolute also where side a has a value of 0.
+    /// that is percent). Absolute also where a value is 0.
     pub kind: Kind,
-    /// Mean over the pairs.
+    /// Mean over the pairs; of relative ones the geometric mean of the ratios, less 1.
     pub mean: f64,
     /// Low end of its interval; null: too little to tell.
     pub low: Option<f64>,

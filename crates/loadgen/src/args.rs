@@ -302,7 +302,7 @@ pub(crate) struct CompareArgs {
     /// Folder for the runs and the comparison [default: runs/{UTC stamp}-compare-{scenario file}]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Threads that send requests, in the Rust engine.
+    /// Threads of the engine `rust` that send requests; k6 uses all processors by itself.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: u16,
     /// Admin URL of a demo shop that `loadgen shop` started; its faults can then be injected.

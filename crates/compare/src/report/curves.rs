@@ -21,8 +21,11 @@ pub(super) fn quantiles(sample: &Sample) -> Points {
     let last = (sample.len() as f64).log10();
     let point = |step: usize| {
         let x = last * step as f64 / STEPS as f64;
-        let share = 1.0 - 10f64.powf(-x);
-        Some((x, sample.quantile(share.max(f64::MIN_POSITIVE))?))
+        let share = match step {
+            STEPS => 1.0,
+            _ => (1.0 - 10f64.powf(-x)).max(f64::MIN_POSITIVE),
+        };
+        Some((x, sample.quantile(share)?))
     };
     let mut points: Points = (0..=STEPS)
         .filter_map(point)

@@ -183,6 +183,8 @@ pub(super) fn forest(title: &str, branches: &[Branch], tolerance: f64) -> io::Re
         .fold(3.0 * tolerance, f64::max)
         .min(f64::max(100.0, 5.0 * tolerance));
     let edge = reach * 1.08;
+    let longest = branches.iter().map(|b| b.label.chars().count()).max();
+    let label_width = (longest.unwrap_or(0) as u32 * FONT_SIZE * 11 / 20 + 30).min(560);
     let rows = branches.len() as f64;
     let labels: Vec<String> = branches.iter().map(|b| b.label.clone()).collect();
     let ticks: Vec<f64> = (0..branches.len()).map(|i| i as f64 + 0.5).collect();
@@ -191,7 +193,7 @@ pub(super) fn forest(title: &str, branches: &[Branch], tolerance: f64) -> io::Re
             .margin(16)
             .margin_right(36)
             .x_label_area_size(104)
-            .y_label_area_size(400)
+            .y_label_area_size(label_width)
             .build_cartesian_2d(-edge..edge, Axis::new(rows..0.0, ticks))?;
         chart.draw_series(std::iter::once(Rectangle::new(
             [(-tolerance, 0.0), (tolerance, rows)],
@@ -207,7 +209,10 @@ pub(super) fn forest(title: &str, branches: &[Branch], tolerance: f64) -> io::Re
             .axis_desc_style(font())
             .x_desc(title)
             .x_labels(9)
-            .x_label_formatter(&|x| number::signed(*x))
+            .x_label_formatter(&|x| match *x {
+                0.0 => "0".to_owned(),
+                x => format!("{x:+}"),
+            })
             .y_label_formatter(&|y| labels.get(*y as usize).cloned().unwrap_or_default())
             .draw()?;
         let line = |from, to, colour: RGBColor, width| {

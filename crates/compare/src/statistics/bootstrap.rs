@@ -15,7 +15,8 @@ pub const BOOTSTRAP_SEED: u64 = 0x6c6f_6164_6765_6e00;
 /// A mean of paired differences.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate {
-    /// Mean of the differences.
+    /// Mean of the differences: of relative ones the geometric mean of the ratios, less 1, so that
+    /// twice and half as much cancel out and it does not matter which side is a.
     pub mean: f64,
     /// The difference of each pair.
     pub by_pair: Vec<f64>,
@@ -23,21 +24,19 @@ pub struct Estimate {
     pub interval: Option<(f64, f64)>,
 }
 
-/// Mean of differences, one of each pair, with the interval of a bootstrap over the pairs. One pair
-/// has no interval; no pair, no estimate.
-pub fn paired_scalars(differences: &[f64], seed: u64) -> Option<Estimate> {
-    let mean = mean(differences)?;
-    let interval = (differences.len() > 1)
-        .then(|| interval(differences, mean, seed, |&difference, _| Some(difference)))
+/// Mean difference of pairs of numbers `(a, b)`, with the interval of a bootstrap over the pairs.
+/// One pair has no interval; no pair, or ratios of what is not above 0, no estimate.
+pub fn paired_scalars(pairs: &[(f64, f64)], kind: Kind, seed: u64) -> Option<Estimate> {
+    let scaled: Option<Vec<f64>> = pairs.iter().map(|(a, b)| kind.scaled(*a, *b)).collect();
+    let scaled = scaled?;
+    let mean = mean(&scaled)?;
+    let interval = (pairs.len() > 1)
+        .then(|| interval(&scaled, mean, seed, |&difference, _| Some(difference)))
         .flatten();
-    Some(Estimate {
-        mean,
-        by_pair: differences.to_vec(),
-        interval,
-    })
+    Some(Estimate::new(kind, &scaled, mean, interval))
 }
 
-/// Mean of the differences of the `p`-quantiles of pairs of samples `(a, b)`, with the interval of a
+/// Mean difference of the `p`-quantiles of pairs of samples `(a, b)`, with the interval of a
 /// bootstrap in two stages: pairs are drawn, and within each drawn pair the requests of both runs.
 /// With one pair only the second stage is left: the interval then says nothing about how much runs
 /// differ from each other.
@@ -47,41 +46,31 @@ pub fn paired_quantiles(
     kind: Kind,
     seed: u64,
 ) -> Option<Estimate> {
-    struct Drawn<'s> {
-        a: &'s Sample,
-        b: &'s Sample,
-        plain_a: f64,
-    }
-    let mut by_pair = Vec::with_capacity(pairs.len());
-    let mut drawn = Vec::with_capacity(pairs.len());
-    for (a, b) in pairs {
-        let (plain_a, plain_b) = (a.quantile(p)?, b.quantile(p)?);
-        by_pair.push(kind.difference(plain_a, plain_b));
-        drawn.push(Drawn { a, b, plain_a });
-    }
-    let mean = mean(&by_pair)?;
+    let scaled: Option<Vec<f64>> = pairs
+        .iter()
+        .map(|(a, b)| kind.scaled(a.quantile(p)?, b.quantile(p)?))
+        .collect();
+    let scaled = scaled?;
+    let mean = mean(&scaled)?;
     let enough = pairs
         .iter()
         .all(|(a, b)| a.can_resample(p) && b.can_resample(p));
-    let interval = enough
-        .then(|| {
-            interval(&drawn, mean, seed, |pair, rng| {
-                let a = pair.a.resampled_quantile(p, rng)?;
-                let b = pair.b.resampled_quantile(p, rng)?;
-                // What is near nothing can be drawn as nothing, and nothing can be divided by it.
-                let a_is_usable = kind == Kind::Absolute || a > 0.0;
-                Some(match a_is_usable {
-                    true => kind.difference(a, b),
-                    false => 100.0 * (b - a) / pair.plain_a,
-                })
-            })
-        })
-        .flatten();
-    Some(Estimate {
-        mean,
-        by_pair,
-        interval,
-    })
+    let drawn = |(a, b): &(&Sample, &Sample), rng: &mut ChaCha8Rng| {
+        kind.scaled(a.resampled_quantile(p, rng)?, b.resampled_quantile(p, rng)?)
+    };
+    let interval = enough.then(|| interval(pairs, mean, seed, drawn)).flatten();
+    Some(Estimate::new(kind, &scaled, mean, interval))
+}
+
+impl Estimate {
+    /// All numbers on the scale of [`Kind::scaled`].
+    fn new(kind: Kind, scaled: &[f64], mean: f64, interval: Option<(f64, f64)>) -> Self {
+        Self {
+            mean: kind.unscaled(mean),
+            by_pair: scaled.iter().map(|x| kind.unscaled(*x)).collect(),
+            interval: interval.map(|(low, high)| (kind.unscaled(low), kind.unscaled(high))),
+        }
+    }
 }
 
 /// The percentile interval of the mean over drawn pairs, made wider for few pairs.
@@ -145,4 +134,31 @@ fn student_97_5(degrees_of_freedom: usize) -> f64 {
 
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn students_quantiles_fall_towards_the_normal_one() {
+        let all: Vec<f64> = (1..200).map(student_97_5).collect();
+        assert!(all.is_sorted_by(|a, b| a >= b), "{all:?}");
+        // From tables: 40 and 120 degrees of freedom.
+        assert!((student_97_5(40) - 2.021).abs() < 2e-3);
+        assert!((student_97_5(120) - 1.980).abs() < 1e-3);
+    }
+
+    #[test]
+    fn three_pairs_get_about_what_student_gives_them() {
+        let differences = [-1.0, 0.0, 1.0];
+        let pairs = differences.map(|d| (0.0, d));
+        let estimate = paired_scalars(&pairs, Kind::Absolute, 1).unwrap();
+        let (low, high) = estimate.interval.unwrap();
+        // 4.303 · 1 / √3 = 2.48; the bootstrap of three has no value between 2/3 and 1.
+        assert!(
+            (-2.7..=-2.2).contains(&low) && (2.2..=2.7).contains(&high),
+            "{low} {high}"
+        );
+    }
 }

@@ -65,7 +65,7 @@ impl Sample {
         let n = self.len();
         // 0.95 × 20 is a little more than 19 in floating point.
         let rank = (p * n as f64 - 1e-9).ceil() as usize;
-        (n > 0).then_some(rank.clamp(1, n))
+        (n > 0).then(|| rank.clamp(1, n))
     }
 }
 

@@ -15,11 +15,20 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The difference of a pair.
-    pub fn difference(self, a: f64, b: f64) -> f64 {
+    /// The difference of a pair on the scale on which differences are averaged and resampled: the
+    /// logarithm of the ratio, or the difference itself. None: a ratio of what is not above 0.
+    pub(super) fn scaled(self, a: f64, b: f64) -> Option<f64> {
         match self {
-            Kind::Relative => 100.0 * (b - a) / a,
-            Kind::Absolute => b - a,
+            Kind::Relative => (a > 0.0 && b > 0.0).then(|| (b / a).ln()),
+            Kind::Absolute => Some(b - a),
+        }
+    }
+
+    /// Back to a difference.
+    pub(super) fn unscaled(self, scaled: f64) -> f64 {
+        match self {
+            Kind::Relative => 100.0 * scaled.exp_m1(),
+            Kind::Absolute => scaled,
         }
     }
 }

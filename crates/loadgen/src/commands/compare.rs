@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use loadgen_compare::{Comparison, LeftOut, Options, Pair, Run, compare as compare_pairs, report};
+use loadgen_engine::k6::K6;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -119,6 +120,8 @@ enum Ended {
     /// By a signal, in good order.
     Interrupted,
     Failed(String),
+    /// The target was not there.
+    NotReachable(String),
 }
 
 async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
@@ -127,6 +130,8 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
     let mut last = args.overrides.clone();
     last.seed = Some(last_seed);
     plan::load_with(file, &last)?;
+    // Told now and not after the first run with the other engine.
+    K6::find().map_err(|e| Failure::new(Exit::NotReachable, e))?;
     let out = args
         .out
         .clone()
@@ -147,6 +152,7 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
     let mut left_out = Vec::new();
     let mut made = None;
     let mut is_first_run = true;
+    let mut unreachable = false;
     'repetitions: for repetition in 1..=args.repetitions {
         let seed = plan.seed + u64::from(repetition) - 1;
         let order = match repetition % 2 {
@@ -175,6 +181,10 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
                 Ended::Complete => continue,
                 Ended::Interrupted => "ended early by a signal".to_owned(),
                 Ended::Failed(reason) => reason,
+                Ended::NotReachable(reason) => {
+                    unreachable = true;
+                    reason
+                }
             };
             say(format_args!(
                 "repetition {repetition} is left out: the run with {} {reason}",
@@ -185,7 +195,8 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
                 folder,
                 reason,
             });
-            if interrupts.count() > 0 {
+            // Without a target the next would fail alike.
+            if interrupts.count() > 0 || unreachable {
                 break 'repetitions;
             }
         }
@@ -208,6 +219,8 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
     show(args, &made)?;
     Ok(if interrupts.count() > 0 {
         Exit::Interrupted
+    } else if unreachable {
+        Exit::NotReachable
     } else if left_out.is_empty() {
         Exit::Success
     } else {
@@ -240,6 +253,7 @@ async fn run(
     };
     let status = status.map_err(|e| Failure::new(Exit::Failed, format!("a run got lost: {e}")))?;
     const INTERRUPTED: i32 = Exit::Interrupted as i32;
+    const NOT_REACHABLE: i32 = Exit::NotReachable as i32;
     const FAULT_FAILED: i32 = Exit::FaultFailed as i32;
     const NOT_USABLE: i32 = Exit::NotUsable as i32;
     let reason = match status.code() {
@@ -259,6 +273,7 @@ async fn run(
         Some(FAULT_FAILED) => {
             "could not inject or clear a fault, so the target was not as asked for".to_owned()
         }
+        Some(NOT_REACHABLE) => return Ok(Ended::NotReachable(last_words(&log))),
         Some(code) => format!("ended with exit code {code}: {}", last_words(&log)),
         None => format!("ended with {status}"),
     };
@@ -284,12 +299,15 @@ fn start(
         .args(["--engine", side.name(), "--quiet"])
         .args(["--seed", &seed.to_string()])
         .args(["--time-scale", &args.overrides.time_scale.to_string()])
-        .args(["--workers", &args.workers.to_string()])
         .arg("--out")
         .arg(folder)
         .stdin(Stdio::null())
         .stdout(words)
         .stderr(more);
+    if side == Side::Rust {
+        // k6 uses all processors by itself.
+        command.args(["--workers", &args.workers.to_string()]);
+    }
     if let Some(url) = &args.overrides.base_url {
         command.args(["--base-url", url]);
     }

@@ -33,20 +33,21 @@ fn client(rows: &[Row], p: &str, sides: &Sides, a_was_first: &[bool], this: &Row
     let outside = outside(rows, p, sides);
     match server.map_or(Verdict::NotAvailable, |server| server.verdict) {
         Verdict::Same => format!(
-            "The target itself answered alike (target side {}), so the difference is the \
-             generators' own overhead: {outside}.",
+            "The target itself answered alike (target side {}), so the difference arises outside of \
+             it: the generators' own overhead, unless requests wait before the target begins its \
+             span. {outside}.",
             percent(server)
         ),
         Verdict::Different => format!(
             "The target itself answered differently (target side {}): the order of the runs, \
              warm-up, noise, or a generator that takes processor time from a target on the same \
-             machine{}. Beside that, {outside}.",
+             machine{}. {outside}.",
             percent(server),
             order(this, a_was_first)
         ),
         Verdict::NotEnoughData => format!(
             "Whether the target itself answered differently can't be told from these runs \
-             (target side {}); {outside}.",
+             (target side {}). {outside}.",
             percent(server)
         ),
         Verdict::NotAvailable => "What the target itself measured is not available, so whether it \
@@ -88,11 +89,11 @@ fn outside(rows: &[Row], p: &str, sides: &Sides) -> String {
         Some((p.to_owned(), row.mean_a()?, row.mean_b()?))
     };
     let Some((p, a, b)) = at(p).or_else(|| at("p50")) else {
-        return "what requests wait outside of the target is not known".to_owned();
+        return "What requests wait outside of the target is not known".to_owned();
     };
     let which = if p == "p50" { "median" } else { &p };
     format!(
-        "outside of the target (client less target, {which}) a request takes {a:.2} ms with {} and \
+        "Outside of the target (client less target, {which}) a request takes {a:.2} ms with {} and \
          {b:.2} ms with {}, {:+.2} ms",
         sides.a,
         sides.b,

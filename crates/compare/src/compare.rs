@@ -125,6 +125,7 @@ fn pair_of_runs(pair: &Pair) -> PairOfRuns {
         folder: run.folder.clone(),
         run_id: run.started.run_id.clone(),
         engine: run.engine().to_owned(),
+        engine_version: run.started.engine_version.clone(),
         seed: run.started.seed,
         at_ns: run.started.at_ns,
         dataset: run.target_side.as_ref().map(|side| side.stamp.clone()),

@@ -86,6 +86,8 @@ pub struct RunReference {
     pub run_id: String,
     /// The engine that sent the load: `rust` or `k6`.
     pub engine: String,
+    /// Version of k6; none: the engine is loadgen's own.
+    pub engine_version: Option<String>,
     /// Its seed.
     pub seed: u64,
     /// When it began, Unix nanoseconds.

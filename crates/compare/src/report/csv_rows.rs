@@ -22,8 +22,8 @@ const COLUMNS: [&str; 14] = [
     "verdict",
 ];
 
-/// The comparison as CSV (RFC 4180, with a header). Numbers are as exact as they are known; an empty
-/// cell: not there. Rows of the runs as a whole have no scenario. Names of scenarios are letters,
+/// The comparison as CSV (RFC 4180, with a header). Numbers have nine digits; an empty cell: not
+/// there. Rows of the runs as a whole have no scenario. Names of scenarios are letters,
 /// digits, `_` and `-`, so no cell can be taken for a formula.
 ///
 /// # Errors
@@ -44,7 +44,7 @@ pub fn csv(comparison: &Comparison) -> io::Result<String> {
 }
 
 fn cells(scenario: &str, row: &Row, comparison: &Comparison) -> [String; COLUMNS.len()] {
-    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    let number = |value: Option<f64>| value.map_or(String::new(), number);
     let difference = row.difference.as_ref();
     let of = |field: fn(&crate::Difference) -> Option<f64>| number(difference.and_then(field));
     [
@@ -67,4 +67,10 @@ fn cells(scenario: &str, row: &Row, comparison: &Comparison) -> [String; COLUMNS
         of(|d| Some(d.tolerance)),
         row.verdict.words().to_owned(),
     ]
+}
+
+/// Nine digits that count: the rest differs from one processor's logarithms to another's.
+fn number(value: f64) -> String {
+    let rounded: f64 = format!("{value:.8e}").parse().unwrap_or(value);
+    rounded.to_string()
 }

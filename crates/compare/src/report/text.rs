@@ -7,6 +7,9 @@ use crate::comparison::{Comparison, Row, ScenarioComparison};
 use crate::statistics::Verdict;
 use crate::work::WorkAgreement;
 
+/// Columns of a terminal that the text fits into, apart from what can't be broken.
+const WIDTH: usize = 100;
+
 /// Columns of the overview: a figure and its heading.
 const OVERVIEW: [(&str, &str); 9] = [
     ("requests", "requests"),
@@ -25,7 +28,7 @@ pub fn table(comparison: &Comparison) -> String {
     let (a, b) = (&comparison.sides.a, &comparison.sides.b);
     let mut out = String::new();
     for warning in &comparison.warnings {
-        out += &format!("warning: {warning}\n");
+        out += &wrapped(&format!("warning: {warning}"));
     }
     if comparison.pairs.is_empty() {
         return out + "Nothing to compare: no pair of runs is complete.\n";
@@ -141,7 +144,7 @@ fn different(comparison: &Comparison) -> String {
         "difference",
         interval.as_str(),
     ]);
-    let mut notes = String::new();
+    let mut notes: Vec<(&str, Vec<&str>, &str)> = Vec::new();
     for (scenario, row) in rows {
         let unit = row.metric.unit;
         table.add_row([
@@ -152,18 +155,46 @@ fn different(comparison: &Comparison) -> String {
             number::difference(row),
             number::interval(row),
         ]);
-        if !row.note.is_empty() {
-            notes += &format!("{scenario}, {}: {}\n", row.metric.id, row.note);
+        // Quantiles often differ for one reason.
+        match notes
+            .iter_mut()
+            .find(|(of, _, note)| *of == scenario && *note == row.note)
+        {
+            Some((_, ids, _)) => ids.push(&row.metric.id),
+            None => notes.push((scenario, vec![&row.metric.id], &row.note)),
         }
     }
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    if notes.is_empty() {
-        format!("\n{table}\n")
-    } else {
-        format!("\n{table}\n\n{notes}")
+    let mut out = format!("\n{table}\n");
+    for (scenario, ids, note) in notes.iter().filter(|(_, _, note)| !note.is_empty()) {
+        out += &format!(
+            "\n{}",
+            wrapped(&format!("{scenario}, {}: {note}", ids.join(", ")))
+        );
     }
+    out
+}
+
+/// Text in lines of at most [`WIDTH`] columns, all but the first indented. Words that are longer
+/// stand alone.
+fn wrapped(text: &str) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > WIDTH {
+            out += "\n  ";
+            column = 2;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out += word;
+        column += length;
+    }
+    out + "\n"
 }
 
 fn plain<'h>(headings: impl IntoIterator<Item = &'h str>) -> Table {

@@ -31,7 +31,7 @@ pub fn paired_scalars(pairs: &[(f64, f64)], kind: Kind, seed: u64) -> Option<Est
     let scaled = scaled?;
     let mean = mean(&scaled)?;
     let interval = (pairs.len() > 1)
-        .then(|| interval(&scaled, mean, seed, |&difference, _| Some(difference)))
+        .then(|| interval(&scaled, mean, seed, |_, _| Some(0.0)))
         .flatten();
     Some(Estimate::new(kind, &scaled, mean, interval))
 }
@@ -55,10 +55,14 @@ pub fn paired_quantiles(
     let enough = pairs
         .iter()
         .all(|(a, b)| a.can_resample(p) && b.can_resample(p));
-    let drawn = |(a, b): &(&Sample, &Sample), rng: &mut ChaCha8Rng| {
-        kind.scaled(a.resampled_quantile(p, rng)?, b.resampled_quantile(p, rng)?)
+    let within = |index: usize, rng: &mut ChaCha8Rng| {
+        let (a, b) = pairs[index];
+        let drawn = kind.scaled(a.resampled_quantile(p, rng)?, b.resampled_quantile(p, rng)?)?;
+        Some(drawn - scaled[index])
     };
-    let interval = enough.then(|| interval(pairs, mean, seed, drawn)).flatten();
+    let interval = enough
+        .then(|| interval(&scaled, mean, seed, within))
+        .flatten();
     Some(Estimate::new(kind, &scaled, mean, interval))
 }
 
@@ -73,35 +77,37 @@ impl Estimate {
     }
 }
 
-/// The percentile interval of the mean over drawn pairs, made wider for few pairs.
+/// The percentile interval of the mean of differences over drawn pairs, to each of which `within`
+/// adds how far a resample within the pair lies from the pair itself.
 ///
 /// The spread of a bootstrap over n pairs is too small by √((n-1)/n), and percentiles take it for
-/// known although it is estimated from n values. Distances from the mean are therefore multiplied by
-/// √(n/(n-1)) · t / z, which makes it agree with Student's interval where that one holds.
-fn interval<P>(
-    pairs: &[P],
+/// known although it is estimated from n values. What comes from the choice of pairs is therefore
+/// multiplied by √(n/(n-1)) · t / z, which makes it agree with Student's interval where that one
+/// holds. What comes from within them rests on many requests and needs none of that.
+fn interval(
+    differences: &[f64],
     mean: f64,
     seed: u64,
-    draw: impl Fn(&P, &mut ChaCha8Rng) -> Option<f64>,
+    within: impl Fn(usize, &mut ChaCha8Rng) -> Option<f64>,
 ) -> Option<(f64, f64)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let n = pairs.len();
+    let n = differences.len();
+    let wider = small_sample_factor(n);
     let mut means = Vec::with_capacity(RESAMPLES);
     for _ in 0..RESAMPLES {
-        let mut sum = 0.0;
+        let (mut of_pairs, mut of_requests) = (0.0, 0.0);
         for _ in 0..n {
-            sum += draw(&pairs[rng.random_range(0..n)], &mut rng)?;
+            let index = rng.random_range(0..n);
+            of_pairs += differences[index] - mean;
+            of_requests += within(index, &mut rng)?;
         }
-        means.push(sum / n as f64);
+        means.push(mean + (wider * of_pairs + of_requests) / n as f64);
     }
     means.sort_unstable_by(f64::total_cmp);
-    let tail = (1.0 - CONFIDENCE) / 2.0;
-    let low = means[(tail * RESAMPLES as f64) as usize];
-    let high = means[RESAMPLES - 1 - (tail * RESAMPLES as f64) as usize];
-    let wider = small_sample_factor(n);
-    // Sums of the same numbers in another order differ in their last digits.
-    let around = |bound: f64| mean + wider * (bound - mean);
-    Some((around(low).min(mean), around(high).max(mean)))
+    let cut = ((1.0 - CONFIDENCE) / 2.0 * RESAMPLES as f64) as usize;
+    let (low, high) = (means[cut], means[RESAMPLES - 1 - cut]);
+    // Where nothing varies, only the order of sums does, and with it the last digit.
+    Some((low.min(mean), high.max(mean)))
 }
 
 /// By how much an interval over n pairs has to be wider than the bootstrap makes it.

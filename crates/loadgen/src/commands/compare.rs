@@ -273,7 +273,10 @@ async fn run(
         Some(FAULT_FAILED) => {
             "could not inject or clear a fault, so the target was not as asked for".to_owned()
         }
-        Some(NOT_REACHABLE) => return Ok(Ended::NotReachable(last_words(&log))),
+        Some(NOT_REACHABLE) => {
+            let reason = format!("did not begin: {}", last_words(&log));
+            return Ok(Ended::NotReachable(reason));
+        }
         Some(code) => format!("ended with exit code {code}: {}", last_words(&log)),
         None => format!("ended with {status}"),
     };

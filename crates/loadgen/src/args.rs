@@ -311,6 +311,9 @@ pub(crate) struct CompareArgs {
     /// Inject no faults.
     #[arg(long, conflicts_with = "admin_url")]
     pub(crate) no_faults: bool,
+    /// Export no client spans. Traces then begin at the target's edge.
+    #[arg(long)]
+    pub(crate) no_client_spans: bool,
     /// Show no progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,

@@ -165,6 +165,7 @@ fn repeat(place: &Place, k6: &Path, args: &[&str]) -> Output {
         "compared",
         "--cool-down",
         "100ms",
+        "--no-client-spans",
     ];
     place
         .command(all.iter().chain(args))
@@ -275,6 +276,7 @@ fn a_signal_ends_it_in_good_order_and_what_is_complete_is_compared() {
     let target = target();
     let mut command = place.command(["compare", "flat.yaml", "--out", "compared"]);
     command.args([
+        "--no-client-spans",
         "--cool-down",
         "100ms",
         "--repetitions",

@@ -10,7 +10,6 @@ use super::plots::{self, Branch, Curve};
 use super::text::same_work;
 use crate::compare::Pair;
 use crate::comparison::{Comparison, Difference, Row, ScenarioComparison};
-use crate::load::ScenarioRequests;
 use crate::statistics::{Kind, Sample, Verdict};
 
 #[derive(Template)]
@@ -152,18 +151,14 @@ fn scenario_view<'c>(
     scenario: &'c ScenarioComparison,
     pairs: &[Pair],
 ) -> io::Result<ScenarioView<'c>> {
-    let requests = |pair: &'_ Pair, is_b: bool| -> Option<ScenarioRequests> {
-        let run = if is_b { &pair.b } else { &pair.a };
-        let found = run
-            .scenarios
-            .iter()
-            .find(|s| s.scenario == scenario.scenario);
-        found.cloned()
-    };
     let mut latencies = Vec::new();
     let mut rates = Vec::new();
-    for (pair, is_b) in pairs.iter().flat_map(|pair| [(pair, false), (pair, true)]) {
-        let Some(requests) = requests(pair, is_b) else {
+    let runs = pairs
+        .iter()
+        .flat_map(|pair| [(&pair.a, false), (&pair.b, true)]);
+    for (run, is_b) in runs {
+        let mut of_run = run.scenarios.iter();
+        let Some(requests) = of_run.find(|s| s.scenario == scenario.scenario) else {
             continue;
         };
         let curve = |dashed: bool, sample: &Sample| Curve {
@@ -176,7 +171,7 @@ fn scenario_view<'c>(
         rates.push(Curve {
             is_b,
             dashed: false,
-            points: curves::rates(&requests),
+            points: curves::rates(requests),
         });
     }
     let work = &scenario.work;

@@ -11,12 +11,11 @@ use crate::work::WorkAgreement;
 const WIDTH: usize = 100;
 
 /// Columns of the overview: a figure and its heading.
-const OVERVIEW: [(&str, &str); 9] = [
+const OVERVIEW: [(&str, &str); 8] = [
     ("requests", "requests"),
     ("failed", "failed"),
     ("client.p50", "client\np50"),
     ("client.p95", "client\np95"),
-    ("client.p99", "client\np99"),
     ("server.p50", "target\np50"),
     ("server.p95", "target\np95"),
     ("outside.p50", "outside\np50"),

@@ -1,6 +1,8 @@
 //! Runs made up for tests: latencies are the quantiles of an exponential distribution, so that they
 //! are the same everywhere.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::path::PathBuf;
 
 use loadgen_compare::statistics::Sample;

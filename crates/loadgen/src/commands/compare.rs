@@ -323,6 +323,9 @@ fn start(
     if args.no_faults {
         command.arg("--no-faults");
     }
+    if args.no_client_spans {
+        command.arg("--no-client-spans");
+    }
     command.spawn().map_err(|e| failed("can't start a run", e))
 }
 

@@ -148,6 +148,14 @@ fn what_can_t_be_compared_is_told() {
         "did you mean `first`?",
     );
     told(&["compare", "flat.yaml", "--tolerance", "0"], "above 0");
+    std::fs::create_dir_all(place.path("taken/rep-1-k6")).unwrap();
+    let out = place
+        .command(["compare", "flat.yaml", "--out", "taken"])
+        .env("K6_BIN", broken_k6(&place))
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("taken/rep-1-k6 is there already"));
     let out = place
         .command(["compare", "flat.yaml"])
         .env("K6_BIN", "/no/such/k6")
@@ -235,7 +243,6 @@ fn repetitions_alternate_and_have_seeds_of_their_own() {
 }
 
 /// A k6 that says which version it is, and then fails.
-#[cfg(unix)]
 fn broken_k6(place: &Place) -> std::path::PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let path = place.write(
@@ -267,7 +274,6 @@ fn a_run_that_fails_is_named_and_kept_and_its_repetition_left_out() {
     assert!(place.path("compared/rep-1-k6.log").is_file());
 }
 
-#[cfg(unix)]
 #[test]
 fn a_signal_ends_it_in_good_order_and_what_is_complete_is_compared() {
     use std::os::unix::process::CommandExt;

@@ -257,12 +257,12 @@ pub(super) fn forest(title: &str, branches: &[Branch], tolerance: f64) -> io::Re
                 chart.draw_series(std::iter::once(Circle::new(at, 8, colour.stroke_width(3))))?;
             } else {
                 let anchor = match branch.mean > 0.0 {
-                    true => Pos::new(HPos::Right, VPos::Center),
-                    false => Pos::new(HPos::Left, VPos::Center),
+                    true => Pos::new(HPos::Right, VPos::Bottom),
+                    false => Pos::new(HPos::Left, VPos::Bottom),
                 };
-                let at = ((edge * 0.95).copysign(branch.mean), y - 0.02);
+                let at = ((edge * 0.96).copysign(branch.mean), y - 0.06);
                 let text = format!("{} %", number::signed(branch.mean));
-                let style = font().color(&TEXT).pos(anchor);
+                let style = (FONT, 24).into_font().color(&TEXT).pos(anchor);
                 chart.draw_series(std::iter::once(Text::new(text, at, style)))?;
             }
         }

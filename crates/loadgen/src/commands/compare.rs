@@ -137,6 +137,14 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
         .clone()
         .unwrap_or_else(|| folder::default_path(&format!("compare-{}", folder::stem(file))));
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    let taken = [Side::Rust, Side::K6].map(|side| run_folder(&out, 1, side));
+    if let Some(taken) = taken.iter().find(|folder| folder.exists()) {
+        let message = format!(
+            "{} is there already, and a run writes nothing over; give another folder",
+            taken.display()
+        );
+        return Err(Failure::new(Exit::Failed, message));
+    }
     fs::create_dir_all(&out).map_err(|e| cannot_write(&out, &e))?;
     let seconds = plan.end_ns() / 1_000_000_000;
     note(
@@ -164,7 +172,14 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
             if !std::mem::take(&mut is_first_run) {
                 tokio::select! {
                     () = tokio::time::sleep(args.cool_down) => {}
-                    () = interrupts.nth(1) => break 'repetitions,
+                    () = interrupts.nth(1) => {
+                        if side == order[1] {
+                            let reason = "the other run of its pair was not begun".to_owned();
+                            let folder = run_folder(&out, repetition, order[0]);
+                            left_out.push(LeftOut { repetition, folder, reason });
+                        }
+                        break 'repetitions;
+                    }
                 }
             }
             let folder = run_folder(&out, repetition, side);
@@ -199,6 +214,8 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
             if interrupts.count() > 0 || unreachable {
                 break 'repetitions;
             }
+            // A pair of one is of no use.
+            break;
         }
         if left_out.len() == failures_before {
             match load(&out, repetition).await {

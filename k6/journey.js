@@ -125,8 +125,6 @@ export function journey(plan, target) {
         if (step.headers[i].constant === undefined) headers[step.headers[i].name] = iteration.headers[i];
       }
     }
-    // An empty one, as the Rust engine keeps no cookies.
-    params.jar = new http.CookieJar();
     const url = target.url + iteration.path;
     const sent = Date.now();
     const path = iteration.path;

@@ -11,6 +11,7 @@ use loadgen_timeline::{Failure, RequestRecord};
 use rand::Rng;
 
 use crate::context::Context;
+use crate::cookies::Cookies;
 use crate::headers::traceparent;
 use crate::request;
 use crate::shared::Signal;
@@ -30,6 +31,7 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
         number,
     );
     let mut due = due;
+    let mut cookies = Cookies::default();
     for step in 0..iteration.step_count() {
         if context.is_signalled(scenario, Signal::Stop) {
             return;
@@ -44,7 +46,15 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
                 let (flow, planned) = (iteration.flow(), iteration.step(step));
                 let in_flight =
                     InFlight::begin(context, scenario, number, flow, step, due, &request);
-                let end = exchange(context, scenario, &in_flight, planned, request).await;
+                let end = exchange(
+                    context,
+                    scenario,
+                    &in_flight,
+                    planned,
+                    request,
+                    &mut cookies,
+                )
+                .await;
                 let finished = Instant::now();
                 let failure = match end.failure {
                     Some(failure) => Some(failure),
@@ -80,6 +90,7 @@ async fn exchange(
     in_flight: &InFlight<'_>,
     step: &Step,
     request: Request<'_>,
+    cookies: &mut Cookies,
 ) -> End {
     let mut end = End {
         status: None,
@@ -89,10 +100,11 @@ async fn exchange(
     let trace_context = traceparent(&in_flight.trace_id, &in_flight.span_id);
     let headers = &context.headers[scenario];
     let base = &context.shared.base_url;
-    let Some(request) = request::build(base, headers, trace_context, step, request) else {
+    let Some(mut request) = request::build(base, headers, trace_context, step, request) else {
         end.failure = Some(Failure::Request);
         return end;
     };
+    cookies.put(&mut request);
     let mut answer = match context.client.execute(request).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -100,6 +112,7 @@ async fn exchange(
             return end;
         }
     };
+    cookies.take(answer.url(), answer.headers());
     end.status = Some(answer.status().as_u16());
     if !step.expect.matches_status(answer.status().as_u16()) {
         end.failure = Some(Failure::Status);

@@ -11,6 +11,7 @@ mod base_url;
 mod conductor;
 pub mod consumers;
 mod context;
+mod cookies;
 pub mod event;
 mod executor;
 pub mod headers;

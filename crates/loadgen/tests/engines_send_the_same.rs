@@ -174,7 +174,7 @@ flows:
       - {path: "/plain%20path;a=b/@:!*()+,=~/?x=%C3%BC'&y=a+b/?", method: DELETE}
       - {path: "/${one}", method: PUT, json: {"7": "${one}", b: "${big} x", a: ["${deep}", "$${no}", 1.0, "é\u2028\u0001"], z: {}, word: "${word}"}}
       - {path: "/head", method: HEAD}
-      - {path: "/options", method: OPTIONS, headers: {content-type: text/plain, user-agent: "me/1", accept: text/x}}
+      - {path: "/options", method: OPTIONS, headers: {content-type: text/plain, user-agent: "me/1", accept: text/x, cookie: "mine=0"}}
       - {path: "/patch", method: PATCH, json: "${word}", headers: {content-type: application/merge-patch+json}}
       - {path: "/post", method: POST}
       - {path: "/maybe/${hex}", probability: 0.4, vars: {late: {range: [1, 1000000]}}}
@@ -194,6 +194,16 @@ fn what_flows_can_ask_for_at_its_edges_is_the_same() {
         let rust = sent(&target, ODD, "rust", seed);
         let k6 = sent(&target, ODD, "k6", seed);
         assert!(rust.len() > 4000, "{}", rust.len());
+        let cookie = |request: &&(String, String, Vec<(String, String)>, String)| {
+            request
+                .2
+                .iter()
+                .any(|(name, value)| name == "cookie" && value == "deep=b2; sid=a1")
+        };
+        assert!(
+            rust.values().filter(cookie).count() > 500,
+            "cookies last for an iteration"
+        );
         assert_same(&rust, &k6);
     }
 }

@@ -5,11 +5,18 @@ mod program;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use program::k6::k6;
 use program::{Place, end, json_lines, scenario, text, until};
 use serde_json::Value;
 
 /// `quick.yaml` in a few seconds; windows of well over a second.
 const SCALE: &str = "0.2";
+
+/// The first columns of the traces, the same for every engine.
+const COLUMNS: &str = "timestamp,start_time_ns,end_time_ns,duration_ns,duration_ms,service_name,trace_id,span_id,\
+parent_span_id,span_name,span_kind,http_method,http_status_code,http_target,anomaly_type,anomaly_label,\
+anomaly_root_cause,anomaly_msg,span_status,scenario,root_cause_service,label_source,server_address,server_port,\
+client_address,network_protocol_version";
 
 fn run_args(place: &Place, extra: &[&str]) -> Vec<String> {
     let file = scenario("quick.yaml").to_string_lossy().into_owned();
@@ -171,13 +178,38 @@ fn assert_labels_agree(run: &Path, dataset: &Path) {
 
 #[test]
 fn the_eight_scenarios_become_a_labelled_dataset() {
+    assert_a_labelled_dataset("rust");
+}
+
+#[test]
+fn with_k6_the_eight_scenarios_become_the_same_dataset() {
+    assert_a_labelled_dataset("k6");
+}
+
+fn assert_a_labelled_dataset(engine: &str) {
     let place = Place::new();
     let run = place.path("run");
-    let out = place.loadgen(run_args(&place, &["--json"]));
+    let mut command = place.command(run_args(&place, &["--json", "--engine", engine]));
+    let out = command.env("K6_BIN", k6()).output().unwrap();
     assert!(out.status.success(), "{}", text(&out.stderr));
     let result: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(result["summary"]["scenarios"].as_array().unwrap().len(), 8);
     assert_eq!(result["client_spans"]["lost"], 0);
+    assert_eq!(events(&run, "run_started")[0]["engine"], engine);
+    assert_ne!(result["dataset"]["audit"]["verdict"], "not_usable");
+    let errors = result["dataset"]["audit"]["checks"]
+        .as_array()
+        .unwrap()
+        .iter();
+    let errors: Vec<&Value> = errors.filter(|check| check["level"] == "error").collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(result["summary"]["generator"]["process"], engine);
+    assert!(
+        result["summary"]["generator"]["cpu_seconds"]
+            .as_f64()
+            .unwrap()
+            > 0.0
+    );
 
     let kinds: Vec<String> = windows(&run).into_iter().map(|(_, _, kind)| kind).collect();
     assert_eq!(
@@ -210,6 +242,12 @@ fn the_eight_scenarios_become_a_labelled_dataset() {
     {
         only(&dataset, &format!("traces_{kind}_2"), ".csv");
     }
+    let columns = std::fs::read_to_string(only(&dataset, "traces_labeled_", ".csv")).unwrap();
+    assert!(
+        columns.starts_with(COLUMNS),
+        "{}",
+        columns.lines().next().unwrap()
+    );
     only(&dataset, "traces_labeled_", ".parquet");
     only(&dataset, "metrics_labeled_", ".csv");
     only(&dataset, "logs_labeled_", ".csv");
@@ -246,9 +284,11 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    until("the shop and the collector to end by themselves", || {
-        program::processes_that_name(&run) == 0
-    });
+    until(
+        "the shop and the collector to end by themselves, and the guard",
+        || program::processes_that_name(&run) == 0,
+    );
+    assert_eq!(events(&run, "run_finished")[0]["status"], "failed");
 
     let file = |name: &str| run.join(name).to_string_lossy().into_owned();
     let args = [
@@ -266,10 +306,10 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
     ]
     .map(str::to_owned);
     let out = place.loadgen(args);
-    // Usable, with a warning that the run's end is missing.
+    // Usable, with a warning that the run failed: its guard has written that down.
     assert_eq!(out.status.code(), Some(7), "{}", text(&out.stderr));
     assert!(
-        text(&out.stdout).contains("the run's end is missing"),
+        text(&out.stdout).contains("the run failed: it was killed"),
         "{}",
         text(&out.stdout)
     );

@@ -522,6 +522,10 @@ impl Log {
     fn write(&mut self, text: &str) {
         // A log that can't be written must not end a run.
         let _ = writeln!(self.file, "{text}");
+        // Where in the module an error came up is for the log; what it says is for the message.
+        if text.trim_start().starts_with("at ") {
+            return;
+        }
         if self.last.len() == 5 {
             self.last.remove(0);
         }

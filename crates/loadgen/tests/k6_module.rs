@@ -1,0 +1,104 @@
+//! The k6 module under the real k6: its own tests, and a person's own script that uses it.
+
+mod program;
+
+use std::time::Duration;
+
+use program::k6::{k6_run, module};
+use program::target::Target;
+use program::{Place, json_lines, text};
+use serde_json::Value;
+
+#[test]
+fn the_tests_of_the_module_pass() {
+    let mut tests: Vec<_> = std::fs::read_dir(module("tests"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".test.js"))
+        .collect();
+    tests.sort();
+    assert!(tests.len() >= 6, "{tests:?}");
+    for test in tests {
+        let out = k6_run(&test).output().unwrap();
+        assert!(
+            out.status.success(),
+            "{}: {}{}",
+            test.display(),
+            text(&out.stdout),
+            text(&out.stderr)
+        );
+    }
+}
+
+/// The example of an own script: stamped requests, and a timeline from its log.
+#[test]
+fn a_script_of_ones_own_writes_ground_truth() {
+    let place = Place::new();
+    let target = Target::start(|path| {
+        let answer = if path.contains("uniqueid") {
+            r#"{"uuid":"anonymous-7"}"#
+        } else {
+            "[]"
+        };
+        (
+            Duration::from_millis(5),
+            "application/json",
+            answer.to_owned(),
+        )
+    });
+    let out = k6_run(&module("examples/own-script.js"))
+        .current_dir(place.path(""))
+        .args(["--console-output", "events.log", "-e"])
+        .arg(format!("BASE_URL={}", target.url))
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let made = place.loadgen([
+        "timeline",
+        "from-k6",
+        "events.log",
+        "--output",
+        "run",
+        "--json",
+    ]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["bad_lines"], 0);
+    assert_eq!(made["status"], "completed");
+
+    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+    let arrived = target.take();
+    let stamped: Vec<_> = arrived.iter().filter(|r| !r.trace_id.is_empty()).collect();
+    assert!(stamped.len() > 10);
+    assert_eq!(ledger.len(), stamped.len());
+    // What was stamped is what the timeline says of the scenario that sent it.
+    let opened: Vec<Value> = json_lines(&place.path("run/timeline.jsonl"))
+        .into_iter()
+        .filter(|line| line["event"] == "window_opened")
+        .collect();
+    assert!(opened.len() >= 2);
+    let scenarios = ledger.text("scenario");
+    for (trace, scenario) in ledger.text("trace_id").into_iter().zip(scenarios) {
+        let request = stamped
+            .iter()
+            .find(|r| Some(&r.trace_id) == trace.as_ref())
+            .unwrap();
+        let of_it = opened
+            .iter()
+            .find(|o| o["scenario"].as_str() == scenario.as_deref())
+            .unwrap();
+        let header = |name: &str| {
+            request
+                .headers
+                .iter()
+                .find(|h| h.0 == name)
+                .unwrap()
+                .1
+                .clone()
+        };
+        assert_eq!(of_it["anomaly"]["type"], header("x-anomaly-type"));
+        assert!(header("baggage").contains("anomaly.type="));
+    }
+    let steps: std::collections::BTreeSet<_> = ledger.text("step").into_iter().flatten().collect();
+    assert!(steps.len() >= 2, "{steps:?}");
+}

@@ -8,12 +8,7 @@ fuzz_target!(|content: &[u8]| {
     let Ok(text) = std::str::from_utf8(content) else {
         return;
     };
-    let options = PlanOptions {
-        seed: None,
-        base_url: None,
-        time_scale: 1.0,
-    };
-    match plan_str("fuzz.yaml", text, &options) {
+    match plan_str("fuzz.yaml", text, &PlanOptions::default()) {
         Ok(plan) => assert!(!plan.scenarios.is_empty()),
         Err(errors) => assert!(!errors.to_string().is_empty()),
     }

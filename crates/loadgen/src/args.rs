@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the run failed; what was written so far is kept
+  1  the run failed; what was written so far is kept (compare: a run of a repetition did)
   2  the command line is wrong
   3  an input file is wrong or can't be read
   4  the target, or a program that loadgen starts, is not there or not reachable
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Extract(ExtractArgs),
     /// Check again whether a dataset can be trusted.
     Audit(AuditArgs),
+    /// Compare both engines in paired runs, or two runs that are done.
+    Compare(CompareArgs),
     /// Make a timeline of what another program wrote down.
     #[command(subcommand)]
     Timeline(TimelineCommand),
@@ -78,6 +80,13 @@ pub(crate) enum Command {
 pub(crate) struct PlanChanges {
     /// The scenario file.
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) overrides: PlanOverrides,
+}
+
+/// What is asked for otherwise than the scenario file says.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct PlanOverrides {
     /// Where requests go, instead of the file's target [env: BASE_URL]
     #[arg(long, value_name = "URL", env = "BASE_URL", hide_env = true)]
     pub(crate) base_url: Option<String>,
@@ -93,6 +102,9 @@ pub(crate) struct PlanChanges {
         allow_negative_numbers = true
     )]
     pub(crate) time_scale: f64,
+    /// Only these scenarios, by name. The time in which only others would run is cut out.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) scenarios: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -265,6 +277,51 @@ pub(crate) struct AuditArgs {
     pub(crate) json: bool,
 }
 
+/// Compare both engines in paired runs, or two runs that are done.
+///
+/// With a scenario file, each repetition runs it with the Rust engine and with k6, in alternating
+/// order and with a seed of its own. With two run folders, these are compared as they are; the first
+/// is what differences refer to.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct CompareArgs {
+    /// A scenario file, or the folders of two runs.
+    #[arg(required = true, num_args = 1..=2, value_names = ["FILE|RUN_A", "RUN_B"])]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overrides: PlanOverrides,
+    /// Repetitions, each a run with either engine; repetition N has the seed plus N - 1.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) repetitions: u32,
+    /// Pause between two runs.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = loadgen_scenario::parse_duration)]
+    pub(crate) cool_down: std::time::Duration,
+    /// Up to so many percent either way count as the same.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
+    pub(crate) tolerance: f64,
+    /// Folder for the runs and the comparison [default: runs/{UTC stamp}-compare-{scenario file}]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Threads of the engine `rust` that send requests; k6 uses all processors by itself.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: u16,
+    /// Admin URL of a demo shop that `loadgen shop` started; its faults can then be injected.
+    #[arg(long, value_name = "URL")]
+    pub(crate) admin_url: Option<String>,
+    /// Inject no faults.
+    #[arg(long, conflicts_with = "admin_url")]
+    pub(crate) no_faults: bool,
+    /// Export no client spans. Traces then begin at the target's edge.
+    #[arg(long)]
+    pub(crate) no_client_spans: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Print the comparison as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TimelineCommand {
     /// Make timeline, ledger and summary of the event log of a k6 that ran alone.
@@ -365,4 +422,6 @@ pub(crate) enum SchemaOf {
     Timeline,
     /// The audit of a dataset, `audit_STAMP.json`.
     Audit,
+    /// What `loadgen compare` writes, `comparison.json`.
+    Comparison,
 }

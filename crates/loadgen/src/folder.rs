@@ -14,7 +14,7 @@ impl RunFolder {
     /// made.
     pub(crate) fn create(out: Option<&Path>, scenario_file: &Path) -> io::Result<Self> {
         let folder = Self::create_without_telemetry(
-            &out.map_or_else(|| default_path(scenario_file), Path::to_owned),
+            &out.map_or_else(|| default_path(&stem(scenario_file)), Path::to_owned),
         )?;
         std::fs::create_dir_all(folder.telemetry())?;
         Ok(folder)
@@ -106,17 +106,19 @@ impl RunFolder {
     }
 }
 
-/// `runs/<UTC stamp>-<scenario file>`, with a number where two runs start in one second.
-fn default_path(scenario_file: &Path) -> PathBuf {
-    let stem = scenario_file
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy();
-    let name = format!("{}-{stem}", Utc::now().format("%Y%m%d_%H%M%S"));
+/// `runs/<UTC stamp>-<name>`, with a number where two begin in one second.
+pub(crate) fn default_path(name: &str) -> PathBuf {
+    let name = format!("{}-{name}", Utc::now().format("%Y%m%d_%H%M%S"));
     let numbered = (2..).map(|n| format!("{name}-{n}"));
     std::iter::once(name.clone())
         .chain(numbered)
         .map(|name| Path::new("runs").join(name))
         .find(|path| !path.exists())
         .unwrap_or_else(|| Path::new("runs").join(name))
+}
+
+/// What a folder is named after: the scenario file without its extension.
+pub(crate) fn stem(scenario_file: &Path) -> String {
+    let stem = scenario_file.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
 }

@@ -67,7 +67,12 @@ impl Finding {
     ) -> Self {
         let possible: Vec<&str> = possible.into_iter().collect();
         if let Some(near) = nearest(wrong, &possible) {
-            return self.label(format!("did you mean `{near}`?"));
+            let question = format!("did you mean `{near}`?");
+            // Without a place there is no caret to stand beside.
+            return match self.span {
+                Some(_) => self.label(question),
+                None => self.help(question),
+            };
         }
         match possible.as_slice() {
             [] => self,

@@ -70,6 +70,15 @@ impl Duration {
     }
 }
 
+/// Reads a duration as scenario files have it (`10s`, `1m30s`; a bare number is milliseconds), for
+/// command lines.
+///
+/// # Errors
+/// A sentence for the person who wrote it, a line break, and how to write it.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    Duration::parse(text).map(|duration| std::time::Duration::from_nanos(duration.ns))
+}
+
 fn shorten(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(40) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),

@@ -49,6 +49,7 @@ mod values;
 mod yaml;
 
 pub use diagnostic::{Place, ScenarioError, ScenarioErrors};
+pub use duration::parse_duration;
 pub use iteration::{CaptureError, Iteration, Request, StepRequest};
 pub use load::{load, plan_str};
 pub use options::PlanOptions;

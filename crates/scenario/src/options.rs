@@ -11,6 +11,9 @@ pub struct PlanOptions {
     /// VUs, think times, timeouts, graceful stops and fault intensities stay. Above 0; 1 leaves
     /// everything as written.
     pub time_scale: f64,
+    /// Names of the scenarios to run; none: all. The time in which only others would run is cut
+    /// out of the timetable.
+    pub scenarios: Vec<String>,
 }
 
 impl Default for PlanOptions {
@@ -19,6 +22,7 @@ impl Default for PlanOptions {
             seed: None,
             base_url: None,
             time_scale: 1.0,
+            scenarios: Vec::new(),
         }
     }
 }

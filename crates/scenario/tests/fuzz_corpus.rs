@@ -14,12 +14,7 @@ fn every_input_is_a_plan_or_has_errors() {
         let Ok(text) = std::str::from_utf8(&bytes) else {
             continue;
         };
-        let options = PlanOptions {
-            seed: None,
-            base_url: None,
-            time_scale: 1.0,
-        };
-        match plan_str("corpus.yaml", text, &options) {
+        match plan_str("corpus.yaml", text, &PlanOptions::default()) {
             Ok(_) => plans += 1,
             Err(errors) => {
                 refused += 1;

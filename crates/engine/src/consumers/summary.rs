@@ -9,13 +9,13 @@ use hdrhistogram::Histogram;
 use loadgen_scenario::{ArrivalSchedule, Executor, Plan};
 use loadgen_timeline::RequestRecord;
 use loadgen_timeline::event::{Event as Line, RunStarted, RunStatus, WindowClosed};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::usage::{CpuSeconds, GeneratorUsage, Meter};
 use crate::event::{Consumer, Event};
 
 /// A run in figures.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
     /// Raised when a reader of the old form would misread the new.
     pub schema_version: u32,
@@ -37,7 +37,7 @@ pub struct Summary {
 }
 
 /// A scenario in figures.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ScenarioSummary {
     /// Its name.
     pub scenario: String,
@@ -67,7 +67,7 @@ pub struct ScenarioSummary {
     /// Requests that ended otherwise than expected.
     pub failed: u64,
     /// The same by kind.
-    pub failures: BTreeMap<&'static str, u64>,
+    pub failures: BTreeMap<String, u64>,
     /// Answers by HTTP status.
     pub statuses: BTreeMap<u16, u64>,
     /// From the actual send to the end of the answer.
@@ -88,7 +88,7 @@ pub struct ScenarioSummary {
 }
 
 /// Quantiles of an HdrHistogram with 3 significant digits from 1 µs to 10 min, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LatencySummary {
     /// Median.
     pub p50_ms: f64,
@@ -306,7 +306,10 @@ impl ScenarioSummary {
         self.requests += 1;
         if let Some(failure) = record.failure {
             self.failed += 1;
-            *self.failures.entry(failure.name()).or_default() += 1;
+            match self.failures.get_mut(failure.name()) {
+                Some(count) => *count += 1,
+                None => _ = self.failures.insert(failure.name().to_owned(), 1),
+            }
         }
         if let Some(status) = record.status {
             *self.statuses.entry(status).or_default() += 1;

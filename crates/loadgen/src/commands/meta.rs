@@ -14,6 +14,7 @@ pub(super) fn schema(args: &SchemaArgs) -> Result<Exit, Failure> {
         SchemaOf::Plan => loadgen_scenario::plan_json_schema(),
         SchemaOf::Timeline => loadgen_timeline::timeline_json_schema(),
         SchemaOf::Audit => loadgen_extract::audit::audit_json_schema(),
+        SchemaOf::Comparison => loadgen_compare::comparison_json_schema(),
     };
     super::print(&super::json(&schema)?)
 }

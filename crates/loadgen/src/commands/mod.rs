@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod collect;
+mod compare;
 mod doctor;
 mod extract;
 mod guard;
@@ -25,6 +26,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Extract(args) if args.follow => asynchronously(extract::follow(args)),
         Command::Extract(args) => extract::extract(&args),
         Command::Audit(args) => audit::audit(&args),
+        Command::Compare(args) => asynchronously(compare::compare(args)),
         Command::Timeline(command) => timeline::timeline(&command),
         Command::Guard(args) => asynchronously(guard::guard(args)),
         Command::Shop(args) => asynchronously(shop::shop(args)),

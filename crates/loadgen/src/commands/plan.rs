@@ -1,8 +1,10 @@
 //! `loadgen plan`.
 
+use std::path::Path;
+
 use loadgen_scenario::{Plan, PlanOptions};
 
-use crate::args::{Format, PlanArgs, PlanChanges};
+use crate::args::{Format, PlanArgs, PlanChanges, PlanOverrides};
 use crate::exit::{Exit, Failure};
 use crate::tables;
 
@@ -16,12 +18,17 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
 
 /// The plan that a command line asks for.
 pub(super) fn load(changes: &PlanChanges) -> Result<Plan, Failure> {
+    load_with(&changes.file, &changes.overrides)
+}
+
+/// The plan of a file under what is asked for otherwise.
+pub(super) fn load_with(file: &Path, overrides: &PlanOverrides) -> Result<Plan, Failure> {
     let options = PlanOptions {
-        seed: changes.seed,
+        seed: overrides.seed,
         // `BASE_URL=` is how a shell takes a variable back.
-        base_url: changes.base_url.clone().filter(|url| !url.is_empty()),
-        time_scale: changes.time_scale,
+        base_url: overrides.base_url.clone().filter(|url| !url.is_empty()),
+        time_scale: overrides.time_scale,
+        scenarios: overrides.scenarios.clone(),
     };
-    loadgen_scenario::load(&changes.file, &options)
-        .map_err(|errors| Failure::new(Exit::BadInput, errors))
+    loadgen_scenario::load(file, &options).map_err(|errors| Failure::new(Exit::BadInput, errors))
 }

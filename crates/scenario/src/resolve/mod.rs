@@ -6,6 +6,7 @@ mod dots;
 mod executor;
 mod faults;
 mod flows;
+mod selection;
 mod step;
 mod target;
 mod timetable;
@@ -94,10 +95,12 @@ pub(crate) fn plan(
         faults::check_overlaps(&scenarios, node, &mut findings);
     }
     timetable::check_scaled(&scenarios, &mut findings);
+    selection::check(file, options, &mut findings);
     if !findings.is_empty() {
         return Err(findings);
     }
     scenarios.sort_by_key(|scenario| scenario.start_ns);
+    let scenarios = selection::select(scenarios, &options.scenarios);
     Ok(Plan {
         schema_version: PLAN_SCHEMA_VERSION,
         name: file.name.clone().unwrap_or_else(|| stem(source.name)),

@@ -1,0 +1,400 @@
+//! `loadgen compare`: paired runs of both engines, or two runs that are done.
+//!
+//! Each run is a process of its own, `loadgen run … --engine …`, so that processor time and memory
+//! are cleanly those of one engine. What is complete is compared, and written, after each
+//! repetition: a later failure loses nothing.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use loadgen_compare::{Comparison, LeftOut, Options, Pair, Run, compare as compare_pairs, report};
+use loadgen_engine::k6::K6;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::plan;
+use crate::args::CompareArgs;
+use crate::display::say;
+use crate::exit::{Exit, Failure};
+use crate::folder;
+use crate::interrupts::Interrupts;
+
+pub(super) async fn compare(args: CompareArgs) -> Result<Exit, Failure> {
+    if !(args.tolerance.is_finite() && args.tolerance > 0.0) {
+        let message = format!("--tolerance {}: give a number above 0", args.tolerance);
+        return Err(Failure::new(Exit::BadInput, message));
+    }
+    match args.paths.as_slice() {
+        [a, b] => {
+            let made = compare_runs(&args, a, b)?;
+            show(&args, &made)?;
+            Ok(Exit::Success)
+        }
+        [folder] if folder.is_dir() => Err(Failure::new(
+            Exit::BadInput,
+            format!(
+                "{} is a folder: give a second one to compare it with, or a scenario file",
+                folder.display()
+            ),
+        )),
+        [file] => repeat(&args, file).await,
+        _ => unreachable!("clap takes one or two"),
+    }
+}
+
+/// What was compared, and where it was written.
+struct Made {
+    comparison: Comparison,
+    files: Vec<PathBuf>,
+}
+
+fn compare_runs(args: &CompareArgs, a: &Path, b: &Path) -> Result<Made, Failure> {
+    let load = |folder: &Path| Run::load(folder).map_err(|e| Failure::new(Exit::BadInput, e));
+    let pair = Pair {
+        repetition: 1,
+        a: load(a)?,
+        b: load(b)?,
+    };
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder::default_path("compare"));
+    write(args, &out, &[pair], &[])
+}
+
+fn write(
+    args: &CompareArgs,
+    out: &Path,
+    pairs: &[Pair],
+    left_out: &[LeftOut],
+) -> Result<Made, Failure> {
+    let options = Options {
+        tolerance_percent: args.tolerance,
+    };
+    let comparison = compare_pairs(pairs, left_out.to_vec(), &options);
+    let files = report::write(out, &comparison, pairs).map_err(|e| cannot_write(out, &e))?;
+    Ok(Made { comparison, files })
+}
+
+fn cannot_write(what: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Exit::Failed,
+        format!("can't write {}: {error}", what.display()),
+    )
+}
+
+fn show(args: &CompareArgs, made: &Made) -> Result<(), Failure> {
+    if args.json {
+        super::print(&super::json(&made.comparison)?)?;
+        return Ok(());
+    }
+    let mut text = report::table(&made.comparison);
+    text += "\nWritten:\n";
+    for file in &made.files {
+        text += &format!("  {}\n", file.display());
+    }
+    super::print(&text)?;
+    Ok(())
+}
+
+/// An engine, by the name that `loadgen run --engine` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Rust,
+    K6,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Side::Rust => "rust",
+            Side::K6 => "k6",
+        }
+    }
+}
+
+/// How a run ended.
+enum Ended {
+    Complete,
+    /// By a signal, in good order.
+    Interrupted,
+    Failed(String),
+    /// The target was not there.
+    NotReachable(String),
+}
+
+async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
+    let plan = plan::load_with(file, &args.overrides)?;
+    let last_seed = plan.seed.saturating_add(u64::from(args.repetitions) - 1);
+    let mut last = args.overrides.clone();
+    last.seed = Some(last_seed);
+    plan::load_with(file, &last)?;
+    // Told now and not after the first run with the other engine.
+    K6::find().map_err(|e| Failure::new(Exit::NotReachable, e))?;
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder::default_path(&format!("compare-{}", folder::stem(file))));
+    let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    let taken = [Side::Rust, Side::K6].map(|side| run_folder(&out, 1, side));
+    if let Some(taken) = taken.iter().find(|folder| folder.exists()) {
+        let message = format!(
+            "{} is there already, and a run writes nothing over; give another folder",
+            taken.display()
+        );
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    fs::create_dir_all(&out).map_err(|e| cannot_write(&out, &e))?;
+    let seconds = plan.end_ns() / 1_000_000_000;
+    note(
+        args,
+        &format!(
+            "{} repetitions with both engines, each run at least {seconds} s, in {}",
+            args.repetitions,
+            out.display()
+        ),
+    );
+
+    let mut pairs = Vec::new();
+    let mut left_out = Vec::new();
+    let mut made = None;
+    let mut is_first_run = true;
+    let mut unreachable = false;
+    'repetitions: for repetition in 1..=args.repetitions {
+        let seed = plan.seed + u64::from(repetition) - 1;
+        let order = match repetition % 2 {
+            1 => [Side::Rust, Side::K6],
+            _ => [Side::K6, Side::Rust],
+        };
+        let failures_before = left_out.len();
+        for side in order {
+            if !std::mem::take(&mut is_first_run) {
+                tokio::select! {
+                    () = tokio::time::sleep(args.cool_down) => {}
+                    () = interrupts.nth(1) => {
+                        if side == order[1] {
+                            let reason = "the other run of its pair was not begun".to_owned();
+                            let folder = run_folder(&out, repetition, order[0]);
+                            left_out.push(LeftOut { repetition, folder, reason });
+                        }
+                        break 'repetitions;
+                    }
+                }
+            }
+            let folder = run_folder(&out, repetition, side);
+            note(
+                args,
+                &format!(
+                    "repetition {repetition} of {}, seed {seed}: {} → {}",
+                    args.repetitions,
+                    side.name(),
+                    folder.display()
+                ),
+            );
+            let reason = match run(args, file, &folder, side, seed).await? {
+                Ended::Complete => continue,
+                Ended::Interrupted => "ended early by a signal".to_owned(),
+                Ended::Failed(reason) => reason,
+                Ended::NotReachable(reason) => {
+                    unreachable = true;
+                    reason
+                }
+            };
+            say(format_args!(
+                "repetition {repetition} is left out: the run with {} {reason}",
+                side.name()
+            ));
+            left_out.push(LeftOut {
+                repetition,
+                folder,
+                reason,
+            });
+            // Without a target the next would fail alike.
+            if interrupts.count() > 0 || unreachable {
+                break 'repetitions;
+            }
+            // A pair of one is of no use.
+            break;
+        }
+        if left_out.len() == failures_before {
+            match load(&out, repetition).await {
+                Ok(pair) => pairs.push(pair),
+                Err(unreadable) => left_out.push(unreadable),
+            }
+        }
+        made = Some(write(args, &out, &pairs, &left_out)?);
+        if interrupts.count() > 0 {
+            break;
+        }
+    }
+    let made = match made {
+        // Written after the last repetition that was begun, too.
+        Some(made) if made.comparison.left_out.len() == left_out.len() => made,
+        _ => write(args, &out, &pairs, &left_out)?,
+    };
+    show(args, &made)?;
+    Ok(if interrupts.count() > 0 {
+        Exit::Interrupted
+    } else if unreachable {
+        Exit::NotReachable
+    } else if left_out.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Failed
+    })
+}
+
+fn run_folder(out: &Path, repetition: u32, side: Side) -> PathBuf {
+    out.join(format!("rep-{repetition}-{}", side.name()))
+}
+
+/// Runs one engine in a process of its own. It is in this process's group, so that a SIGINT from the
+/// terminal reaches it, too; a SIGTERM, which does not, is handed on.
+async fn run(
+    args: &CompareArgs,
+    file: &Path,
+    folder: &Path,
+    side: Side,
+    seed: u64,
+) -> Result<Ended, Failure> {
+    let log = folder.with_extension("log");
+    let mut child = start(args, file, folder, side, seed, &log)?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|e| Failure::new(Exit::Failed, e))?;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            _ = terminate.recv() => hand_on(&child),
+        }
+    };
+    let status = status.map_err(|e| Failure::new(Exit::Failed, format!("a run got lost: {e}")))?;
+    const INTERRUPTED: i32 = Exit::Interrupted as i32;
+    const NOT_REACHABLE: i32 = Exit::NotReachable as i32;
+    const FAULT_FAILED: i32 = Exit::FaultFailed as i32;
+    const NOT_USABLE: i32 = Exit::NotUsable as i32;
+    let reason = match status.code() {
+        Some(0) => return Ok(Ended::Complete),
+        // What was sent and measured stands, whatever the dataset is good for.
+        Some(NOT_USABLE) => return Ok(Ended::Complete),
+        Some(INTERRUPTED) => return Ok(Ended::Interrupted),
+        // The next runs would fail alike.
+        Some(code @ (2 | 3)) => {
+            let message = format!(
+                "the run with {} did not begin (exit code {code}): {}",
+                side.name(),
+                last_words(&log)
+            );
+            return Err(Failure::new(Exit::BadInput, message));
+        }
+        Some(FAULT_FAILED) => {
+            "could not inject or clear a fault, so the target was not as asked for".to_owned()
+        }
+        Some(NOT_REACHABLE) => {
+            let reason = format!("did not begin: {}", last_words(&log));
+            return Ok(Ended::NotReachable(reason));
+        }
+        Some(code) => format!("ended with exit code {code}: {}", last_words(&log)),
+        None => format!("ended with {status}"),
+    };
+    Ok(Ended::Failed(reason))
+}
+
+fn start(
+    args: &CompareArgs,
+    file: &Path,
+    folder: &Path,
+    side: Side,
+    seed: u64,
+    log: &Path,
+) -> Result<Child, Failure> {
+    let failed = |what: &str, e: std::io::Error| Failure::new(Exit::Failed, format!("{what}: {e}"));
+    let program = std::env::current_exe().map_err(|e| failed("can't find loadgen itself", e))?;
+    let words = File::create(log).map_err(|e| cannot_write(log, &e))?;
+    let more = words.try_clone().map_err(|e| cannot_write(log, &e))?;
+    let mut command = Command::new(program);
+    command
+        .arg("run")
+        .arg(file)
+        .args(["--engine", side.name(), "--quiet"])
+        .args(["--seed", &seed.to_string()])
+        .args(["--time-scale", &args.overrides.time_scale.to_string()])
+        .arg("--out")
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(words)
+        .stderr(more);
+    if side == Side::Rust {
+        // k6 uses all processors by itself.
+        command.args(["--workers", &args.workers.to_string()]);
+    }
+    if let Some(url) = &args.overrides.base_url {
+        command.args(["--base-url", url]);
+    }
+    if !args.overrides.scenarios.is_empty() {
+        command.args(["--scenarios", &args.overrides.scenarios.join(",")]);
+    }
+    if let Some(url) = &args.admin_url {
+        command.args(["--admin-url", url]);
+    }
+    if args.no_faults {
+        command.arg("--no-faults");
+    }
+    if args.no_client_spans {
+        command.arg("--no-client-spans");
+    }
+    command.spawn().map_err(|e| failed("can't start a run", e))
+}
+
+fn hand_on(child: &Child) {
+    let pid = child
+        .id()
+        .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+    if let Some(pid) = pid {
+        // It may have ended just now.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+/// The error that a run ended with, or the last line that it wrote.
+fn last_words(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let error = lines().rfind(|line| line.starts_with("error"));
+    let words = error.or_else(|| lines().next_back());
+    let words = words.unwrap_or("it wrote nothing");
+    format!("{words} (all of it is in {})", log.display())
+}
+
+/// Reads both runs of a repetition.
+async fn load(out: &Path, repetition: u32) -> Result<Pair, LeftOut> {
+    let folders = [Side::Rust, Side::K6].map(|side| run_folder(out, repetition, side));
+    let mut runs = Vec::new();
+    for folder in folders {
+        let at = folder.clone();
+        let read = tokio::task::spawn_blocking(move || Run::load(&at)).await;
+        let reason = match read {
+            Ok(Ok(run)) => {
+                runs.push(run);
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => format!("reading it broke down: {error}"),
+        };
+        return Err(LeftOut {
+            repetition,
+            folder,
+            reason,
+        });
+    }
+    match <[Run; 2]>::try_from(runs) {
+        Ok([a, b]) => Ok(Pair { repetition, a, b }),
+        Err(_) => unreachable!("two folders were read"),
+    }
+}
+
+fn note(args: &CompareArgs, text: &str) {
+    if !args.quiet {
+        say(text);
+    }
+}

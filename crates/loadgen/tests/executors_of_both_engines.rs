@@ -4,7 +4,9 @@
 //!
 //! Tolerances: counts are exact where the executor fixes them. Half of the starts are within
 //! [`HALF_NS`] of the schedule and nine in ten within [`MOST_NS`]; a machine that is busy with other
-//! tests may delay the rest. Both are far below the distances that tell the executors apart.
+//! tests may delay the rest. Both are far below the distances that tell the executors apart. The one
+//! iteration that falls on the very end of an arrival rate may be missing with k6: there its tick and
+//! the end of the scenario come at the same moment, and which of them is seen first is chance.
 
 mod program;
 
@@ -65,6 +67,12 @@ impl Seen {
 
     fn count(&self, field: &str) -> u64 {
         self.drained[field].as_u64().unwrap()
+    }
+
+    fn may_lack_the_last(&self, engine: &str, expected_ns: &mut Vec<i64>) {
+        if engine == "k6" && self.starts_ns.len() + 1 == expected_ns.len() {
+            expected_ns.pop();
+        }
     }
 
     fn assert_starts(&self, engine: &str, expected_ns: &[i64]) {
@@ -228,22 +236,16 @@ fn check(engine: &str) {
     // Each on its tick, the one on the end included.
     for name in ["constant-arrival-rate", "ramping-arrival-rate"] {
         let schedule = ArrivalSchedule::new(executor(name)).unwrap();
-        let expected: Vec<i64> = schedule.starts().map(|at| at as i64).collect();
+        let mut expected: Vec<i64> = schedule.starts().map(|at| at as i64).collect();
         let arrivals = &seen[name];
+        arrivals.may_lack_the_last(engine, &mut expected);
         arrivals.assert_starts(engine, &expected);
-        assert_eq!(
-            arrivals.count("iterations"),
-            schedule.count(),
-            "{engine} {name}"
-        );
+        let count = expected.len() as u64;
+        assert_eq!(arrivals.count("iterations"), count, "{engine} {name}");
         assert_eq!(arrivals.count("dropped"), 0, "{engine} {name}");
         // Numbers count up in the order of the schedule.
         let numbers: Vec<u64> = arrivals.by_iteration.keys().copied().collect();
-        assert_eq!(
-            numbers,
-            (0..schedule.count()).collect::<Vec<_>>(),
-            "{engine} {name}"
-        );
+        assert_eq!(numbers, (0..count).collect::<Vec<_>>(), "{engine} {name}");
     }
 
     // Just their iterations, as many at once as there are VUs, and the window closes when they are done.
@@ -288,12 +290,12 @@ fn check(engine: &str) {
 
     // As measured on k6: 10/s for 2 s with one VU that is busy for 450 ms starts 5 and drops 16.
     let dropping = &seen["one-vu-too-few"];
-    assert_eq!(
-        (dropping.count("iterations"), dropping.count("dropped")),
-        (5, 16),
-        "{engine}"
-    );
-    dropping.assert_starts(engine, &[0, ms(500), ms(1000), ms(1500), ms(2000)]);
+    let mut expected = vec![0, ms(500), ms(1000), ms(1500), ms(2000)];
+    dropping.may_lack_the_last(engine, &mut expected);
+    dropping.assert_starts(engine, &expected);
+    let count = expected.len() as u64;
+    assert_eq!(dropping.count("iterations"), count, "{engine}");
+    assert_eq!(dropping.count("dropped"), 16, "{engine}");
 }
 
 /// Zero of the plan's times, from a window that closes by the plan.

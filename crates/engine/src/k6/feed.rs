@@ -185,10 +185,9 @@ impl Feed {
 
     /// Gives up what is still on of a scenario: k6 cut it off, or is gone.
     pub(crate) fn interrupt(&mut self, scenario: usize, now_ns: i64) {
-        let of_it = |(key, in_flight): (&Box<str>, &InFlight)| {
-            (usize::from(in_flight.record.scenario) == scenario).then(|| key.clone())
-        };
-        let keys: Vec<_> = self.in_flight.iter().filter_map(of_it).collect();
+        let of_it = |in_flight: &InFlight| usize::from(in_flight.record.scenario) == scenario;
+        let in_flight = self.in_flight.iter().filter(|entry| of_it(entry.1));
+        let keys: Vec<_> = in_flight.map(|entry| entry.0.clone()).collect();
         for key in keys {
             self.cut_off(&key, now_ns);
         }

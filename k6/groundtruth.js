@@ -75,11 +75,12 @@ function recorderOf(plan) {
   const labels = plan.scenarios.map((scenario) => labelHeaders(scenario.anomaly));
   const place = new Place();
   let latestScenario = -1;
+  // The iteration whose function is wrapped and has not come back; the latest that is not wrapped.
   let running = null;
+  let loose = null;
 
-  /** The iteration that k6 says is running, as a new record. */
+  /** A record of the iteration at `place`. */
   function start(flow) {
-    place.find();
     const scenario = indices.get(place.name);
     if (scenario !== latestScenario) {
       latestScenario = scenario;
@@ -88,6 +89,7 @@ function recorderOf(plan) {
     const planned = plan.scenarios[scenario];
     return {
       vu: place.vu,
+      name: place.name,
       scenario,
       number: place.number,
       flow: named(flow || plan.flows[planned.exec[0].flow].name),
@@ -114,17 +116,21 @@ function recorderOf(plan) {
   return {
     current() {
       if (running !== null) return running;
-      // An iteration that is not wrapped: its requests are labelled all the same.
       try {
-        return start();
+        place.find();
       } catch {
         // setup() or teardown(), where k6 has no scenario to speak of.
         return null;
       }
+      // An iteration that is not wrapped: its requests are labelled all the same.
+      const isNew = loose === null || loose.number !== place.number || loose.name !== place.name;
+      if (isNew) loose = start();
+      return loose;
     },
 
     iteration(run, flow) {
       return function iterate(...args) {
+        place.find();
         const iteration = start(flow);
         running = iteration;
         let result;

@@ -41,7 +41,7 @@ function compileStep(step, flow) {
       thinkTime: step.think_time,
       timeoutNs: step.timeout_ns,
       probability: step.probability,
-      draws: step.draws,
+      draws: step.draws.map(compileDraw),
       captures: step.captures.map(({ slot, pointer, random_element }) => ({
         slot,
         tokens: pointerTokens(pointer),
@@ -51,6 +51,19 @@ function compileStep(step, flow) {
   } catch (error) {
     throw new Error(`flow ${flow.name}, step ${step.name}: ${error.message}`);
   }
+}
+
+function compileDraw({ slot, choice, site }) {
+  const { pick, range, hex } = choice;
+  return {
+    slot,
+    site,
+    pick: pick === undefined ? null : pick,
+    low: range === undefined ? 0 : range[0],
+    high: range === undefined ? 0 : range[1],
+    // Not 0: hexadecimal digits.
+    digits: hex === undefined ? 0 : hex,
+  };
 }
 
 function compileExpect({ status, content_type }) {
@@ -140,15 +153,13 @@ export class Iteration {
     return step.path.mayHaveDots && hasDots(this.path) ? UNSENDABLE : SEND;
   }
 
-  drawn({ choice, site }) {
-    if (choice.pick !== undefined) {
-      const count = Math.min(choice.pick.length, MAX_INDEX);
-      return choice.pick[this.prng.index(this.number, site, count)];
+  drawn(draw) {
+    const { prng, number } = this;
+    if (draw.pick !== null) {
+      return draw.pick[prng.index(number, draw.site, Math.min(draw.pick.length, MAX_INDEX))];
     }
-    if (choice.range !== undefined) {
-      return this.prng.range(this.number, site, choice.range[0], choice.range[1]);
-    }
-    return this.prng.hex(this.number, site, choice.hex);
+    if (draw.digits !== 0) return prng.hex(number, draw.site, draw.digits);
+    return prng.range(number, draw.site, draw.low, draw.high);
   }
 
   /** Whether all the step needs has a value. */

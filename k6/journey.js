@@ -52,7 +52,10 @@ export function journey(plan, target) {
         index,
         exec: plan.head.scenarios[index].exec,
         prng: new Prng(plan.head.seed, name),
-        params: [],
+        // Of its requests, with and without a JSON body, and of steps with headers of their own.
+        headers: null,
+        jsonHeaders: null,
+        ownHeaders: new Map(),
       };
       scenarios.set(name, entered);
     }
@@ -62,7 +65,7 @@ export function journey(plan, target) {
 
   function run(number) {
     const flowIndex = chooseFlow(scenario.exec, scenario.prng, number);
-    const flow = flows[flowIndex] || (flows[flowIndex] = compileFlow(plan.flow(flowIndex)));
+    const flow = flows[flowIndex] || (flows[flowIndex] = readied(plan.flow(flowIndex)));
     iteration.start(flow, scenario.prng, number);
     const last = flow.steps.length - 1;
     let silent = true;
@@ -76,8 +79,7 @@ export function journey(plan, target) {
         logUnsent(place.vu, scenario.index, number, i);
       } else {
         const ends = i === last && pauseNs === 0;
-        const params = paramsOf(flowIndex, i, step);
-        if (!exchange(number, flowIndex, i, step, params, what, ends) || ends) return;
+        if (!exchange(number, flowIndex, i, step, what, ends) || ends) return;
       }
       if (pauseNs > 0 && !pause(pauseNs / 1e6)) return;
     }
@@ -85,28 +87,28 @@ export function journey(plan, target) {
     else logIterationEnd(place.vu);
   }
 
-  /** k6's parameters of a step's requests in the current scenario, made once. */
-  function paramsOf(flowIndex, stepIndex, step) {
-    const ofFlow = scenario.params[flowIndex] || (scenario.params[flowIndex] = []);
-    return ofFlow[stepIndex] || (ofFlow[stepIndex] = makeParams(step));
+  /** The headers of a step's requests in the current scenario, made once and shared where they can be. */
+  function headersOf(step) {
+    if (step.headers.length > 0) {
+      let own = scenario.ownHeaders.get(step);
+      if (own === undefined) {
+        own = makeHeaders(step.json !== null);
+        for (const { name, constant } of step.headers) {
+          if (constant !== undefined) own[name] = constant;
+        }
+        scenario.ownHeaders.set(step, own);
+      }
+      return own;
+    }
+    if (step.json === null) return scenario.headers || (scenario.headers = makeHeaders(false));
+    return scenario.jsonHeaders || (scenario.jsonHeaders = makeHeaders(true));
   }
 
-  function makeParams(step) {
+  function makeHeaders(withJson) {
     const headers = scenarioHeaders(plan.head.scenarios[scenario.index].anomaly);
     if (target.authorization !== null) headers.authorization = target.authorization;
-    if (step.json !== null) headers['content-type'] = 'application/json';
-    for (const { name, constant } of step.headers) {
-      if (constant !== undefined) headers[name] = constant;
-    }
-    const statuses = step.expect.status.map(([min, max]) => ({ min, max }));
-    return {
-      headers,
-      timeout: step.timeoutNs / 1e6,
-      redirects: REDIRECTS,
-      responseType: step.captures.length > 0 ? 'text' : 'none',
-      responseCallback: http.expectedStatuses(...statuses),
-      tags: { name: step.name },
-    };
+    if (withJson) headers['content-type'] = 'application/json';
+    return headers;
   }
 
   /**
@@ -114,20 +116,22 @@ export function journey(plan, target) {
    *
    * @returns false where k6 broke it off: the iteration is over.
    */
-  function exchange(number, flowIndex, stepIndex, step, params, what, ends) {
+  function exchange(number, flowIndex, stepIndex, step, what, ends) {
     const vu = place.vu;
     const traceId = newTraceId();
     const spanId = spanIdOf(traceId);
-    const headers = params.headers;
+    const params = step.params;
+    const headers = headersOf(step);
+    params.headers = headers;
     headers.traceparent = traceparent(traceId, spanId);
     if (iteration.headers !== null) {
       for (let i = 0; i < step.headers.length; i++) {
         if (step.headers[i].constant === undefined) headers[step.headers[i].name] = iteration.headers[i];
       }
     }
-    const url = target.url + iteration.path;
-    const sent = Date.now();
     const path = iteration.path;
+    const url = target.url + path;
+    const sent = Date.now();
     logBegin(vu, scenario.index, number, flowIndex, stepIndex, traceId, spanId, sent, path);
     if (what === UNSENDABLE) {
       logEnd(vu, 0, 0, 'request', ends);
@@ -137,7 +141,7 @@ export function journey(plan, target) {
     const status = answer.status;
     if (status === 0) {
       const elapsed = Date.now() - sent;
-      const failure = transportFailure(answer.error_code, elapsed, params.timeout);
+      const failure = transportFailure(answer.error_code, answer.error, elapsed, params.timeout);
       const interrupted = failure === 'interrupted';
       logEnd(vu, elapsed, 0, failure, ends && !interrupted);
       return !interrupted;
@@ -173,6 +177,35 @@ export function journey(plan, target) {
     const bytes = body.indexOf('\ufffd') < 0 ? NaN : Number(answer.headers['Content-Length']);
     return iteration.capture(step, body, bytes) ? '-' : 'capture';
   }
+}
+
+/** A flow, compiled, with k6's parameters of each step's requests. */
+function readied(planned) {
+  const flow = compileFlow(planned);
+  for (const step of flow.steps) {
+    step.params = {
+      headers: null,
+      timeout: step.timeoutNs / 1e6,
+      redirects: REDIRECTS,
+      responseType: step.captures.length > 0 ? 'text' : 'none',
+      responseCallback: expectedStatuses(step.expect.status),
+      tags: { name: step.name },
+    };
+  }
+  return flow;
+}
+
+const callbacks = new Map();
+
+/** Has k6's `http_req_failed` agree with the plan. Most steps expect the same, and share it. */
+function expectedStatuses(ranges) {
+  const key = JSON.stringify(ranges);
+  let callback = callbacks.get(key);
+  if (callback === undefined) {
+    callback = http.expectedStatuses(...ranges.map(([min, max]) => ({ min, max })));
+    callbacks.set(key, callback);
+  }
+  return callback;
 }
 
 /**

@@ -16,7 +16,7 @@ function readPlan(path) {
     );
   }
   const places = [];
-  if (/^([A-Za-z]:)?[\\/]/.test(path)) places.push(path);
+  if (/^(file:|([A-Za-z]:)?[\\/])/.test(path)) places.push(path);
   else {
     // k6 itself knows no working directory; shells say it here.
     if (__ENV.PWD) places.push(`${__ENV.PWD}/${path}`);
@@ -59,17 +59,17 @@ function parsePlan(path, text) {
  *   and, outside of VUs only (they don't need them), the file's text and the plan with its flows.
  */
 export function loadPlan(path) {
-  // The VUs' copies are made from these; the file is read for the first of them only. Each access
-  // to an element parses it, so a VU holds no more of the plan than it uses.
+  // Read for the first VU only. What is shared is text: k6 freezes shared objects whenever they are
+  // read, which takes longer than to parse them and makes them several times as large.
   let plan;
   const once = () => (plan = plan || parsePlan(path, readPlan(path)));
-  const heads = new SharedArray('loadgen plan', () => [{ ...once(), flows: [] }]);
-  const flows = new SharedArray('loadgen flows', () => once().flows);
+  const heads = new SharedArray('loadgen plan', () => [JSON.stringify({ ...once(), flows: [] })]);
+  const flows = new SharedArray('loadgen flows', () => once().flows.map((flow) => JSON.stringify(flow)));
   // __VU is 0 where k6 reads the options, and in setup() and handleSummary().
   const text = __VU === 0 ? readPlan(path) : null;
   return {
-    head: heads[0],
-    flow: (index) => flows[index],
+    head: JSON.parse(heads[0]),
+    flow: (index) => JSON.parse(flows[index]),
     text,
     whole: text === null ? null : parsePlan(path, text),
   };

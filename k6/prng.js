@@ -1,6 +1,7 @@
 // Seeded choices (docs/prng.md): Threefry-2x32 with 20 rounds as a pure function of seed, scenario,
 // iteration and site. Written for k6's interpreter, where every allocation and call counts: the
-// rounds are unrolled, and the two words come back in module variables.
+// rounds are unrolled, each operation that can be spared is, and the two words come back in module
+// variables.
 
 /** First word of the latest {@link threefry}, an unsigned integer of 32 bits. */
 export let word0 = 0;
@@ -8,63 +9,65 @@ export let word0 = 0;
 export let word1 = 0;
 
 /**
- * One block of the generator. Leaves its result in `word0` and `word1`.
- * Each argument counts modulo 2^32, as the bit operations take it.
+ * One block of the generator. Leaves its result in `word0` and `word1`. Each argument is an integer
+ * of 32 bits, signed or not.
  */
 export function threefry(key0, key1, counter0, counter1) {
   const key2 = 0x1bd11bda ^ key0 ^ key1;
-  let x0 = (counter0 + key0) | 0;
-  let x1 = (counter1 + key1) | 0;
-  x0 = (x0 + x1) | 0;
+  // Sums are cut to 32 bits by the operations that follow: until then they stay exact, far below
+  // 2^53.
+  let x0 = counter0 + key0;
+  let x1 = counter1 + key1;
+  x0 += x1;
   x1 = ((x1 << 13) | (x1 >>> 19)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 15) | (x1 >>> 17)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 26) | (x1 >>> 6)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 6) | (x1 >>> 26)) ^ x0;
-  x0 = (x0 + key1) | 0;
-  x1 = (x1 + key2 + 1) | 0;
-  x0 = (x0 + x1) | 0;
+  x0 += key1;
+  x1 += key2 + 1;
+  x0 += x1;
   x1 = ((x1 << 17) | (x1 >>> 15)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 29) | (x1 >>> 3)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 16) | (x1 >>> 16)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 24) | (x1 >>> 8)) ^ x0;
-  x0 = (x0 + key2) | 0;
-  x1 = (x1 + key0 + 2) | 0;
-  x0 = (x0 + x1) | 0;
+  x0 += key2;
+  x1 += key0 + 2;
+  x0 += x1;
   x1 = ((x1 << 13) | (x1 >>> 19)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 15) | (x1 >>> 17)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 26) | (x1 >>> 6)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 6) | (x1 >>> 26)) ^ x0;
-  x0 = (x0 + key0) | 0;
-  x1 = (x1 + key1 + 3) | 0;
-  x0 = (x0 + x1) | 0;
+  x0 += key0;
+  x1 += key1 + 3;
+  x0 += x1;
   x1 = ((x1 << 17) | (x1 >>> 15)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 29) | (x1 >>> 3)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 16) | (x1 >>> 16)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 24) | (x1 >>> 8)) ^ x0;
-  x0 = (x0 + key1) | 0;
-  x1 = (x1 + key2 + 4) | 0;
-  x0 = (x0 + x1) | 0;
+  x0 += key1;
+  x1 += key2 + 4;
+  x0 += x1;
   x1 = ((x1 << 13) | (x1 >>> 19)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 15) | (x1 >>> 17)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 26) | (x1 >>> 6)) ^ x0;
-  x0 = (x0 + x1) | 0;
+  x0 += x1;
   x1 = ((x1 << 6) | (x1 >>> 26)) ^ x0;
-  x0 = (x0 + key2) | 0;
-  x1 = (x1 + key0 + 5) | 0;
+  x0 += key2;
+  x1 += key0 + 5;
   word0 = x0 >>> 0;
   word1 = x1 >>> 0;
 }

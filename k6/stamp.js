@@ -3,7 +3,7 @@
 // k6's.
 
 import http from 'k6/http';
-import { transportFailure } from './failures.js';
+import { thrownFailure, transportFailure } from './failures.js';
 import { newTraceId, spanIdOf, traceparent } from './headers.js';
 import { logBegin, logEnd } from './log.js';
 import { durationNs } from './scriptplan.js';
@@ -104,7 +104,7 @@ export function stampedHttp(current, expected) {
     const timed = blocked + duration;
     if (status === 0) {
       const elapsed = elapsedMs >= 0 ? elapsedMs : timed;
-      const failure = transportFailure(answer.error_code, elapsed, sent.timeoutMs);
+      const failure = transportFailure(answer.error_code, answer.error, elapsed, sent.timeoutMs);
       if (failure === 'interrupted') iteration.interrupted = true;
       logEnd(sent.key, elapsed, 0, failure, false);
       return;
@@ -224,12 +224,4 @@ function logThrown(iteration, sent, error) {
   const failure = thrownFailure(String(error), elapsed, sent.timeoutMs);
   if (failure === 'interrupted') iteration.interrupted = true;
   logEnd(sent.key, elapsed, 0, failure, false);
-}
-
-/** k6 gives no error code with what it throws. */
-function thrownFailure(text, elapsedMs, limitMs) {
-  if (text.includes('request timeout')) return transportFailure(1050, elapsedMs, limitMs);
-  if (/\b(dial|lookup|tls|x509)\b/.test(text)) return 'connect';
-  if (/invalid URL|unsupported protocol/.test(text)) return 'request';
-  return 'io';
 }

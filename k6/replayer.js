@@ -1,0 +1,41 @@
+// What a script exports to replay a plan.
+
+import { baseUrl } from './target.js';
+import { checkScenarios, summary } from './run.js';
+import { compactJson, logRun, runId } from './log.js';
+import { journey } from './journey.js';
+import { loadPlan } from './plan.js';
+import { planOptions } from './options.js';
+
+/**
+ * What a k6 script exports to replay a plan that `loadgen plan FILE --format json` made. Call it at
+ * init, outside of any function.
+ *
+ * @param {object} [settings]
+ * @param {string} [settings.plan] path of the plan; the variable LOADGEN_PLAN.
+ * @param {string} [settings.baseUrl] where the requests go; the variable BASE_URL, else the plan.
+ * @returns {{options: object, setup: function, iteration: function, handleSummary: function}}
+ */
+export function replay(settings = {}) {
+  const plan = loadPlan(settings.plan || __ENV.LOADGEN_PLAN);
+  const target = baseUrl(settings.baseUrl || __ENV.BASE_URL, plan.head.target);
+  const names = plan.head.scenarios.map((scenario) => scenario.name);
+  return {
+    // k6 asks for them once, and not in a VU.
+    options: plan.whole === null ? {} : planOptions(plan.whole),
+    setup() {
+      checkScenarios(names);
+      logRun(runId(__ENV.LOADGEN_RUN_ID), target.url, planJson(plan));
+    },
+    iteration: journey(plan, target),
+    handleSummary: (data) => summary(data, names),
+  };
+}
+
+/** The plan for the log: compact, and without the credentials that its base URL may have. */
+function planJson(plan) {
+  const json = compactJson(plan.text);
+  const given = plan.head.target.base_url;
+  if (given === undefined) return json;
+  return json.replace(JSON.stringify(given), () => JSON.stringify(baseUrl('', plan.head.target).url));
+}

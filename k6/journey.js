@@ -32,7 +32,9 @@ const REDIRECTS = 10;
 export function journey(plan, target) {
   const iteration = new Iteration();
   const place = new Place();
-  const flows = [];
+  // Before k6's clocks start: it takes a VU some milliseconds, by which its first iteration through
+  // each flow would be late. Where k6 reads the options, no iteration is run.
+  const flows = __VU === 0 ? [] : plan.flows().map(readied);
   const scenarios = new Map();
   let scenario = null;
 
@@ -65,7 +67,7 @@ export function journey(plan, target) {
 
   function run(number) {
     const flowIndex = chooseFlow(scenario.exec, scenario.prng, number);
-    const flow = flows[flowIndex] || (flows[flowIndex] = readied(plan.flow(flowIndex)));
+    const flow = flows[flowIndex];
     iteration.start(flow, scenario.prng, number);
     const last = flow.steps.length - 1;
     let silent = true;

@@ -55,7 +55,7 @@ function parsePlan(path, text) {
 /**
  * Loads a plan; at init only.
  *
- * @returns `{head, flow(index), text, whole}`: the plan without its flows, one flow parsed anew,
+ * @returns `{head, flows(), text, whole}`: the plan without its flows, the flows parsed anew,
  *   and, outside of VUs only (they don't need them), the file's text and the plan with its flows.
  */
 export function loadPlan(path) {
@@ -69,7 +69,7 @@ export function loadPlan(path) {
   const text = __VU === 0 ? readPlan(path) : null;
   return {
     head: JSON.parse(heads[0]),
-    flow: (index) => JSON.parse(flows[index]),
+    flows: () => Array.from(flows, (flow) => JSON.parse(flow)),
     text,
     whole: text === null ? null : parsePlan(path, text),
   };

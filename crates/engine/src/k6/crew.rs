@@ -17,12 +17,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::api::{self, Counted};
-use super::feed::Feed;
+use super::feed::{Feed, Over};
 use super::line::{self, LogLine};
 use super::program::{self, K6};
 use crate::context::Progress;
 use crate::event::Event;
-use crate::executor::iterations_to_make;
 use crate::run::{EngineError, RunOptions};
 use crate::shared::{Shared, Signal};
 
@@ -35,11 +34,8 @@ const HAND_OVER: Duration = Duration::from_millis(250);
 /// k6 adds its counts up this often at most, so they hold for what happened so long before.
 const COUNTING_DELAY_NS: i64 = 200_000_000;
 
-/// Lines of what happened at a moment have come so long after it.
-const LINES_DELAY_NS: i64 = 50_000_000;
-
-/// What k6 cuts off at a moment has been cut off so long after it, also on a busy machine.
-const CUT_DELAY_NS: i64 = 500_000_000;
+/// So long k6's API is waited for.
+const PATIENCE_NS: i64 = 2_000_000_000;
 
 /// Where k6 and its things are.
 #[derive(Debug, Clone)]
@@ -354,7 +350,7 @@ impl Crew {
             match asked_ns {
                 Some(asked_ns) => self.feed.resolve(asked_ns - COUNTING_DELAY_NS, dropped),
                 // Without answers for a while it does not help to wait for one.
-                None if now_ns > self.started_ns + 2_000_000_000 => {
+                None if now_ns > self.started_ns + PATIENCE_NS => {
                     self.feed
                         .resolve(now_ns - HAND_OVER.as_nanos() as i64, |_| None);
                 }
@@ -384,41 +380,27 @@ impl Crew {
             if self.ends[index] == End::Drained {
                 continue;
             }
-            let scenario = &self.shared.plan.scenarios[index];
-            let end_ns = self.shared.planned_ns(scenario.end_ns);
-            let cut_ns = end_ns.saturating_add_unsigned(scenario.graceful_stop_ns);
-            let counts = *self.feed.counts(index);
-            let over = counts.ended_iterations + counts.interrupted_iterations;
-            let all_made =
-                iterations_to_make(&scenario.executor).is_some_and(|wanted| over >= wanted);
-            let is_over = all_made || now_ns >= end_ns + LINES_DELAY_NS;
-            if is_over && self.ends[index] == End::No {
+            let over = self.feed.over(index, now_ns);
+            if over != Over::No && self.ends[index] == End::No {
                 self.ends[index] = End::Closed;
                 let _ = self.progress.send(Progress::Closed(index));
             }
-            if now_ns >= cut_ns + CUT_DELAY_NS {
-                self.feed.interrupt(index, cut_ns);
-            }
-            let has_drained = is_over && self.feed.open_iterations(index) == 0;
-            if has_drained && (all_made || self.has_counted_until(scenario, end_ns, now_ns)) {
-                let last_ns = self.feed.counts(index).last_ended_ns.unwrap_or(end_ns);
-                let at_ns = if all_made {
-                    last_ns
-                } else {
-                    last_ns.clamp(end_ns, cut_ns)
-                };
+            if let Over::Drained { early, at_ns } = over
+                && (early || self.has_counted(index, now_ns))
+            {
                 self.drained(index, Some(at_ns));
             }
         }
     }
 
     /// Whether k6's count of dropped iterations is that of the whole window; does not wait for ever.
-    fn has_counted_until(&self, scenario: &PlannedScenario, end_ns: i64, now_ns: i64) -> bool {
+    fn has_counted(&self, scenario: usize, now_ns: i64) -> bool {
+        let end_ns = self.feed.planned_end_ns(scenario);
         let Some(counted) = &self.counted else {
             return true;
         };
-        ArrivalSchedule::new(&scenario.executor).is_none()
-            || now_ns > end_ns + 2_000_000_000
+        ArrivalSchedule::new(&self.shared.plan.scenarios[scenario].executor).is_none()
+            || now_ns > end_ns + PATIENCE_NS
             || counted
                 .borrow()
                 .asked_ns

@@ -4,17 +4,42 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use loadgen_scenario::{ArrivalSchedule, Executor, Plan, VuSchedule};
+use loadgen_scenario::{ArrivalSchedule, Executor, Plan, PlannedScenario, VuSchedule};
 use loadgen_timeline::{Failure, RequestRecord};
 
 use super::line::{Begin, LogLine, Name};
 use super::ticks::Ticks;
+use crate::executor::iterations_to_make;
 
 const MS: i64 = 1_000_000;
 
 /// Scripts see k6's clock cut to whole milliseconds; the middle of the one that they saw is off by
 /// half of it at most, and right on average.
 const HALF_A_GRAIN_NS: i64 = MS / 2;
+
+/// Lines of what happened at a moment have come so long after it.
+const LINES_DELAY_NS: i64 = 50 * MS;
+
+/// What k6 cuts off at a moment has been cut off so long after it, also on a busy machine.
+const CUT_DELAY_NS: i64 = 500 * MS;
+
+/// How far a scenario is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Iterations may start.
+    No,
+    /// None starts any more, but some are on.
+    Closed {
+        /// Because it has made all that it was to make.
+        early: bool,
+    },
+    /// The last one ended.
+    Drained {
+        early: bool,
+        /// When it did, in Unix nanoseconds.
+        at_ns: i64,
+    },
+}
 
 /// What lines come to.
 #[derive(Debug)]
@@ -51,6 +76,11 @@ pub(crate) struct Counts {
 #[derive(Debug)]
 struct Scenario {
     planned_start_ns: i64,
+    planned_end_ns: i64,
+    /// When k6 has cut off the last iteration, by the plan.
+    last_cut_ns: i64,
+    /// Iterations to make in all, for executors that count them.
+    to_make: Option<u64>,
     /// When its executor began, by k6; until that is known, by the plan.
     opened_ns: i64,
     ticks: Option<Ticks>,
@@ -77,13 +107,17 @@ impl Feed {
     pub(crate) fn new(plan: Arc<Plan>, zero_ns: i64) -> Self {
         let scenarios = plan.scenarios.iter().map(|planned| {
             let planned_start_ns = zero_ns.saturating_add_unsigned(planned.start_ns);
+            let cuts_ns = cuts_ns(planned);
             Scenario {
                 planned_start_ns,
+                planned_end_ns: zero_ns.saturating_add_unsigned(planned.end_ns),
+                last_cut_ns: planned_start_ns.saturating_add(last_cut_ns(planned)),
+                to_make: iterations_to_make(&planned.executor),
                 opened_ns: planned_start_ns,
                 ticks: ArrivalSchedule::new(&planned.executor).map(Ticks::new),
                 undue: BTreeMap::new(),
                 due_ns: HashMap::new(),
-                cuts_ns: cuts_ns(planned),
+                cuts_ns,
                 open: HashSet::new(),
                 counts: Counts::default(),
             }
@@ -178,9 +212,34 @@ impl Feed {
         &self.scenarios[scenario].counts
     }
 
-    /// Iterations of a scenario that are on.
-    pub(crate) fn open_iterations(&self, scenario: usize) -> usize {
-        self.scenarios[scenario].open.len()
+    /// How far a scenario is at a moment. What k6 must have cut off by then is given up.
+    pub(crate) fn over(&mut self, scenario: usize, now_ns: i64) -> Over {
+        let cut_ns = self.scenarios[scenario].last_cut_ns;
+        if now_ns >= cut_ns + CUT_DELAY_NS {
+            self.interrupt(scenario, cut_ns);
+        }
+        let scenario = &self.scenarios[scenario];
+        let counts = &scenario.counts;
+        let over = counts.ended_iterations + counts.interrupted_iterations;
+        let early = scenario.to_make.is_some_and(|to_make| over >= to_make);
+        let end_ns = scenario.planned_end_ns;
+        if !early && now_ns < end_ns + LINES_DELAY_NS {
+            return Over::No;
+        }
+        if !scenario.open.is_empty() {
+            return Over::Closed { early };
+        }
+        let last_ns = counts.last_ended_ns.unwrap_or(end_ns);
+        let at_ns = match early {
+            true => last_ns,
+            false => last_ns.clamp(end_ns, cut_ns.max(end_ns)),
+        };
+        Over::Drained { early, at_ns }
+    }
+
+    /// When no iteration of a scenario starts any more, by the plan.
+    pub(crate) fn planned_end_ns(&self, scenario: usize) -> i64 {
+        self.scenarios[scenario].planned_end_ns
     }
 
     /// Gives up what is still on of a scenario: k6 cut it off, or is gone.
@@ -377,7 +436,7 @@ fn look_up<'n>(
 }
 
 /// When k6 cuts iterations off: so long after a VU was taken away, and after the end.
-fn cuts_ns(planned: &loadgen_scenario::PlannedScenario) -> Vec<i64> {
+fn cuts_ns(planned: &PlannedScenario) -> Vec<i64> {
     let length_ns = planned.end_ns - planned.start_ns;
     let mut cuts = vec![length_ns.saturating_add(planned.graceful_stop_ns)];
     if let Executor::RampingVus {
@@ -398,6 +457,24 @@ fn cuts_ns(planned: &loadgen_scenario::PlannedScenario) -> Vec<i64> {
     cuts.into_iter()
         .map(|cut| i64::try_from(cut).unwrap_or(i64::MAX / 2))
         .collect()
+}
+
+/// When k6 has cut off the last iteration, from the start: where all VUs were taken away before, so
+/// long after the last of them was.
+fn last_cut_ns(planned: &PlannedScenario) -> i64 {
+    let cut_ns = (planned.end_ns - planned.start_ns).saturating_add(planned.graceful_stop_ns);
+    let without_vus_ns = match planned.executor {
+        Executor::RampingVus {
+            graceful_ramp_down_ns,
+            ..
+        } => VuSchedule::new(&planned.executor)
+            .and_then(|schedule| schedule.steps().last())
+            .filter(|(_, vus)| *vus == 0)
+            .map(|(at_ns, _)| at_ns.saturating_add(graceful_ramp_down_ns)),
+        _ => None,
+    };
+    let cut_ns = cut_ns.min(without_vus_ns.unwrap_or(u64::MAX));
+    i64::try_from(cut_ns).unwrap_or(i64::MAX / 2)
 }
 
 #[cfg(test)]

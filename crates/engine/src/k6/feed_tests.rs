@@ -59,7 +59,7 @@ fn a_request_is_what_its_two_lines_say() {
     let counts = feed.counts(0);
     assert_eq!((counts.sent, counts.completed, counts.failed), (2, 2, 1));
     assert_eq!((counts.iterations, counts.ended_iterations), (1, 1));
-    assert_eq!(feed.open_iterations(0), 0);
+    assert_eq!(feed.scenarios[0].open.len(), 0);
 }
 
 #[test]
@@ -97,7 +97,62 @@ fn a_vu_that_goes_on_elsewhere_was_cut_off_by_its_ramp_down() {
     assert_eq!(records[0].finished_ns, ZERO_NS + 3000 * MS);
     assert_eq!(records[0].failure, Some(Failure::Interrupted));
     assert_eq!(feed.counts(0).interrupted_iterations, 1);
-    assert_eq!(feed.open_iterations(0), 1);
+    assert_eq!(feed.scenarios[0].open.len(), 1);
+}
+
+#[test]
+fn a_scenario_has_drained_when_its_last_iteration_ended() {
+    let at = |ms: i64| ZERO_NS + ms * MS;
+    let mut feed = looping();
+    begin(&mut feed, 1, 0, 0, 9000);
+    assert_eq!(feed.over(0, at(9900)), Over::No);
+    assert_eq!(feed.over(0, at(10_100)), Over::Closed { early: false });
+    take(&mut feed, "e 1 1300.5 200 - .");
+    let drained = |at_ns| Over::Drained {
+        early: false,
+        at_ns,
+    };
+    assert_eq!(feed.over(0, at(10_400)), drained(at(10_301)));
+
+    // Nothing was on at the end.
+    let mut feed = looping();
+    begin(&mut feed, 1, 0, 0, 9000);
+    take(&mut feed, "e 1 5 200 - .");
+    assert_eq!(feed.over(0, at(10_100)), drained(at(10_000)));
+
+    // Cut off by the graceful stop.
+    let mut feed = looping();
+    begin(&mut feed, 1, 0, 0, 9000);
+    assert_eq!(feed.over(0, at(11_200)), Over::Closed { early: false });
+    assert_eq!(feed.over(0, at(11_500)), drained(at(11_000)));
+    assert_eq!(feed.counts(0).interrupted_iterations, 1);
+}
+
+#[test]
+fn after_the_last_vu_was_taken_away_nothing_is_waited_for() {
+    let mut feed = feed(
+        "  a: {executor: ramping-vus, start_vus: 2, stages: [{duration: 4s, target: 0}], graceful_ramp_down: 1s}\n",
+    );
+    begin(&mut feed, 1, 0, 0, 3000);
+    let drained = Over::Drained {
+        early: false,
+        at_ns: ZERO_NS + 5000 * MS,
+    };
+    assert_eq!(feed.over(0, ZERO_NS + 5500 * MS), drained);
+}
+
+#[test]
+fn an_executor_that_counts_is_over_when_all_are_made() {
+    let mut feed =
+        feed("  a: {executor: shared-iterations, vus: 1, iterations: 1, max_duration: 9s}\n");
+    begin(&mut feed, 1, 0, 0, 10);
+    assert_eq!(feed.over(0, ZERO_NS + 20 * MS), Over::No);
+    take(&mut feed, "e 1 20 200 - .");
+    let drained = Over::Drained {
+        early: true,
+        at_ns: ZERO_NS + 30 * MS + MS / 2,
+    };
+    assert_eq!(feed.over(0, ZERO_NS + 40 * MS), drained);
 }
 
 #[test]

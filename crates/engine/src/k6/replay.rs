@@ -13,7 +13,7 @@ use loadgen_timeline::event::{
     WindowClosed, WindowOpened,
 };
 
-use super::feed::Feed;
+use super::feed::{Feed, Over};
 use super::line::{self, LogLine, Name, ScenarioCounts, Summary};
 use crate::event::{Consumer, Event};
 use crate::executor::iterations_to_make;
@@ -444,35 +444,26 @@ impl Player<'_, '_> {
 
     fn look_for_ends(&mut self) -> io::Result<()> {
         for index in 0..self.windows.len() {
-            let scenario = &self.replay.plan.scenarios[index];
-            let end_ns = self.replay.planned_ns(scenario.end_ns);
-            let cut_ns = end_ns.saturating_add_unsigned(scenario.graceful_stop_ns);
-            let counts = *self.feed.counts(index);
-            let over = counts.ended_iterations + counts.interrupted_iterations;
-            let all_made = iterations_to_make(&scenario.executor).is_some_and(|n| over >= n);
-            if all_made && self.windows[index] == Window::Open {
-                self.close(index, counts.last_ended_ns.unwrap_or(self.now_ns))?;
+            if !matches!(self.windows[index], Window::Open | Window::Closed) {
+                continue;
             }
-            // Lines of what happened at the end come a little later.
-            let cut_off = self.now_ns > cut_ns + SECOND_NS / 2;
-            if self.windows[index] == Window::Closed {
-                if cut_off {
-                    self.feed.interrupt(index, cut_ns);
+            match self.feed.over(index, self.now_ns) {
+                Over::Drained { early: true, at_ns } => {
+                    self.close(index, at_ns)?;
+                    self.drained(index, at_ns)?;
                 }
-                let settled = all_made || self.now_ns > end_ns + SECOND_NS / 20;
-                if settled && self.feed.open_iterations(index) == 0 {
-                    self.drained(index, if all_made { i64::MIN } else { end_ns }, cut_ns)?;
+                Over::Drained { at_ns, .. } if self.windows[index] == Window::Closed => {
+                    self.drained(index, at_ns)?;
                 }
+                _ => {}
             }
         }
         Ok(())
     }
 
-    fn drained(&mut self, index: usize, from_ns: i64, to_ns: i64) -> io::Result<()> {
+    fn drained(&mut self, index: usize, at_ns: i64) -> io::Result<()> {
         self.windows[index] = Window::Drained;
         self.hand_over(false)?;
-        let last_ns = self.feed.counts(index).last_ended_ns.unwrap_or(from_ns);
-        let at_ns = last_ns.max(from_ns).min(to_ns);
         self.send(Line::WindowDrained(self.totals(index, at_ns)))
     }
 
@@ -529,10 +520,9 @@ impl Player<'_, '_> {
             // As in a run that a signal ends: what is open is closed now.
             self.close(index, self.now_ns)?;
             if self.windows[index] == Window::Closed {
-                let end_ns = self
-                    .replay
-                    .planned_ns(self.replay.plan.scenarios[index].end_ns);
-                self.drained(index, end_ns.min(self.now_ns), self.now_ns)?;
+                let end_ns = self.feed.planned_end_ns(index).min(self.now_ns);
+                let last_ns = self.feed.counts(index).last_ended_ns;
+                self.drained(index, last_ns.map_or(end_ns, |last| last.max(end_ns)))?;
             }
         }
         self.beat()?;

@@ -332,6 +332,7 @@ fn complete(
         status: timeline.finished.map(|end| end.status),
         skipped_lines: timeline.skipped.len() as u64,
         fault_failures: fault_failures(timeline),
+        without_fault: without_fault(timeline),
     });
     let of_windows = timeline
         .windows
@@ -460,6 +461,21 @@ fn label_counts(
         log_records: logs.of_type(kind),
     };
     labels.types().iter().enumerate().map(count).collect()
+}
+
+/// Scenarios that are labelled with an anomaly which nothing on the timeline backs.
+fn without_fault(timeline: &Timeline) -> Vec<String> {
+    let has_fault = |scenario: &str| {
+        timeline
+            .faults
+            .iter()
+            .any(|fault| fault.injected.scenario == scenario)
+    };
+    let windows = timeline.windows.iter();
+    windows
+        .filter(|window| window.anomaly.kind != "none" && !has_fault(&window.scenario))
+        .map(|window| window.scenario.clone())
+        .collect()
 }
 
 fn fault_failures(timeline: &Timeline) -> Vec<String> {

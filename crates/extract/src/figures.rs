@@ -81,6 +81,9 @@ pub struct TimelineFigures {
     pub skipped_lines: u64,
     /// Faults that could not be injected or cleared.
     pub fault_failures: Vec<String>,
+    /// Scenarios whose windows are labelled with an anomaly, but for which no fault is on the timeline.
+    #[serde(default)]
+    pub without_fault: Vec<String>,
 }
 
 /// What the ledger had to say.

@@ -344,9 +344,13 @@ fn what_k6_refuses_is_said_before_the_load() {
         ],
     );
     let (code, errors) = end(child);
-    assert_eq!(code, Some(1), "{errors}");
-    assert!(errors.contains("first") && errors.contains('1'), "{errors}");
+    assert_eq!(code, Some(3), "{errors}");
+    assert!(
+        errors.contains("`first`: its window lasts 500 ms"),
+        "{errors}"
+    );
     assert_eq!(target.take().len(), 0);
+    assert!(!place.path("run").exists());
 }
 
 /// k6 alone with the plan as a file; its log becomes what a run leaves behind.
@@ -459,7 +463,9 @@ scenarios:
         "{}",
         text(&made.stderr)
     );
+    let twice = log.repeat(2);
     for (name, content) in [
+        ("twice.log", twice.as_str()),
         ("empty.log", ""),
         ("other.log", "hello\nworld\n"),
         ("half.log", "lg1 run {\"schema_version\":1\n"),

@@ -33,6 +33,10 @@ pub fn table(comparison: &Comparison) -> String {
         return out + "Nothing to compare: no pair of runs is complete.\n";
     }
     let tolerance = comparison.tolerance_percent;
+    if let [pair] = comparison.pairs.as_slice() {
+        let (of_a, of_b) = (pair.a.folder.display(), pair.b.folder.display());
+        out += &format!("\n{a}: {of_a}\n{b}: {of_b}\n");
+    }
     out += &format!(
         "\n{b} against {a}, {}: differences in percent of {a} (failed: in points)\n{}\n\
          =  same within {tolerance} % (failed: {} points)   ≠  different   ?  not enough data   \

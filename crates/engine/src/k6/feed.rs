@@ -229,10 +229,12 @@ impl Feed {
         if !scenario.open.is_empty() {
             return Over::Closed { early };
         }
-        let last_ns = counts.last_ended_ns.unwrap_or(end_ns);
-        let at_ns = match early {
-            true => last_ns,
-            false => last_ns.clamp(end_ns, cut_ns.max(end_ns)),
+        // A request's times are as coarse as k6's clock, an iteration's may be its reader's: the later
+        // one, so that nothing of the scenario is after its drain.
+        let last_ns = counts.last_ended_ns.max(counts.last_completed_ns);
+        let at_ns = match last_ns {
+            Some(last_ns) if early => last_ns,
+            last_ns => last_ns.unwrap_or(end_ns).max(end_ns),
         };
         Over::Drained { early, at_ns }
     }

@@ -15,5 +15,5 @@ mod ticks;
 
 pub use crew::K6Options;
 pub(crate) use crew::{Started, follow, start};
-pub use program::{K6, K6Error};
+pub use program::{K6, K6Error, why_not};
 pub use replay::{LogError, Replay, read_log};

@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use loadgen_scenario::{Executor, Plan, PlannedScenario};
+
 /// The module, as files of one folder. They go with the program, so that `cargo install` is
 /// enough, and into the run's folder, so that the run can be repeated with k6 alone.
 const MODULE: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/k6_module.rs"));
@@ -101,6 +103,26 @@ impl K6 {
         }
         Ok(Self { path, version })
     }
+}
+
+/// Why k6 can't run a plan, of what is likely enough to be told before anything is started: a time scale
+/// makes windows short. The module looks at the rest.
+pub fn why_not(plan: &Plan) -> Option<String> {
+    const SHORTEST_NS: u64 = 1_000_000_000;
+    let too_short = |scenario: &&PlannedScenario| {
+        let takes_any = matches!(
+            scenario.executor,
+            Executor::RampingVus { .. } | Executor::RampingArrivalRate { .. }
+        );
+        !takes_any && scenario.end_ns - scenario.start_ns < SHORTEST_NS
+    };
+    let short = plan.scenarios.iter().find(too_short)?;
+    let length_ms = (short.end_ns - short.start_ns) / 1_000_000;
+    Some(format!(
+        "k6 can't run `{}`: its window lasts {length_ms} ms, and k6 takes none below 1 s but for ramps\n\
+         Take longer windows, a larger --time-scale, or --engine rust.",
+        short.name
+    ))
 }
 
 fn on_path() -> Option<PathBuf> {

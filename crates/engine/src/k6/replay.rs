@@ -61,6 +61,18 @@ pub enum LogError {
         /// What is wrong.
         reason: String,
     },
+    /// It holds more than one run.
+    #[error(
+        "{}, line {line}: a second run begins here, and a timeline is that of one\n\
+         k6 appends to the file of --console-output: give each run a file of its own, or cut this one up",
+        path.display()
+    )]
+    SecondRun {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+    },
     /// k6 ended before its clocks started.
     #[error("{}: k6 ended before the load began, so there is nothing to make a timeline of", path.display())]
     NoZero {
@@ -82,6 +94,8 @@ pub struct Replay {
     pub module_version: String,
     /// Lines of the module that could not be read, with what is wrong with the first.
     pub bad_lines: Option<(usize, String)>,
+    /// Faults that the plan asks for; k6 alone injects none.
+    pub faults: usize,
     /// How the run ended; none: it was killed, or still goes on.
     pub status: Option<RunStatus>,
     path: PathBuf,
@@ -123,7 +137,13 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
                         ),
                     });
                 }
-                header.get_or_insert(run);
+                if header.is_some() {
+                    return Err(LogError::SecondRun {
+                        path: path.to_owned(),
+                        line: number,
+                    });
+                }
+                header = Some(run);
             }
             Ok(LogLine::Zero(ms)) => {
                 zero_ms.get_or_insert(ms);
@@ -159,6 +179,9 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
     };
     let mut plan = header.plan;
     names.complete(&mut plan);
+    // What was not injected must not look as if it had been.
+    let faults = plan.scenarios.iter_mut().filter_map(|s| s.fault.take());
+    let faults = faults.count();
     let zero_ns = zero_ms * 1_000_000;
     // k6 writes its counts also when a signal ended it.
     let status = counts
@@ -173,6 +196,7 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
         run_id: header.run_id,
         module_version: header.module_version,
         bad_lines: bad,
+        faults,
         status,
         path: path.to_owned(),
         zero_ns,

@@ -164,10 +164,23 @@ fn ledger(figures: &Figures) -> Check {
 fn faults(figures: &Figures) -> Check {
     let failures = figures.timeline.iter().flat_map(|t| &t.fault_failures);
     let failures: Vec<String> = failures.cloned().collect();
-    let figure = format!("{} could not be injected or cleared", failures.len());
-    check("faults", warn_if(!failures.is_empty()), figure, "0")
-        .advise("The labels of their windows are not backed by a fault: leave these windows out, or run again.")
-        .detail(failures)
+    let without: Vec<String> = figures
+        .timeline
+        .iter()
+        .flat_map(|timeline| &timeline.without_fault)
+        .map(|scenario| format!("{scenario}: no fault is on the timeline"))
+        .collect();
+    let mut figure = format!("{} could not be injected or cleared", failures.len());
+    if !without.is_empty() {
+        figure = format!("{figure}, {} anomalous windows have none", without.len());
+    }
+    let level = warn_if(!failures.is_empty() || !without.is_empty());
+    check("faults", level, figure, "0")
+        .advise(
+            "The labels of these windows are not backed by a fault: leave the windows out, or run again. Where you \
+             caused the anomaly yourself (--no-faults, a k6 that ran alone), they rest on your word.",
+        )
+        .detail(failures.into_iter().chain(without))
 }
 
 fn known_labels(figures: &Figures) -> Check {

@@ -68,7 +68,7 @@ fn a_good_dataset_is_usable() {
 #[test]
 fn each_fault_of_a_dataset_is_found_by_its_check() {
     type Spoil = fn(&mut Figures);
-    let cases: [(&str, Level, Spoil); 23] = [
+    let cases: [(&str, Level, Spoil); 24] = [
         ("rows", Level::Error, |f| f.logs.read = 1),
         ("rows", Level::Error, |f| f.spans = Rows::default()),
         ("timeline", Level::Error, |f| f.timeline = None),
@@ -81,6 +81,9 @@ fn each_fault_of_a_dataset_is_found_by_its_check() {
         ("ledger", Level::Info, |f| f.ledger = None),
         ("faults", Level::Warning, |f| {
             f.timeline.as_mut().unwrap().fault_failures.push("x".into())
+        }),
+        ("faults", Level::Warning, |f| {
+            f.timeline.as_mut().unwrap().without_fault.push("x".into())
         }),
         ("known-labels", Level::Warning, |f| {
             _ = f.spans_by_type.insert("unknown".into(), 100)

@@ -7,7 +7,7 @@ use loadgen_engine::consumers::{
     ClientSpanReport, ClientSpans, LedgerFile, OtlpProtocol, OtlpTarget, Summary, SummaryFile,
     TimelineFile,
 };
-use loadgen_engine::k6::{K6, K6Options};
+use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
 use loadgen_extract::audit::Verdict;
 use loadgen_extract::{ExtractOptions, ExtractReport};
@@ -45,7 +45,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             .for_each(|scenario| scenario.fault = None);
     }
     super::check_otlp_endpoint(args.otlp_endpoint.as_deref())?;
-    let k6 = find_k6(&args)?;
+    let k6 = find_k6(&args, &plan)?;
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     // A target that is given is looked at before anything is left behind.
     let given = match &plan.target {
@@ -249,12 +249,16 @@ async fn send_load(
 }
 
 /// Looks for k6 where it is wanted, before anything is left behind.
-fn find_k6(args: &RunArgs) -> Result<Option<K6>, Failure> {
+fn find_k6(args: &RunArgs, plan: &Plan) -> Result<Option<K6>, Failure> {
     match args.engine {
         EngineChoice::Rust => Ok(None),
         EngineChoice::K6 if args.workers > 1 => Err(Failure::new(
             Exit::BadInput,
             "--workers is for --engine rust; k6 uses all processors by itself",
+        )),
+        EngineChoice::K6 if k6::why_not(plan).is_some() => Err(Failure::new(
+            Exit::BadInput,
+            k6::why_not(plan).unwrap_or_default(),
         )),
         EngineChoice::K6 => K6::find()
             .map(Some)

@@ -63,8 +63,16 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
     };
     if replay.status.is_none() {
         say(
-            "warning: the log breaks off: k6 was killed, or still runs. What it says is kept, and the window that was open ends with it",
+            "warning: the log breaks off: k6 was killed or still runs, or the script has no handleSummary of the module. \
+             What it says is kept, and the window that was open ends with it",
         );
+    }
+    if replay.faults > 0 {
+        say(format_args!(
+            "warning: the plan asks for {} faults, and k6 alone injects none: these windows are labelled, but nothing on \
+             the timeline backs that",
+            replay.faults
+        ));
     }
     let summary = figures
         .lock()

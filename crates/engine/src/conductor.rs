@@ -221,7 +221,7 @@ impl Conductor {
     fn report(&mut self, report: Progress) {
         let at_ns = self.shared.clock.now_ns();
         match report {
-            Progress::Closed(index) => {
+            Progress::Closed(index, closed_ns) => {
                 self.closed_by[index] += 1;
                 let end_ns = self.shared.plan.scenarios[index].end_ns;
                 let all = self.closed_by[index] == self.shared.workers;
@@ -231,7 +231,7 @@ impl Conductor {
                 }
                 // Before its planned end a window closes when all its iterations have been made.
                 if all && self.windows[index] == Window::Open {
-                    self.close(index, at_ns);
+                    self.close(index, closed_ns.unwrap_or(at_ns));
                 }
             }
             Progress::Drained(index, drained_ns) => {

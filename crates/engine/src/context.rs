@@ -27,8 +27,8 @@ const PATIENCE: usize = 1_000_000;
 /// What a worker, or the one that follows k6, tells the conductor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// It starts no more iterations of a scenario.
-    Closed(usize),
+    /// It starts no more iterations of a scenario, since that time if it is known to be earlier.
+    Closed(usize, Option<i64>),
     /// The last iteration of a scenario ended, at that time if it is known to have been earlier.
     Drained(usize, Option<i64>),
     /// It ended although scenarios had not drained.

@@ -143,6 +143,9 @@ pub(crate) struct RunArgs {
     /// Make no dataset at the end.
     #[arg(long)]
     pub(crate) no_extract: bool,
+    /// End in good order when standard input ends.
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
     /// Show no progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,

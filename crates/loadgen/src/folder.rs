@@ -30,6 +30,7 @@ impl RunFolder {
             folder.plan(),
             folder.scenario(),
             folder.telemetry(),
+            folder.k6_module(),
         ];
         if let Some(taken) = of_a_run.iter().find(|path| path.exists()) {
             return Err(io::Error::new(

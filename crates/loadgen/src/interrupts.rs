@@ -15,14 +15,34 @@ pub(crate) struct Interrupts(watch::Receiver<u32>);
 impl Interrupts {
     /// Starts to listen.
     pub(crate) fn listen() -> std::io::Result<Self> {
+        Self::listen_to(std::future::pending())
+    }
+
+    /// The end of standard input counts as a signal, too: whoever started this process is gone.
+    pub(crate) fn listen_also_to_stdin() -> std::io::Result<Self> {
+        let (over, is_over) = tokio::sync::oneshot::channel();
+        // On a plain thread, which nothing waits for at the end.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            let _ = over.send(());
+        });
+        Self::listen_to(async move {
+            let _ = is_over.await;
+        })
+    }
+
+    fn listen_to(end: impl Future<Output = ()> + Send + 'static) -> std::io::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let (count, receiver) = watch::channel(0);
         tokio::spawn(async move {
+            tokio::pin!(end);
+            let mut has_ended = false;
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    () = &mut end, if !has_ended => has_ended = true,
                 }
                 count.send_modify(|n| *n += 1);
                 match *count.borrow() {

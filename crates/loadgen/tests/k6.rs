@@ -296,6 +296,67 @@ fn an_interrupt_ends_k6_and_the_run_in_good_order() {
     }
 }
 
+/// A harness that the system stops for a while, at the end of a window, loses nothing and makes
+/// nothing up.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_harness_that_stalls_loses_nothing() {
+    let place = Place::new();
+    let target = Target::start(|_| (Duration::from_millis(100), "application/json", "{}".into()));
+    let file = "
+version: 1
+base_url: http://127.0.0.1:1
+defaults: {graceful_stop: 500ms}
+flows: {default: {steps: [{path: /a}, {path: /b}]}}
+scenarios:
+  first: {executor: constant-vus, vus: 3, duration: 3s}
+  second: {executor: constant-arrival-rate, rate: 20, duration: 3s, pre_allocated_vus: 10}
+";
+    place.write("file.yaml", file);
+    let child = start(
+        &place,
+        &[
+            "run",
+            "file.yaml",
+            "--engine",
+            "k6",
+            "--base-url",
+            &target.url,
+            "--out",
+            "run",
+            "--quiet",
+            "--no-client-spans",
+            "--no-preflight",
+        ],
+    );
+    for beats in [3, 6] {
+        until("the last heartbeat of a window", || {
+            events(&place, "heartbeat").len() >= beats
+        });
+        std::thread::sleep(Duration::from_millis(800));
+        kill("-STOP", child.id());
+        std::thread::sleep(Duration::from_millis(1700));
+        kill("-CONT", child.id());
+    }
+    let (code, errors) = end(child);
+    assert_eq!(code, Some(0), "{errors}");
+    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+    let mut known: Vec<String> = ledger.text("trace_id").into_iter().flatten().collect();
+    let mut arrived: Vec<String> = target.take().into_iter().map(|r| r.trace_id).collect();
+    known.sort();
+    arrived.sort();
+    assert_eq!(known, arrived);
+    // Answers come in a tenth of a second, so nothing that was sent a while before the cut is cut off.
+    let cut = ledger.text("failure").into_iter().flatten().count();
+    assert!(cut <= 6, "{cut} interrupted");
+    let drained = events(&place, "window_drained");
+    let sent: u64 = drained
+        .iter()
+        .map(|line| line["sent"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sent, ledger.len() as u64);
+}
+
 #[test]
 fn without_k6_one_message_says_how_to_get_it() {
     let place = Place::new();

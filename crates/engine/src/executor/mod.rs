@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, report: impl Fn(
         () = drive(&share, &planned.executor, &mut tasks) => {}
     }
     share.closed.set(true);
-    report(Progress::Closed(scenario));
+    report(Progress::Closed(scenario, None));
 
     let deadline = Instant::now() + Duration::from_nanos(planned.graceful_stop_ns);
     tokio::select! {

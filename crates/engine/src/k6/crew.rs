@@ -34,7 +34,10 @@ const HAND_OVER: Duration = Duration::from_millis(250);
 /// k6 adds its counts up this often at most, so they hold for what happened so long before.
 const COUNTING_DELAY_NS: i64 = 200_000_000;
 
-/// So long k6's API is waited for.
+/// More than this between two looks, which come four times a second, is a stall.
+const STALL_NS: i64 = 1_000_000_000;
+
+/// So long k6's API is waited for, or k6 after a stall.
 const PATIENCE_NS: i64 = 2_000_000_000;
 
 /// Where k6 and its things are.
@@ -85,6 +88,7 @@ pub(crate) async fn start(
     let mut command = Command::from(program::command(
         &options.k6,
         &script,
+        &options.module.join(program::CONFIG),
         api_address.as_deref().unwrap_or(""),
     ));
     let plan_file = std::path::absolute(&options.plan_file).map_err(io)?;
@@ -180,6 +184,8 @@ pub(crate) async fn follow(
         counted: has_api.then(|| counted.subscribe()),
         waiting: Vec::new(),
         started_ns: shared.clock.now_ns(),
+        looked_ns: shared.clock.now_ns(),
+        patient_until_ns: i64::MIN,
         shared,
         events,
         progress,
@@ -199,13 +205,7 @@ pub(crate) async fn follow(
     let mut exit: Option<ExitStatus> = None;
     loop {
         tokio::select! {
-            filled = lines.fill(), if is_reading => {
-                is_reading = filled.unwrap_or(false);
-                while let Some(text) = lines.next() {
-                    crew.take(&text);
-                }
-                crew.count();
-            }
+            filled = lines.fill(), if is_reading => is_reading = filled.unwrap_or(false),
             status = child.wait(), if !is_reading && exit.is_none() => {
                 let status = status.map_err(|e| EngineError::K6(e.to_string()))?;
                 exit = Some(status);
@@ -230,10 +230,17 @@ pub(crate) async fn follow(
                 let _ = child.start_kill();
             }
         }
+        // Everything that was written before this moment has been read when it is decided what is over.
+        let now_ns = crew.shared.clock.now_ns();
+        is_reading = is_reading && lines.drain().unwrap_or(false);
+        while let Some(text) = lines.next() {
+            crew.take(&text);
+        }
+        crew.count();
         if exit.is_some() && (stopped || killed) {
             crew.end_all();
         } else {
-            crew.look_for_ends();
+            crew.look_for_ends(now_ns, exit.is_some());
         }
         if crew.ends.iter().all(|end| *end == End::Drained) && exit.is_some() {
             crew.hand_over(true);
@@ -273,6 +280,10 @@ struct Crew {
     /// Records for which the recorder had no room yet.
     waiting: Vec<RequestRecord>,
     started_ns: i64,
+    /// When it was last looked what is over.
+    looked_ns: i64,
+    /// Until then nothing is taken to be over.
+    patient_until_ns: i64,
 }
 
 impl Crew {
@@ -374,8 +385,16 @@ impl Crew {
     }
 
     /// Tells the conductor which scenarios start nothing more, and which have drained.
-    fn look_for_ends(&mut self) {
-        let now_ns = self.shared.clock.now_ns();
+    fn look_for_ends(&mut self, now_ns: i64, has_exited: bool) {
+        // A pause of this process or of the whole machine: k6 may have been stopped as well, and what
+        // it should have cut off by now is not cut off yet.
+        if now_ns - self.looked_ns > STALL_NS {
+            self.patient_until_ns = now_ns + PATIENCE_NS;
+        }
+        self.looked_ns = now_ns;
+        if now_ns < self.patient_until_ns && !has_exited {
+            return;
+        }
         for index in 0..self.ends.len() {
             if self.ends[index] == End::Drained {
                 continue;
@@ -383,10 +402,14 @@ impl Crew {
             let over = self.feed.over(index, now_ns);
             if over != Over::No && self.ends[index] == End::No {
                 self.ends[index] = End::Closed;
-                let _ = self.progress.send(Progress::Closed(index));
+                let closed_ns = match over {
+                    Over::Drained { early: true, at_ns } => Some(at_ns),
+                    _ => None,
+                };
+                let _ = self.progress.send(Progress::Closed(index, closed_ns));
             }
             if let Over::Drained { early, at_ns } = over
-                && (early || self.has_counted(index, now_ns))
+                && (early || has_exited || self.has_counted(index, now_ns))
             {
                 self.drained(index, Some(at_ns));
             }
@@ -422,7 +445,7 @@ impl Crew {
         self.hand_over(true);
         for index in 0..self.ends.len() {
             if self.ends[index] == End::No {
-                let _ = self.progress.send(Progress::Closed(index));
+                let _ = self.progress.send(Progress::Closed(index, None));
             }
             if self.ends[index] != End::Drained {
                 self.drained(index, None);
@@ -474,6 +497,25 @@ impl Lines {
         self.taken = 0;
         self.buffer.reserve(1 << 16);
         Ok(self.pipe.read_buf(&mut self.buffer).await? > 0)
+    }
+
+    /// Reads all that is there, past what the runtime knows of: after a stall it may not have looked yet.
+    /// False: nothing more will come.
+    fn drain(&mut self) -> io::Result<bool> {
+        loop {
+            self.buffer.drain(..self.taken);
+            self.searched -= self.taken;
+            self.taken = 0;
+            self.buffer.reserve(1 << 16);
+            let spare = rustix::buffer::spare_capacity(&mut self.buffer);
+            match rustix::io::read(&self.pipe, spare) {
+                Ok(0) => return Ok(false),
+                Ok(_) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(true),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn next(&mut self) -> Option<String> {

@@ -92,6 +92,8 @@ struct Scenario {
     cuts_ns: Vec<i64>,
     /// Iterations that are on.
     open: HashSet<u64>,
+    /// Iterations that were given up; lines of them may still come.
+    given_up: HashSet<u64>,
     counts: Counts,
 }
 
@@ -119,6 +121,7 @@ impl Feed {
                 due_ns: HashMap::new(),
                 cuts_ns,
                 open: HashSet::new(),
+                given_up: HashSet::new(),
                 counts: Counts::default(),
             }
         });
@@ -185,7 +188,7 @@ impl Feed {
     }
 
     /// Finds out when iterations were due that started by `horizon_ns`. `dropped`, by scenario, is
-    /// what k6 had counted as dropped by then.
+    /// what k6 had counted as dropped by then. The greatest horizon is the end: nothing is kept back.
     pub(crate) fn resolve(&mut self, horizon_ns: i64, dropped: impl Fn(usize) -> Option<u64>) {
         for (index, scenario) in self.scenarios.iter_mut().enumerate() {
             scenario.resolve(horizon_ns, dropped(index));
@@ -194,10 +197,12 @@ impl Feed {
         let ready = &mut self.ready;
         self.without_due.retain_mut(|record| {
             let due_ns = &mut scenarios[usize::from(record.scenario)].due_ns;
-            let Some(due_ns) = due_ns.remove(&record.iteration) else {
-                return true;
-            };
-            record.intended_ns = due_ns;
+            match due_ns.remove(&record.iteration) {
+                Some(due_ns) => record.intended_ns = due_ns,
+                // Nothing more will be known of it.
+                None if horizon_ns == i64::MAX => {}
+                None => return true,
+            }
             ready.push(record.clone());
             false
         });
@@ -258,7 +263,7 @@ impl Feed {
             scenario.counts.last_ended_ns = scenario.counts.last_ended_ns.max(Some(now_ns));
         }
         scenario.counts.interrupted_iterations += scenario.open.len() as u64;
-        scenario.open.clear();
+        scenario.given_up.extend(scenario.open.drain());
     }
 
     fn begin(&mut self, begin: &Begin<'_>) -> Result<(), String> {
@@ -309,8 +314,7 @@ impl Feed {
             None => {}
         }
         self.iterations.insert(vu.into(), (scenario, iteration));
-        self.scenarios[scenario].start(iteration, at_ns);
-        true
+        self.scenarios[scenario].start(iteration, at_ns)
     }
 
     fn end_iteration(&mut self, vu: &str, at_ns: i64) {
@@ -377,12 +381,19 @@ impl Feed {
 }
 
 impl Scenario {
-    fn start(&mut self, iteration: u64, at_ns: i64) {
+    /// True: the iteration is new.
+    fn start(&mut self, iteration: u64, at_ns: i64) -> bool {
         self.counts.iterations = self.counts.iterations.max(iteration + 1);
         self.open.insert(iteration);
+        if self.given_up.remove(&iteration) {
+            // It was on all the time, and its lines were late.
+            self.counts.interrupted_iterations -= 1;
+            return false;
+        }
         if self.ticks.is_some() {
             self.undue.insert(iteration, at_ns);
         }
+        true
     }
 
     fn end(&mut self, iteration: u64, at_ns: i64) {
@@ -395,6 +406,7 @@ impl Scenario {
     fn interrupt(&mut self, iteration: u64) {
         if self.open.remove(&iteration) {
             self.counts.interrupted_iterations += 1;
+            self.given_up.insert(iteration);
         }
     }
 
@@ -409,7 +421,8 @@ impl Scenario {
             let (iteration, started_ns) = first.remove_entry();
             let after_open = u64::try_from(started_ns - self.opened_ns).unwrap_or(0);
             let due_ns = match ticks.due_ns(after_open, dropped) {
-                Some(due) => self.opened_ns.saturating_add_unsigned(due),
+                // What seems to be due after it started is the grain of k6's clock.
+                Some(due) => self.opened_ns.saturating_add_unsigned(due).min(started_ns),
                 None => started_ns,
             };
             self.due_ns.insert(iteration, due_ns);

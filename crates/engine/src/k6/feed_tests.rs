@@ -210,13 +210,36 @@ fn parts_of_a_batch_belong_to_one_iteration() {
 }
 
 #[test]
+fn lines_that_come_after_an_iteration_was_given_up_count_once() {
+    let mut feed = arriving();
+    begin(&mut feed, 1, 0, 0, 0);
+    feed.interrupt(0, ZERO_NS + 100 * MS);
+    // It was the reader that was late.
+    begin(&mut feed, 1, 0, 1, 50);
+    take(&mut feed, "e 1 5 200 - .");
+    begin(&mut feed, 1, 1, 0, 110);
+    take(&mut feed, "e 1 5 200 - .");
+    let counts = *feed.counts(0);
+    assert_eq!((counts.iterations, counts.ended_iterations), (2, 2));
+    assert_eq!((counts.sent, counts.interrupted_iterations), (3, 0));
+    let records = all(&mut feed);
+    assert_eq!(records.len(), 3);
+    let second = records.iter().find(|r| r.iteration == 1).unwrap();
+    assert_eq!(
+        second.intended_ns,
+        ZERO_NS + 100 * MS,
+        "its tick is the second"
+    );
+}
+
+#[test]
 fn what_the_plan_lacks_is_said() {
     let mut feed = looping();
     for line in [
         format!("b 1 7 0 0 0 {TRACE} {ZERO_MS} /a"),
         format!("b 1 0 0 3 0 {TRACE} {ZERO_MS} /a"),
         format!("b 1 0 0 0 9 {TRACE} {ZERO_MS} /a"),
-        "open =nobody 5".to_owned(),
+        format!("open =nobody {ZERO_MS}"),
     ] {
         let text = format!("lg1 {line}");
         assert!(feed.take(&parse(&text).unwrap(), 0).is_err(), "{line}");
@@ -247,7 +270,9 @@ proptest! {
         prop_assert_eq!(counts.completed, began);
         prop_assert_eq!(counts.iterations, number);
         prop_assert_eq!(counts.ended_iterations + counts.interrupted_iterations, number);
-        prop_assert_eq!(all(&mut feed).len() as u64, began);
+        let records = all(&mut feed);
+        prop_assert!(records.iter().all(|r| r.intended_ns <= r.sent_ns));
+        prop_assert_eq!(records.len() as u64, began);
         prop_assert!(feed.without_due.is_empty());
     }
 }

@@ -135,20 +135,20 @@ pub(crate) fn parse(payload: &str) -> Result<LogLine<'_>, String> {
             LogLine::Run(Box::new(header))
         }
         "end" => LogLine::Summary(serde_json::from_str(rest).map_err(|e| format!("end: {e}"))?),
-        "zero" => LogLine::Zero(fields.number("zero")?),
+        "zero" => LogLine::Zero(fields.unix_ms("zero")?),
         "open" => LogLine::Open {
             scenario: fields.name("scenario")?,
-            at_ms: fields.number("time")?,
+            at_ms: fields.unix_ms("time")?,
         },
         "b" => LogLine::Begin(Begin {
             key: fields.next("key")?,
             scenario: fields.name("scenario")?,
-            iteration: fields.number("iteration")?,
+            iteration: fields.count("iteration")?,
             flow: fields.name("flow")?,
             step: fields.name("step")?,
             trace_id: fields.hex("trace id")?,
             span_id: fields.hex("span id")?,
-            sent_ms: fields.number("time")?,
+            sent_ms: fields.unix_ms("time")?,
             path: fields.rest,
         }),
         "e" => {
@@ -174,14 +174,14 @@ pub(crate) fn parse(payload: &str) -> Result<LogLine<'_>, String> {
         "u" => LogLine::Unsent {
             vu: fields.next("VU")?,
             scenario: fields.name("scenario")?,
-            iteration: fields.number("iteration")?,
+            iteration: fields.count("iteration")?,
         },
         "i" => LogLine::IterationEnd {
             vu: fields.next("VU")?,
         },
         "n" => LogLine::Empty {
             scenario: fields.name("scenario")?,
-            iteration: fields.number("iteration")?,
+            iteration: fields.count("iteration")?,
         },
         other => return Err(format!("no line of version 1 is called `{other}`")),
     };
@@ -215,6 +215,25 @@ impl<'l> Fields<'l> {
         field
             .parse()
             .map_err(|_| format!("the {what} `{field}` is not a number"))
+    }
+
+    /// A time of this millennium, so that nobody counts out what a damaged line says.
+    fn unix_ms(&mut self, what: &str) -> Result<i64, String> {
+        let ms = self.number(what)?;
+        match (946_684_800_000..32_503_680_000_000).contains(&ms) {
+            true => Ok(ms),
+            false => Err(format!(
+                "the {what} {ms} is not a Unix time in milliseconds"
+            )),
+        }
+    }
+
+    /// k6 counts in doubles.
+    fn count(&mut self, what: &str) -> Result<u64, String> {
+        match self.number(what)? {
+            count if count < 1 << 53 => Ok(count),
+            count => Err(format!("the {what} {count} is too large")),
+        }
     }
 
     fn hex<const N: usize>(&mut self, what: &str) -> Result<[u8; N], String> {
@@ -337,6 +356,9 @@ mod tests {
             ("lg1 e 7 1 200 odd", "odd"),
             ("lg1 e 7 1", "status"),
             ("lg1 teleport 7", "teleport"),
+            ("lg1 zero 9223372036854775807", "zero"),
+            ("lg1 zero 0", "zero"),
+            ("lg1 n 0 18446744073709551615", "iteration"),
             ("lg1 run {", "run"),
             ("lg1", "lg1"),
         ] {

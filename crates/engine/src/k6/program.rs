@@ -11,19 +11,22 @@ use loadgen_scenario::{Executor, Plan, PlannedScenario};
 /// enough, and into the run's folder, so that the run can be repeated with k6 alone.
 const MODULE: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/k6_module.rs"));
 
-/// What would make k6 run something else than the plan, or say it elsewhere. Proxies are left out
-/// because the Rust engine uses none.
-const REMOVED_VARIABLES: [&str; 16] = [
-    "K6_VUS",
-    "K6_DURATION",
-    "K6_ITERATIONS",
-    "K6_STAGES",
-    "K6_EXECUTION_SEGMENT",
-    "K6_EXECUTION_SEGMENT_SEQUENCE",
-    "K6_CONSOLE_OUTPUT",
-    "K6_LOG_OUTPUT",
-    "K6_LOG_FORMAT",
-    "K6_NO_SETUP",
+/// Name of k6's configuration file beside the module; it configures nothing.
+pub(super) const CONFIG: &str = "k6-config.json";
+
+/// Variables of k6 that only say where its metrics go as well. All others would make it run something
+/// else than the plan, or say it elsewhere, or not at all.
+const KEPT_VARIABLES: [&str; 6] = [
+    "K6_OUT",
+    "K6_PROMETHEUS_",
+    "K6_INFLUXDB_",
+    "K6_OTEL_",
+    "K6_STATSD_",
+    "K6_WEB_DASHBOARD",
+];
+
+/// Left out because the Rust engine uses no proxy.
+const PROXIES: [&str; 6] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -148,7 +151,7 @@ pub(super) fn write_module(folder: &Path) -> io::Result<()> {
     for (name, text) in MODULE {
         std::fs::write(folder.join(name), text)?;
     }
-    Ok(())
+    std::fs::write(folder.join(CONFIG), "{}\n")
 }
 
 /// An address on which k6's REST API can listen.
@@ -159,7 +162,7 @@ pub(super) fn free_address() -> io::Result<String> {
 }
 
 /// `k6 run` of the module. An empty address: without its API.
-pub(super) fn command(k6: &K6, script: &Path, api_address: &str) -> Command {
+pub(super) fn command(k6: &K6, script: &Path, config: &Path, api_address: &str) -> Command {
     let mut command = Command::new(&k6.path);
     command.args([
         "run",
@@ -173,9 +176,15 @@ pub(super) fn command(k6: &K6, script: &Path, api_address: &str) -> Command {
         "--address",
         api_address,
     ]);
-    command.arg(script);
-    for name in REMOVED_VARIABLES {
-        command.env_remove(name);
+    command.arg("--include-system-env-vars");
+    // A configuration file of the person's would do what the variables do.
+    command.arg("--config").arg(config).arg(script);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        let is_kept = KEPT_VARIABLES.iter().any(|kept| name.starts_with(kept));
+        if name.starts_with("K6_") && !is_kept || PROXIES.contains(&name.as_ref()) {
+            command.env_remove(name.as_ref());
+        }
     }
     command
 }

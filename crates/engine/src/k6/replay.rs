@@ -21,6 +21,8 @@ use crate::executor::iterations_to_make;
 /// Version of the log that this program reads.
 const LOG_SCHEMA_VERSION: u32 = 1;
 
+const DAY_MS: i64 = 86_400_000;
+
 const SECOND_NS: i64 = 1_000_000_000;
 
 /// Lines that are played between two looks at the clock.
@@ -73,6 +75,20 @@ pub enum LogError {
         /// Number of the line, from 1.
         line: usize,
     },
+    /// Its times are far beyond the plan.
+    #[error(
+        "{}: the load began at {zero_ms}, and a request at {latest_ms} (Unix milliseconds), more than a day after the \
+         end of the plan: one of these lines is damaged",
+        path.display()
+    )]
+    BadTimes {
+        /// The file.
+        path: PathBuf,
+        /// Zero of the plan's times, Unix milliseconds.
+        zero_ms: i64,
+        /// The latest request, Unix milliseconds.
+        latest_ms: i64,
+    },
     /// k6 ended before its clocks started.
     #[error("{}: k6 ended before the load began, so there is nothing to make a timeline of", path.display())]
     NoZero {
@@ -115,6 +131,7 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
     };
     let mut header = None;
     let mut zero_ms = None;
+    let mut latest_ms = i64::MIN;
     let mut counts = None;
     let mut bad: Option<(usize, String)> = None;
     let mut names = Names::default();
@@ -150,6 +167,7 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
             }
             Ok(LogLine::Summary(summary)) => counts = Some(summary),
             Ok(LogLine::Begin(begin)) => {
+                latest_ms = latest_ms.max(begin.sent_ms);
                 names.note(&begin.flow, &begin.step);
             }
             Ok(_) => {}
@@ -178,6 +196,16 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
         });
     };
     let mut plan = header.plan;
+    // Each second of the run becomes a line: of a damaged time, that would be millions.
+    let longest_ms = i64::try_from(plan.end_ns() / 1_000_000).unwrap_or(i64::MAX);
+    let last_ms = zero_ms.saturating_add(longest_ms).saturating_add(DAY_MS);
+    if latest_ms > last_ms {
+        return Err(LogError::BadTimes {
+            path: path.to_owned(),
+            zero_ms,
+            latest_ms,
+        });
+    }
     names.complete(&mut plan);
     // What was not injected must not look as if it had been.
     let faults = plan.scenarios.iter_mut().filter_map(|s| s.fault.take());

@@ -38,7 +38,7 @@ impl Ticks {
     /// tick that was due is taken, so that a generator that is late by more than a tick looks better
     /// than it is. Past the end of the schedule there is no tick.
     pub(super) fn due_ns(&mut self, started_ns: u64, dropped: Option<u64>) -> Option<u64> {
-        let latest = self.latest(started_ns.saturating_add(GRAIN_NS));
+        let latest = self.latest_before(started_ns);
         let farthest = match dropped {
             Some(dropped) => self
                 .next
@@ -50,6 +50,20 @@ impl Ticks {
         self.passed_over += tick - self.next;
         self.next = tick + 1;
         Some(due_ns)
+    }
+
+    /// The last tick from `next` on that an iteration can have started on. The clock's grain counts
+    /// where no tick came in the millisecond before: there the start may seem earlier than its tick.
+    fn latest_before(&self, started_ns: u64) -> Option<u64> {
+        let surely = self.latest(started_ns);
+        let is_near = |tick| {
+            let due_ns = self.schedule.start_ns(tick).unwrap_or(0);
+            due_ns.saturating_add(GRAIN_NS) > started_ns
+        };
+        if surely.is_some_and(is_near) {
+            return surely;
+        }
+        self.latest(started_ns.saturating_add(GRAIN_NS)).or(surely)
     }
 
     /// The last tick from `next` on that is due by a moment; none: not even `next` is.

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use loadgen_compare::{Comparison, LeftOut, Options, Pair, Run, compare as compare_pairs, report};
-use loadgen_engine::k6::K6;
+use loadgen_engine::k6::{self, K6};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::plan;
 use crate::args::CompareArgs;
@@ -131,6 +130,9 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
     last.seed = Some(last_seed);
     plan::load_with(file, &last)?;
     // Told now and not after the first run with the other engine.
+    if let Some(reason) = k6::why_not(&plan) {
+        return Err(Failure::new(Exit::BadInput, reason));
+    }
     K6::find().map_err(|e| Failure::new(Exit::NotReachable, e))?;
     let out = args
         .out
@@ -192,7 +194,7 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
                     folder.display()
                 ),
             );
-            let reason = match run(args, file, &folder, side, seed).await? {
+            let reason = match run(args, &interrupts, file, &folder, side, seed).await? {
                 Ended::Complete => continue,
                 Ended::Interrupted => "ended early by a signal".to_owned(),
                 Ended::Failed(reason) => reason,
@@ -249,10 +251,10 @@ fn run_folder(out: &Path, repetition: u32, side: Side) -> PathBuf {
     out.join(format!("rep-{repetition}-{}", side.name()))
 }
 
-/// Runs one engine in a process of its own. It is in this process's group, so that a SIGINT from the
-/// terminal reaches it, too; a SIGTERM, which does not, is handed on.
+/// Runs one engine in a process of its own.
 async fn run(
     args: &CompareArgs,
+    interrupts: &Interrupts,
     file: &Path,
     folder: &Path,
     side: Side,
@@ -260,12 +262,16 @@ async fn run(
 ) -> Result<Ended, Failure> {
     let log = folder.with_extension("log");
     let mut child = start(args, file, folder, side, seed, &log)?;
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|e| Failure::new(Exit::Failed, e))?;
+    // Held until it has ended: waiting would close it.
+    let _stdin = child.stdin.take();
+    let mut handed_on = interrupts.count();
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
-            _ = terminate.recv() => hand_on(&child),
+            () = interrupts.nth(handed_on + 1) => {
+                handed_on += 1;
+                hand_on(&child);
+            }
         }
     };
     let status = status.map_err(|e| Failure::new(Exit::Failed, format!("a run got lost: {e}")))?;
@@ -321,15 +327,20 @@ fn start(
         .args(["--time-scale", &args.overrides.time_scale.to_string()])
         .arg("--out")
         .arg(folder)
-        .stdin(Stdio::null())
+        // It ends in good order when this process is gone, however that came.
+        .arg("--stop-with-stdin")
+        .stdin(Stdio::piped())
         .stdout(words)
-        .stderr(more);
+        .stderr(more)
+        // Signals are handed on, each once, wherever they came from.
+        .process_group(0);
     if side == Side::Rust {
         // k6 uses all processors by itself.
         command.args(["--workers", &args.workers.to_string()]);
     }
     if let Some(url) = &args.overrides.base_url {
-        command.args(["--base-url", url]);
+        // Not as an argument, which everybody can see: it may hold a password.
+        command.env("BASE_URL", url);
     }
     if !args.overrides.scenarios.is_empty() {
         command.args(["--scenarios", &args.overrides.scenarios.join(",")]);

@@ -46,7 +46,11 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     }
     super::check_otlp_endpoint(args.otlp_endpoint.as_deref())?;
     let k6 = find_k6(&args, &plan)?;
-    let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    let interrupts = match args.stop_with_stdin {
+        true => Interrupts::listen_also_to_stdin(),
+        false => Interrupts::listen(),
+    };
+    let interrupts = interrupts.map_err(|e| Failure::new(Exit::Failed, e))?;
     // A target that is given is looked at before anything is left behind.
     let given = match &plan.target {
         Target::Embedded => None,

@@ -17,7 +17,7 @@ use crate::dataset::staging::{StagedFile, Staging};
 use crate::dataset::{trace_table, window_table};
 use crate::error::ExtractError;
 use crate::figures::{Figures, LedgerFigures, Rows, RunFigures, TimelineFigures};
-use crate::join::label::Labels;
+use crate::join::label::{Labels, NONE};
 use crate::report::{ExtractReport, LabelCount, WrittenFile};
 use crate::signal::first::FirstPass;
 use crate::signal::judge::{Judge, Verdicts};
@@ -473,7 +473,7 @@ fn without_fault(timeline: &Timeline) -> Vec<String> {
     };
     let windows = timeline.windows.iter();
     windows
-        .filter(|window| window.anomaly.kind != "none" && !has_fault(&window.scenario))
+        .filter(|window| window.anomaly.kind != NONE && !has_fault(&window.scenario))
         .map(|window| window.scenario.clone())
         .collect()
 }

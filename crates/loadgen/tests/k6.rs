@@ -125,43 +125,29 @@ impl Drop for Shop {
     }
 }
 
+/// Starts a run of quick.yaml on a shop that it did not start, and waits until a fault is in force. With
+/// the processes of k6 that it has.
+#[cfg(target_os = "linux")]
+fn begin_with_a_fault(place: &Place, shop: &Shop, engine: &str) -> (Child, Vec<u32>) {
+    let file = scenario("quick.yaml").to_string_lossy().into_owned();
+    let mut args = vec!["run", &file, "--engine", engine, "--out", "run", "--quiet"];
+    args.extend(["--base-url", &shop.base_url, "--admin-url", &shop.admin_url]);
+    args.push("--no-client-spans");
+    let child = start(place, &args);
+    until("a fault and a heartbeat in it", || {
+        events(place, "fault_injected").len() == 1 && events(place, "heartbeat").len() > 9
+    });
+    let mut k6s = program::k6::k6_processes(std::path::Path::new("run/k6/replay.js"));
+    k6s.retain(|pid| parent(*pid) == Some(child.id()));
+    (child, k6s)
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn when_k6_is_killed_the_run_has_failed_and_what_it_sent_is_kept() {
     let place = Place::new();
     let shop = Shop::start(&place);
-    let file = scenario("quick.yaml").to_string_lossy().into_owned();
-    let child = start(
-        &place,
-        &[
-            "run",
-            &file,
-            "--engine",
-            "k6",
-            "--base-url",
-            &shop.base_url,
-            "--admin-url",
-            &shop.admin_url,
-            "--out",
-            "run",
-            "--quiet",
-            "--no-client-spans",
-        ],
-    );
-    until("a fault and a heartbeat in it", || {
-        events(&place, "fault_injected").len() == 1 && events(&place, "heartbeat").len() > 9
-    });
-    let pids = program::k6::k6_processes(&place.path("run"));
-    // The folder is relative on the command line.
-    let pids = if pids.is_empty() {
-        program::k6::k6_processes(std::path::Path::new("run/k6/replay.js"))
-    } else {
-        pids
-    };
-    let mine: Vec<u32> = pids
-        .into_iter()
-        .filter(|pid| parent(*pid) == Some(child.id()))
-        .collect();
+    let (child, mine) = begin_with_a_fault(&place, &shop, "k6");
     assert_eq!(mine.len(), 1);
     assert_eq!(shop.faults().len(), 1);
     kill("-KILL", mine[0]);
@@ -209,32 +195,7 @@ fn when_the_harness_is_killed_its_guard_sees_to_the_end() {
     for engine in ["k6", "rust"] {
         let place = Place::new();
         let shop = Shop::start(&place);
-        let file = scenario("quick.yaml").to_string_lossy().into_owned();
-        let mut child = start(
-            &place,
-            &[
-                "run",
-                &file,
-                "--engine",
-                engine,
-                "--base-url",
-                &shop.base_url,
-                "--admin-url",
-                &shop.admin_url,
-                "--out",
-                "run",
-                "--quiet",
-                "--no-client-spans",
-            ],
-        );
-        until("a fault and a heartbeat in it", || {
-            events(&place, "fault_injected").len() == 1 && events(&place, "heartbeat").len() > 9
-        });
-        let of_it = |pid: &u32| parent(*pid) == Some(child.id());
-        let k6s: Vec<u32> = program::k6::k6_processes(std::path::Path::new("run/k6/replay.js"))
-            .into_iter()
-            .filter(of_it)
-            .collect();
+        let (mut child, k6s) = begin_with_a_fault(&place, &shop, engine);
         assert_eq!(k6s.len(), usize::from(engine == "k6"));
         child.kill().unwrap();
         child.wait().unwrap();

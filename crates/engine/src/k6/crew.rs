@@ -490,12 +490,17 @@ impl Lines {
         }
     }
 
-    /// Reads what is there, or waits for it. False: nothing more will come.
-    async fn fill(&mut self) -> io::Result<bool> {
+    /// Lets go of what was given out.
+    fn make_room(&mut self) {
         self.buffer.drain(..self.taken);
         self.searched -= self.taken;
         self.taken = 0;
         self.buffer.reserve(1 << 16);
+    }
+
+    /// Reads what is there, or waits for it. False: nothing more will come.
+    async fn fill(&mut self) -> io::Result<bool> {
+        self.make_room();
         Ok(self.pipe.read_buf(&mut self.buffer).await? > 0)
     }
 
@@ -503,10 +508,7 @@ impl Lines {
     /// False: nothing more will come.
     fn drain(&mut self) -> io::Result<bool> {
         loop {
-            self.buffer.drain(..self.taken);
-            self.searched -= self.taken;
-            self.taken = 0;
-            self.buffer.reserve(1 << 16);
+            self.make_room();
             let spare = rustix::buffer::spare_capacity(&mut self.buffer);
             match rustix::io::read(&self.pipe, spare) {
                 Ok(0) => return Ok(false),

@@ -254,20 +254,21 @@ async fn send_load(
 
 /// Looks for k6 where it is wanted, before anything is left behind.
 fn find_k6(args: &RunArgs, plan: &Plan) -> Result<Option<K6>, Failure> {
-    match args.engine {
-        EngineChoice::Rust => Ok(None),
-        EngineChoice::K6 if args.workers > 1 => Err(Failure::new(
+    if args.engine == EngineChoice::Rust {
+        return Ok(None);
+    }
+    if args.workers > 1 {
+        return Err(Failure::new(
             Exit::BadInput,
             "--workers is for --engine rust; k6 uses all processors by itself",
-        )),
-        EngineChoice::K6 if k6::why_not(plan).is_some() => Err(Failure::new(
-            Exit::BadInput,
-            k6::why_not(plan).unwrap_or_default(),
-        )),
-        EngineChoice::K6 => K6::find()
-            .map(Some)
-            .map_err(|e| Failure::new(Exit::NotReachable, e)),
+        ));
     }
+    if let Some(reason) = k6::why_not(plan) {
+        return Err(Failure::new(Exit::BadInput, reason));
+    }
+    K6::find()
+        .map(Some)
+        .map_err(|e| Failure::new(Exit::NotReachable, e))
 }
 
 fn sender(args: &RunArgs, folder: &RunFolder, k6: Option<K6>, base: &BaseUrl) -> Sender {

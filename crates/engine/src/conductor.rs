@@ -178,6 +178,8 @@ impl Conductor {
         self.send(Line::WindowOpened(WindowOpened {
             scenario: scenario.name.clone(),
             anomaly: scenario.anomaly.clone(),
+            declared: scenario.declared.clone(),
+            warm_up: scenario.warm_up,
             planned_start_ns: self.planned_ns(scenario.start_ns),
             planned_end_ns: self.planned_ns(scenario.end_ns),
             at_ns,

@@ -85,6 +85,7 @@ mod tests {
         Anomaly {
             kind: "latency_spike".into(),
             label: "anomalous".into(),
+            symptom: None,
             root_cause: "slow_database_query".into(),
             msg: msg.into(),
             root_cause_service: None,

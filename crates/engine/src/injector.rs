@@ -184,6 +184,7 @@ impl Injector {
                     fault: name,
                     service: fault.service.clone(),
                     intensity: fault.intensity,
+                    sham: fault.sham,
                     requested_ns,
                     at_ns,
                 };
@@ -197,6 +198,7 @@ impl Injector {
                 scenario,
                 driver,
                 fault: name,
+                service: fault.service.clone(),
                 change: if inject { "inject" } else { "clear" }.into(),
                 reason,
                 requested_ns,
@@ -268,6 +270,7 @@ mod tests {
                 fault: "slow".into(),
                 service: "cart".into(),
                 intensity: 0.5,
+                sham: false,
             };
             let (inject, scenario) = (word.starts_with('+'), word[1..].to_owned());
             queue

@@ -201,6 +201,7 @@ pub async fn run(
         Line::RunFinished(RunFinished {
             at_ns: clock.now_ns(),
             status,
+            sha256: None,
         }),
     );
     drop(events);

@@ -329,7 +329,7 @@ fn complete(
     });
     figures.timeline = Some(TimelineFigures {
         finished: timeline.finished.is_some(),
-        status: timeline.finished.map(|end| end.status),
+        status: timeline.finished.as_ref().map(|end| end.status),
         skipped_lines: timeline.skipped.len() as u64,
         fault_failures: fault_failures(timeline),
         without_fault: without_fault(timeline),

@@ -142,6 +142,7 @@ fn write_end(path: &Path, cleared: Result<(), String>) -> io::Result<()> {
                 scenario: change.scenario,
                 driver: change.driver,
                 fault: change.fault,
+                service: change.service,
                 change: "clear".into(),
                 reason: reason.clone(),
                 requested_ns: at_ns,
@@ -152,6 +153,7 @@ fn write_end(path: &Path, cleared: Result<(), String>) -> io::Result<()> {
     writer.append(&Event::RunFinished(RunFinished {
         at_ns,
         status: RunStatus::Failed,
+        sha256: None,
     }))
 }
 

@@ -55,11 +55,14 @@ fn plan_of(variables: &[&str], steps: Vec<Step>) -> Plan {
         anomaly: Anomaly {
             kind: "none".to_owned(),
             label: "normal".to_owned(),
+            symptom: None,
             root_cause: "none".to_owned(),
             msg: String::new(),
             root_cause_service: None,
         },
+        declared: None,
         fault: None,
+        warm_up: false,
         tags: IndexMap::new(),
         env: IndexMap::new(),
     };

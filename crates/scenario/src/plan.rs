@@ -68,10 +68,16 @@ pub struct PlannedScenario {
     pub guard_ns: u64,
     /// The flows an iteration chooses from, with weights. One entry: no choice is drawn.
     pub exec: Vec<WeightedFlow>,
-    /// What the window is labelled with.
+    /// What the window is labelled with; of a sham window the anomaly `none`.
     pub anomaly: Anomaly,
+    /// The anomaly that a sham window declares: its evidence is judged as if it were there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Anomaly>,
     /// What is really injected during the window.
     pub fault: Option<Fault>,
+    /// The window only warms the target up: its time is neither compared nor trained on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub warm_up: bool,
     /// k6's `tags`: carried along for metrics.
     #[serde(default)]
     pub tags: IndexMap<String, String>,
@@ -170,8 +176,11 @@ pub struct Anomaly {
     /// `none`, `latency_spike`, …: `x-anomaly-type`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `normal` or a name for the symptom: `x-anomaly-label`.
+    /// `normal` or `anomalous`: `x-anomaly-label`.
     pub label: String,
+    /// A name for what people see, such as `high_latency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symptom: Option<String>,
     /// `none`, `slow_database_query`, …: `x-anomaly-root-cause`.
     pub root_cause: String,
     /// A sentence for people: `x-anomaly-msg`.
@@ -191,6 +200,14 @@ pub struct Fault {
     pub service: String,
     /// How strong, above 0 up to 1; what 1 means is written down for each fault.
     pub intensity: f64,
+    /// Everything is done as for a fault, but nothing is injected: the measure of how often
+    /// evidence is seen where there is none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sham: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A journey: steps taken one after the other by one iteration.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Version of the timeline's form, raised when a reader of the old form would misread the new.
-pub const TIMELINE_SCHEMA_VERSION: u32 = 1;
+pub const TIMELINE_SCHEMA_VERSION: u32 = 2;
 
 /// A line of `timeline.jsonl`. Readers skip events and fields that they do not know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,8 @@ pub enum Event {
     FaultCleared(FaultChanged),
     /// A fault could not be injected or cleared: the window's label is not backed by a fault.
     FaultFailed(FaultFailed),
+    /// Somebody else took a fault away or put one in.
+    FaultNoticed(FaultNoticed),
     /// Each second.
     Heartbeat(Heartbeat),
     /// A scenario's window ended: no iteration of it starts any more. Iterations in flight may go
@@ -30,6 +32,8 @@ pub enum Event {
     WindowDrained(WindowClosed),
     /// The wall clock moved against the monotonic one.
     ClockStepped(ClockStepped),
+    /// The generator did not run for a while: it was suspended, or had no processor.
+    GeneratorStalled(GeneratorStalled),
     /// Last line of a run that ended by itself or by a signal.
     RunFinished(RunFinished),
 }
@@ -77,8 +81,14 @@ pub struct RunStarted {
 pub struct WindowOpened {
     /// The scenario's name.
     pub scenario: String,
-    /// What the window is labelled with.
+    /// What the window is labelled with; of a sham window the anomaly `none`.
     pub anomaly: Anomaly,
+    /// The anomaly that a sham window declares, and that its evidence is judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Anomaly>,
+    /// The window only warms the target up: all of it is a transition.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub warm_up: bool,
     /// Start by the plan.
     pub planned_start_ns: i64,
     /// End by the plan.
@@ -105,10 +115,64 @@ pub struct FaultChanged {
     /// How strong, above 0 up to 1.
     #[serde(default)]
     pub intensity: f64,
+    /// All motions were gone through, and nothing was injected.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sham: bool,
     /// When the change was asked for.
     pub requested_ns: i64,
     /// When it was confirmed.
     pub at_ns: i64,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// A fault of which somebody else changed the state, as a look at the target showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultNoticed {
+    /// Who looked.
+    pub driver: String,
+    /// The fault's name.
+    pub fault: String,
+    /// Service it is in.
+    pub service: String,
+    /// How strong it is, above 0 up to 1; 0 where it is gone.
+    pub intensity: f64,
+    /// What was seen.
+    pub change: NoticedChange,
+    /// The last look that had not shown it. What happened in between is not known.
+    pub since_ns: i64,
+    /// The look that showed it.
+    pub at_ns: i64,
+}
+
+impl FaultNoticed {
+    /// For people.
+    pub fn describe(&self) -> String {
+        let (fault, service) = (&self.fault, &self.service);
+        match self.change {
+            NoticedChange::Lost => {
+                format!("{fault} in {service} is not in force any more, and not by this run")
+            }
+            NoticedChange::Appeared => {
+                format!("{fault} in {service} is in force, and not by this run")
+            }
+            NoticedChange::Gone => format!("{fault} in {service}, not of this run, is gone"),
+        }
+    }
+}
+
+/// What a look at the target showed of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticedChange {
+    /// A fault of this run is not in force any more, or not as it was injected.
+    Lost,
+    /// A fault that is not this run's is in force.
+    Appeared,
+    /// A fault that had appeared is gone.
+    Gone,
 }
 
 /// A fault that could not be changed.
@@ -120,6 +184,9 @@ pub struct FaultFailed {
     pub driver: String,
     /// The fault's name.
     pub fault: String,
+    /// Service it was to be in.
+    #[serde(default)]
+    pub service: String,
     /// `inject` or `clear`.
     pub change: String,
     /// Why it failed.
@@ -182,13 +249,36 @@ pub struct ClockStepped {
     pub offset_ns: i64,
 }
 
-/// How the run ended.
+/// A time during which the generator did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GeneratorStalled {
+    /// When it was seen.
+    pub at_ns: i64,
+    /// How much later than due, in nanoseconds.
+    pub for_ns: u64,
+}
+
+impl GeneratorStalled {
+    /// For people.
+    pub fn describe(&self) -> String {
+        format!(
+            "the generator did not run for {:.1} s: it was suspended, or had no processor",
+            self.for_ns as f64 / 1e9
+        )
+    }
+}
+
+/// How the run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunFinished {
     /// When.
     pub at_ns: i64,
     /// How.
     pub status: RunStatus,
+    /// SHA-256 of all lines before this one, as bytes, in lower-case hex: a timeline of which it
+    /// is not true was changed after it was written. The writer fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// How a run ended.

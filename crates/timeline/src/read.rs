@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use loadgen_scenario::plan::Anomaly;
 use serde::Deserialize;
 
-use crate::event::{Event, FaultChanged, FaultFailed, RunFinished, RunStarted, WindowOpened};
+use crate::event::{
+    Event, FaultChanged, FaultFailed, FaultNoticed, GeneratorStalled, RunFinished, RunStarted,
+    WindowOpened,
+};
 
 /// Why a file can't serve as a timeline.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,10 @@ pub struct Timeline {
     pub faults: Vec<FaultInterval>,
     /// Faults that could not be injected or cleared.
     pub fault_failures: Vec<FaultFailed>,
+    /// What looks at the target showed of faults that somebody else changed.
+    pub noticed: Vec<FaultNoticed>,
+    /// Times during which the generator did not run.
+    pub stalls: Vec<GeneratorStalled>,
     /// How the run ended; none: it was killed or still goes on.
     pub finished: Option<RunFinished>,
     /// Time of the latest event, in Unix nanoseconds.
@@ -88,8 +95,12 @@ pub struct Timeline {
 pub struct Window {
     /// The scenario's name.
     pub scenario: String,
-    /// What the window is labelled with.
+    /// What the window is labelled with; of a sham window the anomaly `none`.
     pub anomaly: Anomaly,
+    /// The anomaly that a sham window declares.
+    pub declared: Option<Anomaly>,
+    /// The window only warms the target up.
+    pub warm_up: bool,
     /// When it opened.
     pub opened_ns: i64,
     /// When it closed, as far as is known; see `end`.
@@ -227,16 +238,18 @@ fn parse_line(line: &[u8]) -> Result<Option<Event>, String> {
         #[serde(borrow)]
         event: std::borrow::Cow<'a, str>,
     }
-    const KNOWN: [&str; 10] = [
+    const KNOWN: [&str; 12] = [
         "run_started",
         "window_opened",
         "fault_injected",
         "fault_cleared",
         "fault_failed",
+        "fault_noticed",
         "heartbeat",
         "window_closed",
         "window_drained",
         "clock_stepped",
+        "generator_stalled",
         "run_finished",
     ];
     let tag: Tag = serde_json::from_slice(line).map_err(|e| e.to_string())?;
@@ -303,11 +316,21 @@ impl Timeline {
                 self.fault_failures.push(failed);
                 at_ns
             }
+            Event::FaultNoticed(noticed) => {
+                let at_ns = noticed.at_ns;
+                self.noticed.push(noticed);
+                at_ns
+            }
+            Event::GeneratorStalled(stall) => {
+                self.stalls.push(stall);
+                stall.at_ns
+            }
             Event::Heartbeat(beat) => beat.at_ns,
             Event::ClockStepped(step) => step.at_ns,
             Event::RunFinished(finished) => {
+                let at_ns = finished.at_ns;
                 self.finished = Some(finished);
-                finished.at_ns
+                at_ns
             }
         };
         self.last_ns = Some(self.last_ns.map_or(at_ns, |last| last.max(at_ns)));
@@ -319,6 +342,8 @@ impl From<WindowOpened> for Window {
         Self {
             scenario: opened.scenario,
             anomaly: opened.anomaly,
+            declared: opened.declared,
+            warm_up: opened.warm_up,
             opened_ns: opened.at_ns,
             closed_ns: opened.at_ns,
             end: WindowEnd::LastEvent,

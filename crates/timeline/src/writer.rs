@@ -83,9 +83,12 @@ mod tests {
             let finished = RunFinished {
                 at_ns: 9,
                 status: RunStatus::Failed,
+                sha256: None,
             };
             let mut writer = TimelineWriter::resume(&path).unwrap();
-            writer.append(&Event::RunFinished(finished)).unwrap();
+            writer
+                .append(&Event::RunFinished(finished.clone()))
+                .unwrap();
             let timeline = crate::read_timeline(&path).unwrap();
             assert_eq!(timeline.finished, Some(finished));
             assert_eq!(timeline.skipped.len(), usize::from(!torn.is_empty()));

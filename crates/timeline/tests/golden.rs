@@ -10,6 +10,7 @@ fn events() -> Vec<Event> {
     let anomaly = Anomaly {
         kind: "latency_spike".into(),
         label: "latency_spike".into(),
+        symptom: None,
         root_cause: "slow_database_query".into(),
         msg: "slow \"queries\"\nin catalogue".into(),
         root_cause_service: Some("catalogue".into()),
@@ -20,6 +21,7 @@ fn events() -> Vec<Event> {
         fault: "slow_query".into(),
         service: "catalogue".into(),
         intensity: 0.5,
+        sham: false,
         requested_ns: 1_700_000_000_000_000_002,
         at_ns: 1_700_000_000_000_000_003,
     };
@@ -52,6 +54,8 @@ fn events() -> Vec<Event> {
         Event::WindowOpened(WindowOpened {
             scenario: "spike".into(),
             anomaly,
+            declared: None,
+            warm_up: false,
             planned_start_ns: 1_700_000_000_000_000_000,
             planned_end_ns: 1_700_000_000_000_000_005,
             at_ns: 1_700_000_000_000_000_001,
@@ -71,6 +75,7 @@ fn events() -> Vec<Event> {
             scenario: "spike".into(),
             driver: "shop".into(),
             fault: "hang".into(),
+            service: "catalogue".into(),
             change: "inject".into(),
             reason: "nobody there".into(),
             requested_ns: 1_700_000_000_000_000_006,
@@ -87,6 +92,7 @@ fn events() -> Vec<Event> {
         Event::RunFinished(RunFinished {
             at_ns: 1_700_000_000_000_000_010,
             status: RunStatus::Completed,
+            sha256: None,
         }),
     ]
 }
@@ -126,11 +132,11 @@ fn a_timeline_cut_anywhere_is_readable_up_to_the_cut() {
 fn a_timeline_of_a_newer_form_is_refused_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("timeline.jsonl");
-    let newer = GOLDEN.replacen("\"schema_version\":1", "\"schema_version\":2", 1);
+    let newer = GOLDEN.replacen("\"schema_version\":2", "\"schema_version\":3", 1);
     std::fs::write(&path, newer).unwrap();
     let error = read_timeline(&path).unwrap_err().to_string();
     assert!(
-        error.contains("schema version 2") && error.contains("newer"),
+        error.contains("schema version 3") && error.contains("newer"),
         "{error}"
     );
 }

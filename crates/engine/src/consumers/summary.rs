@@ -259,7 +259,11 @@ impl Consumer for SummaryFile {
                 summary.seconds = self.started_ns.map_or(0.0, |s| seconds(finished.at_ns - s));
             }
             Event::Timeline(
-                Line::Heartbeat(_) | Line::FaultInjected(_) | Line::FaultCleared(_),
+                Line::Heartbeat(_)
+                | Line::FaultInjected(_)
+                | Line::FaultCleared(_)
+                | Line::FaultNoticed(_)
+                | Line::GeneratorStalled(_),
             ) => {}
         }
         Ok(())

@@ -479,6 +479,8 @@ impl Player<'_, '_> {
         self.send(Line::WindowOpened(WindowOpened {
             scenario: scenario.name.clone(),
             anomaly: scenario.anomaly.clone(),
+            declared: scenario.declared.clone(),
+            warm_up: scenario.warm_up,
             planned_start_ns: at_ns,
             planned_end_ns: self.replay.planned_ns(scenario.end_ns),
             at_ns,
@@ -581,7 +583,11 @@ impl Player<'_, '_> {
         self.hand_over(true)?;
         if let Some(status) = self.replay.status {
             let at_ns = self.now_ns;
-            self.send(Line::RunFinished(RunFinished { at_ns, status }))?;
+            self.send(Line::RunFinished(RunFinished {
+                at_ns,
+                status,
+                sha256: None,
+            }))?;
         }
         Ok(())
     }

@@ -183,6 +183,8 @@ impl Consumer for Bars {
                     step.offset_ns / 1_000_000
                 ));
             }
+            Line::FaultNoticed(noticed) => self.warn(&noticed.describe()),
+            Line::GeneratorStalled(stall) => self.warn(&stall.describe()),
             Line::RunFinished(_) => {}
         }
         Ok(())

@@ -115,6 +115,12 @@ impl Consumer for Plain {
                 );
                 self.line(step.at_ns, &text);
             }
+            Line::FaultNoticed(noticed) => {
+                self.line(noticed.at_ns, &format!("warning: {}", noticed.describe()));
+            }
+            Line::GeneratorStalled(stall) => {
+                self.line(stall.at_ns, &format!("warning: {}", stall.describe()));
+            }
             Line::WindowDrained(_) | Line::RunFinished(_) => {}
         }
         Ok(())

@@ -43,6 +43,7 @@ pub(super) fn resolve(
             let anomaly = Anomaly {
                 kind,
                 label: spec.label.clone(),
+                symptom: None,
                 root_cause: spec.root_cause.clone(),
                 msg: spec.msg.clone(),
                 root_cause_service: spec.root_cause_service.clone(),
@@ -53,6 +54,7 @@ pub(super) fn resolve(
     registry.entry(NONE.to_owned()).or_insert_with(|| Anomaly {
         kind: NONE.to_owned(),
         label: NORMAL.to_owned(),
+        symptom: None,
         root_cause: NONE.to_owned(),
         msg: String::new(),
         root_cause_service: None,

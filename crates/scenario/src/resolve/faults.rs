@@ -107,6 +107,7 @@ pub(super) fn resolve(
         fault: fault.fault.clone(),
         service: fault.service.clone(),
         intensity,
+        sham: false,
     })
 }
 

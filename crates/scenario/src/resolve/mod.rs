@@ -86,7 +86,9 @@ pub(crate) fn plan(
             guard_ns,
             exec,
             anomaly,
+            declared: None,
             fault,
+            warm_up: false,
             tags: texts(&spec.tags),
             env: texts(&spec.env),
         });

@@ -6,11 +6,16 @@
 //!   object a line, readable up to the last flush after a kill.
 //! - `ledger.arrows` ([`ledger`]): one record a request, as an Arrow IPC stream.
 //!
+//! [`condition`] says from it what was wrong with the system at each time, and [`phase`] whether
+//! it had settled.
+//!
 //! All times in both come from one [`clock`].
 
 pub mod clock;
+pub mod condition;
 pub mod event;
 pub mod ledger;
+pub mod phase;
 pub mod read;
 pub mod record;
 pub mod writer;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use loadgen_scenario::plan::Anomaly;
 use serde::Deserialize;
 
+use crate::condition::{Label, NONE};
 use crate::event::{
     Event, FaultChanged, FaultFailed, FaultNoticed, GeneratorStalled, RunFinished, RunStarted,
     WindowOpened,
@@ -74,6 +75,8 @@ pub struct Timeline {
     pub faults: Vec<FaultInterval>,
     /// Faults that could not be injected or cleared.
     pub fault_failures: Vec<FaultFailed>,
+    /// Clearings of faults whose injection was never confirmed.
+    pub stray_clears: Vec<FaultChanged>,
     /// What looks at the target showed of faults that somebody else changed.
     pub noticed: Vec<FaultNoticed>,
     /// Times during which the generator did not run.
@@ -306,8 +309,9 @@ impl Timeline {
                         && f.injected.scenario == cleared.scenario
                         && f.injected.fault == cleared.fault
                 };
-                if let Some(interval) = self.faults.iter_mut().find(of) {
-                    interval.cleared = Some(cleared);
+                match self.faults.iter_mut().find(of) {
+                    Some(interval) => interval.cleared = Some(cleared),
+                    None => self.stray_clears.push(cleared),
                 }
                 at_ns
             }
@@ -337,11 +341,24 @@ impl Timeline {
     }
 }
 
+/// In timelines of schema 1 the symptom stood in the place of the label.
+fn with_label(mut anomaly: Anomaly) -> Anomaly {
+    let label = match anomaly.kind == NONE {
+        true => Label::Normal,
+        false => Label::Anomalous,
+    };
+    if anomaly.label != label.name() {
+        let symptom = std::mem::replace(&mut anomaly.label, label.name().to_owned());
+        anomaly.symptom.get_or_insert(symptom);
+    }
+    anomaly
+}
+
 impl From<WindowOpened> for Window {
     fn from(opened: WindowOpened) -> Self {
         Self {
             scenario: opened.scenario,
-            anomaly: opened.anomaly,
+            anomaly: with_label(opened.anomaly),
             declared: opened.declared,
             warm_up: opened.warm_up,
             opened_ns: opened.at_ns,

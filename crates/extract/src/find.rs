@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::ExtractError;
-use crate::join::skew::{Exchange, Exchanges, GENERATOR};
+use crate::label::clocks::{Exchange, Exchanges, GENERATOR};
 use crate::telemetry::attribute::{AsObject, KeyValue};
 use crate::telemetry::forms;
 use crate::telemetry::input::{Block, Input};
@@ -69,11 +69,10 @@ pub fn find_spans(
         }
     }
     let mut found = Vec::new();
-    let work = |block: &Block, ()| spans_of(block, traces);
+    let work = |block: &Block| spans_of(block, traces);
     let outcome = for_each_block(
         &inputs,
         1,
-        |_| Ok(()),
         work,
         |_, spans| {
             found.extend(spans);

@@ -34,6 +34,8 @@ pub(crate) struct ScopeLogs<'a> {
 pub(crate) struct Scope<'a> {
     #[serde(borrow)]
     pub(crate) name: Text<'a>,
+    #[serde(borrow)]
+    pub(crate) version: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]

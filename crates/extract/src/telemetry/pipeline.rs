@@ -23,24 +23,20 @@ pub(crate) enum PipelineError<E> {
 
 /// Goes through the files: `work` sees each block on some thread, `consume` gets the results on
 /// the calling thread, in the order of the input. Stops at the first error.
-///
-/// `attach` sees each block on the reading thread, in their order; what it says goes to `work`.
-pub(crate) fn for_each_block<A, T, E>(
+pub(crate) fn for_each_block<T, E>(
     inputs: &[Input],
     workers: usize,
-    mut attach: impl FnMut(&Block) -> io::Result<A> + Send,
-    work: impl Fn(&Block, A) -> T + Sync,
+    work: impl Fn(&Block) -> T + Sync,
     mut consume: impl FnMut(usize, T) -> Result<(), E>,
 ) -> Result<(), PipelineError<E>>
 where
-    A: Send,
     T: Send,
     E: Send,
 {
     // Two for each worker, one being filled, one being consumed.
     let in_flight = 2 * workers + 2;
     let (spare_sender, spare) = sync_channel::<Block>(in_flight);
-    let (filled_sender, filled) = sync_channel::<(Block, A)>(in_flight);
+    let (filled_sender, filled) = sync_channel::<Block>(in_flight);
     let (done_sender, done) = sync_channel::<(Block, thread::Result<T>)>(in_flight);
     for _ in 0..in_flight {
         // The channel holds as many and its receiver is alive.
@@ -48,15 +44,15 @@ where
     }
     let filled = Mutex::new(filled);
     thread::scope(|scope| {
-        let reader = scope.spawn(move || fill(inputs, &mut attach, &spare, &filled_sender));
+        let reader = scope.spawn(move || fill(inputs, &spare, &filled_sender));
         for _ in 0..workers {
             let done_sender = done_sender.clone();
             let (filled, work) = (&filled, &work);
             scope.spawn(move || {
-                while let Some((block, attached)) = take(filled) {
+                while let Some(block) = take(filled) {
                     // A panic goes to the caller: without it the caller would wait for ever for
                     // the result that is missing.
-                    let result = catch_unwind(AssertUnwindSafe(|| work(&block, attached)));
+                    let result = catch_unwind(AssertUnwindSafe(|| work(&block)));
                     if done_sender.send((block, result)).is_err() {
                         return;
                     }
@@ -98,16 +94,15 @@ where
     })
 }
 
-fn take<A>(filled: &Mutex<Receiver<(Block, A)>>) -> Option<(Block, A)> {
+fn take(filled: &Mutex<Receiver<Block>>) -> Option<Block> {
     // A poisoned lock means that another worker panicked; the scope passes that on.
     filled.lock().ok()?.recv().ok()
 }
 
-fn fill<A, E>(
+fn fill<E>(
     inputs: &[Input],
-    attach: &mut impl FnMut(&Block) -> io::Result<A>,
     spare: &Receiver<Block>,
-    filled: &SyncSender<(Block, A)>,
+    filled: &SyncSender<Block>,
 ) -> Result<(), PipelineError<E>> {
     let mut sequence = 0;
     // Held over from one file to the next, so that the end of a file takes no block out of the
@@ -132,8 +127,7 @@ fn fill<A, E>(
             }
             block.file = index;
             block.sequence = sequence;
-            let attached = attach(&block).map_err(|e| PipelineError::Read(index, e))?;
-            if filled.send((block, attached)).is_err() {
+            if filled.send(block).is_err() {
                 return Ok(());
             }
             sequence += 1;
@@ -171,8 +165,7 @@ mod tests {
         for_each_block(
             &inputs,
             3,
-            |_| Ok(()),
-            |block, ()| block.bytes.clone(),
+            |block| block.bytes.clone(),
             |file, bytes| {
                 assert!(file >= last);
                 last = file;
@@ -193,8 +186,7 @@ mod tests {
         let outcome = for_each_block(
             &inputs,
             2,
-            |_| Ok(()),
-            |_, ()| (),
+            |_| (),
             |_, ()| {
                 seen += 1;
                 if seen == 5 { Err("disk full") } else { Ok(()) }
@@ -210,7 +202,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let contents: Vec<Vec<u8>> = (0..100).map(|n| format!("{n}\n").into_bytes()).collect();
         let inputs = inputs(&dir, &contents);
-        let work = |block: &Block, ()| assert!(block.file != 3, "a bug");
-        let _ = for_each_block(&inputs, 2, |_| Ok(()), work, |_, ()| Ok::<(), ()>(()));
+        let work = |block: &Block| assert!(block.file != 3, "a bug");
+        let _ = for_each_block(&inputs, 2, work, |_, ()| Ok::<(), ()>(()));
     }
 }

@@ -24,6 +24,13 @@ pub(crate) struct Offset {
     pub(crate) bound_ns: i64,
 }
 
+/// How exact the times of spans are, in nanoseconds: a server ends its span some time after the
+/// client has the answer.
+pub(crate) const GRAIN_NS: i64 = 1_000_000;
+
+/// How exact they are where spans start on whole milliseconds, as those of Node's SDK do.
+pub(crate) const WHOLE_MILLISECONDS_GRAIN_NS: i64 = 2_000_000;
+
 /// The generator's clock among the resources.
 pub(crate) const GENERATOR: u32 = u32::MAX;
 
@@ -66,10 +73,28 @@ impl Exchanges {
             offset,
             exchanges: 1,
         };
+        self.add((client, server), sample);
+    }
+
+    /// Adds those of others, whose resources have these numbers here.
+    pub(crate) fn merge(&mut self, others: Self, numbers: &[u32]) {
+        let here = |resource: u32| match resource {
+            GENERATOR => Some(GENERATOR),
+            resource => numbers.get(resource as usize).copied(),
+        };
+        for ((client, server), best) in others.best {
+            let (Some(client), Some(server)) = (here(client), here(server)) else {
+                continue;
+            };
+            self.add((client, server), best);
+        }
+    }
+
+    fn add(&mut self, exchange: (u32, u32), sample: Best) {
         self.best
-            .entry((client, server))
+            .entry(exchange)
             .and_modify(|held| {
-                let exchanges = held.exchanges + 1;
+                let exchanges = held.exchanges + sample.exchanges;
                 // The smaller offset among equals, so that the order of the input does not matter.
                 if (sample.delay, sample.offset) < (held.delay, held.offset) {
                     *held = sample;

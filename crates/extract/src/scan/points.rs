@@ -1,80 +1,103 @@
-//! Data points of metrics as rows: one a point, whichever of the five kinds it is.
+//! Data points of metrics: one record a point, whichever of the five kinds it is.
+
+use std::hash::{Hash, Hasher};
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use twox_hash::XxHash64;
 
-use super::csv_row::CsvRows;
-use crate::join::interval::Kind;
-use crate::join::label::{Label, LabelSource};
-use crate::join::phase::Phase;
+use super::records::PointBuilder;
+use crate::label::interval::Meaning;
 use crate::telemetry::attribute::{AsObject, JsonDouble, KeyValue};
+use crate::telemetry::log::Scope;
 use crate::telemetry::metric::{
     ExponentialBuckets, ExponentialPoint, HistogramPoint, Metric, NO_RECORDED_VALUE, NumberPoint,
-    Points, SummaryPoint,
+    Points, ResourceMetrics, SummaryPoint,
 };
 use crate::telemetry::resource::ResourceAttributes;
 use crate::telemetry::scalar::{Double, UnixNanos, Unsigned};
 
-/// Columns of the file of metrics, in this order.
-pub(crate) const COLUMNS: [&str; 32] = [
-    "timestamp",
-    "time_ns",
-    "start_time_ns",
-    "service_name",
-    "metric_name",
-    "metric_type",
-    "unit",
-    "value",
-    "count",
-    "sum",
-    "min",
-    "max",
-    "buckets",
-    "temporality",
-    "monotonic",
-    "attributes",
-    "scope_name",
-    "service_instance_id",
-    "host_name",
-    "container_name",
-    "k8s_pod_name",
-    "anomaly_type",
-    "anomaly_label",
-    "anomaly_root_cause",
-    "anomaly_msg",
-    "scenario",
-    "root_cause_service",
-    "label_source",
-    "phase",
-    "is_root_cause_service",
-    "interval_start_ns",
-    "increase",
-];
+impl PointBuilder {
+    /// Takes the points of a message. Gives their number.
+    pub(super) fn message(&mut self, data: &[ResourceMetrics<'_>]) -> u64 {
+        let mut read = 0;
+        for resource in data {
+            let attributes = resource.resource.attributes();
+            for scope in &resource.scope_metrics {
+                for metric in &scope.metrics {
+                    for_each_point(metric, |point| {
+                        read += 1;
+                        self.point(attributes, &scope.scope, metric, &point);
+                    });
+                }
+            }
+        }
+        read
+    }
 
-/// Where a metric comes from.
-pub(crate) struct MetricRows<'a> {
-    pub(crate) resource: &'a ResourceAttributes<'a>,
-    pub(crate) scope_name: &'a str,
-}
-
-/// What the join says of a point: the start of its interval, Unix nanoseconds, and its growth
-/// there.
-pub(crate) struct OfPoint<'a> {
-    pub(crate) label: &'a Label,
-    pub(crate) source: LabelSource,
-    pub(crate) phase: Phase,
-    pub(crate) interval_start: Option<i64>,
-    pub(crate) increase: Option<f64>,
+    fn point(
+        &mut self,
+        resource: &ResourceAttributes<'_>,
+        scope: &Scope<'_>,
+        metric: &Metric<'_>,
+        point: &Point<'_>,
+    ) {
+        // Attributes are always JSON.
+        let attributes = serde_json::to_string(&AsObject(point.attributes)).unwrap_or_default();
+        let mut series = XxHash64::with_seed(0);
+        let names = (&*scope.name, &*scope.version, &*metric.name, &*metric.unit);
+        (resource.identity, names, point.metric_type, &attributes).hash(&mut series);
+        // Where the flag is set the numbers are zeros that mean nothing.
+        let recorded = point.is_recorded();
+        let number = |double: Option<Double>| double.filter(|_| recorded).map(|v| v.0);
+        self.series.append_value(series.finish());
+        self.time_ns.append_option(point.time.get());
+        self.start_ns.append_option(point.start.get());
+        self.meaning.append_value(point.meaning() as u8);
+        self.total.append_option(point.total());
+        self.service_name.append_value(resource.service_name());
+        self.metric_name.append_value(&*metric.name);
+        self.metric_type.append_value(point.metric_type);
+        self.unit.append_value(&*metric.unit);
+        self.int_value.append_option(match point.value {
+            Value::Int(value) if recorded => Some(value),
+            _ => None,
+        });
+        self.double_value.append_option(match point.value {
+            Value::Double(value) if recorded => Some(value),
+            _ => None,
+        });
+        let count = point.count.filter(|_| recorded);
+        self.count
+            .append_option(count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
+        self.sum.append_option(number(point.sum));
+        self.min.append_option(number(point.min));
+        self.max.append_option(number(point.max));
+        let buckets = point.buckets.as_ref().filter(|_| recorded);
+        self.buckets
+            .append_option(buckets.and_then(|buckets| serde_json::to_string(buckets).ok()));
+        self.temporality.append_option(point.temporality);
+        self.monotonic.append_option(point.monotonic);
+        self.attributes.append_value(attributes);
+        self.scope_name.append_value(&*scope.name);
+        self.service_instance_id
+            .append_option(resource.service_instance_id.as_deref());
+        self.host_name.append_option(resource.host_name.as_deref());
+        self.container_name
+            .append_option(resource.container_name.as_deref());
+        self.k8s_pod_name
+            .append_option(resource.k8s_pod_name.as_deref());
+    }
 }
 
 /// What distinguishes one kind of point from another in a row.
 #[derive(Default)]
-pub(crate) struct PointRow<'a> {
-    pub(crate) metric_type: &'static str,
-    pub(crate) time: UnixNanos,
-    pub(crate) start: UnixNanos,
+struct Point<'a> {
+    metric_type: &'static str,
+    time: UnixNanos,
+    start: UnixNanos,
     flags: Unsigned,
-    pub(crate) attributes: &'a [KeyValue<'a>],
+    attributes: &'a [KeyValue<'a>],
     value: Value,
     count: Option<u64>,
     sum: Option<Double>,
@@ -99,28 +122,27 @@ enum Buckets<'a> {
     Quantiles(&'a SummaryPoint<'a>),
 }
 
-impl PointRow<'_> {
+impl Point<'_> {
     /// What a series of such points adds up: the value of a sum, the count of a histogram or a
     /// summary.
-    pub(crate) fn total(&self) -> f64 {
+    fn total(&self) -> Option<f64> {
         match (&self.value, self.count) {
-            _ if !self.is_recorded() => f64::NAN,
-            (Value::Int(value), _) => *value as f64,
-            (Value::Double(value), _) => *value,
-            (Value::None, Some(count)) => count as f64,
-            (Value::None, None) => f64::NAN,
+            _ if !self.is_recorded() => None,
+            (Value::Int(value), _) => Some(*value as f64),
+            (Value::Double(value), _) => Some(*value),
+            (Value::None, count) => count.map(|count| count as f64),
         }
     }
 
     /// What its value means for the time that it speaks of.
-    pub(crate) fn kind(&self) -> Kind {
+    fn meaning(&self) -> Meaning {
         match (self.temporality, self.monotonic) {
-            (Some("delta"), _) => Kind::Delta,
-            (Some(_), Some(false)) => Kind::Cumulative,
-            (Some(_), _) => Kind::Monotonic,
+            (Some("delta"), _) => Meaning::Delta,
+            (Some(_), Some(false)) => Meaning::Cumulative,
+            (Some(_), _) => Meaning::Monotonic,
             // A summary has no temporality; its count is that since its start.
-            (None, _) if self.metric_type == "summary" => Kind::Monotonic,
-            (None, _) => Kind::Moment,
+            (None, _) if self.metric_type == "summary" => Meaning::Monotonic,
+            (None, _) => Meaning::Moment,
         }
     }
 
@@ -130,13 +152,13 @@ impl PointRow<'_> {
 }
 
 /// Calls `each` with all points of a metric, in an order that is always the same.
-pub(crate) fn for_each_point<'m>(metric: &'m Metric<'m>, mut each: impl FnMut(PointRow<'m>)) {
+fn for_each_point<'m>(metric: &'m Metric<'m>, mut each: impl FnMut(Point<'m>)) {
     for point in points(&metric.gauge) {
         each(number("gauge", point));
     }
     if let Some(sum) = &metric.sum {
         for point in &sum.data_points {
-            each(PointRow {
+            each(Point {
                 monotonic: Some(sum.is_monotonic.0),
                 temporality: temporality(sum),
                 ..number("sum", point)
@@ -145,7 +167,7 @@ pub(crate) fn for_each_point<'m>(metric: &'m Metric<'m>, mut each: impl FnMut(Po
     }
     if let Some(histogram) = &metric.histogram {
         for point in &histogram.data_points {
-            each(PointRow {
+            each(Point {
                 temporality: temporality(histogram),
                 ..explicit(point)
             });
@@ -153,7 +175,7 @@ pub(crate) fn for_each_point<'m>(metric: &'m Metric<'m>, mut each: impl FnMut(Po
     }
     if let Some(histogram) = &metric.exponential_histogram {
         for point in &histogram.data_points {
-            each(PointRow {
+            each(Point {
                 temporality: temporality(histogram),
                 ..exponential(point)
             });
@@ -161,52 +183,6 @@ pub(crate) fn for_each_point<'m>(metric: &'m Metric<'m>, mut each: impl FnMut(Po
     }
     for point in points(&metric.summary) {
         each(quantiles(point));
-    }
-}
-
-impl MetricRows<'_> {
-    /// Writes one point.
-    pub(crate) fn write_csv(
-        &self,
-        rows: &mut CsvRows,
-        metric: &Metric<'_>,
-        row: &PointRow<'_>,
-        of: &OfPoint<'_>,
-    ) {
-        // Where the flag is set the numbers are zeros that mean nothing.
-        let recorded = row.is_recorded();
-        rows.timestamp(row.time.get());
-        rows.opt_integer(row.time.get());
-        rows.opt_integer(row.start.get());
-        rows.text(self.resource.service_name());
-        rows.text(&metric.name);
-        rows.text(row.metric_type);
-        rows.text(&metric.unit);
-        match row.value {
-            Value::Int(value) if recorded => rows.integer(value),
-            Value::Double(value) if recorded => rows.double(value),
-            _ => rows.null(),
-        }
-        rows.opt_integer(row.count.filter(|_| recorded));
-        for double in [row.sum, row.min, row.max] {
-            rows.opt_double(double.filter(|_| recorded).map(|v| v.0));
-        }
-        match &row.buckets {
-            Some(buckets) if recorded => rows.json(buckets),
-            _ => rows.null(),
-        }
-        rows.opt_text(row.temporality);
-        rows.opt_boolean(row.monotonic);
-        rows.json(&AsObject(row.attributes));
-        rows.text(self.scope_name);
-        rows.instance(self.resource);
-        rows.anomaly(of.label);
-        rows.provenance(of.label, of.source);
-        rows.phase(of.phase);
-        rows.is_root_cause_service(of.label, self.resource.service_name());
-        rows.opt_integer(of.interval_start);
-        rows.opt_double(of.increase.filter(|_| recorded));
-        rows.end();
     }
 }
 
@@ -222,8 +198,8 @@ fn temporality<P>(points: &Points<P>) -> Option<&'static str> {
     }
 }
 
-fn number<'a>(metric_type: &'static str, point: &'a NumberPoint<'a>) -> PointRow<'a> {
-    PointRow {
+fn number<'a>(metric_type: &'static str, point: &'a NumberPoint<'a>) -> Point<'a> {
+    Point {
         metric_type,
         time: point.time_unix_nano,
         start: point.start_time_unix_nano,
@@ -234,12 +210,12 @@ fn number<'a>(metric_type: &'static str, point: &'a NumberPoint<'a>) -> PointRow
             (None, Some(value)) => Value::Double(value.0),
             (None, None) => Value::None,
         },
-        ..PointRow::default()
+        ..Point::default()
     }
 }
 
-fn explicit<'a>(point: &'a HistogramPoint<'a>) -> PointRow<'a> {
-    PointRow {
+fn explicit<'a>(point: &'a HistogramPoint<'a>) -> Point<'a> {
+    Point {
         metric_type: "histogram",
         time: point.time_unix_nano,
         start: point.start_time_unix_nano,
@@ -250,12 +226,12 @@ fn explicit<'a>(point: &'a HistogramPoint<'a>) -> PointRow<'a> {
         min: point.min,
         max: point.max,
         buckets: Some(Buckets::Explicit(point)),
-        ..PointRow::default()
+        ..Point::default()
     }
 }
 
-fn exponential<'a>(point: &'a ExponentialPoint<'a>) -> PointRow<'a> {
-    PointRow {
+fn exponential<'a>(point: &'a ExponentialPoint<'a>) -> Point<'a> {
+    Point {
         metric_type: "exponential_histogram",
         time: point.time_unix_nano,
         start: point.start_time_unix_nano,
@@ -266,12 +242,12 @@ fn exponential<'a>(point: &'a ExponentialPoint<'a>) -> PointRow<'a> {
         min: point.min,
         max: point.max,
         buckets: Some(Buckets::Exponential(point)),
-        ..PointRow::default()
+        ..Point::default()
     }
 }
 
-fn quantiles<'a>(point: &'a SummaryPoint<'a>) -> PointRow<'a> {
-    PointRow {
+fn quantiles<'a>(point: &'a SummaryPoint<'a>) -> Point<'a> {
+    Point {
         metric_type: "summary",
         time: point.time_unix_nano,
         start: point.start_time_unix_nano,
@@ -280,7 +256,7 @@ fn quantiles<'a>(point: &'a SummaryPoint<'a>) -> PointRow<'a> {
         count: Some(point.count.0),
         sum: Some(point.sum),
         buckets: Some(Buckets::Quantiles(point)),
-        ..PointRow::default()
+        ..Point::default()
     }
 }
 

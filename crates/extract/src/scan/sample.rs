@@ -1,11 +1,11 @@
 //! A sample of spans with all their attributes, the same whatever the order of the input: those
 //! with the smallest hashes of trace and span id.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use serde_json::Value;
 
-use crate::spool::heads::Key;
+use crate::scan::spool::hash;
 use crate::telemetry::attribute::Pick;
 use crate::telemetry::attribute::{AsObject, KeyValue};
 use crate::telemetry::http::HttpAttributes;
@@ -18,11 +18,15 @@ pub(crate) const SAMPLE_SPANS: usize = 4096;
 /// Values longer than this are cut: a sample of stack traces would need a lot of memory.
 const MAX_VALUE_CHARS: usize = 200;
 
+/// A trace and a span in it.
+pub(crate) type SpanKey = ([u64; 2], u64);
+
 /// A span and what a detector could learn from. Ordered by its hash.
 #[derive(Debug, Clone)]
 pub(crate) struct SampledSpan {
     pub(crate) hash: u64,
-    pub(crate) key: Key,
+    /// Its trace and its id.
+    pub(crate) key: SpanKey,
     /// Columns, and attributes as `attributes.<key>`, with their values as text.
     pub(crate) features: Vec<(String, String)>,
 }
@@ -43,7 +47,7 @@ impl PartialOrd for SampledSpan {
 
 impl Ord for SampledSpan {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.hash, &self.features).cmp(&(other.hash, &other.features))
+        (self.hash, self.key, &self.features).cmp(&(other.hash, other.key, &other.features))
     }
 }
 
@@ -75,8 +79,40 @@ impl Sample {
     }
 }
 
+/// Where spans stand in the sample.
+#[derive(Debug, Default)]
+pub(crate) struct SampleIndex {
+    /// The largest hash in it.
+    limit: u64,
+    places: HashMap<SpanKey, usize>,
+}
+
+impl SampleIndex {
+    pub(crate) fn new(sample: &[SampledSpan]) -> Self {
+        let places = sample.iter().enumerate();
+        Self {
+            limit: sample.iter().map(|span| span.hash).max().unwrap_or(0),
+            places: places.map(|(place, span)| (span.key, place)).collect(),
+        }
+    }
+
+    /// The place of a span; none: it is not in the sample.
+    pub(crate) fn find(&self, key: SpanKey) -> Option<usize> {
+        // Most are told by a number.
+        if span_hash(key) > self.limit {
+            return None;
+        }
+        self.places.get(&key).copied()
+    }
+}
+
+/// What decides whether a span is in the sample.
+pub(crate) fn span_hash((trace, span): SpanKey) -> u64 {
+    hash([hash(trace), span])
+}
+
 /// Reads the wanted spans of a line once more, with everything: their number in it, hash and key.
-pub(crate) fn read(line: &[u8], wanted: &[(usize, u64, Key)]) -> Vec<SampledSpan> {
+pub(crate) fn read(line: &[u8], wanted: &[(usize, u64, SpanKey)]) -> Vec<SampledSpan> {
     let mut sampled = Vec::with_capacity(wanted.len());
     let Some(data) = parse_traces::<Vec<ResourceSpans<'_, Vec<KeyValue<'_>>>>>(line) else {
         return sampled;
@@ -170,7 +206,7 @@ mod tests {
     fn span(hash: u64) -> SampledSpan {
         SampledSpan {
             hash,
-            key: Key::default(),
+            key: SpanKey::default(),
             features: Vec::new(),
         }
     }
@@ -191,7 +227,7 @@ mod tests {
     #[test]
     fn a_wanted_span_comes_with_columns_and_attributes() {
         let line = br#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"web"}}]},"scopeSpans":[{"spans":[{},{"name":"GET /","kind":2,"attributes":[{"key":"url.path","value":{"stringValue":"/x"}},{"key":"n","value":{"intValue":"5"}}]}]}]}]}"#;
-        let read = read(line, &[(1, 7, Key::default())]);
+        let read = read(line, &[(1, 7, SpanKey::default())]);
         let has = |name: &str, value: &str| read[0].features.contains(&(name.into(), value.into()));
         assert!(
             has("service_name", "web") && has("span_name", "GET /") && has("http_target", "/x")

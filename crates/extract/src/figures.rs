@@ -32,6 +32,24 @@ pub struct Figures {
     pub traces_cut: u64,
     /// Copies of spans beyond the first.
     pub duplicate_spans: u64,
+    /// Traces without a span that has no parent, or whose parent is the generator's own.
+    #[serde(default)]
+    pub traces_without_root: u64,
+    /// Late spans, by service and name of the span: see `late` in the table of spans.
+    #[serde(default)]
+    pub late_spans: Vec<LateSpans>,
+    /// What was read and is not the run's.
+    #[serde(default)]
+    pub foreign: Vec<ForeignRows>,
+    /// Spans that are in no file of a class, by the reason.
+    #[serde(default)]
+    pub left_out: BTreeMap<String, u64>,
+    /// Steps of which no span of the target ever arrived, with their requests.
+    #[serde(default)]
+    pub silent_steps: BTreeMap<String, u64>,
+    /// Stretches of time of which nothing arrived although requests were sent.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
     /// Spans by `label_source`.
     pub spans_by_source: BTreeMap<String, u64>,
     /// Spans by `phase`; those without one are not in it.
@@ -104,17 +122,70 @@ pub struct Rows {
     pub written: u64,
     /// Records that were left out on request (`--steady-only`).
     pub filtered: u64,
+    /// Records that are not the run's.
+    #[serde(default)]
+    pub foreign: u64,
 }
 
 impl Rows {
     /// Whether each record became a row or was left out on request.
     pub fn reconcile(&self) -> bool {
-        self.read == self.written + self.filtered
+        self.read == self.written + self.filtered + self.foreign
     }
 }
 
+/// Late spans of one service and name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LateSpans {
+    /// The service.
+    pub service: String,
+    /// Name of the spans.
+    pub name: String,
+    /// How many.
+    pub spans: u64,
+}
+
+/// Rows that are not the run's, of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ForeignRows {
+    /// `other_run`, `doctor` or `outside`.
+    pub kind: String,
+    /// Traces.
+    pub traces: u64,
+    /// Spans.
+    pub spans: u64,
+    /// Log records.
+    pub log_records: u64,
+    /// Data points.
+    pub data_points: u64,
+}
+
+/// A stretch of time of which nothing arrived. Times are Unix nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    /// Its begin.
+    pub from_ns: i64,
+    /// Its end.
+    pub to_ns: i64,
+    /// Requests that were sent in it.
+    pub requests: u64,
+}
+
+/// An effect with its 95 % interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Effect {
+    /// Which signal.
+    pub signal: String,
+    /// The effect, from -1 to 1.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
 /// What is labelled with one window.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WindowFigures {
     /// The scenario.
     pub scenario: String,
@@ -130,6 +201,36 @@ pub struct WindowFigures {
     pub lost_traces: u64,
     /// End of the recovery after its fault, Unix nanoseconds; none: there was none to see.
     pub recovered_ns: Option<i64>,
+    /// Of its spans those in its steady phase.
+    #[serde(default)]
+    pub steady_spans: u64,
+    /// What backs its label.
+    #[serde(default)]
+    pub fault_state: String,
+    /// It declares an anomaly and injects nothing.
+    #[serde(default)]
+    pub sham: bool,
+    /// What the evidence says of it; none: it only warms the target up.
+    #[serde(default)]
+    pub verdict: Option<String>,
+    /// Why, in plain words.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// The strongest effect of its declared service.
+    #[serde(default)]
+    pub effect: Option<Effect>,
+    /// From the confirmation of the injection to the first effect, seconds.
+    #[serde(default)]
+    pub onset_s: Option<f64>,
+    /// From the confirmation of the clearing to the last effect, seconds.
+    #[serde(default)]
+    pub recovery_s: Option<f64>,
+    /// Steady traces through its declared service; none: it declares none.
+    #[serde(default)]
+    pub traces_met: Option<u64>,
+    /// Rank of its declared service among all.
+    #[serde(default)]
+    pub root_cause_rank: Option<u32>,
 }
 
 /// What is known of one service.
@@ -153,6 +254,21 @@ pub struct ServiceFigures {
     pub orphans: u64,
     /// Traces of one span only, which is the service's.
     pub single_span_traces: u64,
+}
+
+impl ServiceFigures {
+    /// Adds those of another part of the telemetry.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.spans += other.spans;
+        self.server_spans += other.server_spans;
+        self.header_spans += other.header_spans;
+        self.default_spans += other.default_spans;
+        self.agreeing += other.agreeing;
+        self.contradicting += other.contradicting;
+        self.roots += other.roots;
+        self.orphans += other.orphans;
+        self.single_span_traces += other.single_span_traces;
+    }
 }
 
 /// How far a clock is ahead of the generator's.

@@ -214,16 +214,26 @@ pub(crate) struct ExtractArgs {
     /// The run's ledger.arrows [default: the one beside the timeline, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,
+    /// More timeline lines, fault_injected and fault_cleared, for faults that were made by hand.
+    #[arg(long, value_name = "FILE", requires = "timeline")]
+    pub(crate) faults: Option<PathBuf>,
     /// Folder for the dataset.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long = "out", visible_alias = "output", value_name = "DIR")]
     pub(crate) output: PathBuf,
-    /// Look windows up by times that are corrected by the offset of each service's clock. Rows keep
+    /// Look moments up by times that are corrected by the offset of each service's clock. Rows keep
     /// the times as they came.
     #[arg(long)]
     pub(crate) correct_skew: bool,
     /// Write only rows whose phase is steady.
     #[arg(long)]
     pub(crate) steady_only: bool,
+    /// Keep rows of other runs, of the doctor, and from before and after the run, labelled unknown.
+    #[arg(long)]
+    pub(crate) include_foreign: bool,
+    /// Put rows of all phases and verdicts into the files of classes, not only steady ones of windows
+    /// that the evidence backs.
+    #[arg(long)]
+    pub(crate) all_phases: bool,
     /// Leave columns that give the label away out of the files of traces.
     #[arg(long)]
     pub(crate) drop_leaks: bool,
@@ -340,7 +350,7 @@ pub(crate) struct FromK6Args {
     /// The event log.
     pub(crate) log: PathBuf,
     /// Folder for timeline.jsonl, ledger.arrows and summary.json.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long = "out", visible_alias = "output", value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Print the result as one JSON object on standard output.
     #[arg(long)]
@@ -384,7 +394,7 @@ pub(crate) struct ShopServiceArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CollectArgs {
     /// Folder for traces.jsonl, metrics.jsonl and logs.jsonl.
-    #[arg(long, value_name = "DIR", default_value = "telemetry")]
+    #[arg(long = "out", visible_alias = "output", value_name = "DIR", default_value = "telemetry")]
     pub(crate) output: PathBuf,
     /// Address of OTLP/gRPC; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4317")]

@@ -254,6 +254,8 @@ pub struct SentRequest {
     pub span_id: [u8; 8],
     /// Position in [`SentRequests::scenarios`].
     pub scenario: u16,
+    /// Position in [`SentRequests::steps`].
+    pub step: u16,
     /// When it was sent, in Unix nanoseconds.
     pub sent_ns: i64,
     /// When its answer was complete or it failed, in Unix nanoseconds.
@@ -266,6 +268,7 @@ pub struct SentRequest {
 pub struct SentRequests {
     reader: StreamReader<BufReader<File>>,
     scenarios: Vec<String>,
+    steps: Vec<String>,
     /// Whether the file breaks off before its end marker: the run was killed or still goes on.
     pub torn: bool,
 }
@@ -291,6 +294,7 @@ impl SentRequests {
         Ok(Self {
             reader,
             scenarios: Vec::new(),
+            steps: Vec::new(),
             torn,
         })
     }
@@ -298,6 +302,11 @@ impl SentRequests {
     /// Names of the scenarios that were met so far.
     pub fn scenarios(&self) -> &[String] {
         &self.scenarios
+    }
+
+    /// Names of the steps that were met so far.
+    pub fn steps(&self) -> &[String] {
+        &self.steps
     }
 
     /// The requests of the next batch; none at the end, or where the file breaks off.
@@ -334,8 +343,13 @@ impl SentRequests {
         let failures = dictionary("failure");
         let known: Vec<u16> = names
             .iter()
-            .map(|name| self.scenario(name.unwrap_or("")))
+            .map(|name| number(&mut self.scenarios, name.unwrap_or("")))
             .collect();
+        let steps = dictionary("step").map(|(keys, names)| {
+            let names = names.iter();
+            let known = names.map(|name| number(&mut self.steps, name.unwrap_or("")));
+            (keys, known.collect::<Vec<u16>>())
+        });
         let request = |row: usize| {
             let mut trace_id = [0; 16];
             let mut span_id = [0; 8];
@@ -346,6 +360,10 @@ impl SentRequests {
                 trace_id,
                 span_id,
                 scenario: *known.get(keys.key(row)?)?,
+                step: steps
+                    .as_ref()
+                    .and_then(|(keys, known)| known.get(keys.key(row)?).copied())
+                    .unwrap_or_default(),
                 sent_ns: sent.value(row),
                 finished_ns: finished.value(row),
                 sent: failure != Some(Failure::Request.name()),
@@ -353,16 +371,16 @@ impl SentRequests {
         };
         Some((0..batch.num_rows()).filter_map(request).collect())
     }
+}
 
-    fn scenario(&mut self, name: &str) -> u16 {
-        let known = self.scenarios.iter().position(|known| known == name);
-        let position = known.unwrap_or_else(|| {
-            self.scenarios.push(name.to_owned());
-            self.scenarios.len() - 1
-        });
-        // A ledger names its scenarios by 16-bit keys.
-        u16::try_from(position).unwrap_or(u16::MAX)
-    }
+/// The number of a name; a ledger names things by 16-bit keys.
+fn number(names: &mut Vec<String>, name: &str) -> u16 {
+    let known = names.iter().position(|known| known == name);
+    let position = known.unwrap_or_else(|| {
+        names.push(name.to_owned());
+        names.len() - 1
+    });
+    u16::try_from(position).unwrap_or(u16::MAX)
 }
 
 /// Reads a ledger up to where it is whole.

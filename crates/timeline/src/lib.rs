@@ -22,8 +22,9 @@ pub mod writer;
 
 pub use clock::Clock;
 pub use event::Event;
+pub use loadgen_scenario::plan::Anomaly;
 pub use ledger::{SentRequest, SentRequests};
-pub use read::{BadLine, Timeline, TimelineError, Window, WindowAt, WindowEnd, read_timeline};
+pub use read::{BadLine, FaultInterval, Timeline, TimelineError, Window, WindowAt, WindowEnd, read_timeline};
 pub use record::{Failure, RequestRecord};
 pub use writer::TimelineWriter;
 

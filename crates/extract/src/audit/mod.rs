@@ -5,7 +5,6 @@
 
 pub mod again;
 mod checks;
-pub(crate) mod leaks;
 pub mod limits;
 
 use schemars::JsonSchema;

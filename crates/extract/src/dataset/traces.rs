@@ -20,8 +20,9 @@ pub(crate) struct TraceRow<'a> {
     pub(crate) root_service: &'a str,
     pub(crate) root_span_name: &'a str,
     pub(crate) has_root: bool,
-    /// Sorted, each once.
-    pub(crate) services: Vec<&'a str>,
+    /// Sorted, each once, `;` between them.
+    pub(crate) services: &'a str,
+    pub(crate) service_count: u32,
     pub(crate) depth: u32,
     pub(crate) spans: u32,
     pub(crate) error_spans: u32,
@@ -81,10 +82,10 @@ impl Table for Traces {
                 Value::Boolean(r.has_root)
             }),
             new("services", Kind::Text, "names, sorted, `;` between them", NEVER, |r| {
-                Value::Text(r.services.join(";").into())
+                Value::text(r.services)
             }),
             new("service_count", Kind::Int32, "how many services", NEVER, |r| {
-                Value::count(r.services.len())
+                Value::count(r.service_count)
             }),
             new("depth", Kind::Int32, "spans on the longest chain", NEVER, |r| {
                 Value::count(r.depth)

@@ -16,7 +16,6 @@ pub(crate) struct WindowRow<'a> {
     pub(crate) window: &'a Window,
     /// The last fault that its scenario injected.
     pub(crate) fault: Option<&'a FaultInterval>,
-    pub(crate) fault_state: &'static str,
     pub(crate) figures: &'a WindowFigures,
 }
 
@@ -99,7 +98,7 @@ impl Table for Windows {
                 Kind::Text,
                 "`confirmed`, `declared`, `sham`, `failed` or `none`",
                 NEVER,
-                |r| Value::text(r.fault_state),
+                |r| Value::text(&r.figures.fault_state),
             ),
             new("fault_requested_ns", Kind::UnixNanos, "injection asked for, Unix ns", no_fault, |r| {
                 Value::opt_int(r.fault.map(|f| f.injected.requested_ns))

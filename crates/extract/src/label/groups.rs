@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use arrow_array::Array;
+
 use super::names::Numbered;
 use super::trace::{Request, Span};
 use crate::scan::OfTraces;
@@ -57,10 +59,7 @@ impl<'a> Sorted<'a> {
         let mut names = Numbered::default();
         let mut of_spans: Vec<(Key, Span)> = (0..spans.span_id.len())
             .map(|row| {
-                let instance = match spans.instance.is_null(row) {
-                    true => "",
-                    false => spans.instance.value(row),
-                };
+                let instance = text(&spans.instance, row).unwrap_or_default();
                 let span = Span {
                     id: spans.span_id.value(row),
                     parent: spans.parent_span_id.value(row),
@@ -184,18 +183,15 @@ fn by_name(partition: &Partition, x: &Span, y: &Span) -> Ordering {
 
 /// The value of a column at a row; 0 for null.
 pub(crate) fn value_or_zero(column: &arrow_array::Int64Array, row: usize) -> i64 {
-    use arrow_array::Array;
     if column.is_null(row) { 0 } else { column.value(row) }
 }
 
 /// The value of a column at a row; none for null.
 pub(crate) fn number(column: &arrow_array::Int64Array, row: usize) -> Option<i64> {
-    use arrow_array::Array;
     (!column.is_null(row)).then(|| column.value(row))
 }
 
 /// The text of a column at a row; none for null.
 pub(crate) fn text(column: &arrow_array::StringArray, row: usize) -> Option<&str> {
-    use arrow_array::Array;
     (!column.is_null(row)).then(|| column.value(row))
 }

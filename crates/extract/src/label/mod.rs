@@ -27,7 +27,7 @@ use names::ResourceId;
 pub(crate) use points::label_points;
 use records::{LogMarkBuilder, SpanMarkBuilder, TraceBuilder};
 use survey::Survey;
-pub(crate) use trace::{CLIENT, CONSUMER, ERROR, Request, SERVER, Span, TraceFacts};
+pub(crate) use trace::{CLIENT, CONSUMER, ERROR, SERVER, Span, TraceFacts};
 use truth::{Sender, Truth};
 
 /// How far clocks are ahead of the generator's.

@@ -1,6 +1,6 @@
 //! Data points: series put together, and the time that each point speaks of.
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::ArrowError;
 use loadgen_evidence::{MetricPoint, Reading, Sampler, Series};
 use loadgen_timeline::condition::Placed;
@@ -71,12 +71,10 @@ pub(crate) fn label_points(
 }
 
 fn total(points: &PointBatch, row: usize) -> Option<f64> {
-    use arrow_array::Array;
     (!points.total.is_null(row)).then(|| points.total.value(row))
 }
 
 fn point(points: &PointBatch, row: usize) -> SeriesPoint {
-    use arrow_array::Array;
     SeriesPoint {
         meaning: Meaning::from_number(points.meaning.value(row)),
         start: value_or_zero(&points.start_ns, row),

@@ -25,10 +25,13 @@ fn options(args: &ExtractArgs) -> ExtractOptions {
         logs: args.logs.clone(),
         timeline: args.timeline.clone(),
         ledger: args.ledger.clone(),
+        faults: args.faults.clone(),
         output: args.output.clone(),
         stamp: None,
         correct_skew: args.correct_skew,
         steady_only: args.steady_only,
+        include_foreign: args.include_foreign,
+        all_phases: args.all_phases,
         strict: args.strict,
         drop_leaks: args.drop_leaks,
     }

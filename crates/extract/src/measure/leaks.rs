@@ -3,7 +3,29 @@
 
 use std::collections::BTreeMap;
 
-use crate::figures::Leak;
+use loadgen_timeline::condition::Placed;
+
+use crate::figures::{Figures, Leak};
+use crate::label::survey::Gathered;
+use crate::label::truth::Truth;
+use crate::scan::sample::SampledSpan;
+
+/// Finds what gives the label away in the sample of spans.
+pub(crate) fn leaks(
+    figures: &mut Figures,
+    truth: &Truth,
+    sample: &[SampledSpan],
+    gathered: &Gathered,
+) {
+    let types: Vec<String> = truth.conditions.all().iter().map(|c| c.anomaly_type()).collect();
+    let labelled = gathered.sampled.iter().filter_map(|(place, moment_ns)| {
+        let Placed::Within { condition, .. } = truth.conditions.at((*moment_ns)?) else {
+            return None;
+        };
+        Some((&sample.get(*place)?.features[..], types[condition].as_str()))
+    });
+    figures.leaks = find(labelled);
+}
 
 /// A value counts when it is on so many sampled spans.
 const FREQUENT: u32 = 20;
@@ -19,10 +41,10 @@ const WORTH_NAMING: f64 = 0.05;
 const MAX_VALUES: usize = 512;
 
 /// The features of a span with its anomaly type.
-pub(crate) type Labelled<'s> = (&'s [(String, String)], &'s str);
+type Labelled<'s> = (&'s [(String, String)], &'s str);
 
 /// The leaks in a sample, the most telling first.
-pub(crate) fn find<'s>(sample: impl Iterator<Item = Labelled<'s>>) -> Vec<Leak> {
+fn find<'s>(sample: impl Iterator<Item = Labelled<'s>>) -> Vec<Leak> {
     let mut types: BTreeMap<&str, u32> = BTreeMap::new();
     let mut columns: BTreeMap<&str, BTreeMap<&str, BTreeMap<&str, u32>>> = BTreeMap::new();
     for (features, kind) in sample {

@@ -13,6 +13,7 @@ pub mod event;
 pub mod ledger;
 pub mod read;
 pub mod record;
+pub mod summary;
 pub mod writer;
 
 pub use clock::Clock;

@@ -7,10 +7,10 @@ mod ledger;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use loadgen_engine::consumers::Summary;
 use loadgen_extract::audit::AuditFile;
 use loadgen_scenario::Plan;
 use loadgen_timeline::event::{Engine, RunStarted, RunStatus};
+use loadgen_timeline::summary::Summary;
 use loadgen_timeline::{Timeline, read_timeline};
 use serde::de::DeserializeOwned;
 

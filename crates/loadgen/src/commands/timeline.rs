@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use loadgen_engine::Consumer;
-use loadgen_engine::consumers::{LedgerFile, Summary, SummaryFile, TimelineFile};
+use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
 use loadgen_engine::k6::read_log;
 use loadgen_timeline::event::RunStatus;
+use loadgen_timeline::summary::Summary;
 use serde::Serialize;
 
 use crate::args::{FromK6Args, TimelineCommand};

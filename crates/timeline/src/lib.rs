@@ -19,7 +19,9 @@ pub mod writer;
 pub use clock::Clock;
 pub use event::Event;
 pub use ledger::{SentRequest, SentRequests};
-pub use read::{BadLine, Timeline, TimelineError, Window, WindowAt, WindowEnd, read_timeline};
+pub use read::{
+    BadLine, Integrity, Timeline, TimelineError, Window, WindowAt, WindowEnd, read_timeline,
+};
 pub use record::{Failure, RequestRecord};
 pub use writer::TimelineWriter;
 

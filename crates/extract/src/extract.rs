@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use loadgen_timeline::{SentRequests, Timeline, read_timeline};
+use loadgen_timeline::{LedgerError, LedgerReader, Timeline, read_timeline};
 
 use crate::audit::{AUDIT_SCHEMA_VERSION, AuditFile, audit, leaks};
 use crate::dataset::csv_row::CsvRows;
@@ -81,7 +81,8 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
     ];
     let inputs = open(named.into_iter().flatten(), &scratch(&options.output))?;
     let timeline = options.timeline.as_deref().map(read_timeline).transpose()?;
-    let ledger = open_ledger(options)?;
+    let run = timeline.as_ref().and_then(|timeline| timeline.run.as_ref());
+    let ledger = open_ledger(options, run.map(|run| run.run_id.as_str()))?;
 
     let write_error = |source: io::Error| ExtractError::Write {
         path: options.output.clone(),
@@ -208,7 +209,10 @@ fn create(
 }
 
 /// The ledger that is named, or that stands beside the timeline.
-fn open_ledger(options: &ExtractOptions) -> Result<Option<SentRequests>, ExtractError> {
+fn open_ledger(
+    options: &ExtractOptions,
+    run_id: Option<&str>,
+) -> Result<Option<LedgerReader>, ExtractError> {
     let beside = || Some(options.timeline.as_ref()?.with_file_name("ledger.arrows"));
     let path = match &options.ledger {
         Some(path) => path.clone(),
@@ -217,34 +221,34 @@ fn open_ledger(options: &ExtractOptions) -> Result<Option<SentRequests>, Extract
             None => return Ok(None),
         },
     };
-    match SentRequests::open(&path) {
+    match LedgerReader::open(&path, run_id) {
         Ok(ledger) => Ok(Some(ledger)),
-        Err(source) if options.ledger.is_some() => Err(read_error(&path, source)),
         // A run that was killed before its first request leaves an empty one.
-        Err(_) if path.metadata().is_ok_and(|m| m.len() == 0) => Ok(None),
-        Err(source) => Err(read_error(&path, source)),
+        Err(LedgerError::Empty { .. }) if options.ledger.is_none() => Ok(None),
+        Err(LedgerError::Read { source, .. }) => Err(read_error(&path, source)),
+        Err(error) => Err(read_error(&path, io::Error::other(error))),
     }
 }
 
 /// Notes the requests of a ledger. Gives the names of its scenarios and whether it is torn.
 fn note_ledger(
-    mut ledger: SentRequests,
+    mut ledger: LedgerReader,
     heads: &mut Heads,
 ) -> io::Result<(Option<Vec<String>>, bool)> {
-    while let Some(batch) = ledger.next_batch() {
-        for request in batch {
+    while let Some(batch) = ledger.next_batch()? {
+        for request in batch.rows() {
             let id = u128::from_be_bytes(request.trace_id);
             heads.request(RequestHead {
                 trace: [(id >> 64) as u64, id as u64],
                 span: u64::from_be_bytes(request.span_id),
                 sent: request.sent_ns,
                 finished: request.finished_ns,
-                scenario: u32::from(request.scenario),
-                sent_out: u32::from(request.sent),
+                scenario: u32::from(request.scenario_index),
+                sent_out: u32::from(request.was_sent()),
             })?;
         }
     }
-    Ok((Some(ledger.scenarios().to_vec()), ledger.torn))
+    Ok((Some(ledger.scenarios().to_vec()), ledger.report().torn))
 }
 
 fn find_leaks(first: &FirstPass, tally: &Tally) -> Vec<crate::figures::Leak> {

@@ -18,7 +18,9 @@ pub mod writer;
 
 pub use clock::Clock;
 pub use event::Event;
-pub use ledger::{SentRequest, SentRequests};
+pub use ledger::{
+    Ledger, LedgerBatch, LedgerError, LedgerReader, LedgerReport, RequestRow, read_ledger,
+};
 pub use read::{
     BadLine, Integrity, Timeline, TimelineError, Window, WindowAt, WindowEnd, read_timeline,
 };

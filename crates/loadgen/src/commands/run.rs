@@ -398,7 +398,8 @@ fn consumers(
     };
     // The timeline comes first: what is true is on the disk before anybody is told.
     let timeline = TimelineFile::create(&folder.timeline()).map_err(cannot(folder.timeline()))?;
-    let ledger = LedgerFile::create(&folder.ledger(), plan).map_err(cannot(folder.ledger()))?;
+    let ledger =
+        LedgerFile::create(&folder.ledger(), plan, run_id).map_err(cannot(folder.ledger()))?;
     let summary = SummaryFile::new(&folder.summary(), plan);
     let mut results = Results {
         summary: summary.handle(),

@@ -46,8 +46,8 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
     let figures = summary.handle();
     let timeline =
         TimelineFile::create(&folder.timeline()).map_err(|e| cannot(&folder.timeline(), e))?;
-    let ledger =
-        LedgerFile::create(&folder.ledger(), plan).map_err(|e| cannot(&folder.ledger(), e))?;
+    let ledger = LedgerFile::create(&folder.ledger(), plan, &replay.run_id)
+        .map_err(|e| cannot(&folder.ledger(), e))?;
     let mut consumers: Vec<Box<dyn Consumer>> =
         vec![Box::new(timeline), Box::new(ledger), Box::new(summary)];
     replay

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use loadgen_engine::consumers::{ScenarioSummary, Summary};
+use loadgen_timeline::summary::{ScenarioSummary, Summary};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

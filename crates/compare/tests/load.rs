@@ -101,7 +101,7 @@ fn make(folder: &Path) {
         // Of this one nothing arrives.
         record(6, 1, None),
     ];
-    let mut ledger = LedgerWriter::create(&folder.join("ledger.arrows"), &plan).unwrap();
+    let mut ledger = LedgerWriter::create(&folder.join("ledger.arrows"), &plan, "ab").unwrap();
     ledger.append(&records).unwrap();
     ledger.finish().unwrap();
     let arrived = [&records[0], &records[1], &records[2], &records[4]];

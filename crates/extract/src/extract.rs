@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use loadgen_timeline::Timeline;
+use loadgen_timeline::{LedgerReport, Timeline};
 use loadgen_timeline::condition::NONE;
 
 use crate::audit::{AUDIT_SCHEMA_VERSION, AuditFile, audit};
@@ -16,7 +16,7 @@ use crate::dataset::rows::Columns;
 use crate::dataset::spans::FEATURES;
 use crate::dataset::texts::Texts;
 use crate::error::ExtractError;
-use crate::figures::{Figures, Rows, RunFigures, TimelineFigures};
+use crate::figures::{Figures, LedgerFigures, Rows, RunFigures, TimelineFigures};
 use crate::ground_truth::{open_ledger, read_timeline};
 use crate::label::Offsets;
 use crate::label::truth::Truth;
@@ -87,13 +87,16 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
     ];
     let inputs = open(named.into_iter().flatten(), &scratch(&options.output))?;
     let timeline = read_timeline(options)?;
-    let ledger = open_ledger(options)?;
+    let run = timeline.as_ref().and_then(|timeline| timeline.run.as_ref());
+    let ledger = open_ledger(options, run.map(|run| run.run_id.as_str()))?;
 
     let mut stages = Stages::new(options)?;
     let mut lines = Lines::new(&inputs);
     let (scanned, ledger) = stages.scan(&inputs, ledger, &mut lines)?;
     check_input(options, &inputs, &lines)?;
-    let truth = Truth::new(timeline, ledger.is_some_and(|ledger| !ledger.torn));
+    let ledger = ledger.map(|report| ledger_figures(&report));
+    let ledger_is_whole = ledger.as_ref().is_some_and(LedgerFigures::is_whole);
+    let truth = Truth::new(timeline, ledger_is_whole);
     let facts = Arc::new(scanned.facts());
     let mut labelled = stages.label(&scanned, &truth, &facts, &Offsets::new())?;
     let (offsets, clocks) = measure::clocks(&truth, &labelled.gathered);
@@ -173,6 +176,17 @@ fn row_rules<'r>(
         points: Columns::without(&[]),
         steady_only: options.steady_only,
         include_foreign: options.include_foreign,
+    }
+}
+
+fn ledger_figures(report: &LedgerReport) -> LedgerFigures {
+    LedgerFigures {
+        schema_version: report.schema_version,
+        requests: report.records.values().map(|of| of.records - of.unsent).sum(),
+        torn: report.torn,
+        damage: report.damage.describe(),
+        lost_requests: report.lost_rows(),
+        differences: Vec::new(),
     }
 }
 

@@ -105,12 +105,27 @@ pub struct TimelineFigures {
 }
 
 /// What the ledger had to say.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerFigures {
+    /// Version of its form; from 2 on checksums prove it to be as it was written.
+    pub schema_version: u32,
     /// Requests that were handed to the network.
     pub requests: u64,
     /// Whether it breaks off before its end.
     pub torn: bool,
+    /// What is damaged, in words; none: nothing is.
+    pub damage: Option<String>,
+    /// About how many requests were lost to that.
+    pub lost_requests: u64,
+    /// Where it and the timeline differ.
+    pub differences: Vec<String>,
+}
+
+impl LedgerFigures {
+    /// Whether each request of the run is known to be in it.
+    pub fn is_whole(&self) -> bool {
+        !self.torn && self.damage.is_none() && self.differences.is_empty()
+    }
 }
 
 /// Rows of one signal.

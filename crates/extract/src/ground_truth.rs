@@ -2,11 +2,12 @@
 
 use std::io;
 
-use loadgen_timeline::{SentRequests, Timeline, read_timeline as read};
+use loadgen_timeline::{
+    LedgerError, LedgerReader, LedgerReport, Timeline, read_timeline as read,
+};
 
 use crate::error::ExtractError;
 use crate::extract::{ExtractOptions, read_error};
-use crate::figures::LedgerFigures;
 use crate::scan::Scanned;
 use crate::scan::records::RequestBuilder;
 
@@ -35,8 +36,11 @@ pub(crate) fn read_timeline(options: &ExtractOptions) -> Result<Option<Timeline>
     Ok(Some(timeline))
 }
 
-/// The ledger that is named, or that stands beside the timeline.
-pub(crate) fn open_ledger(options: &ExtractOptions) -> Result<Option<SentRequests>, ExtractError> {
+/// The ledger that is named, or that stands beside the timeline of run `run_id`.
+pub(crate) fn open_ledger(
+    options: &ExtractOptions,
+    run_id: Option<&str>,
+) -> Result<Option<LedgerReader>, ExtractError> {
     let beside = || Some(options.timeline.as_ref()?.with_file_name("ledger.arrows"));
     let path = match &options.ledger {
         Some(path) => path.clone(),
@@ -45,25 +49,24 @@ pub(crate) fn open_ledger(options: &ExtractOptions) -> Result<Option<SentRequest
             None => return Ok(None),
         },
     };
-    match SentRequests::open(&path) {
+    match LedgerReader::open(&path, run_id) {
         Ok(ledger) => Ok(Some(ledger)),
-        Err(source) if options.ledger.is_some() => Err(read_error(&path, source)),
         // A run that was killed before its first request leaves an empty one.
-        Err(_) if path.metadata().is_ok_and(|m| m.len() == 0) => Ok(None),
-        Err(source) => Err(read_error(&path, source)),
+        Err(LedgerError::Empty { .. }) if options.ledger.is_none() => Ok(None),
+        Err(LedgerError::Read { source, .. }) => Err(read_error(&path, source)),
+        Err(error) => Err(read_error(&path, io::Error::other(error))),
     }
 }
 
-/// Reads the requests of a ledger into partitions.
+/// Reads the requests of a ledger into partitions. Gives what was found wrong with it.
 pub(crate) fn read_ledger(
-    mut ledger: SentRequests,
+    mut ledger: LedgerReader,
     scanned: &mut Scanned,
-) -> io::Result<LedgerFigures> {
-    while let Some(batch) = ledger.next_batch() {
+) -> io::Result<LedgerReport> {
+    while let Some(batch) = ledger.next_batch()? {
         let mut requests = RequestBuilder::default();
-        for request in batch {
+        for request in batch.rows() {
             let id = u128::from_be_bytes(request.trace_id);
-            let scenario = ledger.scenarios().get(usize::from(request.scenario));
             requests.trace_high.append_value((id >> 64) as u64);
             requests.trace_low.append_value(id as u64);
             requests
@@ -71,16 +74,11 @@ pub(crate) fn read_ledger(
                 .append_value(u64::from_be_bytes(request.span_id));
             requests.sent_ns.append_value(request.sent_ns);
             requests.finished_ns.append_value(request.finished_ns);
-            requests.scenario.append_option(scenario);
-            let step = ledger.steps().get(usize::from(request.step));
-            requests.step.append_option(step);
-            requests.sent.append_value(request.sent);
+            requests.scenario.append_value(request.scenario);
+            requests.step.append_value(request.step);
+            requests.sent.append_value(request.was_sent());
         }
         scanned.requests(requests)?;
     }
-    Ok(LedgerFigures {
-        requests: 0,
-        torn: ledger.torn,
-    })
+    ledger.finish()
 }
-

@@ -9,7 +9,7 @@ use std::thread;
 
 use arrow_array::RecordBatch;
 use chrono::Utc;
-use loadgen_timeline::SentRequests;
+use loadgen_timeline::{LedgerReader, LedgerReport};
 use serde::Serialize;
 
 use crate::dataset::files::{ClassFiles, TableFiles};
@@ -18,7 +18,7 @@ use crate::dataset::staging::{StagedFile, Staging};
 use crate::dataset::windows::{WindowRow, Windows};
 use crate::error::ExtractError;
 use crate::extract::{ExtractOptions, read_error};
-use crate::figures::{Figures, LedgerFigures};
+use crate::figures::Figures;
 use crate::ground_truth::read_ledger;
 use crate::label::groups::Partition;
 use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};
@@ -81,9 +81,9 @@ impl Stages {
     pub(crate) fn scan(
         &self,
         inputs: &[Input],
-        ledger: Option<SentRequests>,
+        ledger: Option<LedgerReader>,
         lines: &mut Lines<'_>,
-    ) -> Result<(Scanned, Option<LedgerFigures>), ExtractError> {
+    ) -> Result<(Scanned, Option<LedgerReport>), ExtractError> {
         let bytes = inputs.iter().map(Input::len_hint).sum();
         let folder = self.staging.folder();
         let cannot = |source| self.write_error(source);

@@ -4,10 +4,11 @@ use comfy_table::{CellAlignment, Table, presets};
 use loadgen_doctor::Finding;
 use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
-use loadgen_engine::consumers::{ClientSpanReport, Summary};
+use loadgen_engine::consumers::ClientSpanReport;
 use loadgen_extract::ExtractReport;
 use loadgen_extract::audit::{Audit, Level, Verdict};
 use loadgen_scenario::{Executor, Plan, Stage, Target};
+use loadgen_timeline::summary::Summary;
 
 /// `loadgen plan`: when what runs.
 pub(crate) fn timetable(plan: &Plan) -> String {

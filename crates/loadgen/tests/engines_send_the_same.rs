@@ -61,26 +61,19 @@ fn sent(target: &Target, file: &str, engine: &str, seed: &str) -> Sent {
         .unwrap();
     let (code, errors) = end(child);
     assert_eq!(code, Some(0), "{engine}: {errors}");
-    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+    let ledger = program::ledger(&place.path("run"));
     let mut arrived = BTreeMap::new();
     for request in target.take() {
         arrived.insert(request.trace_id.clone(), request);
     }
-    let names = ledger
-        .text("trace_id")
-        .into_iter()
-        .zip(ledger.text("scenario"));
-    let numbers = ledger
-        .numbers("iteration")
-        .into_iter()
-        .zip(ledger.numbers("step_index"));
     let mut sent = Sent::new();
-    for ((trace, scenario), (iteration, step)) in names.zip(numbers) {
+    for row in ledger.rows() {
         // What a dot in its path kept from being sent did not arrive.
-        let Some(request) = arrived.remove(&trace.unwrap()) else {
+        let Some(request) = arrived.remove(&program::hex(row.trace_id)) else {
             continue;
         };
-        let key = (scenario.unwrap(), iteration.unwrap(), step.unwrap());
+        let step = u64::from(row.step_index);
+        let key = (row.scenario.to_owned(), row.iteration, step);
         let what = (request.method, request.path, request.headers, request.body);
         assert!(sent.insert(key, what).is_none());
     }

@@ -144,18 +144,12 @@ fn run(engine: &str) -> (Plan, BTreeMap<String, Seen>) {
             _ => {}
         }
     }
-    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+    let ledger = program::ledger(&place.path("run"));
     let senders: BTreeMap<String, (String, u64)> = ledger
-        .text("trace_id")
-        .into_iter()
-        .zip(
-            ledger
-                .text("scenario")
-                .into_iter()
-                .zip(ledger.numbers("iteration")),
-        )
-        .map(|(trace, (scenario, iteration))| {
-            (trace.unwrap(), (scenario.unwrap(), iteration.unwrap()))
+        .rows()
+        .map(|row| {
+            let sender = (row.scenario.to_owned(), row.iteration);
+            (program::hex(row.trace_id), sender)
         })
         .collect();
     for request in target.take() {

@@ -161,8 +161,8 @@ fn when_k6_is_killed_the_run_has_failed_and_what_it_sent_is_kept() {
     assert_eq!(events(&place, "fault_cleared").len(), 1);
     assert_eq!(shop.faults().len(), 0);
     // What was on its way is in the ledger as well, and nothing is counted that is not.
-    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
-    assert!(!ledger.torn && ledger.len() > 100);
+    let ledger = program::ledger(&place.path("run"));
+    assert!(!ledger.report.torn && ledger.len() > 100);
     let drained = events(&place, "window_drained");
     let sent: u64 = drained
         .iter()
@@ -173,14 +173,9 @@ fn when_k6_is_killed_the_run_has_failed_and_what_it_sent_is_kept() {
     assert_eq!(closed.len(), events(&place, "window_opened").len());
 }
 
-fn last_finished_ns(ledger: &std::path::Path) -> i64 {
-    let mut sent = loadgen_timeline::SentRequests::open(ledger).unwrap();
-    let batches = std::iter::from_fn(|| sent.next_batch());
-    batches
-        .flatten()
-        .map(|request| request.finished_ns)
-        .max()
-        .unwrap()
+fn last_finished_ns(run: &std::path::Path) -> i64 {
+    let ledger = program::ledger(run);
+    ledger.rows().map(|row| row.finished_ns).max().unwrap()
 }
 
 #[cfg(target_os = "linux")]
@@ -215,12 +210,11 @@ fn when_the_harness_is_killed_its_guard_sees_to_the_end() {
         });
         let timeline = loadgen_timeline::read_timeline(&place.path("run/timeline.jsonl")).unwrap();
         assert_eq!(timeline.windows.len(), 2);
-        let ledger =
-            loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
-        assert!(ledger.torn && ledger.len() > 100, "{engine}");
+        let ledger = program::ledger(&place.path("run"));
+        assert!(ledger.report.torn && ledger.len() > 100, "{engine}");
         // It breaks off at most a second before the kill.
         let killed_ns = timeline.finished.unwrap().at_ns;
-        let last_ns = last_finished_ns(&place.path("run/ledger.arrows"));
+        let last_ns = last_finished_ns(&place.path("run"));
         assert!(killed_ns - last_ns < 3_000_000_000, "{engine}");
     }
 }
@@ -235,23 +229,21 @@ fn an_interrupt_ends_k6_and_the_run_in_good_order() {
     assert_eq!(code, Some(5), "{errors}");
     assert_eq!(events(&place, "run_finished")[0]["status"], "interrupted");
     assert_eq!(events(&place, "window_drained").len(), 1);
-    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+    let ledger = program::ledger(&place.path("run"));
     // k6 cuts off what is on its way, and that is in the ledger as what it is.
     let cut = ledger
-        .text("failure")
-        .into_iter()
-        .flatten()
-        .filter(|f| f == "interrupted");
+        .rows()
+        .filter(|row| row.failure == Some("interrupted"));
     assert!(cut.count() >= 1);
     let traces: Vec<String> = target
         .take()
         .into_iter()
         .map(|request| request.trace_id)
         .collect();
-    let known = ledger.text("trace_id");
+    let known = program::trace_ids(&ledger);
     for trace in traces {
         assert!(
-            known.contains(&Some(trace)),
+            known.contains(&trace),
             "every request that arrived is in the ledger"
         );
     }
@@ -301,14 +293,13 @@ scenarios:
     }
     let (code, errors) = end(child);
     assert_eq!(code, Some(0), "{errors}");
-    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
-    let mut known: Vec<String> = ledger.text("trace_id").into_iter().flatten().collect();
+    let ledger = program::ledger(&place.path("run"));
+    let known = program::trace_ids(&ledger);
     let mut arrived: Vec<String> = target.take().into_iter().map(|r| r.trace_id).collect();
-    known.sort();
     arrived.sort();
     assert_eq!(known, arrived);
     // Answers come in a tenth of a second, so nothing that was sent a while before the cut is cut off.
-    let cut = ledger.text("failure").into_iter().flatten().count();
+    let cut = ledger.rows().filter(|row| row.failure.is_some()).count();
     assert!(cut <= 6, "{cut} interrupted");
     let drained = events(&place, "window_drained");
     let sent: u64 = drained
@@ -446,10 +437,9 @@ scenarios:
     );
     assert_eq!(made["summary"]["scenarios"][2]["iterations"], 6);
 
-    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
-    let mut known: Vec<String> = ledger.text("trace_id").into_iter().flatten().collect();
+    let ledger = program::ledger(&place.path("run"));
+    let known = program::trace_ids(&ledger);
     let mut arrived: Vec<String> = target.take().into_iter().map(|r| r.trace_id).collect();
-    known.sort();
     arrived.sort();
     assert_eq!(known, arrived);
 
@@ -472,7 +462,7 @@ scenarios:
     let timeline = loadgen_timeline::read_timeline(&place.path("cut/timeline.jsonl")).unwrap();
     assert_eq!(timeline.windows.len(), 2);
     assert!(timeline.finished.is_none());
-    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("cut/ledger.arrows")).unwrap();
+    let ledger = program::ledger(&place.path("cut"));
     assert!(ledger.len() > 20);
 
     // Damaged lines cost themselves; what is no such log is refused.

@@ -66,7 +66,7 @@ fn a_script_of_ones_own_writes_ground_truth() {
     assert_eq!(made["bad_lines"], 0);
     assert_eq!(made["status"], "completed");
 
-    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
+    let ledger = program::ledger(&place.path("run"));
     let arrived = target.take();
     let stamped: Vec<_> = arrived.iter().filter(|r| !r.trace_id.is_empty()).collect();
     assert!(stamped.len() > 10);
@@ -77,15 +77,12 @@ fn a_script_of_ones_own_writes_ground_truth() {
         .filter(|line| line["event"] == "window_opened")
         .collect();
     assert!(opened.len() >= 2);
-    let scenarios = ledger.text("scenario");
-    for (trace, scenario) in ledger.text("trace_id").into_iter().zip(scenarios) {
-        let request = stamped
-            .iter()
-            .find(|r| Some(&r.trace_id) == trace.as_ref())
-            .unwrap();
+    for row in ledger.rows() {
+        let trace = program::hex(row.trace_id);
+        let request = stamped.iter().find(|r| r.trace_id == trace).unwrap();
         let of_it = opened
             .iter()
-            .find(|o| o["scenario"].as_str() == scenario.as_deref())
+            .find(|o| o["scenario"] == row.scenario)
             .unwrap();
         let header = |name: &str| {
             request
@@ -99,6 +96,6 @@ fn a_script_of_ones_own_writes_ground_truth() {
         assert_eq!(of_it["anomaly"]["type"], header("x-anomaly-type"));
         assert!(header("baggage").contains("anomaly.type="));
     }
-    let steps: std::collections::BTreeSet<_> = ledger.text("step").into_iter().flatten().collect();
+    let steps: std::collections::BTreeSet<_> = ledger.rows().map(|row| row.step).collect();
     assert!(steps.len() >= 2, "{steps:?}");
 }

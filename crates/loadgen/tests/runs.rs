@@ -94,13 +94,13 @@ fn senders(run: &Path) -> HashMap<String, String> {
             (text(&e["scenario"]), text(&e["anomaly"]["type"]))
         })
         .collect();
-    let ledger = loadgen_timeline::ledger::read_ledger(&run.join("ledger.arrows")).unwrap();
-    let pairs = ledger
-        .text("trace_id")
-        .into_iter()
-        .zip(ledger.text("scenario"));
-    pairs
-        .map(|(trace, scenario)| (trace.unwrap(), of_scenario[&scenario.unwrap()].clone()))
+    let ledger = program::ledger(run);
+    ledger
+        .rows()
+        .map(|row| {
+            let kind = of_scenario[row.scenario].clone();
+            (program::hex(row.trace_id), kind)
+        })
         .collect()
 }
 
@@ -253,17 +253,14 @@ fn assert_a_labelled_dataset(engine: &str) {
     only(&dataset, "logs_labeled_", ".csv");
 
     // Every request is in the ledger, has its trace, and the trace has the request as its root.
-    let ledger = loadgen_timeline::ledger::read_ledger(&run.join("ledger.arrows")).unwrap();
-    assert!(!ledger.torn);
+    let ledger = program::ledger(&run);
+    assert!(!ledger.report.torn);
     let sent = ns(&events(&run, "heartbeat").last().unwrap()["sent"]);
     assert_eq!(ledger.len() as i64, sent);
     let spans: HashMap<(String, String), String> = labelled(&dataset).into_iter().collect();
-    for (trace, span) in ledger
-        .text("trace_id")
-        .into_iter()
-        .zip(ledger.text("span_id"))
-    {
-        assert!(spans.contains_key(&(trace.unwrap(), span.unwrap())));
+    for row in ledger.rows() {
+        let span = format!("{:016x}", u64::from_be_bytes(row.span_id));
+        assert!(spans.contains_key(&(program::hex(row.trace_id), span)));
     }
 }
 
@@ -326,8 +323,8 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
             "{kind}: {counts:?}"
         );
     }
-    let ledger = loadgen_timeline::ledger::read_ledger(&run.join("ledger.arrows")).unwrap();
-    assert!(ledger.torn && !ledger.is_empty());
+    let ledger = program::ledger(&run);
+    assert!(ledger.report.torn && !ledger.is_empty());
 }
 
 #[cfg(target_os = "linux")]

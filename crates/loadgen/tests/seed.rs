@@ -87,16 +87,13 @@ fn sent(seed: &str) -> Sent {
     let (code, errors) = end(child);
     assert_eq!(code, Some(0), "{errors}");
     let arrived = arrived.lock().unwrap();
-    let ledger = loadgen_timeline::ledger::read_ledger(&place.path("run/ledger.arrows")).unwrap();
-    let numbers = |column: &str| ledger.numbers(column);
+    let ledger = program::ledger(&place.path("run"));
     let mut sent: Sent = ledger
-        .text("trace_id")
-        .into_iter()
-        .zip(ledger.text("scenario"))
-        .zip(numbers("iteration").into_iter().zip(numbers("step_index")))
-        .filter_map(|((trace, scenario), (iteration, step))| {
-            let (method, path, body) = arrived.get(&trace?)?.clone();
-            Some((scenario?, iteration?, step?, method, path, body))
+        .rows()
+        .filter_map(|row| {
+            let (method, path, body) = arrived.get(&program::hex(row.trace_id))?.clone();
+            let (scenario, step) = (row.scenario.to_owned(), row.step_index.into());
+            Some((scenario, row.iteration, step, method, path, body))
         })
         .collect();
     sent.sort();

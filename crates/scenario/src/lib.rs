@@ -30,6 +30,7 @@
 //!
 //! The format is described in `docs/scenario-format.md`, the choices in `docs/prng.md`.
 
+mod catalogue;
 mod diagnostic;
 mod duration;
 mod expect;
@@ -48,6 +49,7 @@ mod template;
 mod values;
 mod yaml;
 
+pub use catalogue::{CatalogueFault, FaultCatalogue};
 pub use diagnostic::{Place, ScenarioError, ScenarioErrors};
 pub use duration::parse_duration;
 pub use iteration::{CaptureError, Iteration, Request, StepRequest};

@@ -18,13 +18,19 @@ pub mod ledger;
 pub mod phase;
 pub mod read;
 pub mod record;
+pub mod summary;
 pub mod writer;
 
 pub use clock::Clock;
 pub use event::Event;
+pub use ledger::{
+    Ledger, LedgerBatch, LedgerError, LedgerReader, LedgerReport, RequestRow, read_ledger,
+};
 pub use loadgen_scenario::plan::Anomaly;
-pub use ledger::{SentRequest, SentRequests};
-pub use read::{BadLine, FaultInterval, Timeline, TimelineError, Window, WindowAt, WindowEnd, read_timeline};
+pub use read::{
+    BadLine, FaultInterval, Integrity, Timeline, TimelineError, Window, WindowAt, WindowEnd,
+    read_timeline,
+};
 pub use record::{Failure, RequestRecord};
 pub use writer::TimelineWriter;
 

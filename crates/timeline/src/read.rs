@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use loadgen_scenario::plan::Anomaly;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::condition::{Label, NONE};
 use crate::event::{
-    Event, FaultChanged, FaultFailed, FaultNoticed, GeneratorStalled, RunFinished, RunStarted,
-    WindowOpened,
+    Event, FaultChanged, FaultFailed, FaultNoticed, GeneratorStalled, Heartbeat, RunFinished,
+    RunStarted, WindowClosed, WindowOpened,
 };
 
 /// Why a file can't serve as a timeline.
@@ -81,8 +82,12 @@ pub struct Timeline {
     pub noticed: Vec<FaultNoticed>,
     /// Times during which the generator did not run.
     pub stalls: Vec<GeneratorStalled>,
+    /// The latest heartbeat.
+    pub last_heartbeat: Option<Heartbeat>,
     /// How the run ended; none: it was killed or still goes on.
     pub finished: Option<RunFinished>,
+    /// Whether the lines are those that were written.
+    pub integrity: Integrity,
     /// Time of the latest event, in Unix nanoseconds.
     pub last_ns: Option<i64>,
     /// Lines that could not be read, apart from a torn last one.
@@ -91,6 +96,19 @@ pub struct Timeline {
     pub unknown_events: usize,
     /// Whether the last line was cut off.
     pub torn_tail: bool,
+}
+
+/// Whether a timeline is as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Integrity {
+    /// The checksum at the end is that of all lines before it.
+    Verified,
+    /// There is no checksum: the timeline is of schema 1, or has no end.
+    #[default]
+    NotStated,
+    /// The checksum is not that of the lines before it, or there are lines behind it: the file was
+    /// changed after it was written.
+    Mismatch,
 }
 
 /// A scenario's window, half-open: `opened_ns <= t < closed_ns`. Times are Unix nanoseconds.
@@ -118,6 +136,8 @@ pub struct Window {
     pub guard_ns: u64,
     /// When the last iteration that had begun in it ended; none: that is not on the timeline.
     pub drained_ns: Option<i64>,
+    /// Its totals, as of the close or, where `drained_ns` is known, as of then: final.
+    pub totals: Option<WindowClosed>,
 }
 
 /// How a window's end is known.
@@ -206,6 +226,8 @@ pub fn parse(bytes: &[u8]) -> Timeline {
     let mut timeline = Timeline::default();
     let mut open: Vec<usize> = Vec::new();
     let mut byte = 0;
+    // Where the line that states the checksum ends.
+    let mut end_of_run = None;
     for (index, line) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
         let start = byte;
         byte += line.len();
@@ -213,7 +235,13 @@ pub fn parse(bytes: &[u8]) -> Timeline {
             continue;
         }
         match parse_line(line) {
-            Ok(Some(event)) => timeline.take(event, &mut open),
+            Ok(Some(event)) => {
+                if let Event::RunFinished(finished) = &event {
+                    end_of_run = Some(byte);
+                    timeline.integrity = integrity(finished, &bytes[..start], &timeline);
+                }
+                timeline.take(event, &mut open);
+            }
             Ok(None) => timeline.unknown_events += 1,
             // Without a newline at its end the line is one that was being written.
             Err(_) if !line.ends_with(b"\n") => timeline.torn_tail = true,
@@ -224,6 +252,9 @@ pub fn parse(bytes: &[u8]) -> Timeline {
             }),
         }
     }
+    if end_of_run.is_some_and(|end| !bytes[end..].iter().all(u8::is_ascii_whitespace)) {
+        timeline.integrity = Integrity::Mismatch;
+    }
     for index in open {
         let window = &mut timeline.windows[index];
         window.closed_ns = timeline
@@ -232,6 +263,23 @@ pub fn parse(bytes: &[u8]) -> Timeline {
             .max(window.opened_ns);
     }
     timeline
+}
+
+/// `before`: all lines before the end.
+fn integrity(finished: &RunFinished, before: &[u8], timeline: &Timeline) -> Integrity {
+    match &finished.sha256 {
+        Some(stated) if *stated == const_hex::encode(Sha256::digest(before)) => Integrity::Verified,
+        Some(_) => Integrity::Mismatch,
+        // From schema 2 on whoever writes an end states it.
+        None if timeline
+            .run
+            .as_ref()
+            .is_some_and(|run| run.schema_version >= 2) =>
+        {
+            Integrity::Mismatch
+        }
+        None => Integrity::NotStated,
+    }
 }
 
 /// `Ok(None)`: an event that this version does not know.
@@ -279,20 +327,24 @@ impl Timeline {
                 at_ns
             }
             Event::WindowClosed(closed) => {
+                let at_ns = closed.at_ns;
                 let of = |&i: &usize| self.windows[i].scenario == closed.scenario;
                 if let Some(position) = open.iter().position(of) {
                     let window = &mut self.windows[open.remove(position)];
-                    window.closed_ns = closed.at_ns.max(window.opened_ns);
+                    window.closed_ns = at_ns.max(window.opened_ns);
                     window.end = WindowEnd::Closed;
+                    window.totals.get_or_insert(closed);
                 }
-                closed.at_ns
+                at_ns
             }
             Event::WindowDrained(drained) => {
+                let at_ns = drained.at_ns;
                 let of = |w: &&mut Window| w.scenario == drained.scenario && w.drained_ns.is_none();
                 if let Some(window) = self.windows.iter_mut().find(of) {
-                    window.drained_ns = Some(drained.at_ns);
+                    window.drained_ns = Some(at_ns);
+                    window.totals = Some(drained);
                 }
-                drained.at_ns
+                at_ns
             }
             Event::FaultInjected(injected) => {
                 let at_ns = injected.at_ns;
@@ -329,7 +381,10 @@ impl Timeline {
                 self.stalls.push(stall);
                 stall.at_ns
             }
-            Event::Heartbeat(beat) => beat.at_ns,
+            Event::Heartbeat(beat) => {
+                self.last_heartbeat = Some(beat);
+                beat.at_ns
+            }
             Event::ClockStepped(step) => step.at_ns,
             Event::RunFinished(finished) => {
                 let at_ns = finished.at_ns;
@@ -368,6 +423,7 @@ impl From<WindowOpened> for Window {
             planned_end_ns: opened.planned_end_ns,
             guard_ns: opened.guard_ns,
             drained_ns: None,
+            totals: None,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Appends events to `timeline.jsonl`.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
+
+use sha2::{Digest, Sha256};
 
 use crate::event::Event;
 
@@ -11,6 +13,8 @@ use crate::event::Event;
 pub struct TimelineWriter {
     file: File,
     line: Vec<u8>,
+    /// Of all bytes in the file.
+    sha256: Sha256,
 }
 
 impl TimelineWriter {
@@ -20,6 +24,7 @@ impl TimelineWriter {
         Ok(Self {
             file,
             line: Vec::with_capacity(512),
+            sha256: Sha256::new(),
         })
     }
 
@@ -27,26 +32,34 @@ impl TimelineWriter {
     /// that happened is closed first: readers skip it.
     pub fn resume(path: &Path) -> io::Result<Self> {
         let mut file = File::options().append(true).read(true).open(path)?;
-        if file.seek(SeekFrom::End(-1)).is_ok() {
-            let mut last = [0];
-            file.read_exact(&mut last)?;
-            if last != *b"\n" {
-                file.write_all(b"\n")?;
-            }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        if bytes.last().is_some_and(|last| *last != b'\n') {
+            file.write_all(b"\n")?;
+            bytes.push(b'\n');
         }
         Ok(Self {
             file,
             line: Vec::with_capacity(512),
+            sha256: Sha256::new_with_prefix(&bytes),
         })
     }
 
     /// Writes one line with a single system call, and syncs it to the disk where losing it would
-    /// move a label: at everything but heartbeats.
+    /// move a label: at everything but heartbeats. At the end of the run the checksum of the lines
+    /// before it is filled in.
     pub fn append(&mut self, event: &Event) -> io::Result<()> {
         self.line.clear();
-        serde_json::to_writer(&mut self.line, event)?;
+        if let Event::RunFinished(finished) = event {
+            let mut finished = finished.clone();
+            finished.sha256 = Some(const_hex::encode(self.sha256.clone().finalize()));
+            serde_json::to_writer(&mut self.line, &Event::RunFinished(finished))?;
+        } else {
+            serde_json::to_writer(&mut self.line, event)?;
+        }
         self.line.push(b'\n');
         self.file.write_all(&self.line)?;
+        self.sha256.update(&self.line);
         if !matches!(event, Event::Heartbeat(_)) {
             self.file.sync_data()?;
         }
@@ -90,8 +103,15 @@ mod tests {
                 .append(&Event::RunFinished(finished.clone()))
                 .unwrap();
             let timeline = crate::read_timeline(&path).unwrap();
-            assert_eq!(timeline.finished, Some(finished));
+            let found = timeline.finished.unwrap();
+            assert_eq!(
+                (found.at_ns, found.status),
+                (finished.at_ns, finished.status)
+            );
             assert_eq!(timeline.skipped.len(), usize::from(!torn.is_empty()));
+            // What was torn is part of what the checksum stands for.
+            assert_eq!(timeline.integrity, crate::Integrity::Verified);
+            std::fs::write(&path, "").unwrap();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use loadgen_timeline::{SentRequests, read};
+use loadgen_timeline::{LedgerReader, read};
 
 #[test]
 fn every_input_is_read_without_an_end_of_the_program() {
@@ -14,8 +14,8 @@ fn every_input_is_read_without_an_end_of_the_program() {
         let timeline = read::parse(&fs::read(&path).expect("readable"));
         events += timeline.windows.len() + timeline.skipped.len();
         assert!(timeline.windows.iter().all(|w| w.opened_ns <= w.closed_ns));
-        if let Ok(mut ledger) = SentRequests::open(&path) {
-            while ledger.next_batch().is_some() {}
+        if let Ok(ledger) = LedgerReader::open(&path, None) {
+            ledger.finish().expect("readable");
         }
     }
     assert!(events > 0);

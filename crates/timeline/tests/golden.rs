@@ -1,5 +1,7 @@
 //! The form of `timeline.jsonl`, as other programs read it.
 
+use std::path::Path;
+
 use loadgen_scenario::plan::Anomaly;
 use loadgen_timeline::event::*;
 use loadgen_timeline::{TimelineWriter, read_timeline};
@@ -105,7 +107,12 @@ fn a_timeline_is_written_as_documented() {
     for event in events() {
         timeline.append(&event).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), GOLDEN);
+    let written = std::fs::read_to_string(&path).unwrap();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/timeline.jsonl");
+        std::fs::write(golden, &written).unwrap();
+    }
+    assert_eq!(written, GOLDEN, "UPDATE_GOLDEN=1 writes it anew");
     assert!(
         TimelineWriter::create(&path).is_err(),
         "ground truth is never written over"
@@ -126,6 +133,38 @@ fn a_timeline_cut_anywhere_is_readable_up_to_the_cut() {
         assert!(timeline.skipped.is_empty(), "cut at {cut}");
         assert!(timeline.windows.len() <= 1);
     }
+}
+
+#[test]
+fn a_changed_byte_or_line_is_found_by_the_checksum_at_the_end() {
+    use loadgen_timeline::{Integrity, read::parse};
+    assert_eq!(parse(GOLDEN.as_bytes()).integrity, Integrity::Verified);
+    let end = GOLDEN.rfind("{\"event\":\"run_finished\"").unwrap();
+    for at in 0..end {
+        let mut bytes = GOLDEN.as_bytes().to_vec();
+        bytes[at] ^= 1;
+        let timeline = parse(&bytes);
+        // The last line is not read where it lost its beginning to the one before it.
+        let is_told = timeline.integrity == Integrity::Mismatch
+            || timeline.finished.is_none() && !timeline.skipped.is_empty();
+        assert!(is_told, "byte {at}");
+    }
+    let lines: Vec<&str> = GOLDEN.split_inclusive('\n').collect();
+    for left_out in 1..lines.len() - 1 {
+        let mut rest = lines.clone();
+        rest.remove(left_out);
+        assert_eq!(
+            parse(rest.concat().as_bytes()).integrity,
+            Integrity::Mismatch,
+            "line {left_out}"
+        );
+    }
+    let longer = GOLDEN.to_owned() + lines[3];
+    assert_eq!(parse(longer.as_bytes()).integrity, Integrity::Mismatch);
+    let older = GOLDEN.replacen("\"schema_version\":2", "\"schema_version\":1", 1);
+    let sum = older.find(",\"sha256\"").unwrap();
+    let older = older[..sum].to_owned() + "}\n";
+    assert_eq!(parse(older.as_bytes()).integrity, Integrity::NotStated);
 }
 
 #[test]

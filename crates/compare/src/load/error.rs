@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use loadgen_timeline::TimelineError;
+use loadgen_timeline::{LedgerError, TimelineError};
 
 /// Why a folder can't be compared.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,9 @@ pub enum LoadError {
     /// The timeline can't be used.
     #[error(transparent)]
     Timeline(#[from] TimelineError),
+    /// The ledger can't be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// Neither the timeline nor the summary says which run it is.
     #[error("the timeline in {} lacks its first line, and summary.json does not say which run it is", folder.display())]
     NoRunStarted {

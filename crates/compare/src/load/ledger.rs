@@ -5,12 +5,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, UInt16Type, UInt64Type};
-use arrow_array::{Array, RecordBatch, StringArray};
 use loadgen_scenario::Plan;
-use loadgen_timeline::ledger::read_ledger;
-use loadgen_timeline::{Failure, Timeline};
+use loadgen_timeline::{Failure, LedgerReader, LedgerReport, RequestRow, Timeline};
 
 use super::LoadError;
 use crate::statistics::Sample;
@@ -60,7 +56,7 @@ pub struct Choice {
 
 /// The requests of a run on the way to [`ScenarioRequests`].
 pub(super) struct Requests {
-    pub(super) torn: bool,
+    pub(super) report: LedgerReport,
     scenarios: Vec<ScenarioRequests>,
     requests: Vec<Request>,
     by_trace: HashMap<u128, u32>,
@@ -77,13 +73,15 @@ struct Request {
     server_ns: i64,
 }
 
-pub(super) fn read(path: &Path, plan: &Plan, timeline: &Timeline) -> Result<Requests, LoadError> {
-    let ledger = read_ledger(path).map_err(|source| LoadError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+pub(super) fn read(
+    path: &Path,
+    plan: &Plan,
+    timeline: &Timeline,
+    run_id: &str,
+) -> Result<Requests, LoadError> {
+    let mut ledger = LedgerReader::open(path, Some(run_id))?;
     let mut requests = Requests {
-        torn: ledger.torn,
+        report: LedgerReport::default(),
         scenarios: plan
             .scenarios
             .iter()
@@ -97,14 +95,21 @@ pub(super) fn read(path: &Path, plan: &Plan, timeline: &Timeline) -> Result<Requ
         .iter()
         .map(|s| window(timeline, &s.name).map(|w| w.opened_ns))
         .collect();
-    for batch in &ledger.batches {
-        requests
-            .take(batch, plan, &opened_ns)
-            .ok_or_else(|| LoadError::Malformed {
-                path: path.to_owned(),
-                reason: "it has not the columns of a ledger".to_owned(),
-            })?;
+    let scenarios: Vec<&str> = plan.scenarios.iter().map(|s| &*s.name).collect();
+    let flows: Vec<&str> = plan.flows.iter().map(|f| &*f.name).collect();
+    let position = |names: &[&str], name: &str| names.iter().position(|known| *known == name);
+    while let Some(batch) = ledger.next_batch().map_err(|source| LoadError::Read {
+        path: path.to_owned(),
+        source,
+    })? {
+        for row in batch.rows().filter(RequestRow::was_sent) {
+            if let Some(scenario) = position(&scenarios, row.scenario) {
+                let flow = position(&flows, row.flow);
+                requests.take(&row, scenario, flow, opened_ns[scenario]);
+            }
+        }
     }
+    requests.report = ledger.report().clone();
     Ok(requests)
 }
 
@@ -121,67 +126,41 @@ fn empty(scenario: &str, timeline: &Timeline) -> ScenarioRequests {
 }
 
 impl Requests {
-    /// None: a column is missing or of another type.
-    fn take(&mut self, batch: &RecordBatch, plan: &Plan, opened_ns: &[Option<i64>]) -> Option<()> {
-        let text = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
-        let times = |name| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
-        let (traces, spans, paths) = (text("trace_id")?, text("span_id")?, text("path")?);
-        let iterations = batch
-            .column_by_name("iteration")?
-            .as_primitive_opt::<UInt64Type>()?;
-        let steps = batch
-            .column_by_name("step_index")?
-            .as_primitive_opt::<UInt16Type>()?;
-        let (intended, sent) = (times("intended_ns")?, times("sent_ns")?);
-        let finished = times("finished_ns")?;
-        let scenarios = Names::of(batch, "scenario")?;
-        let flows = Names::of(batch, "flow")?;
-        let failures = Names::of(batch, "failure")?;
-        let position = |names: &[&str], name: &str| names.iter().position(|n| *n == name);
-        let scenario_names: Vec<&str> = plan.scenarios.iter().map(|s| &*s.name).collect();
-        let flow_names: Vec<&str> = plan.flows.iter().map(|f| &*f.name).collect();
-        for row in 0..batch.num_rows() {
-            let Some(index) = scenarios.at(row).and_then(|n| position(&scenario_names, n)) else {
-                continue;
-            };
-            let failure = failures.at(row);
-            if failure == Some(Failure::Request.name()) {
-                continue;
-            }
-            let scenario = &mut self.scenarios[index];
-            scenario.sent += 1;
-            if let Some(kind) = failure {
-                *scenario.failures.entry(kind.to_owned()).or_default() += 1;
-            }
-            if let Some(opened_ns) = opened_ns[index] {
-                let after_ns = sent.value(row) - opened_ns;
-                scenario.sent_at_s.push((after_ns as f64 / 1e9) as f32);
-            }
-            let mut hasher = DefaultHasher::new();
-            paths.value(row).hash(&mut hasher);
-            scenario.choices.push(Choice {
-                iteration: iterations.value(row),
-                step: steps.value(row),
-                flow: flows
-                    .at(row)
-                    .and_then(|name| position(&flow_names, name))
-                    .map_or(u16::MAX, |flow| flow as u16),
-                path: hasher.finish(),
-            });
-            if let Ok(trace) = u128::from_str_radix(traces.value(row), 16) {
-                self.by_trace.insert(trace, self.requests.len() as u32);
-            }
-            self.requests.push(Request {
-                span_id: u64::from_str_radix(spans.value(row), 16).unwrap_or(0),
-                scenario: index as u16,
-                broken_off: failure == Some(Failure::Interrupted.name()),
-                labelled: false,
-                latency_ns: finished.value(row) - sent.value(row),
-                late_ns: sent.value(row) - intended.value(row),
-                server_ns: -1,
-            });
+    fn take(
+        &mut self,
+        row: &RequestRow<'_>,
+        index: usize,
+        flow: Option<usize>,
+        opened_ns: Option<i64>,
+    ) {
+        let scenario = &mut self.scenarios[index];
+        scenario.sent += 1;
+        if let Some(kind) = row.failure {
+            *scenario.failures.entry(kind.to_owned()).or_default() += 1;
         }
-        Some(())
+        if let Some(opened_ns) = opened_ns {
+            let after_ns = row.sent_ns - opened_ns;
+            scenario.sent_at_s.push((after_ns as f64 / 1e9) as f32);
+        }
+        let mut hasher = DefaultHasher::new();
+        row.path.hash(&mut hasher);
+        scenario.choices.push(Choice {
+            iteration: row.iteration,
+            step: row.step_index,
+            flow: flow.map_or(u16::MAX, |flow| flow as u16),
+            path: hasher.finish(),
+        });
+        let trace_id = u128::from_be_bytes(row.trace_id);
+        self.by_trace.insert(trace_id, self.requests.len() as u32);
+        self.requests.push(Request {
+            span_id: u64::from_be_bytes(row.span_id),
+            scenario: index as u16,
+            broken_off: row.failure == Some(Failure::Interrupted.name()),
+            labelled: false,
+            latency_ns: row.finished_ns - row.sent_ns,
+            late_ns: row.sent_ns - row.intended_ns,
+            server_ns: -1,
+        });
     }
 
     /// A span of the target, as the dataset has it.
@@ -251,27 +230,4 @@ pub(super) struct TargetSpan<'r> {
     pub(super) server: bool,
     pub(super) duration_ns: Option<i64>,
     pub(super) scenario: Option<&'r str>,
-}
-
-/// A dictionary column of names.
-struct Names<'b> {
-    keys: &'b arrow_array::PrimitiveArray<UInt16Type>,
-    values: &'b StringArray,
-}
-
-impl<'b> Names<'b> {
-    fn of(batch: &'b RecordBatch, column: &str) -> Option<Self> {
-        let dictionary = batch
-            .column_by_name(column)?
-            .as_dictionary_opt::<UInt16Type>()?;
-        Some(Self {
-            keys: dictionary.keys(),
-            values: dictionary.values().as_string_opt::<i32>()?,
-        })
-    }
-
-    fn at(&self, row: usize) -> Option<&'b str> {
-        let key = usize::from(self.keys.is_valid(row).then(|| self.keys.value(row))?);
-        (key < self.values.len()).then(|| self.values.value(key))
-    }
 }

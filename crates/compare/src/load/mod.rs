@@ -7,10 +7,10 @@ mod ledger;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use loadgen_engine::consumers::Summary;
 use loadgen_extract::audit::AuditFile;
 use loadgen_scenario::Plan;
 use loadgen_timeline::event::{Engine, RunStarted, RunStatus};
+use loadgen_timeline::summary::Summary;
 use loadgen_timeline::{Timeline, read_timeline};
 use serde::de::DeserializeOwned;
 
@@ -77,9 +77,17 @@ impl Run {
                 folder: folder.to_owned(),
             })?;
         let mut warnings = warnings(&summary, &timeline);
-        let mut requests = ledger::read(&folder.join("ledger.arrows"), &plan, &timeline)?;
-        if requests.torn {
+        let mut requests = ledger::read(
+            &folder.join("ledger.arrows"),
+            &plan,
+            &timeline,
+            &started.run_id,
+        )?;
+        if requests.report.torn {
             warnings.push("its ledger breaks off before its end".to_owned());
+        }
+        if let Some(damage) = requests.report.damage.describe() {
+            warnings.push(format!("its ledger is damaged: {damage}"));
         }
         let target_side = match dataset::latest(&folder.join("dataset")) {
             Some(found) => {

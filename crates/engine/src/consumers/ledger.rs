@@ -14,8 +14,8 @@ pub struct LedgerFile(LedgerWriter);
 
 impl LedgerFile {
     /// Creates the file; one that exists already is an error.
-    pub fn create(path: &Path, plan: &Plan) -> io::Result<Self> {
-        LedgerWriter::create(path, plan).map(Self)
+    pub fn create(path: &Path, plan: &Plan, run_id: &str) -> io::Result<Self> {
+        LedgerWriter::create(path, plan, run_id).map(Self)
     }
 }
 

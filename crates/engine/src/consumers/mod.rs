@@ -8,6 +8,5 @@ mod usage;
 
 pub use client_spans::{ClientSpanReport, ClientSpans, OtlpProtocol, OtlpTarget};
 pub use ledger::LedgerFile;
-pub use summary::{LatencySummary, ScenarioSummary, Summary, SummaryFile};
+pub use summary::SummaryFile;
 pub use timeline::TimelineFile;
-pub use usage::GeneratorUsage;

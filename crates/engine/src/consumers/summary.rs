@@ -6,99 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
-use loadgen_scenario::{ArrivalSchedule, Executor, Plan};
+use loadgen_scenario::{ArrivalSchedule, Executor, Plan, PlannedScenario};
 use loadgen_timeline::RequestRecord;
-use loadgen_timeline::event::{Event as Line, RunStarted, RunStatus, WindowClosed};
-use serde::{Deserialize, Serialize};
+use loadgen_timeline::event::{Event as Line, WindowClosed};
+use loadgen_timeline::summary::{LatencySummary, ScenarioSummary, Summary};
 
-use super::usage::{CpuSeconds, GeneratorUsage, Meter};
+use super::usage::{CpuSeconds, Meter};
 use crate::event::{Consumer, Event};
-
-/// A run in figures.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Summary {
-    /// Raised when a reader of the old form would misread the new.
-    pub schema_version: u32,
-    /// The run, as on the timeline.
-    pub run: Option<RunStarted>,
-    /// How it ended.
-    pub status: Option<RunStatus>,
-    /// From the start of the run to its end, in seconds.
-    pub seconds: f64,
-    /// By scenario, in the order of the plan.
-    pub scenarios: Vec<ScenarioSummary>,
-    /// Faults that could not be injected or cleared: the labels of their windows are not backed.
-    pub fault_failures: Vec<String>,
-    /// Steps of the wall clock during the run, in nanoseconds.
-    pub clock_steps_ns: Vec<i64>,
-    /// What sending cost.
-    #[serde(default)]
-    pub generator: Option<GeneratorUsage>,
-}
-
-/// A scenario in figures.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ScenarioSummary {
-    /// Its name.
-    pub scenario: String,
-    /// `type` of its anomaly.
-    pub anomaly_type: String,
-    /// Length of its window, in seconds; none: it never opened.
-    pub window_seconds: Option<f64>,
-    /// Iterations started.
-    pub iterations: u64,
-    /// Iterations that did not come to their end.
-    pub interrupted_iterations: u64,
-    /// Iterations that could not start: no VU was free, or `maxDuration` was over.
-    pub dropped_iterations: u64,
-    /// Steps without a request, because a value that they need was never captured.
-    pub unsent_steps: u64,
-    /// Iterations per second that an arrival-rate executor was to start, on average.
-    pub asked_iterations_per_s: Option<f64>,
-    /// Iterations per second that were started, on average over the window. A constant rate
-    /// starts one that falls on the very end, as in k6, so this can be a little above what was
-    /// asked for.
-    pub achieved_iterations_per_s: f64,
-    /// Requests that ended.
-    pub requests: u64,
-    /// Requests per second that were sent within the window, on average. Those of iterations that
-    /// went on after its end are not counted here.
-    pub requests_per_s: f64,
-    /// Requests that ended otherwise than expected.
-    pub failed: u64,
-    /// The same by kind.
-    pub failures: BTreeMap<String, u64>,
-    /// Answers by HTTP status.
-    pub statuses: BTreeMap<u16, u64>,
-    /// From the actual send to the end of the answer.
-    pub latency: Option<LatencySummary>,
-    /// From the intended send to the end of the answer: includes what a request waited because
-    /// the generator or the target was behind (coordinated omission).
-    pub latency_from_intended: Option<LatencySummary>,
-    /// Actual minus intended send. For arrival-rate executors only of first steps, because later
-    /// steps are due when they are sent.
-    pub scheduling_lag: Option<LatencySummary>,
-    /// Processor time of the generator between opening and close of the window, in seconds; none:
-    /// another window was open at the same time.
-    #[serde(default)]
-    pub generator_cpu_seconds: Option<f64>,
-    /// The same of the harness beside k6; none where the generator is the harness itself.
-    #[serde(default)]
-    pub harness_cpu_seconds: Option<f64>,
-}
-
-/// Quantiles of an HdrHistogram with 3 significant digits from 1 µs to 10 min, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct LatencySummary {
-    /// Median.
-    pub p50_ms: f64,
-    /// 95th percentile.
-    pub p95_ms: f64,
-    /// 99th percentile.
-    pub p99_ms: f64,
-    /// Largest.
-    pub max_ms: f64,
-}
 
 /// Adds the figures up and writes them at the end. The clone of a handle reads them.
 #[derive(Debug)]
@@ -146,7 +60,7 @@ impl SummaryFile {
             run: None,
             status: None,
             seconds: 0.0,
-            scenarios: plan.scenarios.iter().map(ScenarioSummary::new).collect(),
+            scenarios: plan.scenarios.iter().map(empty).collect(),
             fault_failures: Vec::new(),
             clock_steps_ns: Vec::new(),
             generator: None,
@@ -220,7 +134,7 @@ impl Consumer for SummaryFile {
                 for record in records {
                     let index = usize::from(record.scenario);
                     self.scenarios[index].add(record);
-                    summary.scenarios[index].add(record);
+                    count(&mut summary.scenarios[index], record);
                 }
             }
             Event::Generator(pid) => {
@@ -281,43 +195,42 @@ impl Consumer for SummaryFile {
     }
 }
 
-impl ScenarioSummary {
-    fn new(scenario: &loadgen_scenario::PlannedScenario) -> Self {
-        Self {
-            scenario: scenario.name.clone(),
-            anomaly_type: scenario.anomaly.kind.clone(),
-            window_seconds: None,
-            iterations: 0,
-            interrupted_iterations: 0,
-            dropped_iterations: 0,
-            unsent_steps: 0,
-            asked_iterations_per_s: asked_rate(&scenario.executor),
-            achieved_iterations_per_s: 0.0,
-            requests: 0,
-            requests_per_s: 0.0,
-            failed: 0,
-            failures: BTreeMap::new(),
-            statuses: BTreeMap::new(),
-            latency: None,
-            latency_from_intended: None,
-            scheduling_lag: None,
-            generator_cpu_seconds: None,
-            harness_cpu_seconds: None,
+/// The figures of a scenario of which nothing has been sent.
+fn empty(scenario: &PlannedScenario) -> ScenarioSummary {
+    ScenarioSummary {
+        scenario: scenario.name.clone(),
+        anomaly_type: scenario.anomaly.kind.clone(),
+        window_seconds: None,
+        iterations: 0,
+        interrupted_iterations: 0,
+        dropped_iterations: 0,
+        unsent_steps: 0,
+        asked_iterations_per_s: asked_rate(&scenario.executor),
+        achieved_iterations_per_s: 0.0,
+        requests: 0,
+        requests_per_s: 0.0,
+        failed: 0,
+        failures: BTreeMap::new(),
+        statuses: BTreeMap::new(),
+        latency: None,
+        latency_from_intended: None,
+        scheduling_lag: None,
+        generator_cpu_seconds: None,
+        harness_cpu_seconds: None,
+    }
+}
+
+fn count(summary: &mut ScenarioSummary, record: &RequestRecord) {
+    summary.requests += 1;
+    if let Some(failure) = record.failure {
+        summary.failed += 1;
+        match summary.failures.get_mut(failure.name()) {
+            Some(count) => *count += 1,
+            None => _ = summary.failures.insert(failure.name().to_owned(), 1),
         }
     }
-
-    fn add(&mut self, record: &RequestRecord) {
-        self.requests += 1;
-        if let Some(failure) = record.failure {
-            self.failed += 1;
-            match self.failures.get_mut(failure.name()) {
-                Some(count) => *count += 1,
-                None => _ = self.failures.insert(failure.name().to_owned(), 1),
-            }
-        }
-        if let Some(status) = record.status {
-            *self.statuses.entry(status).or_default() += 1;
-        }
+    if let Some(status) = record.status {
+        *summary.statuses.entry(status).or_default() += 1;
     }
 }
 
@@ -349,9 +262,9 @@ impl Tally {
     }
 
     fn close(&self, scenario: &mut ScenarioSummary) {
-        scenario.latency = LatencySummary::of(&self.latency);
-        scenario.latency_from_intended = LatencySummary::of(&self.from_intended);
-        scenario.scheduling_lag = LatencySummary::of(&self.lag);
+        scenario.latency = quantiles(&self.latency);
+        scenario.latency_from_intended = quantiles(&self.from_intended);
+        scenario.scheduling_lag = quantiles(&self.lag);
         if let Some(length_s) = scenario.window_seconds.filter(|s| *s > 0.0) {
             scenario.achieved_iterations_per_s = scenario.iterations as f64 / length_s;
             scenario.requests_per_s = self.sent_in_window as f64 / length_s;
@@ -359,17 +272,15 @@ impl Tally {
     }
 }
 
-impl LatencySummary {
-    /// None where nothing was recorded.
-    fn of(histogram: &Histogram<u64>) -> Option<Self> {
-        let ms = |us: u64| us as f64 / 1e3;
-        (!histogram.is_empty()).then(|| Self {
-            p50_ms: ms(histogram.value_at_quantile(0.50)),
-            p95_ms: ms(histogram.value_at_quantile(0.95)),
-            p99_ms: ms(histogram.value_at_quantile(0.99)),
-            max_ms: ms(histogram.max()),
-        })
-    }
+/// None where nothing was recorded.
+fn quantiles(histogram: &Histogram<u64>) -> Option<LatencySummary> {
+    let ms = |us: u64| us as f64 / 1e3;
+    (!histogram.is_empty()).then(|| LatencySummary {
+        p50_ms: ms(histogram.value_at_quantile(0.50)),
+        p95_ms: ms(histogram.value_at_quantile(0.95)),
+        p99_ms: ms(histogram.value_at_quantile(0.99)),
+        max_ms: ms(histogram.max()),
+    })
 }
 
 /// Iterations per second that an arrival-rate executor is to start, on average: the integral of

@@ -1,22 +1,7 @@
 //! What sending costs: processor time and memory of the processes that do it.
 
-use serde::{Deserialize, Serialize};
+use loadgen_timeline::summary::GeneratorUsage;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
-
-/// What the generator itself used during a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GeneratorUsage {
-    /// Process that sends: `rust` (this process, which also records) or `k6`.
-    pub process: String,
-    /// Processor time, user and system, in seconds.
-    pub cpu_seconds: f64,
-    /// Largest resident memory that was seen, in bytes; looked at several times a second.
-    pub max_rss_bytes: u64,
-    /// Processor time of the harness beside k6; none where the generator is the harness itself.
-    pub harness_cpu_seconds: Option<f64>,
-    /// Largest resident memory of the harness beside k6.
-    pub harness_max_rss_bytes: Option<u64>,
-}
 
 /// Processor time since the run began, in seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

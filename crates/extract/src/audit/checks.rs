@@ -147,7 +147,7 @@ fn timeline(figures: &Figures) -> Check {
 
 fn ledger(figures: &Figures) -> Check {
     let limit = "a ledger";
-    match figures.ledger {
+    match &figures.ledger {
         None => check("ledger", Level::Info, "none", limit).advise(
             "Labels come from time windows alone. With the run's ledger.arrows beside the timeline each \
              request's label is exact.",

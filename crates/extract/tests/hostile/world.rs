@@ -3,14 +3,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow_array::types::UInt16Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
-use arrow_ipc::writer::StreamWriter;
 use loadgen_extract::{ExtractOptions, ExtractReport, extract};
+use loadgen_scenario::{PlanOptions, plan_str};
+use loadgen_timeline::RequestRecord;
+use loadgen_timeline::ledger::LedgerWriter;
 use serde_json::{Value, json};
 
 pub(crate) const START: i64 = 1_770_000_000_000_000_000;
@@ -342,23 +341,38 @@ fn resource(span: &Span) -> Value {
 }
 
 fn write_ledger(path: &Path, requests: &[Request]) {
-    let scenarios: DictionaryArray<UInt16Type> = requests.iter().map(|r| r.scenario).collect();
-    let text = |of: &dyn Fn(&Request) -> String| {
-        Arc::new(StringArray::from_iter_values(requests.iter().map(of)))
+    let mut scenarios: Vec<&str> = WINDOWS.iter().map(|window| window.0).collect();
+    scenarios.extend(requests.iter().map(|request| request.scenario));
+    scenarios.sort_unstable();
+    scenarios.dedup();
+    let list = scenarios
+        .iter()
+        .map(|name| format!("  {name}: {{executor: constant-vus, vus: 1, duration: 1s}}\n"));
+    let file = format!(
+        "version: 1\nflows: {{default: {{steps: [{{path: /}}]}}}}\nscenarios:\n{}",
+        list.collect::<String>()
+    );
+    let plan = plan_str("world.yaml", &file, &PlanOptions::default()).expect("a plan");
+    let record = |request: &Request| RequestRecord {
+        trace_id: request.trace.to_be_bytes(),
+        span_id: request.span.to_be_bytes(),
+        scenario: plan
+            .scenarios
+            .iter()
+            .position(|scenario| scenario.name == request.scenario)
+            .expect("planned") as u16,
+        flow: 0,
+        step: 0,
+        iteration: 0,
+        intended_ns: request.sent,
+        sent_ns: request.sent,
+        finished_ns: request.finished,
+        status: Some(200),
+        failure: None,
+        path: "/".into(),
     };
-    let times = |of: &dyn Fn(&Request) -> i64| {
-        Arc::new(Int64Array::from_iter_values(requests.iter().map(of)))
-    };
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("trace_id", text(&|r| format!("{:032x}", r.trace))),
-        ("span_id", text(&|r| format!("{:016x}", r.span))),
-        ("scenario", Arc::new(scenarios)),
-        ("sent_ns", times(&|r| r.sent)),
-        ("finished_ns", times(&|r| r.finished)),
-    ];
-    let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
-    let mut out = StreamWriter::try_new(File::create(path).expect("made"), &batch.schema())
-        .expect("a stream");
-    out.write(&batch).expect("written");
-    out.finish().expect("written");
+    let records: Vec<RequestRecord> = requests.iter().map(record).collect();
+    let mut ledger = LedgerWriter::create(path, &plan, "r").expect("made");
+    ledger.append(&records).expect("written");
+    ledger.finish().expect("written");
 }

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use loadgen_engine::consumers::{
-    ClientSpanReport, ClientSpans, LedgerFile, OtlpProtocol, OtlpTarget, Summary, SummaryFile,
-    TimelineFile,
+    ClientSpanReport, ClientSpans, LedgerFile, OtlpProtocol, OtlpTarget, SummaryFile, TimelineFile,
 };
 use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
@@ -15,6 +14,7 @@ use loadgen_fault::Drivers;
 use loadgen_fault::shop::ShopDriver;
 use loadgen_scenario::{Plan, Target};
 use loadgen_timeline::event::RunStatus;
+use loadgen_timeline::summary::Summary;
 use serde::Serialize;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -398,7 +398,8 @@ fn consumers(
     };
     // The timeline comes first: what is true is on the disk before anybody is told.
     let timeline = TimelineFile::create(&folder.timeline()).map_err(cannot(folder.timeline()))?;
-    let ledger = LedgerFile::create(&folder.ledger(), plan).map_err(cannot(folder.ledger()))?;
+    let ledger =
+        LedgerFile::create(&folder.ledger(), plan, run_id).map_err(cannot(folder.ledger()))?;
     let summary = SummaryFile::new(&folder.summary(), plan);
     let mut results = Results {
         summary: summary.handle(),

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use loadgen_engine::Consumer;
-use loadgen_engine::consumers::{LedgerFile, Summary, SummaryFile, TimelineFile};
+use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
 use loadgen_engine::k6::read_log;
 use loadgen_timeline::event::RunStatus;
+use loadgen_timeline::summary::Summary;
 use serde::Serialize;
 
 use crate::args::{FromK6Args, TimelineCommand};
@@ -45,8 +46,8 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
     let figures = summary.handle();
     let timeline =
         TimelineFile::create(&folder.timeline()).map_err(|e| cannot(&folder.timeline(), e))?;
-    let ledger =
-        LedgerFile::create(&folder.ledger(), plan).map_err(|e| cannot(&folder.ledger(), e))?;
+    let ledger = LedgerFile::create(&folder.ledger(), plan, &replay.run_id)
+        .map_err(|e| cannot(&folder.ledger(), e))?;
     let mut consumers: Vec<Box<dyn Consumer>> =
         vec![Box::new(timeline), Box::new(ledger), Box::new(summary)];
     replay

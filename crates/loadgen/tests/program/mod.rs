@@ -68,6 +68,23 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// The ledger of a run folder.
+pub(crate) fn ledger(run: &Path) -> loadgen_timeline::Ledger {
+    loadgen_timeline::read_ledger(&run.join("ledger.arrows"), None).unwrap()
+}
+
+/// An id of a trace as a header has it.
+pub(crate) fn hex(trace_id: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(trace_id))
+}
+
+/// Ids of all traces of a ledger, sorted.
+pub(crate) fn trace_ids(ledger: &loadgen_timeline::Ledger) -> Vec<String> {
+    let mut ids: Vec<String> = ledger.rows().map(|row| hex(row.trace_id)).collect();
+    ids.sort();
+    ids
+}
+
 /// The lines of a JSON-lines file that are whole.
 pub(crate) fn json_lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();

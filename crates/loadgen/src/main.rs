@@ -6,6 +6,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod args;
+mod catalogues;
 mod commands;
 mod display;
 mod embedded;

@@ -20,7 +20,9 @@ fn plan(name: &str, time_scale: f64) -> Plan {
         time_scale,
         ..Default::default()
     };
-    load(path(name), &options).unwrap_or_else(|errors| panic!("{errors}"))
+    let loaded = load(path(name), &options).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(loaded.notes.is_empty(), "{}", loaded.notes);
+    loaded.plan
 }
 
 /// VUs or rate of an executor, for people.

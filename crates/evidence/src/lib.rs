@@ -15,6 +15,7 @@ mod evidence;
 mod metric;
 mod run;
 mod sample;
+mod statistics;
 mod thresholds;
 mod time;
 

@@ -366,8 +366,8 @@ pub enum Measure {
     LoopDelayMs,
     /// Spans below the service's span; more count.
     SpansBelow,
-    /// The same; fewer count.
-    FewerSpansBelow,
+    /// Share of spans with fewer spans below than any had in normal time.
+    FewerSpansShare,
     /// Share of requests that have no span of the service.
     NotReachedShare,
     /// Duration of a caller's span, ms.
@@ -390,7 +390,7 @@ impl Measure {
             | Self::Waiting
             | Self::MissShare
             | Self::SpansBelow
-            | Self::FewerSpansBelow
+            | Self::FewerSpansShare
             | Self::NotReachedShare => "",
         }
     }

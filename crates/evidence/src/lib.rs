@@ -8,13 +8,16 @@
 //! - A [`Sampler`] collects observations while traces and metrics go by; what it ends with, a
 //!   [`Sample`], is bounded, merges with others, and does not depend on the order or the split.
 //! - A [`Run`] says which time is what.
+//! - [`judge()`] makes [`Evidence`] of the two.
 //!
 //! Nothing here reads a file, a clock or a random number that is not drawn from the run's name.
 
 mod evidence;
+mod judge;
 mod metric;
 mod run;
 mod sample;
+mod statistics;
 mod thresholds;
 mod time;
 
@@ -24,6 +27,7 @@ pub use evidence::{
     SignalEvidence, Strength, Strongest, Subject, Verdict, WindowEvidence, WindowRow,
     evidence_json_schema,
 };
+pub use judge::judge;
 pub use metric::is_relevant;
 pub use run::{Declared, Recovery, Run, Window, WindowKind};
 pub use sample::{

@@ -48,17 +48,17 @@ impl Interval {
 }
 
 /// Whether a moment belongs to one of them.
-pub fn any_contains(intervals: &[Interval], at_ns: i64) -> bool {
+pub(crate) fn any_contains(intervals: &[Interval], at_ns: i64) -> bool {
     intervals.iter().any(|interval| interval.contains(at_ns))
 }
 
 /// Sum of lengths, ns. Intervals that overlap count twice.
-pub fn total_ns(intervals: &[Interval]) -> i64 {
+pub(crate) fn total_ns(intervals: &[Interval]) -> i64 {
     intervals.iter().map(|interval| interval.length_ns()).sum()
 }
 
 /// What is left of `intervals` without `others`: sorted, no empty ones.
-pub fn difference(intervals: &[Interval], others: &[Interval]) -> Vec<Interval> {
+pub(crate) fn difference(intervals: &[Interval], others: &[Interval]) -> Vec<Interval> {
     let mut left: Vec<Interval> = intervals.to_vec();
     for other in others.iter().filter(|other| !other.is_empty()) {
         left = left.iter().flat_map(|one| one.without(*other)).collect();

@@ -31,6 +31,8 @@ pub struct Sample {
     pub(crate) edges: BTreeMap<Edge, BTreeMap<usize, Kept<CallObservation>>>,
     pub(crate) entries: BTreeMap<String, BTreeMap<usize, Kept<TraceMet>>>,
     pub(crate) series: BTreeMap<Series, BTreeMap<u32, Cell>>,
+    /// All traces, by the bin in which they were sent.
+    pub(crate) traces: Vec<u32>,
     /// Spans that no stretch has.
     pub(crate) outside: u64,
 }
@@ -110,6 +112,7 @@ impl Sample {
         table::merge(&mut self.edges, other.edges, EDGES, merge_stretches);
         table::merge(&mut self.entries, other.entries, ENTRIES, merge_stretches);
         table::merge(&mut self.series, other.series, SERIES, merge_cells);
+        merge_counts(&mut self.traces, &other.traces);
         self.outside += other.outside;
         Ok(())
     }
@@ -125,10 +128,13 @@ impl Sample {
         self.services.values().map(ServiceSample::left_out).sum()
     }
 
-    /// Traces with a span of the service that were sent in `intervals`. Counted in bins of 100 ms (of
-    /// runs above 1,000 s, of a ten thousandth), of which those at the edges count in part.
-    pub(crate) fn traces_met(&self, service: &str, intervals: &[Interval]) -> f64 {
-        let counts = self.services.get(service).map(|service| &service.traces);
+    /// Traces that were sent in `intervals`, of a service those with a span of it. Counted in bins of
+    /// 100 ms (of runs above 1,000 s, of a ten thousandth), of which those at the edges count in part.
+    pub(crate) fn traces_met(&self, service: Option<&str>, intervals: &[Interval]) -> f64 {
+        let counts = match service {
+            Some(service) => self.services.get(service).map(|service| &service.traces),
+            None => Some(&self.traces),
+        };
         counts.map_or(0.0, |counts| self.bins.sum_over(counts, intervals))
     }
 

@@ -136,13 +136,7 @@ pub struct MetricPoint {
 pub enum Reading {
     /// A level at the end of the interval: a gauge, or a sum that also falls.
     Level(f64),
-    /// Growth of a monotonic sum in the interval.
+    /// Growth in the interval, in the metric's unit: of a monotonic sum, or of the *sum* of a histogram
+    /// or summary (not of its count).
     Increase(f64),
-    /// Growth of a histogram or summary in the interval.
-    Measured {
-        /// Measurements.
-        count: f64,
-        /// Their sum, in the metric's unit.
-        sum: f64,
-    },
 }

@@ -75,6 +75,7 @@ pub struct Sampler {
     edges: Table<Edge, ByStretch<CallObservation>>,
     entries: Table<String, ByStretch<TraceMet>>,
     series: Table<Series, BTreeMap<u32, Cell>>,
+    traces: Vec<u32>,
     outside: u64,
 }
 
@@ -155,6 +156,7 @@ impl Sampler {
             edges: Table::new(EDGES),
             entries: Table::new(ENTRIES),
             series: Table::new(SERIES),
+            traces: Vec::new(),
             outside: 0,
         }
     }
@@ -236,6 +238,7 @@ impl Sampler {
         services.sort_unstable();
         services.dedup();
         if let Some(bin) = self.bins.index(moment_ns) {
+            count(&mut self.traces, bin);
             for hash in &services {
                 let id = met.iter().find(|service| service.hash == *hash);
                 let number = id.and_then(|id| id.number);
@@ -288,6 +291,7 @@ impl Sampler {
             edges: self.edges.into_map(ByStretch::finish),
             entries: self.entries.into_map(ByStretch::finish),
             series: self.series.into_map(|cells| cells),
+            traces: self.traces,
             outside: self.outside,
         }
     }

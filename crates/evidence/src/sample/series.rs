@@ -17,25 +17,19 @@ pub(crate) struct Cell {
     pub(crate) to_ns: i64,
     /// How many there were.
     pub(crate) points: u64,
-    /// Sum of levels, increases, or sums of measurements.
+    /// Sum of levels or increases.
     value: i128,
-    /// Sum of the numbers of measurements.
-    count: i128,
 }
 
 impl Cell {
     /// Of one point; none: it says nothing that is a number.
     pub(crate) fn of(point: &MetricPoint) -> Option<Self> {
-        let (value, count) = match point.reading {
-            Reading::Level(value) | Reading::Increase(value) => (value, 0.0),
-            Reading::Measured { count, sum } => (sum, count),
-        };
+        let (Reading::Level(value) | Reading::Increase(value)) = point.reading;
         Some(Self {
             from_ns: point.interval_start_ns,
             to_ns: point.end_ns,
             points: 1,
             value: billionths(value)?,
-            count: billionths(count)?,
         })
     }
 
@@ -44,17 +38,11 @@ impl Cell {
         self.to_ns = self.to_ns.max(other.to_ns);
         self.points += other.points;
         self.value += other.value;
-        self.count += other.count;
     }
 
     /// Sum of what the points said.
     pub(crate) fn value(&self) -> f64 {
         self.value as f64 / SCALE
-    }
-
-    /// Sum of the numbers of measurements.
-    pub(crate) fn count(&self) -> f64 {
-        self.count as f64 / SCALE
     }
 }
 
@@ -78,19 +66,9 @@ mod tests {
 
     #[test]
     fn cells_add_up_what_their_points_said() {
-        let mut cell = Cell::of(&point(Reading::Measured {
-            count: 3.0,
-            sum: 0.125,
-        }))
-        .unwrap();
-        cell.merge(
-            &Cell::of(&point(Reading::Measured {
-                count: 4.0,
-                sum: 0.25,
-            }))
-            .unwrap(),
-        );
-        assert_eq!((cell.value(), cell.count(), cell.points), (0.375, 7.0, 2));
+        let mut cell = Cell::of(&point(Reading::Increase(0.125))).unwrap();
+        cell.merge(&Cell::of(&point(Reading::Increase(0.25))).unwrap());
+        assert_eq!((cell.value(), cell.points), (0.375, 2));
     }
 
     #[test]

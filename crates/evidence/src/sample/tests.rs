@@ -198,6 +198,7 @@ fn requests_and_traces_are_counted_exactly() {
     let sample = sampler.finish();
     let second = Interval::new(1_000_000_000, 2_000_000_000);
     assert_eq!(sample.requests("user", second), 1_000.0);
-    assert_eq!(sample.traces_met("user", &[second]), 1_000.0);
-    assert_eq!(sample.traces_met("cart", &[second]), 0.0);
+    assert_eq!(sample.traces_met(Some("user"), &[second]), 1_000.0);
+    assert_eq!(sample.traces_met(Some("cart"), &[second]), 0.0);
+    assert_eq!(sample.traces_met(None, &[second]), 1_000.0);
 }

@@ -1,0 +1,408 @@
+//! p by rearranging blocks of time: if nothing differs, any choice of the blocks could have been the
+//! window. All choices are gone through where there are few, else some are drawn.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+/// Choices of which blocks are the window's. The first is the one that really was.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrangements {
+    blocks: usize,
+    /// Blocks of the side that is chosen: the one with fewer.
+    chosen: usize,
+    /// The window is the side that is chosen.
+    window_is_chosen: bool,
+    /// Numbers of the blocks that are chosen, `chosen` for each arrangement.
+    members: Vec<u32>,
+    /// These are all that there are.
+    pub(crate) exact: bool,
+}
+
+/// The p of one row: a stratum, or several together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct P {
+    /// Share of the arrangements in which this row is at least as extreme.
+    pub(crate) alone: f64,
+    /// Share of the arrangements in which any row is at least as extreme as this one really was
+    /// (single-step max-T; Westfall and Young 1993).
+    pub(crate) adjusted: f64,
+}
+
+impl Arrangements {
+    /// Arrangements of blocks of which the first `window` are the window's and the next `reference`
+    /// are the other side's. All of them if they are at most `most`, else `most` are drawn.
+    pub(crate) fn new(window: usize, reference: usize, most: usize, seed: u64) -> Self {
+        let blocks = window + reference;
+        let window_is_chosen = window <= reference;
+        let chosen = window.min(reference);
+        let observed = || match window_is_chosen {
+            true => (0..window as u32).collect::<Vec<_>>(),
+            false => (window as u32..blocks as u32).collect(),
+        };
+        let exact = choices(blocks, chosen).is_some_and(|choices| choices <= most as u64);
+        let mut members = observed();
+        if exact {
+            // In any order: the one that really was comes once, at the front.
+            let first = members.clone();
+            let mut choice: Vec<u32> = (0..chosen as u32).collect();
+            loop {
+                if choice != first {
+                    members.extend_from_slice(&choice);
+                }
+                if !next_choice(&mut choice, blocks as u32) {
+                    break;
+                }
+            }
+        } else {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut all: Vec<u32> = (0..blocks as u32).collect();
+            for _ in 1..most {
+                // The first steps of a Fisher-Yates shuffle; where it starts from does not matter.
+                for index in 0..chosen {
+                    all.swap(index, rng.random_range(index..blocks));
+                }
+                members.extend_from_slice(&all[..chosen]);
+            }
+        }
+        Self {
+            blocks,
+            chosen,
+            window_is_chosen,
+            members,
+            exact,
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len() / self.chosen.max(1)
+    }
+
+    /// The one-sided p of each row: in what share of the arrangements its statistic is at least as
+    /// large as it really was.
+    ///
+    /// The statistic is Wilcoxon's rank sum over its standard deviation, of several strata together
+    /// van Elteren's (1960). The deviation is the larger of two: that of independent values, and that
+    /// of blocks which are alike within. So it is comparable between operations, and a window that
+    /// has ten times as many requests as normal time is not at a disadvantage (Chung and Romano 2013
+    /// on why permutations want a studentised statistic where sides differ in more than their middle).
+    pub(crate) fn p(&self, strata: &[Ranks], rows: &[Vec<usize>]) -> Vec<P> {
+        let mut observed: Vec<f64> = Vec::new();
+        let mut counts = vec![(0_usize, 0_usize); rows.len()];
+        let mut work = Work::new(strata, rows, self.blocks);
+        let mut is_window = vec![false; self.blocks];
+        for choice in self.members.chunks_exact(self.chosen.max(1)) {
+            is_window.fill(!self.window_is_chosen);
+            choice
+                .iter()
+                .for_each(|block| is_window[*block as usize] = self.window_is_chosen);
+            let statistics = work.statistics(&is_window);
+            if observed.is_empty() {
+                observed = statistics
+                    .iter()
+                    .map(|statistic| statistic - 1e-9)
+                    .collect();
+            }
+            let largest = statistics.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            for ((count, statistic), observed) in counts.iter_mut().zip(statistics).zip(&observed) {
+                count.0 += usize::from(statistic >= observed);
+                count.1 += usize::from(largest >= *observed);
+            }
+        }
+        let all = self.len() as f64;
+        let share = |(alone, adjusted): (usize, usize)| P {
+            alone: alone as f64 / all,
+            adjusted: adjusted as f64 / all,
+        };
+        counts.into_iter().map(share).collect()
+    }
+}
+
+/// The ranks of a stratum's values, block by block.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ranks {
+    /// Sum of the ranks in each block, counted from their mean.
+    sums: Vec<f64>,
+    /// How many values each block has.
+    counts: Vec<f64>,
+    /// How many values there are.
+    n: f64,
+    /// Sum of the squares of all ranks, counted from their mean.
+    squares: f64,
+}
+
+impl Ranks {
+    /// Of pairs of a value and its block; equal values share their ranks.
+    pub(crate) fn new(mut pairs: Vec<(f64, usize)>, blocks: usize) -> Self {
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let n = pairs.len() as f64;
+        let mut ranks = Self {
+            sums: vec![0.0; blocks],
+            counts: vec![0.0; blocks],
+            n,
+            squares: 0.0,
+        };
+        let mut before = 0.0;
+        for same in pairs.chunk_by(|a, b| a.0 == b.0) {
+            let equal = same.len() as f64;
+            let rank = before + (equal + 1.0) / 2.0 - (n + 1.0) / 2.0;
+            for (_, block) in same {
+                ranks.sums[*block] += rank;
+                ranks.counts[*block] += 1.0;
+            }
+            ranks.squares += equal * rank * rank;
+            before += equal;
+        }
+        ranks
+    }
+}
+
+/// What is needed to go through arrangements, made once.
+struct Work<'a> {
+    strata: &'a [Ranks],
+    rows: &'a [Vec<usize>],
+    /// Rows that each stratum is in, with its weight there.
+    parts: Vec<Vec<(usize, f64)>>,
+    /// By row and block: how far the block is from what its side has on average.
+    deviations: Vec<f64>,
+    statistics: Vec<f64>,
+    blocks: usize,
+}
+
+/// Sums of one side of a row.
+#[derive(Debug, Clone, Copy, Default)]
+struct SideSums {
+    blocks: f64,
+    squares: f64,
+}
+
+impl<'a> Work<'a> {
+    fn new(strata: &'a [Ranks], rows: &'a [Vec<usize>], blocks: usize) -> Self {
+        let mut parts = vec![Vec::new(); strata.len()];
+        for (row, members) in rows.iter().enumerate() {
+            for stratum in members {
+                parts[*stratum].push((row, 1.0 / (strata[*stratum].n + 1.0)));
+            }
+        }
+        Self {
+            strata,
+            rows,
+            parts,
+            deviations: vec![0.0; rows.len() * blocks],
+            statistics: vec![0.0; rows.len()],
+            blocks,
+        }
+    }
+
+    /// The statistic of each row.
+    fn statistics(&mut self, is_window: &[bool]) -> &[f64] {
+        let mut sums = vec![(0.0, 0.0); self.rows.len()];
+        self.deviations.fill(0.0);
+        for (stratum, parts) in self.strata.iter().zip(&self.parts) {
+            let (mut sum, mut n) = (0.0, 0.0);
+            for ((rank, count), is_window) in
+                stratum.sums.iter().zip(&stratum.counts).zip(is_window)
+            {
+                if *is_window {
+                    sum += rank;
+                    n += count;
+                }
+            }
+            let rest = stratum.n - n;
+            if n == 0.0 || rest == 0.0 {
+                continue;
+            }
+            // Of a sum of n out of N numbers with mean 0: n (N − n) / (N (N − 1)) Σ x².
+            let independent = n * rest / (stratum.n * (stratum.n - 1.0)) * stratum.squares;
+            for (row, weight) in parts {
+                sums[*row].0 += weight * sum;
+                sums[*row].1 += weight * weight * independent;
+                let deviations = &mut self.deviations[row * self.blocks..][..self.blocks];
+                let (window, other) = (weight * rest / stratum.n, weight * n / stratum.n);
+                for (block, deviation) in deviations.iter_mut().enumerate() {
+                    let (rank, count) = (stratum.sums[block], stratum.counts[block]);
+                    *deviation += match is_window[block] {
+                        true => window * (rank - sum / n * count),
+                        false => other * (rank + sum / rest * count),
+                    };
+                }
+            }
+        }
+        for (row, (sum, independent)) in sums.into_iter().enumerate() {
+            let deviations = &self.deviations[row * self.blocks..][..self.blocks];
+            let mut sides = [SideSums::default(); 2];
+            for (deviation, is_window) in deviations.iter().zip(is_window) {
+                let side = &mut sides[usize::from(*is_window)];
+                side.blocks += f64::from(u8::from(*deviation != 0.0));
+                side.squares += deviation * deviation;
+            }
+            let alike = |side: &SideSums| match side.blocks > 1.0 {
+                true => side.squares * side.blocks / (side.blocks - 1.0),
+                false => side.squares,
+            };
+            let variance = sides.iter().map(alike).sum::<f64>().max(independent);
+            self.statistics[row] = if variance > 0.0 {
+                sum / variance.sqrt()
+            } else {
+                0.0
+            };
+        }
+        &self.statistics
+    }
+}
+
+/// Number of ways to choose `k` of `n`; none: more than fit.
+fn choices(n: usize, k: usize) -> Option<u64> {
+    (0..k as u64).try_fold(1_u64, |choices, i| {
+        Some(choices.checked_mul(n as u64 - i)? / (i + 1))
+    })
+}
+
+/// The next choice of numbers below `n`, in the order of a dictionary; false: it was the last.
+fn next_choice(choice: &mut [u32], n: u32) -> bool {
+    let k = choice.len();
+    let Some(index) = (0..k)
+        .rev()
+        .find(|index| choice[*index] < n - (k - index) as u32)
+    else {
+        return false;
+    };
+    choice[index] += 1;
+    for later in index + 1..k {
+        choice[later] = choice[later - 1] + 1;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One value for each block.
+    fn ranks(values: &[f64]) -> Ranks {
+        let pairs = values
+            .iter()
+            .enumerate()
+            .map(|(block, value)| (*value, block))
+            .collect();
+        Ranks::new(pairs, values.len())
+    }
+
+    fn alone(arrangements: &Arrangements, values: &[f64]) -> f64 {
+        arrangements.p(&[ranks(values)], &[vec![0]])[0].alone
+    }
+
+    #[test]
+    fn all_choices_are_gone_through_where_there_are_few() {
+        let arrangements = Arrangements::new(4, 5, 5_000, 1);
+        assert!(arrangements.exact);
+        assert_eq!(arrangements.len(), 126);
+        assert_eq!(choices(20, 10), Some(184_756));
+        assert_eq!(choices(500, 100), None);
+        let drawn = Arrangements::new(10, 10, 5_000, 1);
+        assert_eq!((drawn.exact, drawn.len()), (false, 5_000));
+    }
+
+    #[test]
+    fn p_is_that_of_the_exact_rank_sum_test() {
+        // scipy.stats.mannwhitneyu, alternative greater, method exact: 7/126.
+        let values = [9.0, 8.0, 7.0, 12.0, 1.0, 2.0, 3.0, 4.0, 10.0];
+        let expected = 0.055_555_555_6;
+        let p = alone(&Arrangements::new(4, 5, 5_000, 1), &values);
+        assert!((p - expected).abs() < 1e-9, "{p}");
+        // The same with the sides' sizes exchanged: smaller values are in the window.
+        let turned: Vec<f64> = values.iter().rev().map(|value| -value).collect();
+        let p = alone(&Arrangements::new(5, 4, 5_000, 1), &turned);
+        assert!((p - expected).abs() < 1e-9, "{p}");
+    }
+
+    #[test]
+    fn a_second_row_that_says_nothing_costs_little() {
+        let strong = ranks(&[9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        let weak = ranks(&[1.0, 5.0, 2.0, 4.0, 3.0, 9.0, 2.0, 5.0, 1.0, 3.0, 9.0, 4.0]);
+        let arrangements = Arrangements::new(6, 6, 5_000, 1);
+        let rows = [vec![0], vec![1], vec![0, 1]];
+        let [first, second, both] = arrangements.p(&[strong, weak], &rows)[..] else {
+            panic!()
+        };
+        assert_eq!(first.alone, 1.0 / 924.0);
+        assert_eq!(first.adjusted, 1.0 / 924.0);
+        assert!(second.adjusted >= second.alone);
+        assert!(
+            first.alone < both.alone && both.alone < second.alone,
+            "{both:?}"
+        );
+    }
+
+    /// A busy window against a quiet baseline: 40 requests a block, four in five of them slow, against
+    /// one request a block.
+    #[test]
+    fn more_requests_in_the_window_than_in_normal_time_do_no_harm() {
+        let slow = |i: usize| {
+            if i.is_multiple_of(5) {
+                1.0 + i as f64 / 1e3
+            } else {
+                100.0 + i as f64
+            }
+        };
+        let busy = (0..400).map(|i| (slow(i), i / 40));
+        let quiet = (0..10).map(|i| (0.5 + i as f64 / 20.0, 10 + i));
+        let ranks = Ranks::new(busy.chain(quiet).collect(), 20);
+        let p = Arrangements::new(10, 10, 5_000, 1).p(&[ranks], &[vec![0]]);
+        assert!(p[0].alone < 0.002, "{p:?}");
+    }
+
+    #[test]
+    fn a_row_without_any_difference_has_no_p_to_speak_of() {
+        let arrangements = Arrangements::new(6, 6, 5_000, 1);
+        let p = arrangements.p(&[ranks(&[1.0; 12])], &[vec![0], vec![]]);
+        assert_eq!((p[0].alone, p[0].adjusted, p[1].alone), (1.0, 1.0, 1.0));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_p() {
+        let values: Vec<f64> = (0..24).map(|i| f64::from(i * 7 % 11)).collect();
+        let p = |seed| alone(&Arrangements::new(10, 14, 1_000, seed), &values);
+        assert_eq!(p(5), p(5));
+        assert_ne!(p(5), p(6));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        /// Where nothing differs, a p of at most x comes in at most a share x of the cases. Here over
+        /// all arrangements of the same numbers, so that it holds exactly.
+        #[test]
+        fn p_is_no_smaller_than_it_may_be(
+            values in prop::collection::vec((0..20_u8, 0..8_usize), 8..40),
+            others in prop::collection::vec((0..20_u8, 0..8_usize), 8..40),
+        ) {
+            let mut adjusted = Vec::new();
+            let mut choice: Vec<u32> = (0..4).collect();
+            loop {
+                // The chosen blocks become the first four.
+                let chosen = |block: &u32| choice.contains(block);
+                let (a, b): (Vec<u32>, Vec<u32>) = (0..8).partition(chosen);
+                let order: Vec<u32> = a.into_iter().chain(b).collect();
+                let place = |block: usize| order.iter().position(|at| *at as usize == block).unwrap();
+                let arranged = |of: &[(u8, usize)]| {
+                    let pairs = of.iter().map(|(value, block)| (f64::from(*value), place(*block)));
+                    Ranks::new(pairs.collect(), 8)
+                };
+                let strata = [arranged(&values), arranged(&others)];
+                let rows = [vec![0], vec![1], vec![0, 1]];
+                let p = Arrangements::new(4, 4, 100, 1).p(&strata, &rows);
+                adjusted.push(p.iter().map(|p| p.adjusted).fold(1.0, f64::min));
+                if !next_choice(&mut choice, 8) {
+                    break;
+                }
+            }
+            for level in [0.05, 0.1, 0.25, 0.5] {
+                let share = adjusted.iter().filter(|p| **p <= level).count() as f64 / 70.0;
+                prop_assert!(share <= level + 1e-9, "{share} at {level}");
+            }
+        }
+    }
+}

@@ -37,15 +37,3 @@ pub use sample::{
 };
 pub use thresholds::Thresholds;
 pub use time::{Interval, SECOND_NS, Stretches};
-
-/// Placeholder until the judge is merged.
-pub fn judge(run: &Run, _: &Sample) -> Evidence {
-    Evidence {
-        schema_version: EVIDENCE_SCHEMA_VERSION,
-        run_id: run.run_id.clone(),
-        reference: Reference { intervals: run.reference.clone(), seconds: 0.0 },
-        windows: Vec::new(),
-        spans_left_out: 0,
-        thresholds: Thresholds::default(),
-    }
-}

@@ -107,10 +107,7 @@ fn observed(points: &PointBatch, row: usize, interval: &PointInterval) -> Option
     let is_distribution = ["histogram", "exponential_histogram", "summary"]
         .contains(&points.metric_type.value(row));
     let reading = if is_distribution {
-        Reading::Measured {
-            count: interval.increase?,
-            sum: interval.sum_increase?,
-        }
+        Reading::Increase(interval.sum_increase?)
     } else if is_level {
         Reading::Level(total(points, row)?)
     } else {

@@ -8,7 +8,7 @@ pub(crate) mod observe;
 pub(crate) mod outcomes;
 mod recovery;
 
-use loadgen_evidence::{Declared, Evidence, Interval, Recovery, Run, Window, WindowKind, judge};
+use loadgen_evidence::{Declared, Evidence, Interval, Recovery, Run, Thresholds, Window, WindowKind, judge};
 use loadgen_timeline::Timeline;
 use loadgen_timeline::condition::{self, NONE, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phases;
@@ -45,7 +45,7 @@ impl RunFacts {
             recovery::recoveries(&truth.timeline, &truth.conditions, &phases, &gathered.outcomes);
         phases.set_recoveries(recoveries.clone().unwrap_or_default());
         Self {
-            evidence: judge(&run(truth, &phases), &gathered.sample),
+            evidence: judge(&run(truth, &phases), &gathered.sample, &Thresholds::default()),
             phases,
             recoveries,
         }

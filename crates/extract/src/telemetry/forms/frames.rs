@@ -102,15 +102,15 @@ fn to_json(payload: Vec<u8>, line: &mut Vec<u8>) -> Result<(), String> {
     if let Ok(metrics) = ExportMetricsServiceRequest::decode(&payload[..])
         && is_metrics(&metrics)
     {
-        loadgen_otlp_json::metrics_request(line, &metrics);
+        loadgen_otlp::json::write(&metrics, line);
     } else if let Ok(logs) = ExportLogsServiceRequest::decode(&payload[..])
         && is_logs(&logs)
     {
-        loadgen_otlp_json::logs_request(line, &logs);
+        loadgen_otlp::json::write(&logs, line);
     } else if let Ok(traces) = ExportTraceServiceRequest::decode(&payload[..])
         && is_traces(&traces)
     {
-        loadgen_otlp_json::traces_request(line, &traces);
+        loadgen_otlp::json::write(&traces, line);
     } else {
         return Err("the message is neither JSON nor OTLP's protobuf of any signal".to_owned());
     }

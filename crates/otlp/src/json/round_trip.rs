@@ -1,7 +1,6 @@
 //! Tests: what is written as JSON is read as the same message, and what is wrong is named.
 
-use super::from_slice;
-use crate::topology::Signal;
+use super::{Message, read, write};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -172,12 +171,12 @@ fn log_record() -> impl Strategy<Value = LogRecord> {
 }
 
 /// Reads the JSON of `request` back.
-fn read_back<S: Signal>(request: &S) -> S {
+fn read_back<T: Message>(request: &T) -> T {
     let mut text = Vec::new();
-    request.write_json(&mut text);
-    let read: S = from_slice(&text).unwrap();
+    write(request, &mut text);
+    let read: T = read(&text).unwrap();
     let mut again = Vec::new();
-    read.write_json(&mut again);
+    write(&read, &mut again);
     assert_eq!(text, again);
     read
 }
@@ -215,7 +214,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_reader_panic(text: String) {
-        let _ = from_slice::<ExportTraceServiceRequest>(text.as_bytes());
+        let _ = read::<ExportTraceServiceRequest>(text.as_bytes());
     }
 }
 
@@ -224,7 +223,7 @@ fn null_is_the_default_and_unknown_fields_are_skipped() {
     let text = br#"{"x":{"y":[1]},"resourceSpans":[{"resource":null,"scopeSpans":[
         {"spans":[{"name":null,"kind":null,"startTimeUnixNano":null,"status":null,"traceId":null,
         "attributes":null,"flags":1.0}]}]}]}"#;
-    let request: ExportTraceServiceRequest = from_slice(text).unwrap();
+    let request: ExportTraceServiceRequest = read(text).unwrap();
     let span = Span {
         flags: 1,
         ..Span::default()
@@ -235,44 +234,91 @@ fn null_is_the_default_and_unknown_fields_are_skipped() {
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
     for (field, complaint) in [
-        (
-            r#""name":7"#,
-            "invalid type: integer `7`, expected a string",
-        ),
-        (
-            r#""kind":"SPAN_KIND_X""#,
-            "\"SPAN_KIND_X\" is not a value of this enum",
-        ),
-        (r#""flags":-1"#, "-1 is not an unsigned 32-bit integer"),
+        (r#""name":7"#, "expected a string, found `7}]}]}]}`"),
+        (r#""kind":"SPAN_KIND_X""#, "expected a span's kind"),
+        (r#""flags":-1"#, "expected an unsigned 32-bit integer"),
         (
             r#""flags":4294967296"#,
-            "4294967296 is not an unsigned 32-bit integer",
+            "expected an unsigned 32-bit integer",
         ),
         (
             r#""endTimeUnixNano":"soon""#,
-            "\"soon\" is not an unsigned 64-bit integer",
+            "expected an unsigned 64-bit integer",
         ),
         (
             r#""endTimeUnixNano":1.5"#,
-            "1.5 is not an unsigned 64-bit integer",
+            "expected an unsigned 64-bit integer",
         ),
         (
-            r#""traceId":"abc""#,
-            "\"abc\" is not an id of 32 hex digits",
+            r#""traceId":"00000000000000ff""#,
+            "expected an id of 32 hex digits",
         ),
-        (r#""attributes":{}"#, "expected an array"),
+        (r#""attributes":{}"#, "expected a list"),
         (r#""status":[]"#, "expected an object"),
         (
             r#""attributes":[{"value":{"bytesValue":"*"}}]"#,
-            "not base64",
+            "expected bytes in base64",
         ),
         (r#""name":"x"} "#, "expected `,` or `]`"),
     ] {
-        let text =
-            format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[\n{{{field}}}]}}]}}]}}");
-        let error = from_slice::<ExportTraceServiceRequest>(text.as_bytes()).unwrap_err();
-        let error = error.to_string();
-        assert!(error.contains(complaint), "{field}: {error}");
-        assert!(error.contains("line 2 column"), "{field}: {error}");
+        let before = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"#;
+        let text = format!("{before}{field}}}]}}]}}]}}");
+        let problem = read::<ExportTraceServiceRequest>(text.as_bytes()).unwrap_err();
+        assert!(problem.reason.contains(complaint), "{field}: {problem}");
+        let place = before.len()..before.len() + field.len() + 2;
+        assert!(place.contains(&problem.byte), "{field}: {problem}");
     }
+}
+
+#[test]
+fn names_of_older_versions_are_read_beside_those_of_today() {
+    let text = br#"{"resourceLogs":[{"instrumentation_library_logs":[{"instrumentationLibrary":{"name":"old"},
+        "logs":[{"severityText":"a"}]}],"scopeLogs":[{"logRecords":[{"severityText":"b"}]}]}]}"#;
+    let request: ExportLogsServiceRequest = read(text).unwrap();
+    let scopes = &request.resource_logs[0].scope_logs;
+    assert_eq!(scopes[0].scope.as_ref().unwrap().name, "old");
+    let texts: Vec<&str> = scopes
+        .iter()
+        .flat_map(|scope| &scope.log_records)
+        .map(|record| &*record.severity_text)
+        .collect();
+    assert_eq!(texts, ["a", "b"]);
+}
+
+#[test]
+fn a_null_is_absent_wherever_it_stands() {
+    let text = br#"{"resourceMetrics":[null,{"scopeMetrics":[{"metrics":[{"gauge":null,"histogram":
+        {"dataPoints":[null,{"sum":null,"bucketCounts":[1,null,"2"],"explicitBounds":null,
+        "attributes":[null,{"key":"a","value":{"arrayValue":{"values":[null,{"intValue":7.0}]}}},
+        {"key":"b","value":{"stringValue":null}}]}]}}]}]}]}"#;
+    let request: ExportMetricsServiceRequest = read(text).unwrap();
+    let Some(Data::Histogram(histogram)) =
+        &request.resource_metrics[0].scope_metrics[0].metrics[0].data
+    else {
+        panic!("{request:?}")
+    };
+    let [point] = &histogram.data_points[..] else {
+        panic!("{histogram:?}")
+    };
+    // Numbers and values keep their places in a list.
+    assert_eq!(
+        (point.sum, &point.bucket_counts[..]),
+        (None, &[1, 0, 2][..])
+    );
+    let int = AnyValue {
+        value: Some(Value::IntValue(7)),
+    };
+    let array = ArrayValue {
+        values: vec![AnyValue::default(), int],
+    };
+    let values: Vec<_> = point.attributes.iter().map(|a| a.value.clone()).collect();
+    assert_eq!(
+        values,
+        [
+            Some(AnyValue {
+                value: Some(Value::ArrayValue(array))
+            }),
+            Some(AnyValue::default())
+        ]
+    );
 }

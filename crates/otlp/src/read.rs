@@ -4,7 +4,8 @@ use crate::input::Input;
 use crate::jaeger;
 use crate::json::cursor::Json;
 use crate::problem::{Problem, Result};
-use crate::sink::{Counts, Owner, Signal, Sink};
+use crate::sink::{Counts, Origin, Owner, Signal, Sink};
+use crate::view::{LogRecord, Metric, Point};
 use crate::walk::Walk;
 use crate::wire::Wire;
 
@@ -19,7 +20,10 @@ const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 pub fn read_json(message: &[u8], sink: &mut impl Sink) -> std::result::Result<Counts, Problem> {
     let check = |wants: &dyn Fn(Owner, &str) -> bool| {
         let all_is_well = |_: &dyn Fn(Owner, &str) -> bool| Ok(());
-        json(message, &mut Walk::new(&mut Nobody(wants), &all_is_well))
+        json(
+            message,
+            &mut Walk::new(&mut Nobody::new(wants), &all_is_well),
+        )
     };
     finish(sink, |sink| {
         let mut walk = Walk::new(sink, &check);
@@ -36,40 +40,68 @@ pub fn read_json(message: &[u8], sink: &mut impl Sink) -> std::result::Result<Co
 /// # Errors
 /// What is wrong, and where. [`Sink::undo`] has been called then.
 pub fn read_protobuf(message: &[u8], sink: &mut impl Sink) -> std::result::Result<Counts, Problem> {
+    let all_is_well = |_: &dyn Fn(Owner, &str) -> bool| Ok(());
     let mut signal = Signal::Traces;
+    let mut without_items = None;
     // Names of metrics are text, ids of spans are not, and a log record begins with a number. So
     // what is of another signal mostly shows at the first item.
     for other in [Signal::Metrics, Signal::Logs] {
         let wants = |owner: Owner, key: &str| sink.wants(owner, key);
-        let mut nobody = Nobody(&wants);
-        let all_is_well = |_: &dyn Fn(Owner, &str) -> bool| Ok(());
-        let mut walk = Walk::new(&mut nobody, &all_is_well);
-        if protobuf(message, other, &mut walk).is_ok() && walk.counts.items() > 0 {
-            signal = other;
-            break;
+        let mut nobody = Nobody::new(&wants);
+        if protobuf(message, other, &mut Walk::new(&mut nobody, &all_is_well)).is_ok() {
+            if nobody.has_seen {
+                signal = other;
+                break;
+            }
+            without_items.get_or_insert(other);
         }
     }
     let check = |wants: &dyn Fn(Owner, &str) -> bool| {
-        let all_is_well = |_: &dyn Fn(Owner, &str) -> bool| Ok(());
-        protobuf(
-            message,
-            signal,
-            &mut Walk::new(&mut Nobody(wants), &all_is_well),
-        )
+        let mut nobody = Nobody::new(wants);
+        protobuf(message, signal, &mut Walk::new(&mut nobody, &all_is_well))
     };
-    finish(sink, |sink| {
+    let read = finish(sink, |sink| {
         let mut walk = Walk::new(sink, &check);
         protobuf(message, signal, &mut walk)?;
         Ok(walk.counts)
-    })
+    });
+    match (read, without_items) {
+        (Err(_), Some(other)) => {
+            let mut counts = Counts::default();
+            counts.message(other);
+            Ok(counts)
+        }
+        (read, _) => read,
+    }
 }
 
 /// Hands nothing on, and reads the same as the sink that it stands for.
-struct Nobody<'n>(&'n dyn Fn(Owner, &str) -> bool);
+struct Nobody<'n> {
+    wants: &'n dyn Fn(Owner, &str) -> bool,
+    /// A data point, or a log record that says something: empty ones and empty spans look alike.
+    has_seen: bool,
+}
+
+impl<'n> Nobody<'n> {
+    fn new(wants: &'n dyn Fn(Owner, &str) -> bool) -> Self {
+        Self {
+            wants,
+            has_seen: false,
+        }
+    }
+}
 
 impl Sink for Nobody<'_> {
     fn wants(&self, owner: Owner, key: &str) -> bool {
-        (self.0)(owner, key)
+        (self.wants)(owner, key)
+    }
+
+    fn point(&mut self, _: Origin<'_, '_>, _: &Metric<'_>, _: Point<'_, '_>) {
+        self.has_seen = true;
+    }
+
+    fn log_record(&mut self, _: Origin<'_, '_>, record: &LogRecord<'_>) {
+        self.has_seen |= *record != LogRecord::default();
     }
 }
 

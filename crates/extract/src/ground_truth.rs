@@ -7,7 +7,8 @@ use loadgen_timeline::{
 };
 
 use crate::error::ExtractError;
-use crate::extract::{ExtractOptions, read_error};
+use crate::extract::ExtractOptions;
+use crate::scan::inputs::read_error;
 use crate::scan::Scanned;
 use crate::scan::records::RequestBuilder;
 

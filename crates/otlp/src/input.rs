@@ -1,0 +1,138 @@
+//! What a reader of OTLP sees of a message, whether it is JSON or protobuf: fields that have a
+//! number and a name, and values in them.
+
+use std::borrow::Cow;
+
+use crate::enums::Named;
+use crate::json::cursor::Json;
+use crate::problem::Result;
+
+/// A field, by its number in protobuf and its name in the `.proto` file and in JSON.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field {
+    pub(crate) number: u32,
+    pub(crate) proto: &'static str,
+    pub(crate) json: &'static str,
+}
+
+macro_rules! field {
+    ($number:expr, $name:ident) => {
+        $crate::input::Field {
+            number: $number,
+            proto: stringify!($name),
+            json: $crate::json::names::json_name!($name),
+        }
+    };
+}
+
+pub(crate) use field;
+
+/// What a list has in it. Protobuf packs numbers, and in JSON a `null` among numbers or values
+/// keeps its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListOf {
+    Messages,
+    Values,
+    Varints,
+    /// Numbers of 8 bytes each.
+    Fixed,
+}
+
+/// A place in a message. A clone is a way back to it.
+pub(crate) trait Input<'a>: Clone {
+    /// What a message calls its fields by.
+    type Key;
+
+    /// Whether a key is that of a field.
+    fn is(key: &Self::Key, field: Field) -> bool;
+
+    /// Calls `each` at each field of a message, which has to read or skip it.
+    fn fields(&mut self, each: impl FnMut(&mut Self, &Self::Key) -> Result<()>) -> Result<()>;
+
+    /// Calls `each` at each element of a list (or, as protobuf repeats fields, at a part of its
+    /// elements), with true where it is a `null` that keeps its place; otherwise `each` has to
+    /// read or skip it.
+    fn elements(
+        &mut self,
+        of: ListOf,
+        each: impl FnMut(&mut Self, bool) -> Result<()>,
+    ) -> Result<()>;
+
+    /// Passes over a field.
+    fn skip(&mut self) -> Result<()>;
+
+    fn text(&mut self) -> Result<Cow<'a, str>>;
+    fn bytes(&mut self) -> Result<Cow<'a, [u8]>>;
+    fn boolean(&mut self) -> Result<bool>;
+    fn unsigned(&mut self) -> Result<u64>;
+    fn signed(&mut self) -> Result<i64>;
+    /// An integer that protobuf stores in zigzag order.
+    fn zigzag(&mut self) -> Result<i32>;
+    fn double(&mut self) -> Result<f64>;
+    /// An id; zeros stand for none.
+    fn id<const BYTES: usize>(&mut self) -> Result<[u8; BYTES]>;
+    fn enumeration<E: Named>(&mut self) -> Result<i32>;
+}
+
+impl<'a> Input<'a> for Json<'a> {
+    type Key = Cow<'a, str>;
+
+    fn is(key: &Cow<'a, str>, field: Field) -> bool {
+        *key == field.json || *key == field.proto
+    }
+
+    fn fields(&mut self, each: impl FnMut(&mut Self, &Cow<'a, str>) -> Result<()>) -> Result<()> {
+        self.object(each)
+    }
+
+    fn elements(
+        &mut self,
+        of: ListOf,
+        mut each: impl FnMut(&mut Self, bool) -> Result<()>,
+    ) -> Result<()> {
+        self.array(|json, null| match of {
+            ListOf::Messages if null => Ok(()),
+            _ => each(json, null),
+        })
+    }
+
+    fn skip(&mut self) -> Result<()> {
+        Json::skip(self)
+    }
+
+    fn text(&mut self) -> Result<Cow<'a, str>> {
+        Json::text(self)
+    }
+
+    fn bytes(&mut self) -> Result<Cow<'a, [u8]>> {
+        Json::bytes(self).map(Cow::Owned)
+    }
+
+    fn boolean(&mut self) -> Result<bool> {
+        Json::boolean(self)
+    }
+
+    fn unsigned(&mut self) -> Result<u64> {
+        self.integer("an unsigned 64-bit integer")
+    }
+
+    fn signed(&mut self) -> Result<i64> {
+        self.integer("a 64-bit integer")
+    }
+
+    fn zigzag(&mut self) -> Result<i32> {
+        self.integer("a 32-bit integer")
+    }
+
+    fn double(&mut self) -> Result<f64> {
+        Json::double(self)
+    }
+
+    fn id<const BYTES: usize>(&mut self) -> Result<[u8; BYTES]> {
+        Ok(Json::id(self)?.unwrap_or([0; BYTES]))
+    }
+
+    fn enumeration<E: Named>(&mut self) -> Result<i32> {
+        Json::enumeration(self, E::WHAT, E::number)
+    }
+}

@@ -9,6 +9,7 @@
 //! All times in both come from one [`clock`].
 
 pub mod clock;
+mod consistency;
 pub mod event;
 pub mod ledger;
 pub mod read;
@@ -17,6 +18,7 @@ pub mod summary;
 pub mod writer;
 
 pub use clock::Clock;
+pub use consistency::{Inconsistency, InconsistencyKind, Severity, consistency};
 pub use event::Event;
 pub use ledger::{
     Ledger, LedgerBatch, LedgerError, LedgerReader, LedgerReport, RequestRow, read_ledger,

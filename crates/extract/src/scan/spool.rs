@@ -28,7 +28,7 @@ const MAX_PARTITIONS: u64 = 512;
 const BUDGET_BYTES: usize = 24 << 20;
 
 /// A partition of more bytes than this, in memory, is dealt again.
-const MAX_PARTITION_BYTES: usize = 64 << 20;
+const MAX_PARTITION_BYTES: usize = 16 << 20;
 
 /// Into how many partitions an input of so many bytes is dealt.
 pub(crate) fn partitions(input_bytes: u64) -> usize {

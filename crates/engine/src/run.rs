@@ -141,6 +141,7 @@ pub async fn run(
         Crew::K6 { started, .. } => started.zero_ns,
     };
     let shared = Arc::new(Shared::new(
+        run_id,
         plan,
         base_url,
         clock,
@@ -154,10 +155,7 @@ pub async fn run(
     let recorder = spawn("loadgen-recorder", move || {
         recorder::record(consumers, &incoming, &failed)
     })?;
-    send(
-        &events,
-        Line::RunStarted(run_started(&shared, run_id, &crew)),
-    );
+    send(&events, Line::RunStarted(run_started(&shared, &crew)));
 
     let (progress, from_workers) = unbounded_channel();
     // Should a thread not start, the sender that is dropped here ends the recorder, and workers
@@ -348,14 +346,14 @@ fn join(threads: Vec<JoinHandle<std::io::Result<()>>>) -> Option<EngineError> {
     error
 }
 
-fn run_started(shared: &Shared, run_id: String, crew: &Crew) -> RunStarted {
+fn run_started(shared: &Shared, crew: &Crew) -> RunStarted {
     let (engine, engine_version) = match crew {
         Crew::Workers { .. } => (Engine::Rust, None),
         Crew::K6 { version, .. } => (Engine::K6, Some(version.clone())),
     };
     RunStarted {
         schema_version: TIMELINE_SCHEMA_VERSION,
-        run_id,
+        run_id: shared.run_id.clone(),
         at_ns: shared.start_ns,
         scenario_file: shared.plan.scenario_file.clone(),
         scenario_sha256: shared.plan.scenario_sha256.clone(),

@@ -209,7 +209,8 @@ fn when_the_harness_is_killed_its_guard_sees_to_the_end() {
                 .any(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists())
         });
         let timeline = loadgen_timeline::read_timeline(&place.path("run/timeline.jsonl")).unwrap();
-        assert_eq!(timeline.windows.len(), 2);
+        // The warm-up, the baseline, and the one with the fault.
+        assert_eq!(timeline.windows.len(), 3);
         let ledger = program::ledger(&place.path("run"));
         assert!(ledger.report.torn && ledger.len() > 100, "{engine}");
         // It breaks off at most a second before the kill.
@@ -375,7 +376,7 @@ fn the_log_of_a_k6_that_ran_alone_becomes_a_timeline() {
 version: 1
 base_url: http://127.0.0.1:1
 defaults: {graceful_stop: 1s}
-anomalies: {spike: {label: high_latency, root_cause: slow, root_cause_service: cart}}
+anomalies: {spike: {symptom: high_latency, root_cause: slow, root_cause_service: cart}}
 flows: {default: {steps: [{path: /a, think_time: 100ms}, {path: /b}]}}
 scenarios:
   calm: {executor: constant-vus, vus: 2, duration: 2s}

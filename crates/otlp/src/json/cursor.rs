@@ -152,6 +152,7 @@ impl<'a> Json<'a> {
     }
 
     /// A string, borrowed where it has no escapes.
+    #[inline]
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>> {
         match self.peek() {
             b'"' => self.string(),
@@ -231,6 +232,7 @@ impl<'a> Json<'a> {
     }
 
     /// The next byte behind white space, 0 at the end.
+    #[inline]
     pub(crate) fn peek(&mut self) -> u8 {
         let bytes = self.text.as_bytes();
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(self.at) {
@@ -239,6 +241,7 @@ impl<'a> Json<'a> {
         bytes.get(self.at).copied().unwrap_or(0)
     }
 
+    #[inline]
     fn open(&mut self, bracket: u8, what: &str) -> Result<()> {
         if self.peek() != bracket {
             return self.expected(what);
@@ -253,6 +256,7 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
+    #[inline]
     fn close(&mut self) -> Result<()> {
         self.depth -= 1;
         self.at += 1;
@@ -268,6 +272,7 @@ impl<'a> Json<'a> {
     }
 
     /// Whether a `null` is here, which is passed over.
+    #[inline]
     fn null(&mut self) -> Result<bool> {
         let null = self.peek() == b'n';
         if null {
@@ -277,6 +282,7 @@ impl<'a> Json<'a> {
     }
 
     /// The text of a number, whether it comes as one or as a string.
+    #[inline]
     fn digits(&mut self, what: &str) -> Result<Cow<'a, str>> {
         match self.peek() {
             b'"' => self.string(),
@@ -285,18 +291,17 @@ impl<'a> Json<'a> {
         }
     }
 
+    #[inline]
     fn number(&mut self) -> Result<&'a str> {
         let start = self.at;
-        let bytes = self.text.as_bytes();
+        let bytes = &self.text.as_bytes()[start..];
         let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
-        let digits = |mut at: usize| {
-            while byte(at).is_ascii_digit() {
-                at += 1;
-            }
-            at
+        let digits = |at: usize| {
+            let rest = bytes[at..].iter();
+            at + rest.take_while(|b| b.is_ascii_digit()).count()
         };
         let mut good = true;
-        let mut at = start + usize::from(byte(start) == b'-');
+        let mut at = usize::from(byte(0) == b'-');
         let integer = at;
         at = digits(at);
         // No number begins with a 0 that it could do without.
@@ -314,10 +319,11 @@ impl<'a> Json<'a> {
         if !good {
             return self.expected("a number");
         }
-        self.at = at;
-        Ok(&self.text[start..at])
+        self.at += at;
+        Ok(&self.text[start..self.at])
     }
 
+    #[inline]
     fn string(&mut self) -> Result<Cow<'a, str>> {
         let start = self.at;
         if self.string_end()? {
@@ -330,18 +336,23 @@ impl<'a> Json<'a> {
     }
 
     /// Goes from a string's first quote behind its last; true if it has no escapes.
+    #[inline]
     fn string_end(&mut self) -> Result<bool> {
         let bytes = self.text.as_bytes();
-        let mut at = self.at + 1;
+        let at = next_special(bytes, self.at + 1);
+        if bytes.get(at) == Some(&b'"') {
+            self.at = at + 1;
+            return Ok(true);
+        }
+        self.string_end_from(at)
+    }
+
+    /// The same where the first special byte is no quote.
+    fn string_end_from(&mut self, mut at: usize) -> Result<bool> {
+        let bytes = self.text.as_bytes();
         let mut plain = true;
         loop {
-            while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-                let marks = specials(u64::from_le_bytes(*eight));
-                at += (marks.trailing_zeros() / 8) as usize;
-                if marks != 0 {
-                    break;
-                }
-            }
+            at = next_special(bytes, at);
             match bytes.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
@@ -356,11 +367,25 @@ impl<'a> Json<'a> {
                     at += 2;
                 }
                 Some(0..0x20) => return fail(at, "a control character in a string"),
+                // One of the last bytes of the text.
                 Some(_) => at += 1,
                 None => return fail(at, "the text ends in a string"),
             }
         }
     }
+}
+
+/// The next byte that a string can't have as it is, or one of the last seven.
+#[inline]
+fn next_special(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let marks = specials(u64::from_le_bytes(*eight));
+        if marks != 0 {
+            return at + (marks.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    at
 }
 
 /// The high bit of the first byte among eight that a string can't have as it is (a quote, a

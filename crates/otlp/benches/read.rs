@@ -52,8 +52,8 @@ impl Sink for Count {
         self.take(&span.attributes);
     }
 
-    fn point(&mut self, _: Origin<'_, '_>, _: &Metric<'_>, point: Point<'_, '_>) {
-        self.take(point.attributes());
+    fn point(&mut self, _: Origin<'_, '_>, _: &Metric<'_>, point: &Point<'_>) {
+        self.take(&point.attributes);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A place in a JSON text, and the kinds of values that OTLP/JSON has there.
 //!
 //! Whatever is lenient about OTLP/JSON is here, once for all readers: a field that is `null` is
-//! passed over as if it were absent ([`Json::object`]), 64-bit integers come as numbers or
+//! passed over as if it were absent, 64-bit integers come as numbers or
 //! strings, enums as numbers or names, ids as hex or base64. A cursor can be cloned, which is how
 //! a reader goes back to a list whose meaning stands behind it.
 
@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::enums::Named;
+use crate::input::{Field, Input, ListOf};
 use crate::problem::{Result, fail};
 
 /// Objects and lists in each other. A message that a protobuf library takes (100 messages in each
@@ -70,36 +72,6 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Calls `each` at the value of each field of an object that is not `null`; it has to read or
-    /// skip the value.
-    pub(crate) fn object(
-        &mut self,
-        mut each: impl FnMut(&mut Self, &Cow<'a, str>) -> Result<()>,
-    ) -> Result<()> {
-        self.open(b'{', "an object")?;
-        if self.peek() == b'}' {
-            return self.close();
-        }
-        loop {
-            if self.peek() != b'"' {
-                return self.expected("the name of a field");
-            }
-            let name = self.string()?;
-            if self.peek() != b':' {
-                return self.expected("`:`");
-            }
-            self.at += 1;
-            if !self.null()? {
-                each(self, &name)?;
-            }
-            match self.peek() {
-                b',' => self.at += 1,
-                b'}' => return self.close(),
-                _ => return self.expected("`,` or `}`"),
-            }
-        }
-    }
-
     /// Calls `each` at each element of a list, with true where it was a `null`; otherwise `each`
     /// has to read or skip it.
     pub(crate) fn array(
@@ -121,20 +93,6 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Passes over a value of any kind.
-    pub(crate) fn skip(&mut self) -> Result<()> {
-        match self.peek() {
-            b'{' => self.object(|json, _| json.skip()),
-            b'[' => self.array(|json, null| if null { Ok(()) } else { json.skip() }),
-            b'"' => self.string_end().map(drop),
-            b'-' | b'0'..=b'9' => self.number().map(drop),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            b'n' => self.word("null"),
-            _ => self.expected("a value"),
-        }
-    }
-
     /// The text of a value of any kind.
     pub(crate) fn raw(&mut self) -> Result<&'a str> {
         self.peek();
@@ -151,84 +109,11 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// A string, borrowed where it has no escapes.
-    #[inline]
-    pub(crate) fn text(&mut self) -> Result<Cow<'a, str>> {
-        match self.peek() {
-            b'"' => self.string(),
-            _ => self.expected("a string"),
-        }
-    }
-
-    /// `true` or `false`.
-    pub(crate) fn boolean(&mut self) -> Result<bool> {
-        match self.peek() {
-            b't' => self.word("true").map(|()| true),
-            b'f' => self.word("false").map(|()| false),
-            _ => self.expected("true or false"),
-        }
-    }
-
     /// An integer as a number or a string; `what` it should be completes "expected …".
     pub(crate) fn integer<T: TryFrom<i128>>(&mut self, what: &str) -> Result<T> {
         let start = self.clone();
         let number = whole(&self.digits(what)?).and_then(|whole| T::try_from(whole).ok());
         number.map_or_else(|| start.expected(what), Ok)
-    }
-
-    /// A double as a number or a string, also as one of the words `NaN`, `Infinity`, `-Infinity`.
-    pub(crate) fn double(&mut self) -> Result<f64> {
-        const WHAT: &str = "a number, \"NaN\", \"Infinity\" or \"-Infinity\"";
-        let is_number = self.peek() != b'"';
-        let start = self.clone();
-        match self.digits(WHAT)?.parse::<f64>() {
-            Ok(number) if number.is_finite() || !is_number => Ok(number),
-            _ => start.expected(WHAT),
-        }
-    }
-
-    /// An enum as its number or its name, which `named` turns into the number.
-    pub(crate) fn enumeration(
-        &mut self,
-        what: &str,
-        named: impl Fn(&str) -> Option<i32>,
-    ) -> Result<i32> {
-        let start = self.clone();
-        let text = self.digits(what)?;
-        let number = || whole(&text).and_then(|whole| i32::try_from(whole).ok());
-        named(&text)
-            .or_else(number)
-            .map_or_else(|| start.expected(what), Ok)
-    }
-
-    /// An id as hex of either case or base64; none where the string is empty.
-    pub(crate) fn id<const BYTES: usize>(&mut self) -> Result<Option<[u8; BYTES]>> {
-        let start = self.clone();
-        let text = self.text()?;
-        let mut id = [0; BYTES];
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let is_id = if text.len() == 2 * BYTES {
-            const_hex::decode_to_slice(&*text, &mut id).is_ok()
-        } else {
-            let mut decoders = BASE64.iter();
-            // What is longer doesn't fit into the space.
-            decoders.any(|base64| base64.decode_slice(&*text, &mut id) == Ok(BYTES))
-        };
-        if is_id {
-            Ok(Some(id))
-        } else {
-            start.expected(&format!("an id of {} hex digits", 2 * BYTES))
-        }
-    }
-
-    /// Bytes as base64.
-    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>> {
-        let start = self.clone();
-        let text = self.text()?;
-        let bytes = BASE64.iter().find_map(|base64| base64.decode(&*text).ok());
-        bytes.map_or_else(|| start.expected("bytes in base64"), Ok)
     }
 
     /// The next byte behind white space, 0 at the end.
@@ -375,6 +260,144 @@ impl<'a> Json<'a> {
     }
 }
 
+impl<'a> Input<'a> for Json<'a> {
+    type Key = Cow<'a, str>;
+
+    fn is(key: &Cow<'a, str>, field: Field) -> bool {
+        *key == field.json || *key == field.proto
+    }
+
+    fn fields(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &Cow<'a, str>) -> Result<()>,
+    ) -> Result<()> {
+        self.open(b'{', "an object")?;
+        if self.peek() == b'}' {
+            return self.close();
+        }
+        loop {
+            if self.peek() != b'"' {
+                return self.expected("the name of a field");
+            }
+            let name = self.string()?;
+            if self.peek() != b':' {
+                return self.expected("`:`");
+            }
+            self.at += 1;
+            if !self.null()? {
+                each(self, &name)?;
+            }
+            match self.peek() {
+                b',' => self.at += 1,
+                b'}' => return self.close(),
+                _ => return self.expected("`,` or `}`"),
+            }
+        }
+    }
+
+    fn elements(
+        &mut self,
+        of: ListOf,
+        mut each: impl FnMut(&mut Self, bool) -> Result<()>,
+    ) -> Result<()> {
+        self.array(|json, null| match of {
+            ListOf::Messages if null => Ok(()),
+            _ => each(json, null),
+        })
+    }
+
+    fn skip(&mut self) -> Result<()> {
+        match self.peek() {
+            b'{' => self.fields(|json, _| json.skip()),
+            b'[' => self.array(|json, null| if null { Ok(()) } else { json.skip() }),
+            b'"' => self.string_end().map(drop),
+            b'-' | b'0'..=b'9' => self.number().map(drop),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => self.expected("a value"),
+        }
+    }
+
+    #[inline]
+    fn text(&mut self) -> Result<Cow<'a, str>> {
+        match self.peek() {
+            b'"' => self.string(),
+            _ => self.expected("a string"),
+        }
+    }
+
+    fn boolean(&mut self) -> Result<bool> {
+        match self.peek() {
+            b't' => self.word("true").map(|()| true),
+            b'f' => self.word("false").map(|()| false),
+            _ => self.expected("true or false"),
+        }
+    }
+
+    fn unsigned(&mut self) -> Result<u64> {
+        self.integer("an unsigned 64-bit integer")
+    }
+
+    fn signed(&mut self) -> Result<i64> {
+        self.integer("a 64-bit integer")
+    }
+
+    fn zigzag(&mut self) -> Result<i32> {
+        self.integer("a 32-bit integer")
+    }
+
+    fn double(&mut self) -> Result<f64> {
+        const WHAT: &str = "a number, \"NaN\", \"Infinity\" or \"-Infinity\"";
+        let is_number = self.peek() != b'"';
+        let start = self.clone();
+        match self.digits(WHAT)?.parse::<f64>() {
+            Ok(number) if number.is_finite() || !is_number => Ok(number),
+            _ => start.expected(WHAT),
+        }
+    }
+
+    fn enumeration<E: Named>(&mut self) -> Result<i32> {
+        let start = self.clone();
+        let text = self.digits(E::WHAT)?;
+        let number = || whole(&text).and_then(|whole| i32::try_from(whole).ok());
+        E::number(&text)
+            .or_else(number)
+            .map_or_else(|| start.expected(E::WHAT), Ok)
+    }
+
+    fn id<const BYTES: usize>(&mut self) -> Result<[u8; BYTES]> {
+        let start = self.clone();
+        let text = self.text()?;
+        let mut id = [0; BYTES];
+        if text.is_empty() {
+            return Ok(id);
+        }
+        let is_id = if text.len() == 2 * BYTES {
+            const_hex::decode_to_slice(&*text, &mut id).is_ok()
+        } else {
+            let mut decoders = BASE64.iter();
+            // What is longer doesn't fit into the space.
+            decoders.any(|base64| base64.decode_slice(&*text, &mut id) == Ok(BYTES))
+        };
+        if is_id {
+            Ok(id)
+        } else {
+            start.expected(&format!("an id of {} hex digits", 2 * BYTES))
+        }
+    }
+
+    fn bytes(&mut self) -> Result<Cow<'a, [u8]>> {
+        let start = self.clone();
+        let text = self.text()?;
+        let bytes = BASE64.iter().find_map(|base64| base64.decode(&*text).ok());
+        bytes.map_or_else(
+            || start.expected("bytes in base64"),
+            |bytes| Ok(bytes.into()),
+        )
+    }
+}
+
 /// The next byte that a string can't have as it is, or one of the last seven.
 #[inline]
 fn next_special(bytes: &[u8], mut at: usize) -> usize {
@@ -488,13 +511,13 @@ mod tests {
     fn ids_are_hex_of_either_case_or_base64_and_of_exact_length() {
         assert_eq!(
             at("\"00000000000000Ff\"").id(),
-            Ok(Some([0, 0, 0, 0, 0, 0, 0, 255]))
+            Ok([0, 0, 0, 0, 0, 0, 0, 255])
         );
-        assert_eq!(at("\"\"").id::<8>(), Ok(None));
+        assert_eq!(at("\"\"").id::<8>(), Ok([0; 8]));
         for base64 in ["\"q+8AAAAAAAA=\"", "\"q-8AAAAAAAA\""] {
             assert_eq!(
                 at(base64).id(),
-                Ok(Some([0xab, 0xef, 0, 0, 0, 0, 0, 0])),
+                Ok([0xab, 0xef, 0, 0, 0, 0, 0, 0]),
                 "{base64}"
             );
         }

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use crate::enums::Named;
-use crate::json::cursor::Json;
 use crate::problem::Result;
 
 /// A field, by its number in protobuf and its name in the `.proto` file and in JSON.
@@ -72,67 +71,4 @@ pub(crate) trait Input<'a>: Clone {
     /// An id; zeros stand for none.
     fn id<const BYTES: usize>(&mut self) -> Result<[u8; BYTES]>;
     fn enumeration<E: Named>(&mut self) -> Result<i32>;
-}
-
-impl<'a> Input<'a> for Json<'a> {
-    type Key = Cow<'a, str>;
-
-    fn is(key: &Cow<'a, str>, field: Field) -> bool {
-        *key == field.json || *key == field.proto
-    }
-
-    fn fields(&mut self, each: impl FnMut(&mut Self, &Cow<'a, str>) -> Result<()>) -> Result<()> {
-        self.object(each)
-    }
-
-    fn elements(
-        &mut self,
-        of: ListOf,
-        mut each: impl FnMut(&mut Self, bool) -> Result<()>,
-    ) -> Result<()> {
-        self.array(|json, null| match of {
-            ListOf::Messages if null => Ok(()),
-            _ => each(json, null),
-        })
-    }
-
-    fn skip(&mut self) -> Result<()> {
-        Json::skip(self)
-    }
-
-    fn text(&mut self) -> Result<Cow<'a, str>> {
-        Json::text(self)
-    }
-
-    fn bytes(&mut self) -> Result<Cow<'a, [u8]>> {
-        Json::bytes(self).map(Cow::Owned)
-    }
-
-    fn boolean(&mut self) -> Result<bool> {
-        Json::boolean(self)
-    }
-
-    fn unsigned(&mut self) -> Result<u64> {
-        self.integer("an unsigned 64-bit integer")
-    }
-
-    fn signed(&mut self) -> Result<i64> {
-        self.integer("a 64-bit integer")
-    }
-
-    fn zigzag(&mut self) -> Result<i32> {
-        self.integer("a 32-bit integer")
-    }
-
-    fn double(&mut self) -> Result<f64> {
-        Json::double(self)
-    }
-
-    fn id<const BYTES: usize>(&mut self) -> Result<[u8; BYTES]> {
-        Ok(Json::id(self)?.unwrap_or([0; BYTES]))
-    }
-
-    fn enumeration<E: Named>(&mut self) -> Result<i32> {
-        Json::enumeration(self, E::WHAT, E::number)
-    }
 }

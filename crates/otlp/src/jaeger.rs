@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use crate::input::Input as _;
 use crate::json::cursor::Json;
 use crate::problem::Result;
 use crate::sink::{Origin, Owner, Signal, Sink};
@@ -20,8 +21,8 @@ use crate::walk::Walk;
 pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
     let mut again = json.clone();
     let mut processes = BTreeMap::new();
-    json.object(|json, key| match &**key {
-        "processes" => json.object(|json, id| {
+    json.fields(|json, key| match &**key {
+        "processes" => json.fields(|json, id| {
             if processes.len() == MAX_ELEMENTS as usize {
                 return json.fail(format!("more than {MAX_ELEMENTS} processes of one trace"));
             }
@@ -32,7 +33,7 @@ pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>
     })?;
     walk.counts.message(Signal::Traces);
     let mut last: Option<(Resource<'a>, Scope<'a>)> = None;
-    again.object(|json, key| match &**key {
+    again.fields(|json, key| match &**key {
         "spans" => json.array(|json, null| {
             if null {
                 return Ok(());
@@ -91,7 +92,7 @@ impl<'a> JaegerSpan<'a> {
         let mut references: Vec<Reference<'a>> = Vec::new();
         let (mut start, mut duration) = (0i64, 0i64);
         let mut is_error = false;
-        json.object(|json, key| {
+        json.fields(|json, key| {
             let span = &mut read.span;
             match &**key {
                 "traceID" => span.trace_id = TraceId(id(json, 32)?),
@@ -203,7 +204,7 @@ fn process<'a, S: Sink>(json: &mut Json<'a>, sink: &S) -> Result<Resource<'a>> {
             attributes.push(tag);
         }
     };
-    json.object(|json, key| match &**key {
+    json.fields(|json, key| match &**key {
         "serviceName" => {
             take(KeyValue {
                 key: Cow::Borrowed("service.name"),
@@ -222,7 +223,7 @@ fn process<'a, S: Sink>(json: &mut Json<'a>, sink: &S) -> Result<Resource<'a>> {
 
 fn reference<'a>(json: &mut Json<'a>) -> Result<Reference<'a>> {
     let mut read = Reference::default();
-    json.object(|json, key| {
+    json.fields(|json, key| {
         match &**key {
             "refType" => read.kind = json.text()?,
             "traceID" => read.trace_id = Some(TraceId(id(json, 32)?)),
@@ -250,7 +251,7 @@ fn id(json: &mut Json<'_>, digits: usize) -> Result<u128> {
 fn tag<'a>(json: &mut Json<'a>) -> Result<KeyValue<'a>> {
     let mut read = KeyValue::default();
     let mut kind = Cow::default();
-    json.object(|json, key| {
+    json.fields(|json, key| {
         match &**key {
             "key" => read.key = json.text()?,
             "type" => kind = json.text()?,

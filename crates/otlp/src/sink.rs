@@ -84,7 +84,7 @@ pub trait Sink {
     }
 
     /// A data point of a metric.
-    fn point(&mut self, origin: Origin<'_, '_>, metric: &Metric<'_>, point: Point<'_, '_>) {
+    fn point(&mut self, origin: Origin<'_, '_>, metric: &Metric<'_>, point: &Point<'_>) {
         let _ = (origin, metric, point);
     }
 

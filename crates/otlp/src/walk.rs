@@ -7,12 +7,14 @@
 
 use std::cell::Cell;
 
+use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+
 use crate::input::{Field, Input, ListOf, field};
 use crate::problem::Result;
+use crate::read::Message;
 use crate::sink::{Counts, Origin, Owner, Signal, Sink, UNDO_ITEMS};
 use crate::view::{
-    ExponentialHistogramPoint, HistogramPoint, Keep, LogRecord, MAX_ELEMENTS, Merge, Metric,
-    MetricKind, NumberPoint, Point, Resource, Span, SummaryPoint,
+    Keep, LogRecord, MAX_ELEMENTS, Merge, Metric, MetricKind, Point, Resource, Span, Temporality,
 };
 
 const RESOURCE: [Field; 1] = [field!(1, resource)];
@@ -61,58 +63,33 @@ impl Signal {
 pub(crate) struct Walk<'w, 'a, S> {
     pub(crate) sink: &'w mut S,
     pub(crate) counts: Counts,
-    /// Goes through the whole message without the sink, which is asked what it wants.
-    check: &'w Check<'w>,
-    items: Items<'a>,
-}
-
-/// See [`Walk`].
-pub(crate) type Check<'w> = dyn Fn(&dyn Fn(Owner, &str) -> bool) -> Result<()> + 'w;
-
-/// Room for the item that is read, used again for the next.
-#[derive(Default)]
-struct Items<'a> {
+    /// None where it needn't be checked before very many items are handed on.
+    message: Option<Message<'a>>,
+    // Room for the item that is read, used again for the next.
     span: Span<'a>,
+    point: Point<'a>,
     log_record: LogRecord<'a>,
-    number: NumberPoint<'a>,
-    histogram: HistogramPoint<'a>,
-    exponential: ExponentialHistogramPoint<'a>,
-    summary: SummaryPoint<'a>,
-}
-
-/// Reads a view with those attributes that a sink wants.
-pub(crate) fn read<'a, S: Sink, I: Input<'a>>(
-    sink: &S,
-    owner: Owner,
-    view: &mut impl Merge<'a>,
-    input: &mut I,
-) -> Result<()> {
-    let keep = Keep {
-        wants: &|key| sink.wants(owner, key),
-        left: &Cell::new(MAX_ELEMENTS),
-    };
-    view.clear();
-    view.merge(input, &keep)
 }
 
 impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
-    pub(crate) fn new(sink: &'w mut S, check: &'w Check<'w>) -> Self {
+    pub(crate) fn new(sink: &'w mut S, message: Option<Message<'a>>) -> Self {
         Self {
             sink,
             counts: Counts::default(),
-            check,
-            items: Items::default(),
+            message,
+            span: Span::default(),
+            point: Point::default(),
+            log_record: LogRecord::default(),
         }
     }
 
     /// Before an item is handed on that [`Sink::undo`] need not take back, all of the message has
     /// to be known to be good.
     pub(crate) fn before_item(&mut self) -> Result<()> {
-        if self.counts.items() == UNDO_ITEMS {
-            let sink = &*self.sink;
-            return (self.check)(&|owner, key| sink.wants(owner, key));
+        match self.message {
+            Some(message) if self.counts.items() == UNDO_ITEMS => message.check(self.sink),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The field of a message that holds a signal.
@@ -190,23 +167,21 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         signal: Signal,
         origin: Origin<'_, 'a>,
     ) -> Result<()> {
-        input.elements(ListOf::Messages, |input, _| match signal {
-            Signal::Traces => {
-                self.before_item()?;
-                read(self.sink, Owner::Span, &mut self.items.span, input)?;
-                self.sink.span(origin, &self.items.span);
+        input.elements(ListOf::Messages, |input, _| {
+            if signal == Signal::Metrics {
+                return self.metric(input, origin);
+            }
+            self.before_item()?;
+            if signal == Signal::Traces {
+                read(self.sink, Owner::Span, &mut self.span, input)?;
+                self.sink.span(origin, &self.span);
                 self.counts.spans += 1;
-                Ok(())
-            }
-            Signal::Metrics => self.metric(input, origin),
-            Signal::Logs => {
-                self.before_item()?;
-                let record = &mut self.items.log_record;
-                read(self.sink, Owner::LogRecord, record, input)?;
-                self.sink.log_record(origin, record);
+            } else {
+                read(self.sink, Owner::LogRecord, &mut self.log_record, input)?;
+                self.sink.log_record(origin, &self.log_record);
                 self.counts.log_records += 1;
-                Ok(())
             }
+            Ok(())
         })
     }
 
@@ -237,45 +212,37 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
             }
             input.fields(|input, key| match I::is(key, field!(1, data_points)) {
                 true => input.elements(ListOf::Messages, |input, _| {
-                    self.point(input, origin, &metric, kind)
+                    self.before_item()?;
+                    let point = &mut self.point;
+                    keep(self.sink, Owner::Point, |keep| {
+                        point.read(kind, input, keep)
+                    })?;
+                    self.sink.point(origin, &metric, point);
+                    self.counts.points += 1;
+                    Ok(())
                 }),
                 false => input.skip(),
             })
         })
     }
+}
 
-    fn point<I: Input<'a>>(
-        &mut self,
-        input: &mut I,
-        origin: Origin<'_, 'a>,
-        metric: &Metric<'a>,
-        kind: MetricKind,
-    ) -> Result<()> {
-        self.before_item()?;
-        let owner = Owner::Point;
-        let items = &mut self.items;
-        let point = match kind {
-            MetricKind::Gauge | MetricKind::Sum => {
-                read(self.sink, owner, &mut items.number, input)?;
-                Point::Number(&items.number)
-            }
-            MetricKind::Histogram => {
-                read(self.sink, owner, &mut items.histogram, input)?;
-                Point::Histogram(&items.histogram)
-            }
-            MetricKind::ExponentialHistogram => {
-                read(self.sink, owner, &mut items.exponential, input)?;
-                Point::ExponentialHistogram(&items.exponential)
-            }
-            MetricKind::Summary => {
-                read(self.sink, owner, &mut items.summary, input)?;
-                Point::Summary(&items.summary)
-            }
-        };
-        self.sink.point(origin, metric, point);
-        self.counts.points += 1;
-        Ok(())
-    }
+/// Reads a view with those attributes that a sink wants.
+fn read<'a, S: Sink, I: Input<'a>>(
+    sink: &S,
+    owner: Owner,
+    view: &mut impl Merge<'a>,
+    input: &mut I,
+) -> Result<()> {
+    view.clear();
+    keep(sink, owner, |keep| view.merge(input, keep))
+}
+
+fn keep<S: Sink>(sink: &S, owner: Owner, read: impl FnOnce(&Keep<'_>) -> Result<()>) -> Result<()> {
+    read(&Keep {
+        wants: &|key| sink.wants(owner, key),
+        left: &Cell::new(MAX_ELEMENTS),
+    })
 }
 
 fn kind_of<'a, I: Input<'a>>(key: &I::Key) -> Option<MetricKind> {
@@ -287,11 +254,7 @@ impl<'a> Metric<'a> {
     /// What stands beside the points of a sum or histogram.
     fn read_field<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<()> {
         if I::is(key, field!(2, aggregation_temporality)) {
-            self.temporality = crate::view::Temporality(
-                input
-                    .enumeration::<opentelemetry_proto::tonic::metrics::v1::AggregationTemporality>(
-                    )?,
-            );
+            self.temporality = Temporality(input.enumeration::<AggregationTemporality>()?);
         } else if I::is(key, field!(3, is_monotonic)) {
             self.is_monotonic = input.boolean()?;
         } else {

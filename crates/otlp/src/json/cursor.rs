@@ -1,7 +1,7 @@
 //! A place in a JSON text, and the kinds of values that OTLP/JSON has there.
 //!
 //! Whatever is lenient about OTLP/JSON is here, once for all readers: a field that is `null` is
-//! passed over as if it were absent ([`Json::object`]), 64-bit integers come as numbers or
+//! passed over as if it were absent, 64-bit integers come as numbers or
 //! strings, enums as numbers or names, ids as hex or base64. A cursor can be cloned, which is how
 //! a reader goes back to a list whose meaning stands behind it.
 
@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::enums::Named;
+use crate::input::{Field, Input, ListOf};
 use crate::problem::{Result, fail};
 
 /// Objects and lists in each other. A message that a protobuf library takes (100 messages in each
@@ -70,9 +72,202 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Calls `each` at the value of each field of an object that is not `null`; it has to read or
-    /// skip the value.
-    pub(crate) fn object(
+    /// Calls `each` at each element of a list, with true where it was a `null`; otherwise `each`
+    /// has to read or skip it.
+    pub(crate) fn array(
+        &mut self,
+        mut each: impl FnMut(&mut Self, bool) -> Result<()>,
+    ) -> Result<()> {
+        self.open(b'[', "a list")?;
+        if self.peek() == b']' {
+            return self.close();
+        }
+        loop {
+            let null = self.null()?;
+            each(self, null)?;
+            match self.peek() {
+                b',' => self.at += 1,
+                b']' => return self.close(),
+                _ => return self.expected("`,` or `]`"),
+            }
+        }
+    }
+
+    /// The text of a value of any kind.
+    pub(crate) fn raw(&mut self) -> Result<&'a str> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.text[start..self.at])
+    }
+
+    /// An error unless the text ends here.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        match self.peek() {
+            0 if self.at == self.text.len() => Ok(()),
+            _ => self.expected("the end of the message"),
+        }
+    }
+
+    /// An integer as a number or a string; `what` it should be completes "expected …".
+    pub(crate) fn integer<T: TryFrom<i128>>(&mut self, what: &str) -> Result<T> {
+        let start = self.clone();
+        let number = whole(&self.digits(what)?).and_then(|whole| T::try_from(whole).ok());
+        number.map_or_else(|| start.expected(what), Ok)
+    }
+
+    /// The next byte behind white space, 0 at the end.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> u8 {
+        let bytes = self.text.as_bytes();
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(self.at) {
+            self.at += 1;
+        }
+        bytes.get(self.at).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn open(&mut self, bracket: u8, what: &str) -> Result<()> {
+        if self.peek() != bracket {
+            return self.expected(what);
+        }
+        if self.depth == MAX_DEPTH {
+            return self.fail(format!(
+                "more than {MAX_DEPTH} objects and lists in each other"
+            ));
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn close(&mut self) -> Result<()> {
+        self.depth -= 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str) -> Result<()> {
+        if !self.text[self.at..].starts_with(word) {
+            return self.expected("a value");
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Whether a `null` is here, which is passed over.
+    #[inline]
+    fn null(&mut self) -> Result<bool> {
+        let null = self.peek() == b'n';
+        if null {
+            self.word("null")?;
+        }
+        Ok(null)
+    }
+
+    /// The text of a number, whether it comes as one or as a string.
+    #[inline]
+    fn digits(&mut self, what: &str) -> Result<Cow<'a, str>> {
+        match self.peek() {
+            b'"' => self.string(),
+            b'-' | b'0'..=b'9' => self.number().map(Cow::Borrowed),
+            _ => self.expected(what),
+        }
+    }
+
+    #[inline]
+    fn number(&mut self) -> Result<&'a str> {
+        let start = self.at;
+        let bytes = &self.text.as_bytes()[start..];
+        let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
+        let digits = |at: usize| {
+            let rest = bytes[at..].iter();
+            at + rest.take_while(|b| b.is_ascii_digit()).count()
+        };
+        let mut good = true;
+        let mut at = usize::from(byte(0) == b'-');
+        let integer = at;
+        at = digits(at);
+        // No number begins with a 0 that it could do without.
+        good &= at == integer + 1 || (at > integer && byte(integer) != b'0');
+        if byte(at) == b'.' {
+            let fraction = at + 1;
+            at = digits(fraction);
+            good &= at > fraction;
+        }
+        if let b'e' | b'E' = byte(at) {
+            let exponent = at + 1 + usize::from(matches!(byte(at + 1), b'+' | b'-'));
+            at = digits(exponent);
+            good &= at > exponent;
+        }
+        if !good {
+            return self.expected("a number");
+        }
+        self.at += at;
+        Ok(&self.text[start..self.at])
+    }
+
+    #[inline]
+    fn string(&mut self) -> Result<Cow<'a, str>> {
+        let start = self.at;
+        if self.string_end()? {
+            return Ok(Cow::Borrowed(&self.text[start + 1..self.at - 1]));
+        }
+        match serde_json::from_str(&self.text[start..self.at]) {
+            Ok(text) => Ok(Cow::Owned(text)),
+            Err(_) => fail(start, "a string with an escape that stands for nothing"),
+        }
+    }
+
+    /// Goes from a string's first quote behind its last; true if it has no escapes.
+    #[inline]
+    fn string_end(&mut self) -> Result<bool> {
+        let bytes = self.text.as_bytes();
+        let at = next_special(bytes, self.at + 1);
+        if bytes.get(at) == Some(&b'"') {
+            self.at = at + 1;
+            return Ok(true);
+        }
+        self.string_end_from(at)
+    }
+
+    /// The same where the first special byte is no quote.
+    fn string_end_from(&mut self, mut at: usize) -> Result<bool> {
+        let bytes = self.text.as_bytes();
+        let mut plain = true;
+        loop {
+            at = next_special(bytes, at);
+            match bytes.get(at) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(plain);
+                }
+                Some(b'\\') => {
+                    let escaped = bytes.get(at + 1).copied().unwrap_or(0);
+                    if !b"\"\\/bfnrtu".contains(&escaped) {
+                        return fail(at, "an escape that stands for nothing");
+                    }
+                    plain = false;
+                    at += 2;
+                }
+                Some(0..0x20) => return fail(at, "a control character in a string"),
+                // One of the last bytes of the text.
+                Some(_) => at += 1,
+                None => return fail(at, "the text ends in a string"),
+            }
+        }
+    }
+}
+
+impl<'a> Input<'a> for Json<'a> {
+    type Key = Cow<'a, str>;
+
+    fn is(key: &Cow<'a, str>, field: Field) -> bool {
+        *key == field.json || *key == field.proto
+    }
+
+    fn fields(
         &mut self,
         mut each: impl FnMut(&mut Self, &Cow<'a, str>) -> Result<()>,
     ) -> Result<()> {
@@ -100,31 +295,20 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Calls `each` at each element of a list, with true where it was a `null`; otherwise `each`
-    /// has to read or skip it.
-    pub(crate) fn array(
+    fn elements(
         &mut self,
+        of: ListOf,
         mut each: impl FnMut(&mut Self, bool) -> Result<()>,
     ) -> Result<()> {
-        self.open(b'[', "a list")?;
-        if self.peek() == b']' {
-            return self.close();
-        }
-        loop {
-            let null = self.null()?;
-            each(self, null)?;
-            match self.peek() {
-                b',' => self.at += 1,
-                b']' => return self.close(),
-                _ => return self.expected("`,` or `]`"),
-            }
-        }
+        self.array(|json, null| match of {
+            ListOf::Messages if null => Ok(()),
+            _ => each(json, null),
+        })
     }
 
-    /// Passes over a value of any kind.
-    pub(crate) fn skip(&mut self) -> Result<()> {
+    fn skip(&mut self) -> Result<()> {
         match self.peek() {
-            b'{' => self.object(|json, _| json.skip()),
+            b'{' => self.fields(|json, _| json.skip()),
             b'[' => self.array(|json, null| if null { Ok(()) } else { json.skip() }),
             b'"' => self.string_end().map(drop),
             b'-' | b'0'..=b'9' => self.number().map(drop),
@@ -135,32 +319,15 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The text of a value of any kind.
-    pub(crate) fn raw(&mut self) -> Result<&'a str> {
-        self.peek();
-        let start = self.at;
-        self.skip()?;
-        Ok(&self.text[start..self.at])
-    }
-
-    /// An error unless the text ends here.
-    pub(crate) fn end(&mut self) -> Result<()> {
-        match self.peek() {
-            0 if self.at == self.text.len() => Ok(()),
-            _ => self.expected("the end of the message"),
-        }
-    }
-
-    /// A string, borrowed where it has no escapes.
-    pub(crate) fn text(&mut self) -> Result<Cow<'a, str>> {
+    #[inline]
+    fn text(&mut self) -> Result<Cow<'a, str>> {
         match self.peek() {
             b'"' => self.string(),
             _ => self.expected("a string"),
         }
     }
 
-    /// `true` or `false`.
-    pub(crate) fn boolean(&mut self) -> Result<bool> {
+    fn boolean(&mut self) -> Result<bool> {
         match self.peek() {
             b't' => self.word("true").map(|()| true),
             b'f' => self.word("false").map(|()| false),
@@ -168,15 +335,19 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// An integer as a number or a string; `what` it should be completes "expected …".
-    pub(crate) fn integer<T: TryFrom<i128>>(&mut self, what: &str) -> Result<T> {
-        let start = self.clone();
-        let number = whole(&self.digits(what)?).and_then(|whole| T::try_from(whole).ok());
-        number.map_or_else(|| start.expected(what), Ok)
+    fn unsigned(&mut self) -> Result<u64> {
+        self.integer("an unsigned 64-bit integer")
     }
 
-    /// A double as a number or a string, also as one of the words `NaN`, `Infinity`, `-Infinity`.
-    pub(crate) fn double(&mut self) -> Result<f64> {
+    fn signed(&mut self) -> Result<i64> {
+        self.integer("a 64-bit integer")
+    }
+
+    fn zigzag(&mut self) -> Result<i32> {
+        self.integer("a 32-bit integer")
+    }
+
+    fn double(&mut self) -> Result<f64> {
         const WHAT: &str = "a number, \"NaN\", \"Infinity\" or \"-Infinity\"";
         let is_number = self.peek() != b'"';
         let start = self.clone();
@@ -186,27 +357,21 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// An enum as its number or its name, which `named` turns into the number.
-    pub(crate) fn enumeration(
-        &mut self,
-        what: &str,
-        named: impl Fn(&str) -> Option<i32>,
-    ) -> Result<i32> {
+    fn enumeration<E: Named>(&mut self) -> Result<i32> {
         let start = self.clone();
-        let text = self.digits(what)?;
+        let text = self.digits(E::WHAT)?;
         let number = || whole(&text).and_then(|whole| i32::try_from(whole).ok());
-        named(&text)
+        E::number(&text)
             .or_else(number)
-            .map_or_else(|| start.expected(what), Ok)
+            .map_or_else(|| start.expected(E::WHAT), Ok)
     }
 
-    /// An id as hex of either case or base64; none where the string is empty.
-    pub(crate) fn id<const BYTES: usize>(&mut self) -> Result<Option<[u8; BYTES]>> {
+    fn id<const BYTES: usize>(&mut self) -> Result<[u8; BYTES]> {
         let start = self.clone();
         let text = self.text()?;
         let mut id = [0; BYTES];
         if text.is_empty() {
-            return Ok(None);
+            return Ok(id);
         }
         let is_id = if text.len() == 2 * BYTES {
             const_hex::decode_to_slice(&*text, &mut id).is_ok()
@@ -216,151 +381,34 @@ impl<'a> Json<'a> {
             decoders.any(|base64| base64.decode_slice(&*text, &mut id) == Ok(BYTES))
         };
         if is_id {
-            Ok(Some(id))
+            Ok(id)
         } else {
             start.expected(&format!("an id of {} hex digits", 2 * BYTES))
         }
     }
 
-    /// Bytes as base64.
-    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>> {
+    fn bytes(&mut self) -> Result<Cow<'a, [u8]>> {
         let start = self.clone();
         let text = self.text()?;
         let bytes = BASE64.iter().find_map(|base64| base64.decode(&*text).ok());
-        bytes.map_or_else(|| start.expected("bytes in base64"), Ok)
+        bytes.map_or_else(
+            || start.expected("bytes in base64"),
+            |bytes| Ok(bytes.into()),
+        )
     }
+}
 
-    /// The next byte behind white space, 0 at the end.
-    pub(crate) fn peek(&mut self) -> u8 {
-        let bytes = self.text.as_bytes();
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(self.at) {
-            self.at += 1;
+/// The next byte that a string can't have as it is, or one of the last seven.
+#[inline]
+fn next_special(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let marks = specials(u64::from_le_bytes(*eight));
+        if marks != 0 {
+            return at + (marks.trailing_zeros() / 8) as usize;
         }
-        bytes.get(self.at).copied().unwrap_or(0)
+        at += 8;
     }
-
-    fn open(&mut self, bracket: u8, what: &str) -> Result<()> {
-        if self.peek() != bracket {
-            return self.expected(what);
-        }
-        if self.depth == MAX_DEPTH {
-            return self.fail(format!(
-                "more than {MAX_DEPTH} objects and lists in each other"
-            ));
-        }
-        self.depth += 1;
-        self.at += 1;
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<()> {
-        self.depth -= 1;
-        self.at += 1;
-        Ok(())
-    }
-
-    fn word(&mut self, word: &str) -> Result<()> {
-        if !self.text[self.at..].starts_with(word) {
-            return self.expected("a value");
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    /// Whether a `null` is here, which is passed over.
-    fn null(&mut self) -> Result<bool> {
-        let null = self.peek() == b'n';
-        if null {
-            self.word("null")?;
-        }
-        Ok(null)
-    }
-
-    /// The text of a number, whether it comes as one or as a string.
-    fn digits(&mut self, what: &str) -> Result<Cow<'a, str>> {
-        match self.peek() {
-            b'"' => self.string(),
-            b'-' | b'0'..=b'9' => self.number().map(Cow::Borrowed),
-            _ => self.expected(what),
-        }
-    }
-
-    fn number(&mut self) -> Result<&'a str> {
-        let start = self.at;
-        let bytes = self.text.as_bytes();
-        let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
-        let digits = |mut at: usize| {
-            while byte(at).is_ascii_digit() {
-                at += 1;
-            }
-            at
-        };
-        let mut good = true;
-        let mut at = start + usize::from(byte(start) == b'-');
-        let integer = at;
-        at = digits(at);
-        // No number begins with a 0 that it could do without.
-        good &= at == integer + 1 || (at > integer && byte(integer) != b'0');
-        if byte(at) == b'.' {
-            let fraction = at + 1;
-            at = digits(fraction);
-            good &= at > fraction;
-        }
-        if let b'e' | b'E' = byte(at) {
-            let exponent = at + 1 + usize::from(matches!(byte(at + 1), b'+' | b'-'));
-            at = digits(exponent);
-            good &= at > exponent;
-        }
-        if !good {
-            return self.expected("a number");
-        }
-        self.at = at;
-        Ok(&self.text[start..at])
-    }
-
-    fn string(&mut self) -> Result<Cow<'a, str>> {
-        let start = self.at;
-        if self.string_end()? {
-            return Ok(Cow::Borrowed(&self.text[start + 1..self.at - 1]));
-        }
-        match serde_json::from_str(&self.text[start..self.at]) {
-            Ok(text) => Ok(Cow::Owned(text)),
-            Err(_) => fail(start, "a string with an escape that stands for nothing"),
-        }
-    }
-
-    /// Goes from a string's first quote behind its last; true if it has no escapes.
-    fn string_end(&mut self) -> Result<bool> {
-        let bytes = self.text.as_bytes();
-        let mut at = self.at + 1;
-        let mut plain = true;
-        loop {
-            while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-                let marks = specials(u64::from_le_bytes(*eight));
-                at += (marks.trailing_zeros() / 8) as usize;
-                if marks != 0 {
-                    break;
-                }
-            }
-            match bytes.get(at) {
-                Some(b'"') => {
-                    self.at = at + 1;
-                    return Ok(plain);
-                }
-                Some(b'\\') => {
-                    let escaped = bytes.get(at + 1).copied().unwrap_or(0);
-                    if !b"\"\\/bfnrtu".contains(&escaped) {
-                        return fail(at, "an escape that stands for nothing");
-                    }
-                    plain = false;
-                    at += 2;
-                }
-                Some(0..0x20) => return fail(at, "a control character in a string"),
-                Some(_) => at += 1,
-                None => return fail(at, "the text ends in a string"),
-            }
-        }
-    }
+    at
 }
 
 /// The high bit of the first byte among eight that a string can't have as it is (a quote, a
@@ -463,13 +511,13 @@ mod tests {
     fn ids_are_hex_of_either_case_or_base64_and_of_exact_length() {
         assert_eq!(
             at("\"00000000000000Ff\"").id(),
-            Ok(Some([0, 0, 0, 0, 0, 0, 0, 255]))
+            Ok([0, 0, 0, 0, 0, 0, 0, 255])
         );
-        assert_eq!(at("\"\"").id::<8>(), Ok(None));
+        assert_eq!(at("\"\"").id::<8>(), Ok([0; 8]));
         for base64 in ["\"q+8AAAAAAAA=\"", "\"q-8AAAAAAAA\""] {
             assert_eq!(
                 at(base64).id(),
-                Ok(Some([0xab, 0xef, 0, 0, 0, 0, 0, 0])),
+                Ok([0xab, 0xef, 0, 0, 0, 0, 0, 0]),
                 "{base64}"
             );
         }

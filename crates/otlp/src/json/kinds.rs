@@ -5,8 +5,9 @@
 use std::marker::PhantomData;
 
 use super::cursor::Json;
-use super::text::{Object, base64, double, hex, integer, quoted_integer, string};
+use super::text::{self, Object};
 use crate::enums::Named;
+use crate::input::Input as _;
 use crate::problem::Result;
 
 /// How a field is read and written.
@@ -17,8 +18,8 @@ pub(crate) trait Kind {
     /// Reads a value, of which a list takes the elements and everything else the last.
     fn read(value: &mut Self::Value, json: &mut Json<'_>) -> Result<()>;
 
-    /// Reads what a `null` in a list stands for; false where it stands for nothing.
-    fn read_null(_: &mut Self::Value) -> bool {
+    /// Whether a `null` in a list keeps its place, as the default.
+    fn read_null() -> bool {
         true
     }
 
@@ -40,192 +41,85 @@ pub(crate) trait Fields: Default {
 
 /// A string.
 pub(crate) struct Text;
-
-impl Kind for Text {
-    type Value = String;
-
-    fn read(value: &mut String, json: &mut Json<'_>) -> Result<()> {
-        *value = json.text()?.into_owned();
-        Ok(())
-    }
-
-    fn write(value: &String, out: &mut Vec<u8>) {
-        string(out, value);
-    }
-
-    fn is_absent(value: &String) -> bool {
-        value.is_empty()
-    }
-}
-
 /// A boolean.
 pub(crate) struct Flag;
-
-impl Kind for Flag {
-    type Value = bool;
-
-    fn read(value: &mut bool, json: &mut Json<'_>) -> Result<()> {
-        *value = json.boolean()?;
-        Ok(())
-    }
-
-    fn write(value: &bool, out: &mut Vec<u8>) {
-        out.extend_from_slice(if *value { b"true" } else { b"false" });
-    }
-
-    fn is_absent(value: &bool) -> bool {
-        !value
-    }
-}
-
 /// A number.
 pub(crate) struct Number<T>(PhantomData<T>);
+/// Bytes, as base64.
+pub(crate) struct Bytes;
+/// An id of so many bytes, as hex; one of zeros is none.
+pub(crate) struct Id<const BYTES: usize>;
+/// An enum, as its number.
+pub(crate) struct Enum<E>(PhantomData<E>);
 
-macro_rules! integers {
-    ($($type:ty: $write:path, $what:literal;)*) => {$(
-        impl Kind for Number<$type> {
-            type Value = $type;
+/// Kinds of scalars: how each is read, how it is written, and which value is left out.
+macro_rules! scalars {
+    ($($kind:ty $([$($generic:tt)*])? = $value:ty: $read:expr, $write:path, $absent:expr;)*) => {$(
+        impl $(<$($generic)*>)? Kind for $kind {
+            type Value = $value;
 
-            fn read(value: &mut $type, json: &mut Json<'_>) -> Result<()> {
-                *value = json.integer($what)?;
+            fn read(value: &mut $value, json: &mut Json<'_>) -> Result<()> {
+                let read: fn(&mut Json<'_>) -> Result<$value> = $read;
+                *value = read(json)?;
                 Ok(())
             }
 
-            fn write(value: &$type, out: &mut Vec<u8>) {
-                $write(out, *value);
+            fn write(value: &$value, out: &mut Vec<u8>) {
+                $write(out, value);
             }
 
-            fn is_absent(value: &$type) -> bool {
-                *value == 0
+            fn is_absent(value: &$value) -> bool {
+                let absent: fn(&$value) -> bool = $absent;
+                absent(value)
             }
         }
     )*};
 }
 
-integers!(
-    u32: integer, "an unsigned 32-bit integer";
-    i32: integer, "a 32-bit integer";
-    u64: quoted_integer, "an unsigned 64-bit integer";
-    i64: quoted_integer, "a 64-bit integer";
-);
-
-impl Kind for Number<f64> {
-    type Value = f64;
-
-    fn read(value: &mut f64, json: &mut Json<'_>) -> Result<()> {
-        *value = json.double()?;
-        Ok(())
-    }
-
-    fn write(value: &f64, out: &mut Vec<u8>) {
-        double(out, *value);
-    }
-
-    fn is_absent(value: &f64) -> bool {
-        *value == 0.0
-    }
+scalars! {
+    Text = String: |json| Ok(json.text()?.into_owned()), text::string, |v| v.is_empty();
+    Flag = bool: |json| json.boolean(), text::flag, |v| !v;
+    Number<u32> = u32: |json| json.integer("an unsigned 32-bit integer"), text::integer, |v| *v == 0;
+    Number<i32> = i32: |json| json.integer("a 32-bit integer"), text::integer, |v| *v == 0;
+    Number<u64> = u64: |json| json.unsigned(), text::quoted_integer, |v| *v == 0;
+    Number<i64> = i64: |json| json.signed(), text::quoted_integer, |v| *v == 0;
+    Number<f64> = f64: |json| json.double(), text::double, |v| *v == 0.0;
+    Bytes = Vec<u8>: |json| Ok(json.bytes()?.into_owned()), text::base64, |v| v.is_empty();
+    Id<BYTES> [const BYTES: usize] = Vec<u8>: |json| id(json.id::<BYTES>()?), text::hex, is_zero;
+    Enum<E> [E: Named] = i32: |json| json.enumeration::<E>(), text::integer, |v| *v == 0;
 }
 
-/// Bytes, as base64.
-pub(crate) struct Bytes;
-
-impl Kind for Bytes {
-    type Value = Vec<u8>;
-
-    fn read(value: &mut Vec<u8>, json: &mut Json<'_>) -> Result<()> {
-        *value = json.bytes()?;
-        Ok(())
-    }
-
-    fn write(value: &Vec<u8>, out: &mut Vec<u8>) {
-        base64(out, value);
-    }
-
-    fn is_absent(value: &Vec<u8>) -> bool {
-        value.is_empty()
-    }
+fn id<const BYTES: usize>(id: [u8; BYTES]) -> Result<Vec<u8>> {
+    Ok(if is_zero(&id) { Vec::new() } else { id.into() })
 }
 
-/// An id of so many bytes, as hex; one of zeros is none.
-pub(crate) struct Id<const BYTES: usize>;
-
-impl<const BYTES: usize> Kind for Id<BYTES> {
-    type Value = Vec<u8>;
-
-    fn read(value: &mut Vec<u8>, json: &mut Json<'_>) -> Result<()> {
-        *value = json.id::<BYTES>()?.map(Vec::from).unwrap_or_default();
-        Ok(())
-    }
-
-    fn write(value: &Vec<u8>, out: &mut Vec<u8>) {
-        hex(out, value);
-    }
-
-    fn is_absent(value: &Vec<u8>) -> bool {
-        value.iter().all(|byte| *byte == 0)
-    }
-}
-
-/// An enum, as its number.
-pub(crate) struct Enum<E>(PhantomData<E>);
-
-impl<E: Named> Kind for Enum<E> {
-    type Value = i32;
-
-    fn read(value: &mut i32, json: &mut Json<'_>) -> Result<()> {
-        *value = json.enumeration(E::WHAT, E::number)?;
-        Ok(())
-    }
-
-    fn write(value: &i32, out: &mut Vec<u8>) {
-        integer(out, *value);
-    }
-
-    fn is_absent(value: &i32) -> bool {
-        *value == 0
-    }
+fn is_zero(id: &(impl AsRef<[u8]> + ?Sized)) -> bool {
+    id.as_ref().iter().all(|byte| *byte == 0)
 }
 
 /// A message; on its own, as an element of a list, or as one of several that a field can hold.
-pub(crate) struct Message<T>(PhantomData<T>);
+///
+/// Where it can be `NULL`, one in a list is an empty message that keeps its place.
+pub(crate) struct Message<T, const NULL: bool = false>(PhantomData<T>);
 
-impl<T: Fields> Kind for Message<T> {
+impl<T: Fields, const NULL: bool> Kind for Message<T, NULL> {
     type Value = T;
 
     fn read(value: &mut T, json: &mut Json<'_>) -> Result<()> {
-        json.object(|json, name| match value.read_field(name, json)? {
+        json.fields(|json, name| match value.read_field(name, json)? {
             true => Ok(()),
             false => json.skip(),
         })
     }
 
-    fn read_null(_: &mut T) -> bool {
-        false
+    fn read_null() -> bool {
+        NULL
     }
 
     fn write(value: &T, out: &mut Vec<u8>) {
         let mut object = Object::open(out);
         value.write_fields(&mut object);
         object.close();
-    }
-
-    fn is_absent(_: &T) -> bool {
-        false
-    }
-}
-
-/// An attribute's value, of which a `null` in a list is an empty one.
-pub(crate) struct Value<T>(PhantomData<T>);
-
-impl<T: Fields> Kind for Value<T> {
-    type Value = T;
-
-    fn read(value: &mut T, json: &mut Json<'_>) -> Result<()> {
-        Message::read(value, json)
-    }
-
-    fn write(value: &T, out: &mut Vec<u8>) {
-        Message::write(value, out);
     }
 
     fn is_absent(_: &T) -> bool {
@@ -242,14 +136,12 @@ impl<K: Kind<Value: Default>> Kind for List<K> {
     fn read(list: &mut Self::Value, json: &mut Json<'_>) -> Result<()> {
         json.array(|json, null| {
             let mut value = K::Value::default();
-            if null {
-                if !K::read_null(&mut value) {
-                    return Ok(());
-                }
-            } else {
+            if !null {
                 K::read(&mut value, json)?;
             }
-            list.push(value);
+            if !null || K::read_null() {
+                list.push(value);
+            }
             Ok(())
         })
     }
@@ -270,10 +162,14 @@ impl<K: Kind<Value: Default>> Kind for List<K> {
     }
 }
 
-/// A field with presence: what is not there is left out, and a zero is not.
-pub(crate) struct Optional<K>(PhantomData<K>);
+/// A field with presence: a zero is written. What is absent is left out, unless it is a message that
+/// the Collector writes `ALWAYS`, then as `{}`.
+pub(crate) struct Optional<K, const ALWAYS: bool = false>(PhantomData<K>);
 
-impl<K: Kind<Value: Default>> Kind for Optional<K> {
+/// A message that is always written.
+pub(crate) type Always<T> = Optional<Message<T>, true>;
+
+impl<K: Kind<Value: Default>, const ALWAYS: bool> Kind for Optional<K, ALWAYS> {
     type Value = Option<K::Value>;
 
     fn read(value: &mut Self::Value, json: &mut Json<'_>) -> Result<()> {
@@ -288,25 +184,6 @@ impl<K: Kind<Value: Default>> Kind for Optional<K> {
     }
 
     fn is_absent(value: &Self::Value) -> bool {
-        value.is_none()
-    }
-}
-
-/// A message that the Collector writes also where it is absent, as `{}`.
-pub(crate) struct Always<T>(PhantomData<T>);
-
-impl<T: Fields> Kind for Always<T> {
-    type Value = Option<T>;
-
-    fn read(value: &mut Self::Value, json: &mut Json<'_>) -> Result<()> {
-        Optional::<Message<T>>::read(value, json)
-    }
-
-    fn write(value: &Self::Value, out: &mut Vec<u8>) {
-        Optional::<Message<T>>::write(value, out);
-    }
-
-    fn is_absent(_: &Self::Value) -> bool {
-        false
+        value.is_none() && !ALWAYS
     }
 }

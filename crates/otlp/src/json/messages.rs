@@ -24,7 +24,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 
 use super::cursor::Json;
 use super::kinds::{
-    Always, Bytes, Enum, Fields, Flag, Id, Kind, List, Message, Number, Optional, Text, Value,
+    Always, Bytes, Enum, Fields, Flag, Id, Kind, List, Message, Number, Optional, Text,
 };
 use super::names::json_name;
 use super::text::Object;
@@ -47,7 +47,7 @@ macro_rules! fields {
                 $(if [json_name!($field), stringify!($field)].contains(&name)
                     $(|| [json_name!($alias), stringify!($alias)].contains(&name))*
                 {
-                    return <$kind>::read(&mut self.$field, json).map(|()| true);
+                    return <$kind as Kind>::read(&mut self.$field, json).map(|()| true);
                 })*
                 $($(if [json_name!($name), stringify!($name)].contains(&name) {
                     let mut value = <$of as Kind>::Value::default();
@@ -89,7 +89,7 @@ fields!(AnyValue {
         string_value_strindex: Any::StringValueStrindex as Number<i32>,
     }
 });
-fields!(ArrayValue { values: List<Value<AnyValue>>, });
+fields!(ArrayValue { values: List<Message<AnyValue, true>>, });
 fields!(KeyValueList { values: Attributes });
 fields!(KeyValue {
     key: Text,

@@ -50,7 +50,7 @@ pub fn read<T: Message>(text: &[u8]) -> Result<T, Problem> {
     let read = || {
         let mut json = Json::new(text)?;
         let mut message = T::default();
-        kinds::Message::read(&mut message, &mut json)?;
+        <kinds::Message<T>>::read(&mut message, &mut json)?;
         json.end()?;
         Ok(message)
     };
@@ -59,5 +59,5 @@ pub fn read<T: Message>(text: &[u8]) -> Result<T, Problem> {
 
 /// Writes a message at the end of `out`, without a newline.
 pub fn write<T: Message>(message: &T, out: &mut Vec<u8>) {
-    kinds::Message::write(message, out);
+    <kinds::Message<T>>::write(message, out);
 }

@@ -48,9 +48,10 @@ impl JsonName {
 /// The name in JSON of a field.
 macro_rules! json_name {
     ($field:ident) => {{
-        const NAME: $crate::json::names::JsonName =
-            $crate::json::names::JsonName::of(stringify!($field));
-        NAME.as_str()
+        const NAME: &$crate::json::names::JsonName =
+            &$crate::json::names::JsonName::of(stringify!($field));
+        const TEXT: &str = NAME.as_str();
+        TEXT
     }};
 }
 

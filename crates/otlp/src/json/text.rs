@@ -62,13 +62,18 @@ pub(crate) fn string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
 }
 
+/// A boolean.
+pub(crate) fn flag(out: &mut Vec<u8>, value: &bool) {
+    out.extend_from_slice(if *value { b"true" } else { b"false" });
+}
+
 /// An integer of at most 32 bits, or an enum.
-pub(crate) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+pub(crate) fn integer(out: &mut Vec<u8>, value: &(impl itoa::Integer + Copy)) {
+    out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes());
 }
 
 /// 64-bit integers are strings in protobuf's JSON, because JavaScript's numbers are doubles.
-pub(crate) fn quoted_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+pub(crate) fn quoted_integer(out: &mut Vec<u8>, value: &(impl itoa::Integer + Copy)) {
     out.push(b'"');
     integer(out, value);
     out.push(b'"');
@@ -93,7 +98,8 @@ pub(crate) fn base64(out: &mut Vec<u8>, value: &[u8]) {
 
 /// The shortest decimal that reads back as the same double, in Go's two notations: plain from
 /// 1e-6 up to 1e21, else with an exponent of a sign and at least two digits.
-pub(crate) fn double(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn double(out: &mut Vec<u8>, value: &f64) {
+    let value = *value;
     if value.is_nan() {
         out.extend_from_slice(b"\"NaN\"");
         return;
@@ -159,7 +165,7 @@ mod tests {
             (f64::INFINITY, "\"Infinity\""),
             (f64::NEG_INFINITY, "\"-Infinity\""),
         ] {
-            assert_eq!(written(|out| double(out, value)), text);
+            assert_eq!(written(|out| double(out, &value)), text);
         }
     }
 
@@ -182,7 +188,7 @@ mod tests {
         fn any_finite_double_reads_back(bits: u64) {
             let value = f64::from_bits(bits);
             proptest::prop_assume!(value.is_finite());
-            let json = written(|out| double(out, value));
+            let json = written(|out| double(out, &value));
             proptest::prop_assert_eq!(serde_json::from_str::<f64>(&json).unwrap().to_bits(), bits);
         }
     }

@@ -56,127 +56,102 @@ impl MetricKind {
             Self::Summary => field!(11, summary),
         }
     }
-}
 
-/// A data point.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Point<'p, 'a> {
-    /// Of a gauge or a sum.
-    Number(&'p NumberPoint<'a>),
-    /// Of a histogram.
-    Histogram(&'p HistogramPoint<'a>),
-    /// Of an exponential histogram.
-    ExponentialHistogram(&'p ExponentialHistogramPoint<'a>),
-    /// Of a summary.
-    Summary(&'p SummaryPoint<'a>),
+    /// Which of the four messages for points it has.
+    const fn message(self) -> usize {
+        match self {
+            Self::Gauge | Self::Sum => 0,
+            Self::Histogram => 1,
+            Self::ExponentialHistogram => 2,
+            Self::Summary => 3,
+        }
+    }
 }
 
 /// Set in `flags` where a point says that there is no value.
 pub const NO_RECORDED_VALUE: u64 = 1;
 
-/// What all kinds of points have.
-macro_rules! every_point {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $point:ident => $read:expr;)*) => {
-        impl<'p, 'a> Point<'p, 'a> {
-            $(
-                $(#[$doc])*
-                pub fn $name(&self) -> $type {
-                    match self {
-                        Self::Number($point) => $read,
-                        Self::Histogram($point) => $read,
-                        Self::ExponentialHistogram($point) => $read,
-                        Self::Summary($point) => $read,
-                    }
+/// Defines the point, and how it is read: the numbers of a field in the four messages that OTLP has
+/// for points (of numbers, of histograms, of exponential histograms, of summaries; 0 where it has
+/// no such field), its name, and its type.
+macro_rules! point {
+    ($(#[$doc:meta])* pub struct Point<'a> {
+        $($(#[$field_doc:meta])* [$($number:literal),*], $field:ident: $type:ty,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct Point<'a> {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl<'a> Point<'a> {
+            /// Reads a point of a kind into one that is as new but for the memory of its lists.
+            pub(crate) fn read<I: Input<'a>>(
+                &mut self,
+                kind: MetricKind,
+                input: &mut I,
+                keep: &Keep<'_>,
+            ) -> Result<()> {
+                let message = kind.message();
+                $(Merge::clear(&mut self.$field);)*
+                input.fields(|input, key| {
+                    $(if I::is(key, field!([$($number),*][message], $field)) {
+                        return self.$field.merge(input, keep);
+                    })*
+                    input.skip()
+                })?;
+                // A zero is left out where a field has no presence.
+                if message > 0 {
+                    self.count.get_or_insert(0);
                 }
-            )*
+                if kind == MetricKind::Summary {
+                    self.sum.get_or_insert(0.0);
+                }
+                Ok(())
+            }
         }
     };
 }
 
-every_point! {
-    /// Those that the sink wants, in their order; a key may come twice.
-    attributes: &'p [KeyValue<'a>] = point => &point.attributes;
-    /// Since when it counts.
-    start: UnixNanos = point => point.start_time_unix_nano;
-    /// When it was taken.
-    time: UnixNanos = point => point.time_unix_nano;
-    /// OTLP's flags, such as [`NO_RECORDED_VALUE`].
-    flags: u64 = point => point.flags;
-}
-
-view! {
-    /// A point of a gauge or a sum.
-    pub struct NumberPoint<'a> {
-        /// Those that the sink wants.
-        7, attributes: Vec<KeyValue<'a>>,
+point! {
+    /// A data point of any kind of metric.
+    pub struct Point<'a> {
+        /// Those that the sink wants, in their order; a key may come twice.
+        [7, 9, 1, 7], attributes: Vec<KeyValue<'a>>,
         /// Since when it counts.
-        2, start_time_unix_nano: UnixNanos,
+        [2, 2, 2, 2], start_time_unix_nano: UnixNanos,
         /// When it was taken.
-        3, time_unix_nano: UnixNanos,
-        /// Its value, if that is an integer.
-        6, as_int: Option<i64>,
-        /// Its value, if that is a double.
-        4, as_double: Option<f64>,
-        /// OTLP's flags.
-        8, flags: u64,
-    }
-}
-
-view! {
-    /// A point of a histogram with explicit bounds.
-    pub struct HistogramPoint<'a> {
-        /// Those that the sink wants.
-        9, attributes: Vec<KeyValue<'a>>,
-        /// Since when it counts.
-        2, start_time_unix_nano: UnixNanos,
-        /// When it was taken.
-        3, time_unix_nano: UnixNanos,
-        /// How many values there were.
-        4, count: u64,
-        /// Their sum.
-        5, sum: Option<f64>,
-        /// How many values there were in each bucket; one more than bounds.
-        6, bucket_counts: Vec<u64>,
-        /// Upper bounds of the buckets.
-        7, explicit_bounds: Vec<f64>,
+        [3, 3, 3, 3], time_unix_nano: UnixNanos,
+        /// OTLP's flags, such as [`NO_RECORDED_VALUE`].
+        [8, 10, 10, 8], flags: u64,
+        /// The value of a gauge or a sum, if it is an integer.
+        [6, 0, 0, 0], as_int: Option<i64>,
+        /// The value of a gauge or a sum, if it is a double.
+        [4, 0, 0, 0], as_double: Option<f64>,
+        /// How many values there were; always there but for gauges and sums.
+        [0, 4, 4, 4], count: Option<u64>,
+        /// Their sum; always there for summaries.
+        [0, 5, 5, 5], sum: Option<f64>,
         /// The least value.
-        11, min: Option<f64>,
+        [0, 11, 12, 0], min: Option<f64>,
         /// The greatest value.
-        12, max: Option<f64>,
-        /// OTLP's flags.
-        10, flags: u64,
-    }
-}
-
-view! {
-    /// A point of an exponential histogram: bucket `i` ends at `2^((i + 1) / 2^scale)`.
-    pub struct ExponentialHistogramPoint<'a> {
-        /// Those that the sink wants.
-        1, attributes: Vec<KeyValue<'a>>,
-        /// Since when it counts.
-        2, start_time_unix_nano: UnixNanos,
-        /// When it was taken.
-        3, time_unix_nano: UnixNanos,
-        /// How many values there were.
-        4, count: u64,
-        /// Their sum.
-        5, sum: Option<f64>,
-        /// How fine the buckets are.
-        6, scale: i32,
-        /// How many values count as zero.
-        7, zero_count: u64,
-        /// Up to which magnitude they do.
-        14, zero_threshold: f64,
-        /// Values above zero.
-        8, positive: Buckets,
-        /// Values below zero, by their magnitude.
-        9, negative: Buckets,
-        /// The least value.
-        12, min: Option<f64>,
-        /// The greatest value.
-        13, max: Option<f64>,
-        /// OTLP's flags.
-        10, flags: u64,
+        [0, 12, 13, 0], max: Option<f64>,
+        /// Of a histogram: how many values there were in each bucket; one more than bounds.
+        [0, 6, 0, 0], bucket_counts: Vec<u64>,
+        /// Of a histogram: upper bounds of the buckets.
+        [0, 7, 0, 0], explicit_bounds: Vec<f64>,
+        /// Of an exponential histogram: how fine it is. Bucket `i` ends at `2^((i + 1) / 2^scale)`.
+        [0, 0, 6, 0], scale: i32,
+        /// Of an exponential histogram: how many values count as zero.
+        [0, 0, 7, 0], zero_count: u64,
+        /// Of an exponential histogram: up to which magnitude they do.
+        [0, 0, 14, 0], zero_threshold: f64,
+        /// Of an exponential histogram: values above zero.
+        [0, 0, 8, 0], positive: Buckets,
+        /// Of an exponential histogram: values below zero, by their magnitude.
+        [0, 0, 9, 0], negative: Buckets,
+        /// Of a summary: quantiles.
+        [0, 0, 0, 6], quantile_values: Vec<QuantileValue>,
     }
 }
 
@@ -211,26 +186,6 @@ impl<'a> Merge<'a> for Buckets {
     fn clear(&mut self) {
         self.offset = 0;
         self.bucket_counts.clear();
-    }
-}
-
-view! {
-    /// A point of a summary.
-    pub struct SummaryPoint<'a> {
-        /// Those that the sink wants.
-        7, attributes: Vec<KeyValue<'a>>,
-        /// Since when it counts.
-        2, start_time_unix_nano: UnixNanos,
-        /// When it was taken.
-        3, time_unix_nano: UnixNanos,
-        /// How many values there were.
-        4, count: u64,
-        /// Their sum.
-        5, sum: f64,
-        /// Quantiles.
-        6, quantile_values: Vec<QuantileValue>,
-        /// OTLP's flags.
-        8, flags: u64,
     }
 }
 

@@ -14,10 +14,7 @@ mod spans;
 mod value;
 
 pub use logs::LogRecord;
-pub use metrics::{
-    Buckets, ExponentialHistogramPoint, HistogramPoint, Metric, MetricKind, NO_RECORDED_VALUE,
-    NumberPoint, Point, QuantileValue, SummaryPoint,
-};
+pub use metrics::{Buckets, Metric, MetricKind, NO_RECORDED_VALUE, Point, QuantileValue};
 pub use plain::{PlainDouble, PlainObject};
 pub use scalar::{Severity, SpanId, SpanKind, StatusCode, Temporality, TraceId, UnixNanos};
 pub use spans::{Link, Resource, Scope, Span, Status};

@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 
 use loadgen_otlp::view::{
-    self, AnyValue, Buckets, ExponentialHistogramPoint, HistogramPoint, KeyValue, Link, LogRecord,
-    Metric, MetricKind, NumberPoint, Point, QuantileValue, Resource, Scope, Severity, Span, SpanId,
-    SpanKind, Status, StatusCode, SummaryPoint, Temporality, TraceId, UnixNanos,
+    self, AnyValue, Buckets, KeyValue, Link, LogRecord, Metric, MetricKind, Point, QuantileValue,
+    Resource, Scope, Severity, Span, SpanId, SpanKind, Status, StatusCode, Temporality, TraceId,
+    UnixNanos,
 };
 use loadgen_otlp::{Origin, Sink};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -62,7 +62,7 @@ impl Sink for Collected {
         self.push(origin, format!("{span:?}"));
     }
 
-    fn point(&mut self, origin: Origin<'_, '_>, metric: &Metric<'_>, point: Point<'_, '_>) {
+    fn point(&mut self, origin: Origin<'_, '_>, metric: &Metric<'_>, point: &Point<'_>) {
         self.push(origin, format!("{metric:?} {point:?}"));
     }
 
@@ -234,61 +234,61 @@ fn points(collected: &mut Collected, origin: Origin<'_, '_>, of: &metrics::Metri
         temporality: Temporality(temporality),
         is_monotonic,
     };
-    let mut push = |point: Point<'_, '_>| collected.point(origin, &metric, point);
+    let mut push = |point: &Point<'_>| collected.point(origin, &metric, point);
     match data {
         Data::Gauge(metrics::Gauge { data_points })
         | Data::Sum(metrics::Sum { data_points, .. }) => data_points
             .iter()
-            .for_each(|point| push(Point::Number(&number_point(point)))),
+            .for_each(|point| push(&number_point(point))),
         Data::Histogram(data) => data
             .data_points
             .iter()
-            .for_each(|point| push(Point::Histogram(&histogram_point(point)))),
+            .for_each(|point| push(&histogram_point(point))),
         Data::ExponentialHistogram(data) => data
             .data_points
             .iter()
-            .for_each(|point| push(Point::ExponentialHistogram(&exponential_point(point)))),
+            .for_each(|point| push(&exponential_point(point))),
         Data::Summary(data) => data
             .data_points
             .iter()
-            .for_each(|point| push(Point::Summary(&summary_point(point)))),
+            .for_each(|point| push(&summary_point(point))),
     }
 }
 
-fn number_point(point: &metrics::NumberDataPoint) -> NumberPoint<'_> {
+fn number_point(point: &metrics::NumberDataPoint) -> Point<'_> {
     let (as_int, as_double) = match point.value {
         None => (None, None),
         Some(number_data_point::Value::AsInt(value)) => (Some(value), None),
         Some(number_data_point::Value::AsDouble(value)) => (None, Some(value)),
     };
-    NumberPoint {
+    Point {
         attributes: attributes(&point.attributes),
         start_time_unix_nano: UnixNanos::new(point.start_time_unix_nano),
         time_unix_nano: UnixNanos::new(point.time_unix_nano),
         as_int,
         as_double,
         flags: point.flags.into(),
+        ..Point::default()
     }
 }
 
-fn histogram_point(point: &metrics::HistogramDataPoint) -> HistogramPoint<'_> {
-    HistogramPoint {
+fn histogram_point(point: &metrics::HistogramDataPoint) -> Point<'_> {
+    Point {
         attributes: attributes(&point.attributes),
         start_time_unix_nano: UnixNanos::new(point.start_time_unix_nano),
         time_unix_nano: UnixNanos::new(point.time_unix_nano),
-        count: point.count,
+        count: Some(point.count),
         sum: point.sum,
         bucket_counts: point.bucket_counts.clone(),
         explicit_bounds: point.explicit_bounds.clone(),
         min: point.min,
         max: point.max,
         flags: point.flags.into(),
+        ..Point::default()
     }
 }
 
-fn exponential_point(
-    point: &metrics::ExponentialHistogramDataPoint,
-) -> ExponentialHistogramPoint<'_> {
+fn exponential_point(point: &metrics::ExponentialHistogramDataPoint) -> Point<'_> {
     let buckets = |of: &Option<metrics::exponential_histogram_data_point::Buckets>| match of {
         None => view::Buckets::default(),
         Some(of) => Buckets {
@@ -296,11 +296,11 @@ fn exponential_point(
             bucket_counts: of.bucket_counts.clone(),
         },
     };
-    ExponentialHistogramPoint {
+    Point {
         attributes: attributes(&point.attributes),
         start_time_unix_nano: UnixNanos::new(point.start_time_unix_nano),
         time_unix_nano: UnixNanos::new(point.time_unix_nano),
-        count: point.count,
+        count: Some(point.count),
         sum: point.sum,
         scale: point.scale,
         zero_count: point.zero_count,
@@ -310,21 +310,23 @@ fn exponential_point(
         min: point.min,
         max: point.max,
         flags: point.flags.into(),
+        ..Point::default()
     }
 }
 
-fn summary_point(point: &metrics::SummaryDataPoint) -> SummaryPoint<'_> {
+fn summary_point(point: &metrics::SummaryDataPoint) -> Point<'_> {
     let quantile = |of: &metrics::summary_data_point::ValueAtQuantile| QuantileValue {
         quantile: of.quantile,
         value: of.value,
     };
-    SummaryPoint {
+    Point {
         attributes: attributes(&point.attributes),
         start_time_unix_nano: UnixNanos::new(point.start_time_unix_nano),
         time_unix_nano: UnixNanos::new(point.time_unix_nano),
-        count: point.count,
-        sum: point.sum,
+        count: Some(point.count),
+        sum: Some(point.sum),
         quantile_values: point.quantile_values.iter().map(quantile).collect(),
         flags: point.flags.into(),
+        ..Point::default()
     }
 }

@@ -78,7 +78,7 @@ struct Computed {
 
 impl Group {
     /// A comparison of each stratum that has enough values, and of all together.
-    pub(crate) fn candidates(&self, blocks: usize, least: &Least) -> Candidates {
+    pub(crate) fn candidates(&self, least: &Least) -> Candidates {
         let both = |stratum: &&Stratum| stratum.window.len() > 0 && stratum.reference.len() > 0;
         let strata: Vec<&Stratum> = self.strata.iter().filter(both).collect();
         let computed: Vec<Computed> = strata
@@ -115,7 +115,7 @@ impl Group {
         } else {
             1.0
         };
-        let ranks = strata.iter().map(|stratum| stratum.ranks(blocks, sign));
+        let ranks = strata.iter().map(|stratum| stratum.ranks(sign));
         Candidates {
             strata: ranks.collect(),
             list,
@@ -261,12 +261,9 @@ impl Computed {
 
 impl Stratum {
     /// The ranks of the values of both sides together; turned around with a sign of -1.
-    pub(crate) fn ranks(&self, blocks: usize, sign: f64) -> Ranks {
+    pub(crate) fn ranks(&self, sign: f64) -> Ranks {
         let pairs = self.window.pairs().chain(self.reference.pairs());
-        Ranks::new(
-            pairs.map(|(value, block)| (sign * value, block)).collect(),
-            blocks,
-        )
+        Ranks::new(pairs.map(|(value, block)| (sign * value, block)).collect())
     }
 }
 

@@ -47,9 +47,9 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         .collect();
     adjust(&mut [&mut family]);
 
-    let due = service.map_or(0, |service| due(&sides, service));
+    let due = service.map_or(0, |service| due(&sides, &window.own, service));
     let few = [
-        (At::Window, compared.window.traces.max(due)),
+        (At::Window, nothing.traces_met.max(due)),
         (At::Reference, compared.reference.traces),
     ]
     .into_iter()
@@ -194,10 +194,10 @@ fn showing<'f>(family: &'f [SignalEvidence], limits: &Thresholds) -> Vec<&'f Com
     signal.map_or_else(Vec::new, |signal| ranking::showing(signal, limits))
 }
 
-/// Traces in the window that would have met the service as in normal time, whether or not they did:
-/// of kinds of requests of which nine in ten meet it there. A service that does not answer at all
-/// leaves no spans, and that is not a lack of data.
-fn due(sides: &Sides<'_>, service: &str) -> u64 {
+/// Traces of a window's own time that would have met the service as in normal time, whether or not
+/// they did: of kinds of requests of which nine in ten meet it there. A service that does not answer
+/// at all leaves no spans, and that is not a lack of data.
+fn due(sides: &Sides<'_>, own: &[Interval], service: &str) -> u64 {
     let hash = name_hash(&[service]);
     let entries = sides.sample.entries.values().filter(|kept| {
         let normal = within(kept, &sides.reference);
@@ -208,6 +208,6 @@ fn due(sides: &Sides<'_>, service: &str) -> u64 {
         met >= 5 && met * 10 >= normal.len() * 9
     });
     let sent = entries.flat_map(|kept| kept.values().flat_map(|stretch| &stretch.whole));
-    sent.filter(|trace| any_contains(&sides.window, trace.moment_ns))
+    sent.filter(|trace| any_contains(own, trace.moment_ns))
         .count() as u64
 }

@@ -148,7 +148,7 @@ impl<'a> Sides<'a> {
         let requests = self.by_block(&subject, per_request);
         let mut candidates = self.one(Measure::CpuMsPerRequest, requests, least)?;
         let candidate = &mut candidates.list[0];
-        candidate.also = Some(seconds.ranks(self.blocks.total(), 1.0));
+        candidate.also = Some(seconds.ranks(1.0));
         let (more, before) = (seconds.window.mean(), seconds.reference.mean());
         let small =
             more - before >= limits.cpu_increase / 2.0 && more >= before * limits.weak_ratio;
@@ -257,7 +257,7 @@ impl<'a> Sides<'a> {
             strata: vec![stratum],
             together: None,
         };
-        let candidates = group.candidates(self.blocks.total(), &least.of_blocks());
+        let candidates = group.candidates(&least.of_blocks());
         match candidates.list.is_empty() {
             true => Err(format!(
                 "{subject} has too few points that lie in steady time as a whole"

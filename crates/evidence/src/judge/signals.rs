@@ -71,7 +71,7 @@ impl Test<'_> {
                 strata: stratum.into_iter().collect(),
                 together: None,
             };
-            let candidates = group.candidates(self.sides.blocks.total(), self.least);
+            let candidates = group.candidates(self.least);
             self.test(signal, enough(candidates, "calls"))
         });
         signals.collect()
@@ -93,7 +93,7 @@ impl Test<'_> {
             strata,
             together: Some(together),
         };
-        group.candidates(self.sides.blocks.total(), self.least)
+        group.candidates(self.least)
     }
 
     /// Spans below each operation: more of them, or fewer than ever. And requests that used to reach
@@ -106,7 +106,7 @@ impl Test<'_> {
             together: None,
         };
         let mut candidates = self.of_strata(Measure::SpansBelow, strata, Subject::AllOperations);
-        candidates.extend(fewer.candidates(self.sides.blocks.total(), self.least));
+        candidates.extend(fewer.candidates(self.least));
         let entries = services
             .iter()
             .flat_map(|service| self.sides.not_reached(service))

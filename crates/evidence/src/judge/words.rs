@@ -38,7 +38,7 @@ pub(super) fn too_few_traces(
 ) -> String {
     let service = service.map_or_else(String::new, |service| format!(" through {service}"));
     let when = match side {
-        At::Window => "the window's steady time",
+        At::Window => "the time in which the window's condition held",
         At::Reference => "the steady normal time",
     };
     format!(

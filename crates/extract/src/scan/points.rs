@@ -3,8 +3,8 @@
 use std::hash::{Hash, Hasher};
 
 use loadgen_otlp::view::{
-    Buckets, ExponentialHistogramPoint, HistogramPoint, Metric, MetricKind, NO_RECORDED_VALUE,
-    NumberPoint, PlainDouble, PlainObject, Point, Scope, SummaryPoint, Temporality,
+    Buckets, Metric, MetricKind, NO_RECORDED_VALUE, PlainDouble, PlainObject, Point, Scope,
+    Temporality,
 };
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -20,35 +20,38 @@ impl PointBuilder {
         resource: &ResourceAttributes,
         scope: &Scope<'_>,
         metric: &Metric<'_>,
-        point: Point<'_, '_>,
+        point: &Point<'_>,
     ) {
         // Attributes are always JSON.
-        let attributes = serde_json::to_string(&PlainObject(point.attributes()));
+        let attributes = serde_json::to_string(&PlainObject(&point.attributes));
         let attributes = attributes.unwrap_or_default();
         let metric_type = metric_type(metric.kind);
         let mut series = XxHash64::with_seed(0);
         let names = (&*scope.name, &*scope.version, &*metric.name, &*metric.unit);
         (resource.identity, names, metric_type, &attributes).hash(&mut series);
         // Where the flag is set the numbers are zeros that mean nothing.
-        let recorded = point.flags() & NO_RECORDED_VALUE == 0;
-        let said = if recorded { Said::of(point) } else { Said::default() };
+        let nothing = Point::default();
+        let recorded = point.flags & NO_RECORDED_VALUE == 0;
+        let said = if recorded { point } else { &nothing };
         self.series.append_value(series.finish());
-        self.time_ns.append_option(point.time().get());
-        self.start_ns.append_option(point.start().get());
+        self.time_ns.append_option(point.time_unix_nano.get());
+        self.start_ns.append_option(point.start_time_unix_nano.get());
         self.meaning.append_value(meaning(metric) as u8);
-        self.total.append_option(said.total());
+        self.total.append_option(total(said));
         self.service_name.append_value(resource.service_name());
         self.metric_name.append_value(&*metric.name);
         self.metric_type.append_value(metric_type);
         self.unit.append_value(&*metric.unit);
-        self.int_value.append_option(said.int);
-        self.double_value.append_option(said.double);
+        self.int_value.append_option(said.as_int);
+        let double = said.as_double.filter(|_| said.as_int.is_none());
+        self.double_value.append_option(double);
         let count = said.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         self.count.append_option(count);
         self.sum.append_option(said.sum);
         self.min.append_option(said.min);
         self.max.append_option(said.max);
-        self.buckets.append_option(said.buckets);
+        let buckets = metric.kind.filter(|_| recorded).and_then(|kind| buckets(kind, said));
+        self.buckets.append_option(buckets);
         self.temporality.append_option(temporality(metric));
         let is_sum = metric.kind == Some(MetricKind::Sum);
         self.monotonic.append_option(is_sum.then_some(metric.is_monotonic));
@@ -64,58 +67,21 @@ impl PointBuilder {
     }
 }
 
-/// The numbers of a point, as far as its kind has them.
-#[derive(Default)]
-struct Said {
-    int: Option<i64>,
-    double: Option<f64>,
-    count: Option<u64>,
-    sum: Option<f64>,
-    min: Option<f64>,
-    max: Option<f64>,
-    /// Compact JSON; the shapes are in `docs/dataset-format.md`.
-    buckets: Option<String>,
+/// What a series of such points adds up: the value of a sum, the count of a histogram or a
+/// summary.
+fn total(point: &Point<'_>) -> Option<f64> {
+    let int = point.as_int.map(|value| value as f64);
+    let count = point.count.map(|count| count as f64);
+    int.or(point.as_double).or(count)
 }
 
-impl Said {
-    fn of(point: Point<'_, '_>) -> Self {
-        match point {
-            Point::Number(NumberPoint { as_int, as_double, .. }) => Self {
-                int: *as_int,
-                double: as_double.filter(|_| as_int.is_none()),
-                ..Self::default()
-            },
-            Point::Histogram(point) => Self {
-                count: Some(point.count),
-                sum: point.sum,
-                min: point.min,
-                max: point.max,
-                buckets: serde_json::to_string(&Explicit(point)).ok(),
-                ..Self::default()
-            },
-            Point::ExponentialHistogram(point) => Self {
-                count: Some(point.count),
-                sum: point.sum,
-                min: point.min,
-                max: point.max,
-                buckets: serde_json::to_string(&Exponential(point)).ok(),
-                ..Self::default()
-            },
-            Point::Summary(point) => Self {
-                count: Some(point.count),
-                sum: Some(point.sum),
-                buckets: serde_json::to_string(&Quantiles(point)).ok(),
-                ..Self::default()
-            },
-        }
-    }
-
-    /// What a series of such points adds up: the value of a sum, the count of a histogram or a
-    /// summary.
-    fn total(&self) -> Option<f64> {
-        let int = self.int.map(|value| value as f64);
-        let count = self.count.map(|count| count as f64);
-        int.or(self.double).or(count)
+/// Compact JSON; the shapes are in `docs/dataset-format.md`.
+fn buckets(kind: MetricKind, point: &Point<'_>) -> Option<String> {
+    match kind {
+        MetricKind::Gauge | MetricKind::Sum => None,
+        MetricKind::Histogram => serde_json::to_string(&Explicit(point)).ok(),
+        MetricKind::ExponentialHistogram => serde_json::to_string(&Exponential(point)).ok(),
+        MetricKind::Summary => serde_json::to_string(&Quantiles(point)).ok(),
     }
 }
 
@@ -151,7 +117,7 @@ fn meaning(metric: &Metric<'_>) -> Meaning {
     }
 }
 
-struct Explicit<'p>(&'p HistogramPoint<'p>);
+struct Explicit<'p>(&'p Point<'p>);
 
 impl Serialize for Explicit<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -163,7 +129,7 @@ impl Serialize for Explicit<'_> {
     }
 }
 
-struct Exponential<'p>(&'p ExponentialHistogramPoint<'p>);
+struct Exponential<'p>(&'p Point<'p>);
 
 impl Serialize for Exponential<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -188,7 +154,7 @@ impl Serialize for Half<'_> {
     }
 }
 
-struct Quantiles<'p>(&'p SummaryPoint<'p>);
+struct Quantiles<'p>(&'p Point<'p>);
 
 impl Serialize for Quantiles<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

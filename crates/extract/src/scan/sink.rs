@@ -239,7 +239,7 @@ impl<G: FnMut(Part)> Sink for Records<G> {
         }
     }
 
-    fn point(&mut self, origin: Origin<'_, '_>, metric: &Metric<'_>, point: Point<'_, '_>) {
+    fn point(&mut self, origin: Origin<'_, '_>, metric: &Metric<'_>, point: &Point<'_>) {
         if !self.takes_next() {
             return;
         }

@@ -113,7 +113,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) plan: PlanChanges,
     /// Folder for what the run leaves behind [default: runs/{UTC stamp}-{scenario file}]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Who sends the requests.
     #[arg(long, value_name = "ENGINE", value_enum, default_value_t = EngineChoice::Rust)]
@@ -321,7 +321,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
     pub(crate) tolerance: f64,
     /// Folder for the runs and the comparison [default: runs/{UTC stamp}-compare-{scenario file}]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Threads of the engine `rust` that send requests; k6 uses all processors by itself.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]

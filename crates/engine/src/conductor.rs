@@ -180,6 +180,7 @@ impl Conductor {
             anomaly: scenario.anomaly.clone(),
             declared: scenario.declared.clone(),
             warm_up: scenario.warm_up,
+            may_end_early: iterations_to_make(&scenario.executor).is_some(),
             planned_start_ns: self.planned_ns(scenario.start_ns),
             planned_end_ns: self.planned_ns(scenario.end_ns),
             at_ns,

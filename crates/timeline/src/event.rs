@@ -93,6 +93,10 @@ pub struct WindowOpened {
     pub planned_start_ns: i64,
     /// End by the plan.
     pub planned_end_ns: i64,
+    /// It may close before its planned end without anything being wrong: its executor makes a
+    /// number of iterations, or ends with no VU.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub may_end_early: bool,
     /// When it really opened.
     pub at_ns: i64,
     /// Time after an edge that counts as transition, in nanoseconds.
@@ -139,6 +143,10 @@ pub struct FaultNoticed {
     pub service: String,
     /// How strong it is, above 0 up to 1; 0 where it is gone.
     pub intensity: f64,
+    /// Whose it is, or was, as far as the driver knows: a run, or nothing for what was made by
+    /// hand.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
     /// What was seen.
     pub change: NoticedChange,
     /// The last look that had not shown it. What happened in between is not known.
@@ -152,11 +160,18 @@ impl FaultNoticed {
     pub fn describe(&self) -> String {
         let (fault, service) = (&self.fault, &self.service);
         match self.change {
+            NoticedChange::Lost if self.intensity > 0.0 => {
+                format!("{fault} in {service} is not as this run injected it any more")
+            }
             NoticedChange::Lost => {
                 format!("{fault} in {service} is not in force any more, and not by this run")
             }
-            NoticedChange::Appeared => {
+            NoticedChange::Appeared if self.owner.is_empty() => {
                 format!("{fault} in {service} is in force, and not by this run")
+            }
+            NoticedChange::Appeared => {
+                let owner = &self.owner;
+                format!("{fault} in {service} is in force, and not by this run: it is of {owner}")
             }
             NoticedChange::Gone => format!("{fault} in {service}, not of this run, is gone"),
         }

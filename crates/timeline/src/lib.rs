@@ -13,6 +13,7 @@
 
 pub mod clock;
 pub mod condition;
+mod consistency;
 pub mod event;
 pub mod ledger;
 pub mod phase;
@@ -22,6 +23,7 @@ pub mod summary;
 pub mod writer;
 
 pub use clock::Clock;
+pub use consistency::{Inconsistency, InconsistencyKind, Severity, consistency};
 pub use event::Event;
 pub use ledger::{
     Ledger, LedgerBatch, LedgerError, LedgerReader, LedgerReport, RequestRow, read_ledger,

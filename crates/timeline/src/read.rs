@@ -122,6 +122,8 @@ pub struct Window {
     pub declared: Option<Anomaly>,
     /// The window only warms the target up.
     pub warm_up: bool,
+    /// It may close before its planned end without anything being wrong.
+    pub may_end_early: bool,
     /// When it opened.
     pub opened_ns: i64,
     /// When it closed, as far as is known; see `end`.
@@ -416,6 +418,7 @@ impl From<WindowOpened> for Window {
             anomaly: with_label(opened.anomaly),
             declared: opened.declared,
             warm_up: opened.warm_up,
+            may_end_early: opened.may_end_early,
             opened_ns: opened.at_ns,
             closed_ns: opened.at_ns,
             end: WindowEnd::LastEvent,

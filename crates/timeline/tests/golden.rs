@@ -58,6 +58,7 @@ fn events() -> Vec<Event> {
             anomaly,
             declared: None,
             warm_up: false,
+            may_end_early: false,
             planned_start_ns: 1_700_000_000_000_000_000,
             planned_end_ns: 1_700_000_000_000_000_005,
             at_ns: 1_700_000_000_000_000_001,

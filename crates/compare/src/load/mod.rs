@@ -11,7 +11,7 @@ use loadgen_extract::audit::AuditFile;
 use loadgen_scenario::Plan;
 use loadgen_timeline::event::{Engine, RunStarted, RunStatus};
 use loadgen_timeline::summary::Summary;
-use loadgen_timeline::{Timeline, read_timeline};
+use loadgen_timeline::{Severity, Timeline, consistency, read_timeline};
 use serde::de::DeserializeOwned;
 
 pub use error::LoadError;
@@ -83,12 +83,13 @@ impl Run {
             &timeline,
             &started.run_id,
         )?;
-        if requests.report.torn {
-            warnings.push("its ledger breaks off before its end".to_owned());
-        }
-        if let Some(damage) = requests.report.damage.describe() {
-            warnings.push(format!("its ledger is damaged: {damage}"));
-        }
+        // What can't be proven is no reason to doubt a comparison.
+        let doubts = consistency(&timeline, Some(&requests.report)).into_iter();
+        warnings.extend(
+            doubts
+                .filter(|doubt| doubt.severity > Severity::Info)
+                .map(|doubt| doubt.message),
+        );
         let target_side = match dataset::latest(&folder.join("dataset")) {
             Some(found) => {
                 dataset::join(&found.traces, &mut requests)?;

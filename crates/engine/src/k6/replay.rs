@@ -481,6 +481,7 @@ impl Player<'_, '_> {
             anomaly: scenario.anomaly.clone(),
             declared: scenario.declared.clone(),
             warm_up: scenario.warm_up,
+            may_end_early: iterations_to_make(&scenario.executor).is_some(),
             planned_start_ns: at_ns,
             planned_end_ns: self.replay.planned_ns(scenario.end_ns),
             at_ns,

@@ -126,7 +126,7 @@ struct Damaged {
 
 /// What came of a message.
 enum Taken {
-    Batch(LedgerBatch),
+    Batch(Box<LedgerBatch>),
     Names,
     Damaged,
 }
@@ -253,7 +253,7 @@ impl<R: Read + Seek> LedgerReader<R> {
                             // Now its lengths are known to be right, but for that of the padding.
                             self.look_from = frame.used_end;
                             self.at = frame.end;
-                            return Ok(Some(batch));
+                            return Ok(Some(*batch));
                         }
                         Taken::Names => self.at = frame.end,
                         Taken::Damaged => self.leave(&frame)?,
@@ -376,7 +376,7 @@ impl<R: Read + Seek> LedgerReader<R> {
         self.known_until = frame.end;
         batch.number_scenarios(&mut self.scenarios);
         batch.bytes = frame.end - frame.start;
-        Ok(Taken::Batch(batch))
+        Ok(Taken::Batch(Box::new(batch)))
     }
 
     /// The batch and its number, if it is what its checksum says.

@@ -78,14 +78,13 @@ impl LedgerDamage {
             _ => format!("{count} {many}"),
         };
         if self.batches > 0 {
-            parts.push(format!(
-                "{} ({})",
-                plural(self.batches, "batch is lost", "batches are lost"),
-                match self.batches - self.batches_of_known_length.min(self.batches) {
-                    0 => plural(self.rows, "request", "requests"),
-                    _ => format!("at least {}", plural(self.rows, "request", "requests")),
-                }
-            ));
+            let batches = plural(self.batches, "batch is lost", "batches are lost");
+            let rows = plural(self.rows, "request", "requests");
+            parts.push(match self.batches_of_known_length {
+                0 => batches,
+                known if known < self.batches => format!("{batches} (at least {rows})"),
+                _ => format!("{batches} ({rows})"),
+            });
         }
         if self.head {
             parts.push("its head is damaged".to_owned());

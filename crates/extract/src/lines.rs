@@ -1,6 +1,8 @@
 //! Keeps count of lines while blocks go by, and turns places in a block into places in a file.
 
-use crate::report::{InputReport, LineProblem, MAX_LINES_NAMED};
+use loadgen_timeline::audit::LineProblem;
+
+use crate::report::{InputReport, MAX_LINES_NAMED};
 use crate::telemetry::input::Input;
 use crate::telemetry::line::LineTally;
 

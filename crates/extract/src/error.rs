@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use loadgen_timeline::TimelineError;
 
-use crate::report::LineProblem;
+use loadgen_timeline::audit::LineProblem;
 
 /// Why an extraction ended without a dataset. Nothing is left in the output folder then.
 #[derive(Debug, thiserror::Error)]

@@ -5,23 +5,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use loadgen_timeline::{LedgerReport, Timeline};
+use loadgen_timeline::audit::{AUDIT_SCHEMA_VERSION, AuditFile, Figures, LedgerFigures, Rows};
 use loadgen_timeline::condition::NONE;
 
-use crate::audit::{AUDIT_SCHEMA_VERSION, AuditFile, audit};
+use crate::audit::audit;
 use crate::dataset::classes::Classes;
 use crate::dataset::rows::Columns;
 use crate::dataset::spans::FEATURES;
 use crate::dataset::texts::Texts;
 use crate::error::ExtractError;
-use crate::figures::{Figures, LedgerFigures, Rows, RunFigures, TimelineFigures};
 use crate::ground_truth::{open_ledger, read_timeline};
 use crate::label::Offsets;
 use crate::label::truth::Truth;
 use crate::lines::{Lines, Problems};
+use crate::measure::{self, RunFacts, RunSaid};
+use crate::report::{ExtractReport, InputReport, LabelCount, WrittenFile};
 use crate::scan::inputs::Inputs;
-use crate::measure::{self, RunFacts};
-use crate::report::{InputReport, ExtractReport, LabelCount, WrittenFile};
 use crate::scan::Scanned;
 use crate::stages::{Labelled, Stages};
 use crate::write::{RowRules, WriteCounts};
@@ -60,7 +59,8 @@ pub struct ExtractOptions {
     pub all_phases: bool,
     /// A line that can't be read is an error.
     pub strict: bool,
-    /// Leave columns that give the label away out of the files of traces.
+    /// Leave columns that give the label away out of the files of spans, and ids that do out of those of data points and
+    /// log records.
     pub drop_leaks: bool,
 }
 
@@ -93,8 +93,8 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
     let messages = std::mem::take(&mut lines.messages);
     let (input, problems) = lines.problems(&inputs.paths);
     check_input(options, &inputs.paths, &messages, &input, &problems)?;
-    let ledger = ledger.map(|report| ledger_figures(&report));
-    let ledger_is_whole = ledger.as_ref().is_some_and(LedgerFigures::is_whole);
+    let said = RunSaid::new(timeline.as_ref(), ledger.as_ref());
+    let ledger_is_whole = said.ledger.as_ref().is_some_and(LedgerFigures::is_whole);
     let truth = Truth::new(timeline, ledger_is_whole);
     let facts = Arc::new(scanned.facts());
     let mut labelled = stages.label(&scanned, &truth, &facts, &Offsets::new())?;
@@ -106,7 +106,7 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
     let mut figures = measure::figures(&truth, &labelled.gathered, &run);
     figures.clocks = clocks;
     figures.skew_corrected = options.correct_skew;
-    figures.ledger = ledger;
+    said.put(&mut figures);
     measure::leaks(&mut figures, &truth, &scanned.sample, &labelled.gathered);
 
     let rules = row_rules(options, &truth, &run, &mut figures);
@@ -154,12 +154,19 @@ fn row_rules<'r>(
     run: &'r RunFacts,
     figures: &mut Figures,
 ) -> RowRules<'r> {
-    let leaking = |column: &&&str| figures.leaks.iter().any(|leak| leak.column == ***column);
-    let dropped: Vec<&str> = match options.drop_leaks {
-        true => FEATURES.iter().filter(leaking).copied().collect(),
+    let leaking: Vec<String> = match options.drop_leaks {
+        true => measure::leaking_columns(figures).into_iter().map(str::to_owned).collect(),
         false => Vec::new(),
     };
-    figures.dropped_columns = dropped.iter().map(|column| (*column).to_owned()).collect();
+    let leaking = |columns: &[&'static str]| -> Vec<&'static str> {
+        let leaks = |column: &&&str| leaking.iter().any(|leak| leak == **column);
+        columns.iter().filter(leaks).copied().collect()
+    };
+    let (of_spans, ids) = (leaking(&FEATURES), leaking(&measure::ID_COLUMNS.map(|(_, id)| id)));
+    let mut dropped = [&of_spans[..], &ids[..]].concat();
+    dropped.sort_unstable();
+    dropped.dedup();
+    figures.dropped_columns = dropped.into_iter().map(str::to_owned).collect();
     let windows = truth.timeline.windows.iter();
     let declared: Vec<String> = windows
         .filter(|window| window.anomaly.kind != NONE)
@@ -169,23 +176,12 @@ fn row_rules<'r>(
         truth,
         texts: Texts::new(&truth.timeline, &truth.conditions, &run.phases, &run.evidence),
         classes: Classes::new(&truth.conditions, &declared, options.all_phases),
-        spans: Columns::without(&dropped),
+        spans: Columns::without(&of_spans),
         traces: Columns::without(&[]),
-        logs: Columns::without(&[]),
-        points: Columns::without(&[]),
+        logs: Columns::without(&ids),
+        points: Columns::without(&ids),
         steady_only: options.steady_only,
         include_foreign: options.include_foreign,
-    }
-}
-
-fn ledger_figures(report: &LedgerReport) -> LedgerFigures {
-    LedgerFigures {
-        schema_version: report.schema_version,
-        requests: report.records.values().map(|of| of.records - of.unsent).sum(),
-        torn: report.torn,
-        damage: report.damage.describe(),
-        lost_requests: report.lost_rows(),
-        differences: Vec::new(),
     }
 }
 
@@ -224,66 +220,6 @@ fn counted(
     if labelled.points_outside > 0 {
         measure::foreign_points(figures, labelled.points_outside);
     }
-    let timeline = &truth.timeline;
-    if !truth.has_timeline {
-        return;
-    }
-    figures.run = timeline.run.as_ref().map(|run| RunFigures {
-        run_id: run.run_id.clone(),
-        scenario_file: run.scenario_file.clone(),
-        seed: run.seed,
-        time_scale: run.time_scale,
-    });
-    figures.timeline = Some(TimelineFigures {
-        finished: timeline.finished.is_some(),
-        status: timeline.finished.as_ref().map(|end| end.status),
-        skipped_lines: timeline.skipped.len() as u64,
-        fault_failures: fault_failures(timeline),
-        without_fault: without_fault(timeline),
-    });
-    figures.expected_services = expected_services(timeline);
-}
-
-fn expected_services(timeline: &Timeline) -> Vec<String> {
-    let of_windows = timeline
-        .windows
-        .iter()
-        .filter_map(|w| w.anomaly.root_cause_service.clone());
-    let of_faults = timeline.faults.iter().map(|f| f.injected.service.clone());
-    // `*` stands for all services of a host.
-    let mut expected: Vec<String> = of_windows
-        .chain(of_faults)
-        .filter(|service| !service.is_empty() && service != "*")
-        .collect();
-    expected.sort();
-    expected.dedup();
-    expected
-}
-
-/// Scenarios that are labelled with an anomaly of which no fault event says anything.
-fn without_fault(timeline: &Timeline) -> Vec<String> {
-    let has_fault = |scenario: &str| {
-        let injected = timeline.faults.iter().map(|f| &f.injected.scenario);
-        let failed = timeline.fault_failures.iter().map(|f| &f.scenario);
-        injected.chain(failed).any(|of| of == scenario)
-    };
-    let windows = timeline.windows.iter();
-    windows
-        .filter(|window| window.anomaly.kind != NONE && !has_fault(&window.scenario))
-        .map(|window| window.scenario.clone())
-        .collect()
-}
-
-fn fault_failures(timeline: &Timeline) -> Vec<String> {
-    let failures = timeline.fault_failures.iter();
-    failures
-        .map(|f| {
-            format!(
-                "{}: can't {} {}: {}",
-                f.scenario, f.change, f.fault, f.reason
-            )
-        })
-        .collect()
 }
 
 fn label_counts(rules: &RowRules<'_>, counts: &WriteCounts) -> Vec<LabelCount> {

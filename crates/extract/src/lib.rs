@@ -28,7 +28,6 @@ pub mod audit;
 mod dataset;
 mod error;
 mod extract;
-pub mod figures;
 pub mod find;
 mod ground_truth;
 mod label;
@@ -43,5 +42,5 @@ mod write;
 pub use error::ExtractError;
 pub use extract::{ExtractOptions, extract};
 pub use report::{
-    ExtractReport, InputReport, LabelCount, LineProblem, MAX_LINES_NAMED, WrittenFile,
+    ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile,
 };

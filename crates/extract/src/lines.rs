@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use loadgen_otlp::source::{Skipped, UnitTally};
+use loadgen_timeline::audit::LineProblem;
 
-use crate::report::{InputReport, LineProblem, MAX_LINES_NAMED};
+use crate::report::{InputReport, MAX_LINES_NAMED};
 
 /// Lines of all files.
 pub(crate) struct Lines {

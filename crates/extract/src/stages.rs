@@ -9,6 +9,7 @@ use std::thread;
 
 use arrow_array::RecordBatch;
 use chrono::Utc;
+use loadgen_timeline::audit::Figures;
 use loadgen_timeline::{LedgerReader, LedgerReport};
 use serde::Serialize;
 
@@ -18,7 +19,6 @@ use crate::dataset::staging::{StagedFile, Staging};
 use crate::dataset::windows::{WindowRow, Windows};
 use crate::error::ExtractError;
 use crate::extract::ExtractOptions;
-use crate::figures::Figures;
 use crate::ground_truth::read_ledger;
 use crate::label::groups::Partition;
 use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};

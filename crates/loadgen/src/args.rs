@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Extract(ExtractArgs),
     /// Check again whether a dataset can be trusted.
     Audit(AuditArgs),
+    /// Show what the evidence says of each window of a dataset.
+    Show(ShowArgs),
     /// Compare both engines in paired runs, or two runs that are done.
     Compare(CompareArgs),
     /// Make a timeline of what another program wrote down.
@@ -54,7 +56,7 @@ pub(crate) enum Command {
     Shop(ShopArgs),
     /// Start the laptop collector alone.
     Collect(CollectArgs),
-    /// Print a JSON Schema: of scenario files, plans, or timelines.
+    /// Print a JSON Schema: of scenario files, plans, timelines, audits, evidence, or comparisons.
     Schema(SchemaArgs),
     /// Print completions for a shell.
     Completions {
@@ -242,7 +244,7 @@ pub(crate) struct ExtractArgs {
     /// that the evidence backs.
     #[arg(long)]
     pub(crate) all_phases: bool,
-    /// Leave columns that give the label away out of the files of traces.
+    /// Leave columns that give the label away, ids included, out of the files.
     #[arg(long)]
     pub(crate) drop_leaks: bool,
     /// Take a line that can't be read for an error.
@@ -294,6 +296,23 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "YYYYMMDD_HHMMSS")]
     pub(crate) stamp: Option<String>,
     /// Print the audit as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct ShowArgs {
+    /// The folder of a dataset, or of a run that has one.
+    pub(crate) dir: PathBuf,
+    /// Which extraction in it [default: the last]
+    #[arg(long, value_name = "YYYYMMDD_HHMMSS")]
+    pub(crate) stamp: Option<String>,
+    /// Only this window, with everything that was compared. Windows are numbered from 0, in the order
+    /// of opening.
+    #[arg(long, value_name = "N")]
+    pub(crate) window: Option<usize>,
+    /// Print all of it as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -443,6 +462,8 @@ pub(crate) enum SchemaOf {
     Timeline,
     /// The audit of a dataset, `audit_STAMP.json`.
     Audit,
+    /// The evidence of a dataset, `evidence_STAMP.json`.
+    Evidence,
     /// What `loadgen compare` writes, `comparison.json`.
     Comparison,
 }

@@ -6,8 +6,8 @@ use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
 use loadgen_engine::consumers::ClientSpanReport;
 use loadgen_extract::ExtractReport;
-use loadgen_extract::audit::{Audit, Level, Verdict};
 use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target};
+use loadgen_timeline::audit::{Audit, DatasetVerdict, Level};
 use loadgen_timeline::summary::Summary;
 
 /// `loadgen plan`: when what runs.
@@ -308,9 +308,9 @@ pub(crate) fn audit(audit: &Audit) -> String {
         }
     }
     out += match audit.verdict {
-        Verdict::Usable => "\nAudit: usable\n",
-        Verdict::UsableWithWarnings => "\nAudit: usable with warnings\n",
-        Verdict::NotUsable => "\nAudit: NOT USABLE\n",
+        DatasetVerdict::Usable => "\nAudit: usable\n",
+        DatasetVerdict::UsableWithWarnings => "\nAudit: usable with warnings\n",
+        DatasetVerdict::NotUsable => "\nAudit: NOT USABLE\n",
     };
     out
 }

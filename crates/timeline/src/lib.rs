@@ -9,8 +9,11 @@
 //! [`condition`] says from it what was wrong with the system at each time, and [`phase`] whether
 //! it had settled.
 //!
+//! [`audit`] is what is known of a dataset that was made from it.
+//!
 //! All times in both come from one [`clock`].
 
+pub mod audit;
 pub mod clock;
 pub mod condition;
 mod consistency;

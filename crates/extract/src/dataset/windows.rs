@@ -1,9 +1,9 @@
 //! The table of windows: the labels of the system as a whole, and what the evidence says of them.
 
+use loadgen_timeline::audit::WindowFigures;
 use loadgen_timeline::{FaultInterval, Window, WindowEnd};
 
 use super::table::{Column, Kind, NEVER, Table, Value};
-use crate::figures::WindowFigures;
 
 /// Every window of the timeline.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 use loadgen_evidence::{Sample, Sampler, Stretches};
+use loadgen_timeline::audit::ServiceFigures;
 use loadgen_timeline::condition::{NONE, Placed};
 
 use super::clocks::{Exchange, Exchanges, GENERATOR, GRAIN_NS, WHOLE_MILLISECONDS_GRAIN_NS};
@@ -14,7 +15,6 @@ use super::names::ResourceId;
 use super::trace::{CLIENT, SERVER, Span, TraceFacts};
 use super::truth::{Foreign, Truth};
 use super::{Decided, is_generator};
-use crate::figures::ServiceFigures;
 use crate::measure::arrivals::Arrivals;
 use crate::measure::observe::observe;
 use crate::measure::outcomes::Outcomes;

@@ -52,8 +52,16 @@ pub(crate) struct Losses {
     pub(crate) silent_steps: Vec<(String, u64)>,
     /// Requests of all other steps, by window.
     pub(crate) windows: BTreeMap<usize, Arrived>,
-    /// Stretches of time in which nothing arrived of what was sent, and the requests in each.
-    pub(crate) gaps: Vec<(Interval, u64)>,
+    /// Stretches of time in which nothing arrived of what was sent.
+    pub(crate) gaps: Vec<Silence>,
+}
+
+/// A stretch of time in which nothing arrived of what was sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Silence {
+    pub(crate) time: Interval,
+    /// Requests that were sent in it, by window.
+    pub(crate) windows: BTreeMap<Option<usize>, u64>,
 }
 
 impl Arrivals {
@@ -109,31 +117,63 @@ impl Arrivals {
             losses.silent_steps.push((self.steps[step].clone(), counts.sent));
         }
         losses.silent_steps.sort();
-        let mut slices: BTreeMap<i64, Arrived> = BTreeMap::new();
+        let mut slices: BTreeMap<i64, (Arrived, BTreeMap<Option<usize>, u64>)> = BTreeMap::new();
         for (&(slice, step, window), counts) in &self.counts {
             if is_silent(step) {
                 continue;
             }
-            slices.entry(slice).or_default().merge(*counts);
+            let of = slices.entry(slice).or_default();
+            of.0.merge(*counts);
+            *of.1.entry(window).or_default() += counts.sent;
             if let Some(window) = window {
                 losses.windows.entry(window).or_default().merge(*counts);
             }
         }
-        for (slice, counts) in slices {
+        for (slice, (counts, windows)) in slices {
             if counts.arrived > 0 || counts.sent < SILENT_REQUESTS {
                 continue;
             }
             let from = self.begin_ns + slice * self.slice_ns;
             let to = from + self.slice_ns;
             match losses.gaps.last_mut() {
-                Some(((_, end), sent)) if *end == from => {
-                    *end = to;
-                    *sent += counts.sent;
+                Some(gap) if gap.time.1 == from => {
+                    gap.time.1 = to;
+                    for (window, sent) in windows {
+                        *gap.windows.entry(window).or_default() += sent;
+                    }
                 }
-                _ => losses.gaps.push(((from, to), counts.sent)),
+                _ => losses.gaps.push(Silence {
+                    time: (from, to),
+                    windows,
+                }),
             }
         }
         losses
+    }
+
+    /// What was sent in each slice that lies wholly in a time, by step, with the slice's begin.
+    pub(crate) fn sent_in(&self, (from, to): Interval) -> Vec<(i64, BTreeMap<usize, u64>)> {
+        let slice_ns = self.slice_ns.max(1);
+        let first = (from - self.begin_ns + slice_ns - 1).div_euclid(slice_ns);
+        let end = (to - self.begin_ns).div_euclid(slice_ns);
+        let mut slices: Vec<(i64, BTreeMap<usize, u64>)> = (first..end)
+            .map(|slice| (self.begin_ns + slice * slice_ns, BTreeMap::new()))
+            .collect();
+        let last = (end, 0, None);
+        for (&(slice, step, _), counts) in self.counts.range((first, 0, None)..last) {
+            *slices[(slice - first) as usize].1.entry(step).or_default() += counts.sent;
+        }
+        slices
+    }
+
+    /// Length of a slice, in nanoseconds.
+    pub(crate) fn slice_ns(&self) -> i64 {
+        self.slice_ns.max(1)
+    }
+
+    /// How many steps there are.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps.len()
     }
 }
 
@@ -157,7 +197,11 @@ mod tests {
         all.merge(other);
         let losses = all.losses();
         assert_eq!(losses.silent_steps, [("home".to_owned(), 100)]);
-        assert_eq!(losses.gaps, [((4 * SECOND, 6 * SECOND), 20)]);
+        let gap = Silence {
+            time: (4 * SECOND, 6 * SECOND),
+            windows: [(Some(0), 20)].into(),
+        };
+        assert_eq!(losses.gaps, [gap]);
         assert_eq!((losses.windows[&0].sent, losses.windows[&0].lost()), (100, 20));
     }
 }

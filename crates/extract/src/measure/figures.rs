@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use loadgen_evidence::Verdict;
+use loadgen_timeline::audit::{Effect, Figures, ForeignRows, Gap, LateSpans, WindowFigures};
 use loadgen_timeline::condition::{FaultState, Interval, NONE};
 
+use super::arrivals::{Losses, Silence};
+use super::predict::{Feature, blocks, predict};
 use super::{RunFacts, fault_of};
-use crate::figures::{Effect, Figures, ForeignRows, Gap, LateSpans, WindowFigures};
 use crate::label::survey::Gathered;
 use crate::label::truth::{Foreign, Truth};
 
@@ -14,9 +16,9 @@ use crate::label::truth::{Foreign, Truth};
 pub(crate) fn figures(truth: &Truth, gathered: &Gathered, run: &RunFacts) -> Figures {
     let counts = &gathered.counts;
     let losses = gathered.arrivals.losses();
+    let blocks = blocks(truth, gathered, run);
     let windows = (0..truth.timeline.windows.len()).map(|index| {
-        let lost = losses.windows.get(&index).map_or(0, |of| of.lost());
-        window(truth, gathered, run, index, lost)
+        window(truth, gathered, run, &losses, index)
     });
     Figures {
         traces: counts.traces,
@@ -25,11 +27,13 @@ pub(crate) fn figures(truth: &Truth, gathered: &Gathered, run: &RunFacts) -> Fig
         duplicate_spans: counts.duplicate_spans,
         late_spans: late_spans(gathered),
         foreign: foreign(gathered),
-        silent_steps: losses.silent_steps.into_iter().collect(),
-        gaps: losses.gaps.iter().map(gap).collect(),
+        silent_steps: losses.silent_steps.iter().cloned().collect(),
+        gaps: losses.gaps.iter().map(|of| gap(truth, of)).collect(),
         windows: windows.collect(),
         services: gathered.services.clone(),
         recovery_known: run.recoveries.is_some(),
+        mix: predict(&blocks, Feature::Mix),
+        rate: predict(&blocks, Feature::Rate),
         ..Figures::default()
     }
 }
@@ -38,25 +42,32 @@ fn window(
     truth: &Truth,
     gathered: &Gathered,
     run: &RunFacts,
+    losses: &Losses,
     index: usize,
-    lost_traces: u64,
 ) -> WindowFigures {
     let timeline = &truth.timeline;
     let window = &timeline.windows[index];
     let of = &gathered.windows[index];
     let evidence = run.evidence.window(index as u32);
     let strongest = evidence.and_then(|e| e.strongest.as_ref());
+    let declared = evidence.and_then(|e| e.declared.as_ref());
+    let rank = evidence.and_then(|e| e.root_cause_rank);
+    let in_gaps = losses.gaps.iter().filter_map(|gap| gap.windows.get(&Some(index)));
     WindowFigures {
         scenario: window.scenario.clone(),
         anomaly_type: window.anomaly.kind.clone(),
         spans: of.spans,
         traces: of.traces,
         requests: of.requests,
-        lost_traces,
+        lost_traces: losses.windows.get(&index).map_or(0, |of| of.lost()),
+        gap_requests: in_gaps.sum(),
         recovered_ns: recovered_ns(truth, run, index),
         steady_spans: 0,
         fault_state: fault_state(truth, index).name().to_owned(),
+        warm_up: window.warm_up,
         sham: window.declared.is_some(),
+        declared: declared.map(|of| of.kind.clone()),
+        declared_service: declared.and_then(|of| of.root_cause_service.clone()),
         verdict: evidence.and_then(|e| e.verdict).map(|v| Verdict::as_str(v).to_owned()),
         reasons: evidence.map_or_else(Vec::new, |e| e.reasons.clone()),
         effect: strongest.map(|s| Effect {
@@ -68,7 +79,8 @@ fn window(
         onset_s: evidence.and_then(|e| e.onset_s),
         recovery_s: evidence.and_then(|e| e.recovery_s),
         traces_met: evidence.filter(|e| e.declared.is_some()).map(|e| e.traces_met),
-        root_cause_rank: evidence.and_then(|e| e.root_cause_rank).map(|rank| rank.rank),
+        root_cause_rank: rank.map(|rank| rank.rank),
+        root_cause_tied: rank.is_some_and(|rank| rank.tied),
     }
 }
 
@@ -99,11 +111,16 @@ fn recovered_ns(truth: &Truth, run: &RunFacts, index: usize) -> Option<i64> {
     recoveries.iter().find(of).map(|(_, to)| *to)
 }
 
-fn gap(((from_ns, to_ns), requests): &(Interval, u64)) -> Gap {
+fn gap(truth: &Truth, gap: &Silence) -> Gap {
+    let name = |window: &Option<usize>| match window {
+        Some(window) => truth.timeline.windows[*window].scenario.clone(),
+        None => "no window".to_owned(),
+    };
     Gap {
-        from_ns: *from_ns,
-        to_ns: *to_ns,
-        requests: *requests,
+        from_ns: gap.time.0,
+        to_ns: gap.time.1,
+        requests: gap.windows.values().sum(),
+        scenarios: gap.windows.keys().map(name).collect(),
     }
 }
 

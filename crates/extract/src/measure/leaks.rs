@@ -1,11 +1,14 @@
 //! What by itself gives the label away: a column or an attribute of which each frequent value
-//! stands for one anomaly type only. On a sample of spans.
+//! stands for one anomaly type only. On a sample of spans. Ids and numbers in paths are looked at apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use loadgen_timeline::audit::{Figures, Leak};
 use loadgen_timeline::condition::Placed;
 
-use crate::figures::{Figures, Leak};
+use super::counting::counting_paths;
+use super::ids::{dataset_column, id_leaks};
+use crate::audit::limits::COUNTING_RHO;
 use crate::label::survey::Gathered;
 use crate::label::truth::Truth;
 use crate::scan::sample::SampledSpan;
@@ -25,6 +28,32 @@ pub(crate) fn leaks(
         Some((&sample.get(*place)?.features[..], types[condition].as_str()))
     });
     figures.leaks = find(labelled);
+    let scenario = |window: usize| truth.timeline.windows[window].scenario.clone();
+    let in_window = gathered.sampled.iter().filter_map(|(place, moment_ns)| {
+        let Placed::Within { stretch, .. } = truth.conditions.at((*moment_ns)?) else {
+            return None;
+        };
+        let window = truth.conditions.stretches()[stretch].windows.first()?;
+        Some((&sample.get(*place)?.features[..], *window))
+    });
+    figures.id_leaks = id_leaks(in_window, scenario);
+    let paths = gathered.sampled.iter().filter_map(|(place, moment_ns)| {
+        let features = &sample.get(*place)?.features;
+        let (_, path) = features.iter().find(|(name, _)| name == PATH)?;
+        Some((path.as_str(), (*moment_ns)?))
+    });
+    figures.counting_paths = counting_paths(paths);
+}
+
+/// The column of paths.
+const PATH: &str = "http_target";
+
+/// Columns of the dataset that give the label away, as figures tell.
+pub(crate) fn leaking_columns(figures: &Figures) -> BTreeSet<&str> {
+    let values = figures.leaks.iter().map(|leak| leak.column.as_str());
+    let ids = figures.id_leaks.iter().map(|leak| leak.column.as_str());
+    let counts = figures.counting_paths.iter().any(|of| of.rho.abs() >= COUNTING_RHO);
+    values.chain(ids).map(dataset_column).chain(counts.then_some(PATH)).collect()
 }
 
 /// A value counts when it is on so many sampled spans.
@@ -94,7 +123,7 @@ fn leak(
         })
         .collect();
     let covered: u32 = telling.iter().map(|(.., spans)| spans).sum();
-    let told: std::collections::BTreeSet<&str> = telling.iter().map(|(_, kind, _)| *kind).collect();
+    let told: BTreeSet<&str> = telling.iter().map(|(_, kind, _)| *kind).collect();
     let perfect = telling.len() == frequent.len()
         && told.len() >= 2
         && f64::from(covered) >= COVERED * f64::from(having);

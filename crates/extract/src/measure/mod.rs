@@ -2,21 +2,27 @@
 //! the evidence, what was lost, and what gives the label away.
 
 pub(crate) mod arrivals;
+mod counting;
 mod figures;
+mod ids;
 pub(crate) mod leaks;
 pub(crate) mod observe;
 pub(crate) mod outcomes;
+mod predict;
 mod recovery;
+mod run_said;
 
 use loadgen_evidence::{Declared, Evidence, Interval, Recovery, Run, Thresholds, Window, WindowKind, judge};
 use loadgen_timeline::Timeline;
+use loadgen_timeline::audit::ClockFigures;
 use loadgen_timeline::condition::{self, NONE, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phases;
 use loadgen_timeline::read::FaultInterval;
 
-use crate::figures::ClockFigures;
 pub(crate) use figures::{figures, foreign_points};
-pub(crate) use leaks::leaks;
+pub(crate) use run_said::RunSaid;
+pub(crate) use ids::ID_COLUMNS;
+pub(crate) use leaks::{leaking_columns, leaks};
 use crate::label::Offsets;
 use crate::label::clocks::{GENERATOR, GRAIN_NS, WHOLE_MILLISECONDS_GRAIN_NS};
 use crate::label::survey::Gathered;

@@ -3,8 +3,8 @@
 
 mod world;
 
-use loadgen_extract::audit::{Level, Verdict};
 use loadgen_extract::{ExtractReport, audit};
+use loadgen_timeline::audit::{DatasetVerdict as Verdict, Level};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use world::{MS, SECOND, START, Span, Truth, WINDOWS, World, phase};
@@ -376,7 +376,7 @@ fn requests_whose_traces_never_arrived_are_counted_by_window() {
 #[test]
 fn a_header_is_named_as_a_leak() {
     let report = World::new().check(|_| ());
-    let leak = |l: &&loadgen_extract::figures::Leak| {
+    let leak = |l: &&loadgen_timeline::audit::Leak| {
         l.column == "attributes.http.request.header.x-anomaly-type"
     };
     let found = report.figures.leaks.iter().find(leak).expect("named");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use loadgen_extract::audit::{Audit, Verdict};
 use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport};
+use loadgen_timeline::audit::{Audit, DatasetVerdict};
 
 use crate::args::ExtractArgs;
 use crate::display::say;
@@ -115,9 +115,9 @@ pub(super) async fn follow(args: ExtractArgs) -> Result<Exit, Failure> {
 /// What an audit means for a script.
 pub(super) fn exit(audit: &Audit) -> Exit {
     match audit.verdict {
-        Verdict::Usable => Exit::Success,
-        Verdict::UsableWithWarnings => Exit::Warnings,
-        Verdict::NotUsable => Exit::NotUsable,
+        DatasetVerdict::Usable => Exit::Success,
+        DatasetVerdict::UsableWithWarnings => Exit::Warnings,
+        DatasetVerdict::NotUsable => Exit::NotUsable,
     }
 }
 

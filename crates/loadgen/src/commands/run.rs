@@ -8,11 +8,11 @@ use loadgen_engine::consumers::{
 };
 use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
-use loadgen_extract::audit::Verdict;
 use loadgen_extract::{ExtractOptions, ExtractReport};
 use loadgen_fault::Drivers;
 use loadgen_fault::shop::ShopDriver;
 use loadgen_scenario::{Plan, Target};
+use loadgen_timeline::audit::DatasetVerdict;
 use loadgen_timeline::event::RunStatus;
 use loadgen_timeline::summary::Summary;
 use serde::Serialize;
@@ -459,7 +459,7 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
 }
 
 fn not_usable(dataset: Option<&ExtractReport>) -> bool {
-    dataset.is_some_and(|report| report.audit.verdict == Verdict::NotUsable)
+    dataset.is_some_and(|report| report.audit.verdict == DatasetVerdict::NotUsable)
 }
 
 async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {

@@ -1,13 +1,19 @@
 //! What was counted on the way to a dataset: the audit rests on it, and nothing else.
+//!
+//! Fields that a file of an older version lacks have their default.
 
 use std::collections::BTreeMap;
 
-use loadgen_timeline::event::RunStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Level;
+use crate::event::RunStatus;
+use crate::read::Integrity;
+
 /// Everything that an extraction counted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Figures {
     /// The run, from the first line of its timeline; none without one.
     pub run: Option<RunFigures>,
@@ -33,22 +39,16 @@ pub struct Figures {
     /// Copies of spans beyond the first.
     pub duplicate_spans: u64,
     /// Traces without a span that has no parent, or whose parent is the generator's own.
-    #[serde(default)]
     pub traces_without_root: u64,
     /// Late spans, by service and name of the span: see `late` in the table of spans.
-    #[serde(default)]
     pub late_spans: Vec<LateSpans>,
     /// What was read and is not the run's.
-    #[serde(default)]
     pub foreign: Vec<ForeignRows>,
     /// Spans that are in no file of a class, by the reason.
-    #[serde(default)]
     pub left_out: BTreeMap<String, u64>,
     /// Steps of which no span of the target ever arrived, with their requests.
-    #[serde(default)]
     pub silent_steps: BTreeMap<String, u64>,
     /// Stretches of time of which nothing arrived although requests were sent.
-    #[serde(default)]
     pub gaps: Vec<Gap>,
     /// Spans by `label_source`.
     pub spans_by_source: BTreeMap<String, u64>,
@@ -70,12 +70,21 @@ pub struct Figures {
     pub recovery_known: bool,
     /// What by itself gives the label away.
     pub leaks: Vec<Leak>,
+    /// Ids that only one window has.
+    pub id_leaks: Vec<IdLeak>,
+    /// Numbers in paths that count up like a clock.
+    pub counting_paths: Vec<CountingPath>,
+    /// How well the mix of requests alone tells the label; none: there is too little to tell.
+    pub mix: Option<Predictor>,
+    /// The same of the number of requests a second.
+    pub rate: Option<Predictor>,
     /// Columns that were left out because of that.
     pub dropped_columns: Vec<String>,
 }
 
 /// Which run it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct RunFigures {
     /// Its unique name.
     pub run_id: String,
@@ -85,27 +94,46 @@ pub struct RunFigures {
     pub seed: u64,
     /// Factor by which its timetable was stretched.
     pub time_scale: f64,
+    /// When it began, Unix nanoseconds.
+    pub began_ns: i64,
 }
 
 /// What the timeline had to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct TimelineFigures {
     /// Whether the run's end is on it.
     pub finished: bool,
     /// How the run ended, by its last line.
-    #[serde(default)]
     pub status: Option<RunStatus>,
+    /// Whether its lines are those that were written.
+    pub integrity: Integrity,
     /// Lines that could not be read.
     pub skipped_lines: u64,
-    /// Faults that could not be injected or cleared.
+    /// Faults that could not be injected or cleared, and what others did to faults.
     pub fault_failures: Vec<String>,
     /// Scenarios whose windows are labelled with an anomaly, but for which no fault is on the timeline.
-    #[serde(default)]
     pub without_fault: Vec<String>,
+    /// Windows that are not where the plan has them.
+    pub off_plan: Vec<OffPlan>,
+    /// Times in which the generator did not run, in words.
+    pub stalls: Vec<String>,
+}
+
+/// A window that is not where the plan has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OffPlan {
+    /// The scenario.
+    pub scenario: String,
+    /// `error`: it is hardly the one that was planned.
+    pub level: Level,
+    /// Both in words, with figures.
+    pub message: String,
 }
 
 /// What the ledger had to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct LedgerFigures {
     /// Version of its form; from 2 on checksums prove it to be as it was written.
     pub schema_version: u32,
@@ -117,8 +145,10 @@ pub struct LedgerFigures {
     pub damage: Option<String>,
     /// About how many requests were lost to that.
     pub lost_requests: u64,
-    /// Where it and the timeline differ.
+    /// Where it and the timeline differ although nothing should be missing.
     pub differences: Vec<String>,
+    /// What the end of a run that was killed explains.
+    pub missing_at_the_end: Vec<String>,
 }
 
 impl LedgerFigures {
@@ -130,6 +160,7 @@ impl LedgerFigures {
 
 /// Rows of one signal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Rows {
     /// Records in the lines that could be read.
     pub read: u64,
@@ -138,7 +169,6 @@ pub struct Rows {
     /// Records that were left out on request (`--steady-only`).
     pub filtered: u64,
     /// Records that are not the run's.
-    #[serde(default)]
     pub foreign: u64,
 }
 
@@ -176,14 +206,17 @@ pub struct ForeignRows {
 }
 
 /// A stretch of time of which nothing arrived. Times are Unix nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
     /// Its begin.
     pub from_ns: i64,
     /// Its end.
     pub to_ns: i64,
-    /// Requests that were sent in it.
+    /// Requests that were sent in it, of steps of which spans arrive at other times.
     pub requests: u64,
+    /// Scenarios that sent them.
+    #[serde(default)]
+    pub scenarios: Vec<String>,
 }
 
 /// An effect with its 95 % interval.
@@ -201,6 +234,7 @@ pub struct Effect {
 
 /// What is labelled with one window.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct WindowFigures {
     /// The scenario.
     pub scenario: String,
@@ -212,44 +246,45 @@ pub struct WindowFigures {
     pub traces: u64,
     /// Requests of the ledger that the scenario sent.
     pub requests: u64,
-    /// Of these, those of which no span of the target arrived.
+    /// Of these, those of which no span of the target arrived although others of the same step did.
     pub lost_traces: u64,
+    /// Of these, those that were sent in a stretch of time of which nothing arrived.
+    pub gap_requests: u64,
     /// End of the recovery after its fault, Unix nanoseconds; none: there was none to see.
     pub recovered_ns: Option<i64>,
     /// Of its spans those in its steady phase.
-    #[serde(default)]
     pub steady_spans: u64,
     /// What backs its label.
-    #[serde(default)]
     pub fault_state: String,
+    /// It only warms the target up.
+    pub warm_up: bool,
     /// It declares an anomaly and injects nothing.
-    #[serde(default)]
     pub sham: bool,
+    /// The anomaly type that the evidence judges it by; none: it declares none.
+    pub declared: Option<String>,
+    /// The service that this anomaly is said to be in.
+    pub declared_service: Option<String>,
     /// What the evidence says of it; none: it only warms the target up.
-    #[serde(default)]
     pub verdict: Option<String>,
     /// Why, in plain words.
-    #[serde(default)]
     pub reasons: Vec<String>,
     /// The strongest effect of its declared service.
-    #[serde(default)]
     pub effect: Option<Effect>,
     /// From the confirmation of the injection to the first effect, seconds.
-    #[serde(default)]
     pub onset_s: Option<f64>,
     /// From the confirmation of the clearing to the last effect, seconds.
-    #[serde(default)]
     pub recovery_s: Option<f64>,
     /// Steady traces through its declared service; none: it declares none.
-    #[serde(default)]
     pub traces_met: Option<u64>,
     /// Rank of its declared service among all.
-    #[serde(default)]
     pub root_cause_rank: Option<u32>,
+    /// Whether that service is tied with the one before it.
+    pub root_cause_tied: bool,
 }
 
 /// What is known of one service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ServiceFigures {
     /// Spans.
     pub spans: u64,
@@ -273,7 +308,7 @@ pub struct ServiceFigures {
 
 impl ServiceFigures {
     /// Adds those of another part of the telemetry.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.spans += other.spans;
         self.server_spans += other.server_spans;
         self.header_spans += other.header_spans;
@@ -288,6 +323,7 @@ impl ServiceFigures {
 
 /// How far a clock is ahead of the generator's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ClockFigures {
     /// The service.
     pub service: String,
@@ -313,4 +349,64 @@ pub struct Leak {
     pub perfect: bool,
     /// Values that stand for one type only, and the type, the most frequent first.
     pub values: Vec<(String, String)>,
+}
+
+/// Ids of a service of which each value occurs in one window only, although the service was seen in
+/// others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IdLeak {
+    /// The column of the dataset, or the attribute as `attributes.<key>` or `resource.<key>`.
+    pub column: String,
+    /// The service.
+    pub service: String,
+    /// Values with the scenario of their window and the sampled spans that have them.
+    pub values: Vec<IdOfWindow>,
+}
+
+/// An id that only one window has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IdOfWindow {
+    /// The id.
+    pub value: String,
+    /// Scenario of the window.
+    pub scenario: String,
+    /// Sampled spans of the service that have it.
+    pub spans: u64,
+}
+
+/// A path with a number in it that grows or falls with time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CountingPath {
+    /// The path with its numbers taken out: `/order/{n}`.
+    pub path: String,
+    /// Which of its numbers, from 1.
+    pub number: usize,
+    /// Spearman's rank correlation of number and time, from -1 to 1.
+    pub rho: f64,
+    /// Sampled requests that it rests on.
+    pub requests: u64,
+}
+
+/// How well something tells the label of a block of steady time, cross-validated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Predictor {
+    /// Mean over anomaly types of the share of their blocks that were told rightly.
+    pub balanced_accuracy: f64,
+    /// What guessing gives: one over the number of types.
+    pub chance: f64,
+    /// Standard error of the accuracy of guessing.
+    pub chance_error: f64,
+    /// Length of a block, seconds.
+    pub block_s: f64,
+    /// Blocks by anomaly type, and how many of them were told rightly.
+    pub types: BTreeMap<String, ToldBlocks>,
+}
+
+/// Blocks of one anomaly type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToldBlocks {
+    /// All.
+    pub blocks: u64,
+    /// Those that were told rightly.
+    pub told: u64,
 }

@@ -296,7 +296,17 @@ scenarios:
     assert_eq!(code, Some(0), "{errors}");
     let ledger = program::ledger(&place.path("run"));
     let known = program::trace_ids(&ledger);
-    let mut arrived: Vec<String> = target.take().into_iter().map(|r| r.trace_id).collect();
+    let requests = target.take();
+    // Nobody gave this run an id, and all its requests name the same.
+    let run_id = &events(&place, "run_started")[0]["run_id"];
+    let named = format!(",loadgen.run_id={}", run_id.as_str().unwrap());
+    for request in &requests {
+        let (_, baggage) = (request.headers.iter())
+            .find(|(name, _)| name == "baggage")
+            .unwrap();
+        assert!(baggage.ends_with(&named), "{baggage} {named}");
+    }
+    let mut arrived: Vec<String> = requests.into_iter().map(|r| r.trace_id).collect();
     arrived.sort();
     assert_eq!(known, arrived);
     // Answers come in a tenth of a second, so nothing that was sent a while before the cut is cut off.
@@ -422,7 +432,12 @@ scenarios:
         .map(|w| w.scenario.as_str())
         .collect();
     assert_eq!(names, ["calm", "storm", "count"]);
-    assert_eq!(timeline.windows[1].anomaly.kind, "spike");
+    let storm = &timeline.windows[1].anomaly;
+    assert_eq!(
+        (storm.kind.as_str(), storm.label.as_str()),
+        ("spike", "anomalous")
+    );
+    assert_eq!(storm.symptom.as_deref(), Some("high_latency"));
     for window in &timeline.windows[..2] {
         assert_eq!(window.closed_ns - window.opened_ns, 2_000_000_000);
         assert!(window.drained_ns.unwrap() >= window.closed_ns);

@@ -20,8 +20,8 @@ use crate::label::truth::Truth;
 use crate::lines::{Lines, Problems};
 use crate::measure::{self, RunFacts, RunSaid};
 use crate::report::{ExtractReport, InputReport, LabelCount, WrittenFile};
-use crate::scan::inputs::Inputs;
 use crate::scan::Scanned;
+use crate::scan::inputs::Inputs;
 use crate::stages::{Labelled, Stages};
 use crate::write::{RowRules, WriteCounts};
 
@@ -155,14 +155,20 @@ fn row_rules<'r>(
     figures: &mut Figures,
 ) -> RowRules<'r> {
     let leaking: Vec<String> = match options.drop_leaks {
-        true => measure::leaking_columns(figures).into_iter().map(str::to_owned).collect(),
+        true => measure::leaking_columns(figures)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         false => Vec::new(),
     };
     let leaking = |columns: &[&'static str]| -> Vec<&'static str> {
         let leaks = |column: &&&str| leaking.iter().any(|leak| leak == **column);
         columns.iter().filter(leaks).copied().collect()
     };
-    let (of_spans, ids) = (leaking(&FEATURES), leaking(&measure::ID_COLUMNS.map(|(_, id)| id)));
+    let (of_spans, ids) = (
+        leaking(&FEATURES),
+        leaking(&measure::ID_COLUMNS.map(|(_, id)| id)),
+    );
     let mut dropped = [&of_spans[..], &ids[..]].concat();
     dropped.sort_unstable();
     dropped.dedup();
@@ -174,7 +180,12 @@ fn row_rules<'r>(
         .collect();
     RowRules {
         truth,
-        texts: Texts::new(&truth.timeline, &truth.conditions, &run.phases, &run.evidence),
+        texts: Texts::new(
+            &truth.timeline,
+            &truth.conditions,
+            &run.phases,
+            &run.evidence,
+        ),
         classes: Classes::new(&truth.conditions, &declared, options.all_phases),
         spans: Columns::without(&of_spans),
         traces: Columns::without(&[]),
@@ -271,9 +282,8 @@ fn check_input(
         ("logs", &options.logs),
     ];
     for (signal, (name, paths)) in signals.into_iter().enumerate() {
-        let of = |(index, path): (usize, &PathBuf)| {
-            paths.contains(path).then_some(&messages[index])
-        };
+        let of =
+            |(index, path): (usize, &PathBuf)| paths.contains(path).then_some(&messages[index]);
         let counts: Vec<_> = inputs.iter().enumerate().filter_map(of).collect();
         let here: u64 = counts.iter().map(|c| c[signal]).sum();
         let others: u64 = counts.iter().flat_map(|c| c.iter()).sum();

@@ -41,6 +41,4 @@ mod write;
 
 pub use error::ExtractError;
 pub use extract::{ExtractOptions, extract};
-pub use report::{
-    ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile,
-};
+pub use report::{ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile};

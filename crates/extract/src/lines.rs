@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use loadgen_otlp::Signal;
 use loadgen_otlp::source::{Skipped, UnitTally};
 use loadgen_timeline::audit::LineProblem;
 
@@ -59,7 +60,8 @@ impl Lines {
         self.report.lines += tally.lines;
         self.report.bytes += tally.bytes;
         let counts = tally.counts;
-        let of = [counts.traces, counts.metrics, counts.logs];
+        let of =
+            [Signal::Traces, Signal::Metrics, Signal::Logs].map(|signal| counts.messages(signal));
         for (sum, count) in self.messages[file].iter_mut().zip(of) {
             *sum += count;
         }

@@ -424,7 +424,12 @@ pub(crate) struct ShopServiceArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CollectArgs {
     /// Folder for traces.jsonl, metrics.jsonl and logs.jsonl.
-    #[arg(long = "out", visible_alias = "output", value_name = "DIR", default_value = "telemetry")]
+    #[arg(
+        long = "out",
+        visible_alias = "output",
+        value_name = "DIR",
+        default_value = "telemetry"
+    )]
     pub(crate) output: PathBuf,
     /// Address of OTLP/gRPC; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4317")]

@@ -69,7 +69,9 @@ pub(crate) fn column<A: Array + Clone + 'static>(
     let column = batch.columns().get(index);
     let array = column.and_then(|array| array.as_any().downcast_ref::<A>());
     array.cloned().ok_or_else(|| {
-        ArrowError::SchemaError(format!("column {index} of a batch is missing, or of another type"))
+        ArrowError::SchemaError(format!(
+            "column {index} of a batch is missing, or of another type"
+        ))
     })
 }
 

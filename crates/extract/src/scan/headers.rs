@@ -101,7 +101,9 @@ mod tests {
                 assert_eq!(said, Some(("timeout", false)), "{key}");
             });
         }
-        with(&[("my.anomaly.type", "t")], |header| assert_eq!(header, None));
+        with(&[("my.anomaly.type", "t")], |header| {
+            assert_eq!(header, None)
+        });
     }
 
     #[test]

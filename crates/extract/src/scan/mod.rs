@@ -192,7 +192,9 @@ impl OfTraces for RequestBatch {
 
 fn trace_hashes<B: OfTraces>(batch: &RecordBatch) -> io::Result<Vec<u64>> {
     let view = B::view(batch).map_err(io::Error::other)?;
-    Ok((0..batch.num_rows()).map(|row| hash(view.trace(row))).collect())
+    Ok((0..batch.num_rows())
+        .map(|row| hash(view.trace(row)))
+        .collect())
 }
 
 fn series_hashes(batch: &RecordBatch) -> io::Result<Vec<u64>> {
@@ -201,13 +203,14 @@ fn series_hashes(batch: &RecordBatch) -> io::Result<Vec<u64>> {
     Ok(view.series.values().to_vec())
 }
 
-fn scan<G: FnMut(Part)>(
-    placed: &Placed,
-    mut records: Records<G>,
-) -> Result<UnitTally, ArrowError> {
+fn scan<G: FnMut(Part)>(placed: &Placed, mut records: Records<G>) -> Result<UnitTally, ArrowError> {
     let mut tally = decode(&placed.unit, &mut records);
     for message in records.finish()? {
-        if tally.skipped.iter().any(|skipped| skipped.message == message) {
+        if tally
+            .skipped
+            .iter()
+            .any(|skipped| skipped.message == message)
+        {
             continue;
         }
         tally.skipped.push(Skipped {

@@ -52,10 +52,11 @@ fn is_telemetry(path: &Path) -> bool {
         "scenario.yaml",
     ];
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_report = ["audit_", "evidence_"].iter().any(|report| name.starts_with(report));
-    let is_other = OTHERS.contains(&&*name)
-        || is_report && name.ends_with(".json")
-        || name.starts_with('.');
+    let is_report = ["audit_", "evidence_"]
+        .iter()
+        .any(|report| name.starts_with(report));
+    let is_other =
+        OTHERS.contains(&&*name) || is_report && name.ends_with(".json") || name.starts_with('.');
     // A file that can't be opened is told when it is read.
     !is_other && looks_like_telemetry(path).unwrap_or(true)
 }

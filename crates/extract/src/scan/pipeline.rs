@@ -154,7 +154,7 @@ fn fill<E>(
 #[cfg(test)]
 mod tests {
     use loadgen_otlp::source::decode;
-    use loadgen_otlp::{Counts, Sink};
+    use loadgen_otlp::{Counts, Signal, Sink};
 
     use super::*;
 
@@ -181,7 +181,7 @@ mod tests {
         lines.extend((0..40).map(|n| n % 3));
         let mut read = vec![0; lines.len()];
         let consume = |file: usize, counts: Counts| {
-            read[file] += counts.traces as usize;
+            read[file] += counts.messages(Signal::Traces) as usize;
             Ok::<(), ()>(())
         };
         for_each_unit(&mut sources(&lines), 3, count, consume).expect("read");

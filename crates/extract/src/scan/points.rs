@@ -35,7 +35,8 @@ impl PointBuilder {
         let said = if recorded { point } else { &nothing };
         self.series.append_value(series.finish());
         self.time_ns.append_option(point.time_unix_nano.get());
-        self.start_ns.append_option(point.start_time_unix_nano.get());
+        self.start_ns
+            .append_option(point.start_time_unix_nano.get());
         self.meaning.append_value(meaning(metric) as u8);
         self.total.append_option(total(said));
         self.service_name.append_value(resource.service_name());
@@ -45,16 +46,22 @@ impl PointBuilder {
         self.int_value.append_option(said.as_int);
         let double = said.as_double.filter(|_| said.as_int.is_none());
         self.double_value.append_option(double);
-        let count = said.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        let count = said
+            .count
+            .map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         self.count.append_option(count);
         self.sum.append_option(said.sum);
         self.min.append_option(said.min);
         self.max.append_option(said.max);
-        let buckets = metric.kind.filter(|_| recorded).and_then(|kind| buckets(kind, said));
+        let buckets = metric
+            .kind
+            .filter(|_| recorded)
+            .and_then(|kind| buckets(kind, said));
         self.buckets.append_option(buckets);
         self.temporality.append_option(temporality(metric));
         let is_sum = metric.kind == Some(MetricKind::Sum);
-        self.monotonic.append_option(is_sum.then_some(metric.is_monotonic));
+        self.monotonic
+            .append_option(is_sum.then_some(metric.is_monotonic));
         self.attributes.append_value(attributes);
         self.scope_name.append_value(&*scope.name);
         self.service_instance_id
@@ -159,9 +166,8 @@ struct Quantiles<'p>(&'p Point<'p>);
 impl Serialize for Quantiles<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let quantiles = self.0.quantile_values.iter();
-        let pair = |q: &loadgen_otlp::view::QuantileValue| {
-            [PlainDouble(q.quantile), PlainDouble(q.value)]
-        };
+        let pair =
+            |q: &loadgen_otlp::view::QuantileValue| [PlainDouble(q.quantile), PlainDouble(q.value)];
         let mut map = serializer.serialize_map(Some(1))?;
         map.serialize_entry("quantiles", &quantiles.map(pair).collect::<Vec<_>>())?;
         map.end()

@@ -232,7 +232,10 @@ mod tests {
             ("attributes.n", "5"),
             ("resource.service.name", "web"),
         ] {
-            assert!(sampled.features.contains(&(name.into(), value.into())), "{name}");
+            assert!(
+                sampled.features.contains(&(name.into(), value.into())),
+                "{name}"
+            );
         }
     }
 }

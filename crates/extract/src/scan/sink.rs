@@ -87,7 +87,9 @@ impl<B> Signal<B> {
             return Ok(batch);
         }
         let is_good = |row: usize| !bad.iter().any(|range| range.contains(&row));
-        let good: BooleanArray = (0..batch.num_rows()).map(|row| Some(is_good(row))).collect();
+        let good: BooleanArray = (0..batch.num_rows())
+            .map(|row| Some(is_good(row)))
+            .collect();
         filter_record_batch(&batch, &good)
     }
 }
@@ -297,15 +299,24 @@ mod tests {
         };
         assert_eq!(read(&[message(3, "}"), message(5, ""), message(2, "}")]), 5);
         let large = PART_RECORDS + 10;
-        assert_eq!(read(&[message(3, "}"), message(large, ""), message(2, "}")]), 5);
-        assert_eq!(read(&[message(3, "}"), message(large, "}")]), large as u64 + 3);
+        assert_eq!(
+            read(&[message(3, "}"), message(large, ""), message(2, "}")]),
+            5
+        );
+        assert_eq!(
+            read(&[message(3, "}"), message(large, "}")]),
+            large as u64 + 3
+        );
     }
 
     #[test]
     fn a_message_of_many_items_comes_in_parts() {
         let parts = parts(&[message(3 * PART_RECORDS, "}")]);
         let most = parts.iter().map(|part| part.read[0]).max();
-        assert!(most.is_some_and(|most| most <= 2 * PART_RECORDS as u64), "{most:?}");
+        assert!(
+            most.is_some_and(|most| most <= 2 * PART_RECORDS as u64),
+            "{most:?}"
+        );
         assert!(parts.len() >= 2);
     }
 }

@@ -127,7 +127,9 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let outcome = Outcome {
         failed: ran.broken.is_some() || ran.status == RunStatus::Failed,
-        usable: dataset.as_ref().map(|d| d.audit.verdict != DatasetVerdict::NotUsable),
+        usable: dataset
+            .as_ref()
+            .map(|d| d.audit.verdict != DatasetVerdict::NotUsable),
         fault_failed: !ran.summary.fault_failures.is_empty(),
         interrupted: ran.status == RunStatus::Interrupted,
     };

@@ -64,7 +64,10 @@ pub(super) fn gaps(figures: &Figures) -> Check {
             gap.requests
         )
     };
-    let limit = format!("none; {} of a window's requests is an error", percent(GAP_ERROR));
+    let limit = format!(
+        "none; {} of a window's requests is an error",
+        percent(GAP_ERROR)
+    );
     check("gaps", level, figure, limit)
         .advise(
             "Nothing of that time was stored: the Collector was down or restarted, its disk was full, or \
@@ -99,7 +102,10 @@ pub(super) fn foreign(figures: &Figures) -> Check {
     let spans: u64 = figures.foreign.iter().map(|f| f.spans).sum();
     let total = figures.spans.read;
     let is_there = !figures.foreign.is_empty();
-    let figure = format!("{spans} of {total} spans ({})", percent(share(spans, total)));
+    let figure = format!(
+        "{spans} of {total} spans ({})",
+        percent(share(spans, total))
+    );
     let details = figures.foreign.iter().map(|f| {
         let kind = match f.kind.as_str() {
             "other_run" => "of another run",

@@ -42,6 +42,6 @@ calibrate *args:
     cargo build --release
     .ci/calibrate.py {{args}}
 
-# Compare labels with an independent join over a run folder (needs pyarrow): just join runs/<run>
+# Compare a dataset, row by row, with an independent join by time: just join runs/<run>
 join folder:
-    python3 crates/extract/tests/independent_join.py --timeline {{folder}}/timeline.jsonl --ledger {{folder}}/ledger.arrows --traces {{folder}}/telemetry/traces.jsonl --labeled {{folder}}/dataset/traces_labeled_*.csv
+    python3 crates/extract/tests/independent_join.py {{folder}}

@@ -75,6 +75,27 @@ impl Table for Windows {
                 |r| Value::opt_text(r.window.anomaly.root_cause_service.as_deref()),
             ),
             new(
+                "anomaly_symptom",
+                Kind::Text,
+                "a name for what people see",
+                "none is named",
+                |r| Value::opt_text(r.window.anomaly.symptom.as_deref()),
+            ),
+            new(
+                "sham_of",
+                Kind::Text,
+                "the anomaly type that a sham window declares",
+                "no sham",
+                |r| {
+                    Value::opt_text(
+                        r.window
+                            .declared
+                            .as_ref()
+                            .map(|anomaly| anomaly.kind.as_str()),
+                    )
+                },
+            ),
+            new(
                 "planned_start_ns",
                 Kind::UnixNanos,
                 "start by the plan, Unix ns",

@@ -147,9 +147,11 @@ fn decide<'p>(
     let root = facts
         .map(|facts| &facts.root)
         .filter(|root| root.start != 0);
-    let moment_ns = root.map(|root| {
-        let ahead = ahead_ns.get(root.resource as usize).copied().unwrap_or(0);
-        (root.start - ahead).max(1)
+    // Spans are in the order of their starts.
+    let first = root.or_else(|| group.spans.iter().find(|span| span.start != 0));
+    let moment_ns = first.map(|span| {
+        let ahead = ahead_ns.get(span.resource as usize).copied().unwrap_or(0);
+        (span.start - ahead).max(1)
     });
     Decided {
         moment_ns,

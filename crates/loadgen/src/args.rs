@@ -13,10 +13,10 @@ Exit codes:
   3  an input file is wrong or can't be read
   4  the target, or a program that loadgen starts, is not there or not reachable
   5  ended early by SIGINT or SIGTERM, in good order
-  6  the run is complete, but a fault could not be injected or cleared: the labels of its window
-     are not backed by a fault
+  6  a fault could not be injected or cleared: the labels of its window are not backed by a fault
   7  the dataset is usable, but the audit has warnings (extract, audit; doctor likewise)
-  8  the dataset is not usable (run, extract, audit; doctor: a dataset would not be)";
+  8  the dataset is not usable (run, extract, audit; doctor: a dataset would not be)
+Where several hold, run ends with the first of 1, 8, 6, 5.";
 
 /// Makes labelled anomaly datasets from running microservices.
 ///
@@ -352,6 +352,9 @@ pub(crate) struct GuardArgs {
     /// The run's timeline.
     #[arg(long)]
     pub(crate) timeline: PathBuf,
+    /// The run's id: whose faults are taken away.
+    #[arg(long)]
+    pub(crate) run_id: String,
     /// Admin URL of the shop that faults are injected into.
     #[arg(long)]
     pub(crate) admin_url: Option<String>,

@@ -125,17 +125,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             () = interrupts.nth(2) => None,
         }
     };
-    let exit = match ran.status {
-        _ if ran.broken.is_some() => Exit::Failed,
-        RunStatus::Failed => Exit::Failed,
-        RunStatus::Interrupted => Exit::Interrupted,
-        RunStatus::Completed if !ran.summary.fault_failures.is_empty() => Exit::FaultFailed,
-        // Warnings are shown; a run that made a usable dataset has done its job.
-        RunStatus::Completed if not_usable(dataset.as_ref()) => Exit::NotUsable,
-        RunStatus::Completed => stopped
-            .err()
-            .map_or(Exit::Success, |failure| failure.code()),
-    };
+    let exit = exit(&ran, dataset.as_ref(), stopped.err());
     if args.json {
         let RunOutcome {
             summary,
@@ -156,6 +146,23 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         super::print(&next_command(&folder, dataset.as_ref(), has_telemetry))?;
     }
     Ok(exit)
+}
+
+/// The first that holds: what takes the most from the dataset comes first. Warnings are shown; a
+/// run that made a usable dataset has done its job.
+fn exit(ran: &RunOutcome, dataset: Option<&ExtractReport>, stopped: Option<Failure>) -> Exit {
+    let holds = [
+        (
+            ran.broken.is_some() || ran.status == RunStatus::Failed,
+            Exit::Failed,
+        ),
+        (not_usable(dataset), Exit::NotUsable),
+        (!ran.summary.fault_failures.is_empty(), Exit::FaultFailed),
+        (ran.status == RunStatus::Interrupted, Exit::Interrupted),
+    ];
+    let first = holds.into_iter().find(|(holds, _)| *holds);
+    let stopped = || stopped.map_or(Exit::Success, |failure| failure.code());
+    first.map_or_else(stopped, |(_, exit)| exit)
 }
 
 /// A run that was brought to an end.
@@ -181,15 +188,15 @@ async fn send_load(
         preflight(args, plan, &base, interrupts).await?;
     }
     let drivers = drivers(args, embedded.as_deref())?;
+    let run_id = format!("{:032x}", rand::random::<u128>());
     drivers
-        .reset()
+        .reset(&run_id)
         .await
         .map_err(|e| Failure::new(Exit::NotReachable, format!("faults can't be injected: {e}")))?;
-    let run_id = format!("{:032x}", rand::random::<u128>());
     let (mut consumers, results) =
         consumers(args, plan, folder, &base.url, &run_id, embedded.as_deref())?;
     // A shop that this run started ends with it, and its faults do.
-    let guard = Guard::start(&folder.timeline(), args.admin_url.as_deref())
+    let guard = Guard::start(&folder.timeline(), &run_id, args.admin_url.as_deref())
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
     let guard = Arc::new(Mutex::new(Some(guard)));
     consumers.push(Box::new(GuardedProcess(guard.clone())));

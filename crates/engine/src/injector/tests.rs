@@ -396,34 +396,24 @@ async fn a_target_that_never_answers_holds_up_neither_other_faults_nor_the_end()
     let target = Target::new();
     let script = [
         (0, "+a slow 20000"),
-        (100, ""),
         (20_000, "-a slow"),
         (20_000, "+b hang 20000"),
         (40_000, "-b hang"),
     ];
     target.world().usual = Some(Answer::Never);
     let (lines, took_ms) = play(&target, &script).await;
-    let first = FIRST_LOOK_MS;
+    // The look before the run was not answered, so that the script began late.
     assert_eq!(
         lines,
         [
-            format!("!a inject slow {first}..15000: no answer in time"),
-            "!b inject hang 20000..30000: no answer in time".to_owned(),
-            format!(
-                "!a clear slow 15000..{}: no answer in time; given up after 3 attempts",
-                50_000
-            ),
-            format!(
-                "!b clear hang 30000..{}: no answer in time; given up after 2 attempts",
-                50_000
-            ),
+            "!a inject slow 5000..10000: 10 s had passed before it was confirmed",
+            "!b inject hang 20000..30000: 10 s had passed before it was confirmed",
+            "!b clear hang 30000..50000: it was not confirmed in time; given up after 2 attempts",
+            "!a clear slow 10000..50000: it was not confirmed in time; given up after 4 attempts",
         ]
     );
     assert!(took_ms <= 12_000, "{took_ms}");
 }
-
-/// The look before the run is not answered, and the script begins after it.
-const FIRST_LOOK_MS: u64 = 5000;
 
 #[tokio::test(start_paused = true)]
 async fn what_others_take_away_or_put_in_is_noticed() {
@@ -597,8 +587,10 @@ proptest! {
             prop_assert_eq!(injected + failed, 1, "{}: {:#?}", scenario, lines);
             let cleared = count(format!("-{scenario} "));
             let stuck = count(format!("!{scenario} clear "));
-            prop_assert!(cleared + stuck <= 1, "{}: {:#?}", scenario, lines);
-            prop_assert!(cleared + stuck == 1 || injected == 0, "{}: {:#?}", scenario, lines);
+            // An injection that was answered late may need a second clear, and that may fail.
+            prop_assert!(cleared.max(stuck) <= 1, "{}: {:#?}", scenario, lines);
+            let is_closed = cleared + stuck == 1 || injected == 0;
+            prop_assert!(is_closed, "{}: {:#?}", scenario, lines);
             let times = lines.iter().find(|l| l.starts_with(&format!("+{scenario} ")));
             if let Some((from, to)) = times.and_then(|l| l.rsplit_once(' ')?.1.split_once("..")) {
                 let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());

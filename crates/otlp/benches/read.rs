@@ -10,7 +10,7 @@ mod telemetry;
 use std::borrow::Cow;
 
 use loadgen_otlp::view::{KeyValue, Metric, Point, Span};
-use loadgen_otlp::{Origin, Owner, Sink, json, read_json, read_protobuf};
+use loadgen_otlp::{Origin, Owner, Signal, Sink, json, read_json, read_protobuf};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
@@ -193,6 +193,14 @@ fn measure(what: &str, messages: &[Vec<u8>], read: impl Fn(&[u8])) {
     println!("{what:52} {:6.0} MB/s", bytes as f64 / 1e6 / seconds);
 }
 
+/// The most memory that this program has had.
+fn peak_bytes() -> Result<u64, Box<dyn std::error::Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    Ok(kib.ok_or("no figure")?.parse::<u64>()? * 1024)
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size = std::env::args().nth(1).and_then(|size| size.parse().ok());
     let megabytes = size.unwrap_or(5);
@@ -252,6 +260,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     measure("prost", &encoded, |message| {
         std::hint::black_box(ExportTraceServiceRequest::decode(message).expect("spans"));
     });
+
+    // Made in place: a copy would be the peak.
+    let many = 22_000_000;
+    let mut line = String::with_capacity(3 * many + 100);
+    line.push_str(r#"{"resourceSpans":[{"scopeSpans":[{"scope":{},"spans":["#);
+    line.extend(std::iter::repeat_n("{},", many - 1));
+    line.push_str("{}]}]}]}");
+    let before = peak_bytes()?;
+    let counts = read_json(line.as_bytes(), &mut Count::default())?;
+    println!(
+        "a line of {} spans in {:.0} MB needs {:.1} MB more",
+        counts.items(Signal::Traces),
+        line.len() as f64 / 1e6,
+        (peak_bytes()? - before) as f64 / 1e6
+    );
 
     // Points, as a Collector writes them.
     let fixture = concat!(

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use crate::enums::Named;
 use crate::problem::Result;
 
 /// A field, by its number in protobuf and its name in the `.proto` file and in JSON.
@@ -25,6 +24,15 @@ macro_rules! field {
 }
 
 pub(crate) use field;
+
+/// An enum of OTLP.
+pub(crate) trait Named {
+    /// Completes "expected …".
+    const WHAT: &'static str;
+
+    /// The number of a name, such as `SPAN_KIND_SERVER`.
+    fn number(name: &str) -> Option<i32>;
+}
 
 /// What a list has in it. Protobuf packs numbers, and in JSON a `null` among numbers or values
 /// keeps its place.

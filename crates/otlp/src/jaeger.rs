@@ -50,19 +50,15 @@ pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>
                 .as_ref()
                 .or_else(|| processes.get(&process_id))
                 .unwrap_or(&nobody);
-            if last.as_ref().is_none_or(|(last, _)| last != resource) {
+            let is_last = |last: &(Resource<'a>, Scope<'a>)| last.0 == *resource && last.1 == scope;
+            if !last.as_ref().is_some_and(is_last) {
                 walk.sink.resource(resource);
                 walk.sink.scope(&scope);
                 last = Some((resource.clone(), scope.clone()));
-            } else if let Some((_, last)) = &mut last
-                && *last != scope
-            {
-                walk.sink.scope(&scope);
-                *last = scope.clone();
             }
             let scope = &scope;
             walk.sink.span(Origin { resource, scope }, &span);
-            walk.counts.spans += 1;
+            walk.counts.item(Signal::Traces);
             Ok(())
         }),
         _ => json.skip(),

@@ -90,7 +90,6 @@
 //! in that; a sink never has to take back more than [`UNDO_ITEMS`] items; nesting ends at 256
 //! objects and lists of JSON and 100 messages of protobuf. What has more costs itself.
 
-mod enums;
 mod input;
 mod jaeger;
 pub mod json;

@@ -100,7 +100,7 @@ fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Resu
     let mut again = input.clone();
     let mut is_jaegers = false;
     input.fields(|input, key| {
-        for signal in [Signal::Traces, Signal::Metrics, Signal::Logs] {
+        for signal in Signal::ALL {
             if Json::is(key, signal.message_field()) {
                 walk.counts.message(signal);
                 return walk.resources(input, signal);

@@ -16,6 +16,11 @@ pub enum Signal {
     Logs,
 }
 
+impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+}
+
 /// What attributes belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
@@ -51,15 +56,12 @@ pub struct Origin<'o, 'a> {
 pub trait Sink {
     /// Whether the value of an attribute is worth reading. What is not wanted is passed over
     /// without allocation and isn't in the views.
-    fn wants(&self, owner: Owner, key: &str) -> bool {
-        let _ = (owner, key);
+    fn wants(&self, _owner: Owner, _key: &str) -> bool {
         true
     }
 
     /// A message begins: the number of messages before it in its file.
-    fn begin(&mut self, message: u64) {
-        let _ = message;
-    }
+    fn begin(&mut self, _message: u64) {}
 
     /// The message that began last can't be read, so nothing of it counts.
     ///
@@ -69,77 +71,57 @@ pub trait Sink {
     fn undo(&mut self) {}
 
     /// The items that follow are of this resource. It may have been here before.
-    fn resource(&mut self, resource: &Resource<'_>) {
-        let _ = resource;
-    }
+    fn resource(&mut self, _resource: &Resource<'_>) {}
 
     /// The items that follow are of this scope. It may have been here before.
-    fn scope(&mut self, scope: &Scope<'_>) {
-        let _ = scope;
-    }
+    fn scope(&mut self, _scope: &Scope<'_>) {}
 
     /// A span.
-    fn span(&mut self, origin: Origin<'_, '_>, span: &Span<'_>) {
-        let _ = (origin, span);
-    }
+    fn span(&mut self, _origin: Origin<'_, '_>, _span: &Span<'_>) {}
 
     /// A data point of a metric.
-    fn point(&mut self, origin: Origin<'_, '_>, metric: &Metric<'_>, point: &Point<'_>) {
-        let _ = (origin, metric, point);
-    }
+    fn point(&mut self, _origin: Origin<'_, '_>, _metric: &Metric<'_>, _point: &Point<'_>) {}
 
     /// A log record.
-    fn log_record(&mut self, origin: Origin<'_, '_>, record: &LogRecord<'_>) {
-        let _ = (origin, record);
-    }
+    fn log_record(&mut self, _origin: Origin<'_, '_>, _record: &LogRecord<'_>) {}
 }
 
-/// What was read.
+/// What was read, by signal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Messages with traces.
-    pub traces: u64,
-    /// Messages with metrics.
-    pub metrics: u64,
-    /// Messages with logs.
-    pub logs: u64,
-    /// Spans in them.
-    pub spans: u64,
-    /// Data points in them.
-    pub points: u64,
-    /// Log records in them.
-    pub log_records: u64,
+    messages: [u64; 3],
+    items: [u64; 3],
 }
 
 impl Counts {
-    /// Adds what was read elsewhere.
-    pub fn add(&mut self, other: Counts) {
-        self.traces += other.traces;
-        self.metrics += other.metrics;
-        self.logs += other.logs;
-        self.spans += other.spans;
-        self.points += other.points;
-        self.log_records += other.log_records;
-    }
-
     /// Messages with something of a signal.
     pub fn messages(&self, signal: Signal) -> u64 {
-        match signal {
-            Signal::Traces => self.traces,
-            Signal::Metrics => self.metrics,
-            Signal::Logs => self.logs,
+        self.messages[signal as usize]
+    }
+
+    /// Spans, data points or log records.
+    pub fn items(&self, signal: Signal) -> u64 {
+        self.items[signal as usize]
+    }
+
+    /// Spans, data points and log records.
+    pub fn all_items(&self) -> u64 {
+        self.items.iter().sum()
+    }
+
+    /// Adds what was read elsewhere.
+    pub fn add(&mut self, other: Counts) {
+        for signal in Signal::ALL {
+            self.messages[signal as usize] += other.messages(signal);
+            self.items[signal as usize] += other.items(signal);
         }
     }
 
     pub(crate) fn message(&mut self, signal: Signal) {
-        match signal {
-            Signal::Traces => self.traces += 1,
-            Signal::Metrics => self.metrics += 1,
-            Signal::Logs => self.logs += 1,
-        }
+        self.messages[signal as usize] += 1;
     }
 
-    pub(crate) fn items(&self) -> u64 {
-        self.spans + self.points + self.log_records
+    pub(crate) fn item(&mut self, signal: Signal) {
+        self.items[signal as usize] += 1;
     }
 }

@@ -7,8 +7,6 @@
 
 use std::cell::Cell;
 
-use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
-
 use crate::input::{Field, Input, ListOf, field};
 use crate::problem::Result;
 use crate::read::Message;
@@ -87,7 +85,7 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
     /// to be known to be good.
     pub(crate) fn before_item(&mut self) -> Result<()> {
         match self.message {
-            Some(message) if self.counts.items() == UNDO_ITEMS => message.check(self.sink),
+            Some(message) if self.counts.all_items() == UNDO_ITEMS => message.check(self.sink),
             _ => Ok(()),
         }
     }
@@ -175,12 +173,11 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
             if signal == Signal::Traces {
                 read(self.sink, Owner::Span, &mut self.span, input)?;
                 self.sink.span(origin, &self.span);
-                self.counts.spans += 1;
             } else {
                 read(self.sink, Owner::LogRecord, &mut self.log_record, input)?;
                 self.sink.log_record(origin, &self.log_record);
-                self.counts.log_records += 1;
             }
+            self.counts.item(signal);
             Ok(())
         })
     }
@@ -218,7 +215,7 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
                         point.read(kind, input, keep)
                     })?;
                     self.sink.point(origin, &metric, point);
-                    self.counts.points += 1;
+                    self.counts.item(Signal::Metrics);
                     Ok(())
                 }),
                 false => input.skip(),
@@ -254,7 +251,7 @@ impl<'a> Metric<'a> {
     /// What stands beside the points of a sum or histogram.
     fn read_field<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<()> {
         if I::is(key, field!(2, aggregation_temporality)) {
-            self.temporality = Temporality(input.enumeration::<AggregationTemporality>()?);
+            self.temporality = Temporality(input.enumeration::<Temporality>()?);
         } else if I::is(key, field!(3, is_monotonic)) {
             self.is_monotonic = input.boolean()?;
         } else {

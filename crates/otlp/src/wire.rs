@@ -3,8 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::enums::Named;
-use crate::input::{Field, Input, ListOf};
+use crate::input::{Field, Input, ListOf, Named};
 use crate::problem::{Result, fail};
 
 /// Messages in each other, as many as other protobuf libraries take.

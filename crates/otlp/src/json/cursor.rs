@@ -11,8 +11,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::enums::Named;
-use crate::input::{Field, Input, ListOf};
+use crate::input::{Field, Input, ListOf, Named};
 use crate::problem::{Result, fail};
 
 /// Objects and lists in each other. A message that a protobuf library takes (100 messages in each

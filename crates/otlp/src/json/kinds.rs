@@ -6,8 +6,7 @@ use std::marker::PhantomData;
 
 use super::cursor::Json;
 use super::text::{self, Object};
-use crate::enums::Named;
-use crate::input::Input as _;
+use crate::input::{Input as _, Named};
 use crate::problem::Result;
 
 /// How a field is read and written.

@@ -8,18 +8,17 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList,
 };
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge,
-    Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
-    Summary, SummaryDataPoint, exemplar, number_data_point,
+    Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
+    HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary,
+    SummaryDataPoint, exemplar, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
-use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
 use super::cursor::Json;
@@ -29,6 +28,7 @@ use super::kinds::{
 use super::names::json_name;
 use super::text::Object;
 use crate::problem::Result;
+use crate::view::{Severity, SpanKind, StatusCode, Temporality};
 
 type TraceId = Id<16>;
 type SpanId = Id<8>;
@@ -178,7 +178,7 @@ fields!(ScopeLogs {
 fields!(LogRecord {
     time_unix_nano: Number<u64>,
     observed_time_unix_nano: Number<u64>,
-    severity_number: Enum<SeverityNumber>,
+    severity_number: Enum<Severity>,
     severity_text: Text,
     body: Always<AnyValue>,
     attributes: Attributes,
@@ -217,16 +217,16 @@ fields!(Metric {
 fields!(Gauge { data_points: List<Message<NumberDataPoint>>, });
 fields!(Sum {
     data_points: List<Message<NumberDataPoint>>,
-    aggregation_temporality: Enum<AggregationTemporality>,
+    aggregation_temporality: Enum<Temporality>,
     is_monotonic: Flag,
 });
 fields!(Histogram {
     data_points: List<Message<HistogramDataPoint>>,
-    aggregation_temporality: Enum<AggregationTemporality>,
+    aggregation_temporality: Enum<Temporality>,
 });
 fields!(ExponentialHistogram {
     data_points: List<Message<ExponentialHistogramDataPoint>>,
-    aggregation_temporality: Enum<AggregationTemporality>,
+    aggregation_temporality: Enum<Temporality>,
 });
 fields!(Summary { data_points: List<Message<SummaryDataPoint>>, });
 fields!(NumberDataPoint {

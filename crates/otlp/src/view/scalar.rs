@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use opentelemetry_proto::tonic::trace::v1::{span, status};
 
 use super::{Keep, Merge};
-use crate::input::Input;
+use crate::input::{Input, Named};
 use crate::problem::Result;
 
 /// A trace id; 0, which OpenTelemetry forbids, stands for none.
@@ -56,7 +56,9 @@ impl<'a> Merge<'a> for UnixNanos {
 }
 
 macro_rules! enums {
-    ($($(#[$doc:meta])* $name:ident = $named:ty { $($constant:ident = $number:literal,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $named:ty, $what:literal {
+        $($constant:ident = $number:literal,)*
+    })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
         pub struct $name(
@@ -71,9 +73,17 @@ macro_rules! enums {
             )*
         }
 
+        impl Named for $name {
+            const WHAT: &'static str = concat!($what, ", as its number or name");
+
+            fn number(name: &str) -> Option<i32> {
+                <$named>::from_str_name(name).map(|value| value as i32)
+            }
+        }
+
         impl<'a> Merge<'a> for $name {
             fn merge<I: Input<'a>>(&mut self, input: &mut I, _: &Keep<'_>) -> Result<()> {
-                self.0 = input.enumeration::<$named>()?;
+                self.0 = input.enumeration::<Self>()?;
                 Ok(())
             }
         }
@@ -82,7 +92,7 @@ macro_rules! enums {
 
 enums! {
     /// Which side of which exchange a span is.
-    SpanKind = span::SpanKind {
+    SpanKind = span::SpanKind, "a span's kind" {
         INTERNAL = 1,
         SERVER = 2,
         CLIENT = 3,
@@ -90,14 +100,14 @@ enums! {
         CONSUMER = 5,
     }
     /// How a span ended.
-    StatusCode = status::StatusCode {
+    StatusCode = status::StatusCode, "a status code" {
         OK = 1,
         ERROR = 2,
     }
     /// How bad it is what a log record says, from 1 to 24.
-    Severity = SeverityNumber {}
+    Severity = SeverityNumber, "a severity" {}
     /// Whether points count from the start or from the point before.
-    Temporality = AggregationTemporality {
+    Temporality = AggregationTemporality, "an aggregation temporality" {
         DELTA = 1,
         CUMULATIVE = 2,
     }

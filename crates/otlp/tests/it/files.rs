@@ -4,6 +4,7 @@
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
+use loadgen_otlp::Signal;
 use loadgen_otlp::source::{Source, Unit, UnitTally, decode};
 
 use crate::collect::Collected;
@@ -168,7 +169,7 @@ fn a_bad_line_costs_itself_and_is_located() {
     let good = "{\"resourceSpans\":[]}\n";
     let bad = "{\"resourceSpans\":7}\n";
     let (_, tally) = read([good, "\r\n", bad, good].concat());
-    assert_eq!((tally.lines, tally.counts.traces), (4, 2));
+    assert_eq!((tally.lines, tally.counts.messages(Signal::Traces)), (4, 2));
     let [skipped] = &tally.skipped[..] else {
         panic!("{tally:?}")
     };
@@ -180,7 +181,7 @@ fn a_bad_line_costs_itself_and_is_located() {
     let (_, tally) = read(
         "\n{\"resourceLogs\":[{\"schemaUrl\":7}],\"x\":\"\u{e9}\"}\n{\"resourceLogs\":null}\n{\"x\":1}",
     );
-    assert_eq!((tally.lines, tally.counts.logs), (4, 1));
+    assert_eq!((tally.lines, tally.counts.messages(Signal::Logs)), (4, 1));
     assert_eq!(tally.skipped.len(), 2);
     assert!(tally.skipped[1].reason.contains("resourceSpans"));
     let (_, tally) = read(b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\xfe\"}]}\n");
@@ -190,9 +191,15 @@ fn a_bad_line_costs_itself_and_is_located() {
 #[test]
 fn a_last_line_without_newline_is_read_if_whole_and_torn_if_not() {
     let (_, tally) = read("{\"resourceSpans\":[]}");
-    assert_eq!((tally.counts.traces, tally.skipped.len()), (1, 0));
+    assert_eq!(
+        (tally.counts.messages(Signal::Traces), tally.skipped.len()),
+        (1, 0)
+    );
     let (_, tally) = read("{\"resourceSpans\":[]}\n{\"resourceSp");
-    assert_eq!((tally.counts.traces, tally.skipped.len()), (1, 1));
+    assert_eq!(
+        (tally.counts.messages(Signal::Traces), tally.skipped.len()),
+        (1, 1)
+    );
     assert!(tally.skipped[0].torn);
 }
 
@@ -203,7 +210,7 @@ fn a_bad_frame_costs_itself_and_a_cut_one_is_torn() {
     let mut bytes = framed(&[json, b"\x0anonsense", &zstd(json), &magic, b"", json]);
     bytes.truncate(bytes.len() - 3);
     let (_, tally) = read(bytes);
-    assert_eq!((tally.lines, tally.counts.traces), (6, 3));
+    assert_eq!((tally.lines, tally.counts.messages(Signal::Traces)), (6, 3));
     let places: Vec<_> = tally.skipped.iter().map(|s| (s.message, s.torn)).collect();
     // What was found when the file was cut comes first.
     assert_eq!(places, [(5, true), (1, false), (3, false)]);
@@ -217,7 +224,7 @@ fn a_bomb_is_a_bad_message() {
     assert!(tally.skipped[0].reason.contains("more than"), "{tally:?}");
     let good = framed(&[b"{\"resourceSpans\":[]}"]);
     let (_, tally) = read([&good[..], b"\x7f\xff\xff\xff\x0a"].concat());
-    assert_eq!(tally.counts.traces, 1);
+    assert_eq!(tally.counts.messages(Signal::Traces), 1);
     assert!(tally.skipped[0].reason.contains("announced"), "{tally:?}");
 }
 
@@ -226,7 +233,7 @@ fn a_document_that_is_too_long_costs_itself() {
     let long = format!("{{\"x\": \"{}\"}}", "x".repeat(64 << 20));
     let good = "{\"resourceSpans\":[]}";
     let (_, tally) = read(format!("[{good},{long},{good}]"));
-    assert_eq!((tally.lines, tally.counts.traces), (3, 2));
+    assert_eq!((tally.lines, tally.counts.messages(Signal::Traces)), (3, 2));
     let [skipped] = &tally.skipped[..] else {
         panic!("{tally:?}")
     };
@@ -248,4 +255,35 @@ fn a_file_is_read_up_to_the_length_that_it_had_and_as_often_as_one_likes() {
     assert!(Source::open(folder.path()).is_err());
     let mut pipe = Source::from_reader(line.as_bytes()).expect("readable");
     assert!(pipe.rewind().is_err() && pipe.stored_bytes().is_none());
+}
+
+#[test]
+fn nothing_that_the_fuzzer_ever_found_makes_a_reader_panic() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/telemetry");
+    let mut files = 0;
+    for entry in corpus.read_dir().expect("a folder") {
+        let content = std::fs::read(entry.expect("a file").path()).expect("readable");
+        let (items, tally) = read(content);
+        let counts = tally.counts;
+        assert_eq!(items.len() as u64, counts.all_items());
+        files += 1;
+    }
+    assert!(files > 100);
+}
+
+#[test]
+fn units_go_from_thread_to_thread() {
+    fn assert_sends<T: Send>() {}
+    assert_sends::<Source>();
+    assert_sends::<Unit>();
+    let mut source = Source::from_reader(Cursor::new(fixture("proto-zstd", "traces.out")));
+    let mut unit = Unit::default();
+    let source = source.as_mut().expect("readable");
+    assert!(source.next_unit(&mut unit).expect("readable"));
+    let tallies = std::thread::scope(|scope| {
+        let threads = [0; 2].map(|_| scope.spawn(|| decode(&unit, &mut Collected::default())));
+        threads.map(|thread| thread.join().expect("no panic"))
+    });
+    assert!(tallies[0].counts.items(Signal::Traces) > 0);
+    assert_eq!(tallies[0], tallies[1]);
 }

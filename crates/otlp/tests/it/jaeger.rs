@@ -1,6 +1,7 @@
 //! Jaeger's JSON in the forms in which people have it.
 
 use crate::files::read;
+use loadgen_otlp::Signal;
 use loadgen_otlp::source::UnitTally;
 
 /// A trace with one span, with what is special about it.
@@ -182,7 +183,11 @@ fn otlp_in_an_answer_of_the_newer_query_api_is_read() {
         r#"{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"spanId":"q+8AAAAAAAA="}]}]}]}}"#;
     let (items, tally) = read(format!("{otlp}\n{otlp}\n"));
     assert_eq!(
-        (items.len(), tally.skipped.len(), tally.counts.traces),
+        (
+            items.len(),
+            tally.skipped.len(),
+            tally.counts.messages(Signal::Traces)
+        ),
         (2, 0, 2)
     );
 }

@@ -1,7 +1,7 @@
 //! Whichever way a message comes, a sink gets the same of it, and the collector's reader, too.
 
 use loadgen_otlp::json::{self, Message};
-use loadgen_otlp::{Counts, read_json, read_protobuf};
+use loadgen_otlp::{Counts, Signal, read_json, read_protobuf};
 use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -31,10 +31,7 @@ fn check<T: Message + Expected + prost::Message>(
     if tree.as_object().is_some_and(|object| !object.is_empty()) {
         let (items, counts) = by_json(&text);
         prop_assert_eq!(&items, &expected);
-        prop_assert_eq!(
-            counts.spans + counts.points + counts.log_records,
-            expected.len() as u64
-        );
+        prop_assert_eq!(counts.all_items(), expected.len() as u64);
         let other = respell(&tree, &mut StdRng::seed_from_u64(seed));
         prop_assert_eq!(by_json(other.as_bytes()).0, expected.clone(), "{}", other);
         let read: T = json::read(other.as_bytes()).expect("readable");
@@ -50,7 +47,13 @@ fn check<T: Message + Expected + prost::Message>(
     let mut sink = Collected::default();
     let counts = read_protobuf(&request.encode_to_vec(), &mut sink).expect("readable");
     prop_assert_eq!(&sink.items, &expected);
-    prop_assert_eq!(counts.traces + counts.metrics + counts.logs, 1);
+    prop_assert_eq!(
+        Signal::ALL
+            .map(|signal| counts.messages(signal))
+            .iter()
+            .sum::<u64>(),
+        1
+    );
     Ok(())
 }
 
@@ -99,7 +102,7 @@ proptest! {
             match read {
                 Ok(counts) => prop_assert_eq!(
                     sink.items.len() as u64,
-                    counts.spans + counts.points + counts.log_records
+                    counts.all_items()
                 ),
                 Err(problem) => {
                     prop_assert!(sink.items.is_empty());

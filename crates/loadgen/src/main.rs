@@ -6,7 +6,6 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod args;
-mod catalogues;
 mod commands;
 mod display;
 mod embedded;

@@ -3,13 +3,12 @@
 use loadgen_scenario::{Loaded, PlanOptions};
 
 use crate::args::CheckArgs;
-use crate::catalogues;
 use crate::exit::{Exit, Failure};
 
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let options = PlanOptions {
         time_scale: args.time_scale,
-        catalogues: catalogues::all(),
+        catalogues: loadgen_fault::catalogues(),
         ..PlanOptions::default()
     };
     let mut wrong = Vec::new();

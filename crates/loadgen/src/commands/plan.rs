@@ -5,7 +5,6 @@ use std::path::Path;
 use loadgen_scenario::{Loaded, Plan, PlanOptions, ScenarioNotes};
 
 use crate::args::{Format, PlanArgs, PlanChanges, PlanOverrides};
-use crate::catalogues;
 use crate::display::say;
 use crate::exit::{Exit, Failure};
 use crate::tables;
@@ -33,7 +32,7 @@ pub(super) fn load_with(file: &Path, overrides: &PlanOverrides) -> Result<Loaded
         base_url: overrides.base_url.clone().filter(|url| !url.is_empty()),
         time_scale: overrides.time_scale,
         scenarios: overrides.scenarios.clone(),
-        catalogues: catalogues::all(),
+        catalogues: loadgen_fault::catalogues(),
     };
     loadgen_scenario::load(file, &options).map_err(|errors| Failure::new(Exit::BadInput, errors))
 }

@@ -41,7 +41,7 @@ fn show(args: &ExtractArgs, report: &ExtractReport) -> Result<Exit, Failure> {
     if args.json {
         super::print(&super::json(report)?)
     } else {
-        super::print(&tables::dataset(report))
+        super::print(&tables::dataset(report, &report.output))
     }
 }
 

@@ -125,16 +125,15 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             () = interrupts.nth(2) => None,
         }
     };
-    let exit = match ran.status {
-        _ if ran.broken.is_some() => Exit::Failed,
-        RunStatus::Failed => Exit::Failed,
-        RunStatus::Interrupted => Exit::Interrupted,
-        RunStatus::Completed if !ran.summary.fault_failures.is_empty() => Exit::FaultFailed,
-        // Warnings are shown; a run that made a usable dataset has done its job.
-        RunStatus::Completed if not_usable(dataset.as_ref()) => Exit::NotUsable,
-        RunStatus::Completed => stopped
-            .err()
-            .map_or(Exit::Success, |failure| failure.code()),
+    let outcome = Outcome {
+        failed: ran.broken.is_some() || ran.status == RunStatus::Failed,
+        usable: dataset.as_ref().map(|d| d.audit.verdict != DatasetVerdict::NotUsable),
+        fault_failed: !ran.summary.fault_failures.is_empty(),
+        interrupted: ran.status == RunStatus::Interrupted,
+    };
+    let exit = match (outcome.exit(), stopped) {
+        (Exit::Success, Err(failure)) => failure.code(),
+        (exit, _) => exit,
     };
     if args.json {
         let RunOutcome {
@@ -151,9 +150,10 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         })?)?;
     } else {
         if let Some(report) = &dataset {
-            super::print(&tables::dataset(report))?;
+            super::print(&tables::dataset(report, folder.path()))?;
+        } else {
+            super::print(&next_command(&folder, has_telemetry))?;
         }
-        super::print(&next_command(&folder, dataset.as_ref(), has_telemetry))?;
     }
     Ok(exit)
 }
@@ -458,8 +458,35 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
     }
 }
 
-fn not_usable(dataset: Option<&ExtractReport>) -> bool {
-    dataset.is_some_and(|report| report.audit.verdict == DatasetVerdict::NotUsable)
+/// What a run came to, as far as a script can ask.
+#[derive(Debug, Clone, Copy, Default)]
+struct Outcome {
+    /// An error ended it.
+    failed: bool,
+    /// Whether its dataset is usable; none: it made none.
+    usable: Option<bool>,
+    /// A fault could not be injected or cleared.
+    fault_failed: bool,
+    /// A signal ended it.
+    interrupted: bool,
+}
+
+impl Outcome {
+    /// The first that holds of 1, 8, 6 and 5: what spoils most comes first. Warnings are shown; a run that
+    /// made a usable dataset has done its job.
+    fn exit(self) -> Exit {
+        if self.failed {
+            Exit::Failed
+        } else if self.usable == Some(false) {
+            Exit::NotUsable
+        } else if self.fault_failed {
+            Exit::FaultFailed
+        } else if self.interrupted {
+            Exit::Interrupted
+        } else {
+            Exit::Success
+        }
+    }
 }
 
 async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
@@ -478,42 +505,57 @@ async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
         .map_err(super::extract::failure)
 }
 
-fn next_command(
-    folder: &RunFolder,
-    dataset: Option<&ExtractReport>,
-    has_telemetry: bool,
-) -> String {
+/// How a dataset can be made of a run that made none.
+fn next_command(folder: &RunFolder, has_telemetry: bool) -> String {
     let at = folder.path().display();
-    let traces = dataset.and_then(|d| {
-        d.files
-            .iter()
-            .find(|f| f.path.extension().is_some_and(|e| e == "parquet"))
-    });
-    match traces {
-        Some(file) => format!(
-            "\nThe run is in {at}. Next, for example:\n  \
-             python3 -c \"import pandas as pd; print(pd.read_parquet('{}').groupby('anomaly_type').duration_ms.describe())\"\n",
-            file.path.display()
-        ),
-        None if has_telemetry => format!(
-            "\nThe run is in {at}. Next:\n  loadgen extract --traces {} --metrics {} --logs {} --timeline {} --output {}\n",
+    let (timeline, output) = (folder.timeline(), folder.dataset());
+    if has_telemetry {
+        return format!(
+            "\nThe run is in {at}. Next:\n  loadgen extract --traces {} --metrics {} --logs {} --timeline {} --out {}\n",
             folder.traces().display(),
             folder.metrics().display(),
             folder.logs().display(),
-            folder.timeline().display(),
-            folder.dataset().display(),
-        ),
-        None => format!(
-            "\nThe run is in {at}. The target's telemetry is where its collector put it; label it with:\n  \
-             loadgen extract --traces <traces.jsonl> --metrics <metrics.jsonl> --logs <logs.jsonl> --timeline {} --output {}\n",
-            folder.timeline().display(),
-            folder.dataset().display(),
-        ),
+            timeline.display(),
+            output.display(),
+        );
     }
+    format!(
+        "\nThe run is in {at}. The target's telemetry is where its collector put it; label it with:\n  \
+         loadgen extract <traces.jsonl> <metrics.jsonl> <logs.jsonl> --timeline {} --out {}\n",
+        timeline.display(),
+        output.display(),
+    )
 }
 
 fn note(args: &RunArgs, text: &str) {
     if !args.quiet {
         say(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_spoils_most_decides_how_a_run_ends() {
+        let mut outcome = Outcome {
+            failed: true,
+            usable: Some(false),
+            fault_failed: true,
+            interrupted: true,
+        };
+        let mut codes = vec![outcome.exit() as u8];
+        outcome.failed = false;
+        codes.push(outcome.exit() as u8);
+        outcome.usable = Some(true);
+        codes.push(outcome.exit() as u8);
+        outcome.fault_failed = false;
+        codes.push(outcome.exit() as u8);
+        outcome.interrupted = false;
+        codes.push(outcome.exit() as u8);
+        assert_eq!(codes, [1, 8, 6, 5, 0]);
+        outcome.usable = None;
+        assert_eq!(outcome.exit(), Exit::Success);
     }
 }

@@ -16,7 +16,8 @@ Exit codes:
   6  the run is complete, but a fault could not be injected or cleared: the labels of its window
      are not backed by a fault
   7  the dataset is usable, but the audit has warnings (extract, audit; doctor likewise)
-  8  the dataset is not usable (run, extract, audit; doctor: a dataset would not be)";
+  8  the dataset is not usable (run, extract, audit; doctor: a dataset would not be)
+run ends with the first that holds of 1, 8, 6 and 5.";
 
 /// Makes labelled anomaly datasets from running microservices.
 ///

@@ -114,7 +114,9 @@ impl Arrivals {
         let is_silent = |step: usize| by_step[step].arrived == 0;
         let mut losses = Losses::default();
         for (step, counts) in by_step.iter().enumerate().filter(|(s, _)| is_silent(*s)) {
-            losses.silent_steps.push((self.steps[step].clone(), counts.sent));
+            losses
+                .silent_steps
+                .push((self.steps[step].clone(), counts.sent));
         }
         losses.silent_steps.sort();
         let mut slices: BTreeMap<i64, (Arrived, BTreeMap<Option<usize>, u64>)> = BTreeMap::new();
@@ -185,7 +187,10 @@ mod tests {
 
     #[test]
     fn a_collector_that_was_down_shows_and_an_edge_that_exports_nothing_does_not() {
-        let mut parts = [Arrivals::new(Some((0, 10 * SECOND))), Arrivals::new(Some((0, 10 * SECOND)))];
+        let mut parts = [
+            Arrivals::new(Some((0, 10 * SECOND))),
+            Arrivals::new(Some((0, 10 * SECOND))),
+        ];
         for n in 0..100i64 {
             let at = n * SECOND / 10;
             let down = (4 * SECOND..6 * SECOND).contains(&at);
@@ -202,6 +207,9 @@ mod tests {
             windows: [(Some(0), 20)].into(),
         };
         assert_eq!(losses.gaps, [gap]);
-        assert_eq!((losses.windows[&0].sent, losses.windows[&0].lost()), (100, 20));
+        assert_eq!(
+            (losses.windows[&0].sent, losses.windows[&0].lost()),
+            (100, 20)
+        );
     }
 }

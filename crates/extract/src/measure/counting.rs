@@ -18,7 +18,9 @@ const MOST_DIGITS: usize = 18;
 
 /// Paths whose numbers go with time: each sampled span's `http_target` with its moment, in Unix
 /// nanoseconds. Spans of one request that have the same path count once.
-pub(super) fn counting_paths<'s>(sample: impl Iterator<Item = (&'s str, i64)>) -> Vec<CountingPath> {
+pub(super) fn counting_paths<'s>(
+    sample: impl Iterator<Item = (&'s str, i64)>,
+) -> Vec<CountingPath> {
     let mut numbers: BTreeMap<(String, usize), BTreeSet<(i64, u64)>> = BTreeMap::new();
     for (path, moment_ns) in sample {
         let (pattern, found) = without_numbers(path);
@@ -27,7 +29,9 @@ pub(super) fn counting_paths<'s>(sample: impl Iterator<Item = (&'s str, i64)>) -
             of.insert((moment_ns, number));
         }
     }
-    let paths = numbers.into_iter().filter(|(_, of)| of.len() >= COUNTING_REQUESTS);
+    let paths = numbers
+        .into_iter()
+        .filter(|(_, of)| of.len() >= COUNTING_REQUESTS);
     let mut paths: Vec<CountingPath> = paths
         .filter_map(|((path, number), of)| {
             let rho = spearman(&of.iter().copied().collect::<Vec<_>>())?;
@@ -51,7 +55,9 @@ fn without_numbers(path: &str) -> (String, Vec<u64>) {
     let mut rest = path;
     while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
         let (before, from) = rest.split_at(at);
-        let end = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
+        let end = from
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(from.len());
         let (digits, after) = from.split_at(end);
         pattern += before;
         match digits.parse().ok().filter(|_| digits.len() <= MOST_DIGITS) {
@@ -69,7 +75,10 @@ fn without_numbers(path: &str) -> (String, Vec<u64>) {
 
 /// Spearman's rank correlation, with mean ranks for ties; none: one side never changes.
 fn spearman(pairs: &[(i64, u64)]) -> Option<f64> {
-    let (a, b) = (ranks(pairs.iter().map(|p| p.0)), ranks(pairs.iter().map(|p| p.1)));
+    let (a, b) = (
+        ranks(pairs.iter().map(|p| p.0)),
+        ranks(pairs.iter().map(|p| p.1)),
+    );
     let mean = (pairs.len() + 1) as f64 / 2.0;
     let product = |x: &[f64], y: &[f64]| -> f64 {
         x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum()
@@ -104,9 +113,15 @@ mod tests {
 
     #[test]
     fn a_number_that_grows_with_each_request_is_found_and_others_are_not() {
-        let order = found(|at| format!("/v1/order/{}?user={}", 1000 + at, at * 7919 % 101), 40);
+        let order = found(
+            |at| format!("/v1/order/{}?user={}", 1000 + at, at * 7919 % 101),
+            40,
+        );
         assert_eq!(order.len(), 1, "{order:?}");
-        assert_eq!((&*order[0].path, order[0].number), ("/v{n}/order/{n}?user={n}", 2));
+        assert_eq!(
+            (&*order[0].path, order[0].number),
+            ("/v{n}/order/{n}?user={n}", 2)
+        );
         assert_eq!((order[0].rho, order[0].requests), (1.0, 40));
         // Few requests say nothing, however many spans they have.
         assert_eq!(found(|at| format!("/order/{at}"), 19), []);
@@ -124,6 +139,9 @@ mod tests {
     #[test]
     fn numbers_that_are_too_long_stay_in_the_path() {
         let long = "1".repeat(30);
-        assert_eq!(without_numbers(&format!("/a/{long}/5")), (format!("/a/{long}/{{n}}"), vec![5]));
+        assert_eq!(
+            without_numbers(&format!("/a/{long}/5")),
+            (format!("/a/{long}/{{n}}"), vec![5])
+        );
     }
 }

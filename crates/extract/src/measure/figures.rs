@@ -17,9 +17,8 @@ pub(crate) fn figures(truth: &Truth, gathered: &Gathered, run: &RunFacts) -> Fig
     let counts = &gathered.counts;
     let losses = gathered.arrivals.losses();
     let blocks = blocks(truth, gathered, run);
-    let windows = (0..truth.timeline.windows.len()).map(|index| {
-        window(truth, gathered, run, &losses, index)
-    });
+    let windows =
+        (0..truth.timeline.windows.len()).map(|index| window(truth, gathered, run, &losses, index));
     Figures {
         traces: counts.traces,
         traces_cut: counts.traces_cut,
@@ -52,7 +51,10 @@ fn window(
     let strongest = evidence.and_then(|e| e.strongest.as_ref());
     let declared = evidence.and_then(|e| e.declared.as_ref());
     let rank = evidence.and_then(|e| e.root_cause_rank);
-    let in_gaps = losses.gaps.iter().filter_map(|gap| gap.windows.get(&Some(index)));
+    let in_gaps = losses
+        .gaps
+        .iter()
+        .filter_map(|gap| gap.windows.get(&Some(index)));
     WindowFigures {
         scenario: window.scenario.clone(),
         anomaly_type: window.anomaly.kind.clone(),
@@ -68,7 +70,9 @@ fn window(
         sham: window.declared.is_some(),
         declared: declared.map(|of| of.kind.clone()),
         declared_service: declared.and_then(|of| of.root_cause_service.clone()),
-        verdict: evidence.and_then(|e| e.verdict).map(|v| Verdict::as_str(v).to_owned()),
+        verdict: evidence
+            .and_then(|e| e.verdict)
+            .map(|v| Verdict::as_str(v).to_owned()),
         reasons: evidence.map_or_else(Vec::new, |e| e.reasons.clone()),
         effect: strongest.map(|s| Effect {
             signal: s.signal.as_str().to_owned(),
@@ -78,7 +82,9 @@ fn window(
         }),
         onset_s: evidence.and_then(|e| e.onset_s),
         recovery_s: evidence.and_then(|e| e.recovery_s),
-        traces_met: evidence.filter(|e| e.declared.is_some()).map(|e| e.traces_met),
+        traces_met: evidence
+            .filter(|e| e.declared.is_some())
+            .map(|e| e.traces_met),
         root_cause_rank: rank.map(|rank| rank.rank),
         root_cause_tied: rank.is_some_and(|rank| rank.tied),
     }
@@ -92,7 +98,9 @@ fn fault_state(truth: &Truth, index: usize) -> FaultState {
         let length = stretch.time.1 - stretch.time.0;
         *shares.entry(stretch.fault_state).or_default() += length;
     }
-    let said = shares.iter().filter(|(state, _)| **state != FaultState::None);
+    let said = shares
+        .iter()
+        .filter(|(state, _)| **state != FaultState::None);
     said.max_by_key(|(_, length)| **length)
         .map_or(FaultState::None, |(state, _)| *state)
 }
@@ -120,11 +128,14 @@ fn gap(truth: &Truth, gap: &Silence) -> Gap {
 }
 
 fn late_spans(gathered: &Gathered) -> Vec<LateSpans> {
-    let late = gathered.late.iter().map(|((service, name), spans)| LateSpans {
-        service: service.clone(),
-        name: name.clone(),
-        spans: *spans,
-    });
+    let late = gathered
+        .late
+        .iter()
+        .map(|((service, name), spans)| LateSpans {
+            service: service.clone(),
+            name: name.clone(),
+            spans: *spans,
+        });
     let mut late: Vec<LateSpans> = late.collect();
     late.sort_by_key(|of| std::cmp::Reverse(of.spans));
     late
@@ -142,7 +153,8 @@ fn foreign(gathered: &Gathered) -> Vec<ForeignRows> {
             data_points: 0,
         }
     });
-    rows.filter(|rows| rows.spans + rows.log_records > 0).collect()
+    rows.filter(|rows| rows.spans + rows.log_records > 0)
+        .collect()
 }
 
 /// Adds data points before or after the run.

@@ -54,7 +54,9 @@ pub(super) fn dataset_column(feature: &str) -> &str {
 }
 
 fn is_id(column: &str) -> bool {
-    let name = column.strip_prefix("resource.").or(column.strip_prefix("attributes."));
+    let name = column
+        .strip_prefix("resource.")
+        .or(column.strip_prefix("attributes."));
     let name = name.unwrap_or(column).replace('_', ".");
     IDS.contains(&name.as_str())
 }
@@ -71,7 +73,11 @@ pub(super) fn id_leaks<'s>(
         let Some((_, service)) = service else {
             continue;
         };
-        *services.entry(service).or_default().entry(window).or_default() += 1;
+        *services
+            .entry(service)
+            .or_default()
+            .entry(window)
+            .or_default() += 1;
         for (name, value) in features.iter().filter(|(name, _)| is_id(name)) {
             let column = ids.entry((dataset_column(name), service)).or_default();
             *column.entry(value).or_default().entry(window).or_default() += 1;
@@ -129,15 +135,24 @@ mod tests {
                 (features, *window)
             })
             .collect();
-        let sample = spans.iter().map(|(features, window)| (&features[..], *window));
+        let sample = spans
+            .iter()
+            .map(|(features, window)| (&features[..], *window));
         id_leaks(sample, |window| format!("w{window}"))
     }
 
     #[test]
     fn an_instance_of_one_window_is_named_with_its_service() {
-        let leaks = found(&[("web", "a", 0, 30), ("web", "b", 1, 12), ("web", "a", 2, 30)]);
+        let leaks = found(&[
+            ("web", "a", 0, 30),
+            ("web", "b", 1, 12),
+            ("web", "a", 2, 30),
+        ]);
         assert_eq!(leaks.len(), 1);
-        assert_eq!((&*leaks[0].column, &*leaks[0].service), ("service_instance_id", "web"));
+        assert_eq!(
+            (&*leaks[0].column, &*leaks[0].service),
+            ("service_instance_id", "web")
+        );
         let value = IdOfWindow {
             value: "b".into(),
             scenario: "w1".into(),
@@ -148,14 +163,30 @@ mod tests {
 
     #[test]
     fn instances_that_live_on_and_services_of_one_window_and_rare_ones_are_none() {
-        assert_eq!(found(&[("web", "a", 0, 30), ("web", "b", 0, 30), ("web", "a", 1, 9), ("web", "b", 1, 9)]), []);
+        assert_eq!(
+            found(&[
+                ("web", "a", 0, 30),
+                ("web", "b", 0, 30),
+                ("web", "a", 1, 9),
+                ("web", "b", 1, 9)
+            ]),
+            []
+        );
         assert_eq!(found(&[("cart", "c", 1, 30), ("web", "a", 0, 30)]), []);
-        assert_eq!(found(&[("web", "a", 0, 30), ("web", "a", 1, 28), ("web", "b", 1, 2)]), []);
+        assert_eq!(
+            found(&[("web", "a", 0, 30), ("web", "a", 1, 28), ("web", "b", 1, 2)]),
+            []
+        );
     }
 
     #[test]
     fn names_of_ids_in_any_spelling() {
-        for name in ["attributes.process.pid", "resource.k8s.pod.name", "service_instance_id", "host_name"] {
+        for name in [
+            "attributes.process.pid",
+            "resource.k8s.pod.name",
+            "service_instance_id",
+            "host_name",
+        ] {
             assert!(is_id(name), "{name}");
         }
         assert!(!is_id("attributes.user.id") && !is_id("http_target"));

@@ -20,7 +20,12 @@ pub(crate) fn leaks(
     sample: &[SampledSpan],
     gathered: &Gathered,
 ) {
-    let types: Vec<String> = truth.conditions.all().iter().map(|c| c.anomaly_type()).collect();
+    let types: Vec<String> = truth
+        .conditions
+        .all()
+        .iter()
+        .map(|c| c.anomaly_type())
+        .collect();
     let labelled = gathered.sampled.iter().filter_map(|(place, moment_ns)| {
         let Placed::Within { condition, .. } = truth.conditions.at((*moment_ns)?) else {
             return None;
@@ -52,8 +57,15 @@ const PATH: &str = "http_target";
 pub(crate) fn leaking_columns(figures: &Figures) -> BTreeSet<&str> {
     let values = figures.leaks.iter().map(|leak| leak.column.as_str());
     let ids = figures.id_leaks.iter().map(|leak| leak.column.as_str());
-    let counts = figures.counting_paths.iter().any(|of| of.rho.abs() >= COUNTING_RHO);
-    values.chain(ids).map(dataset_column).chain(counts.then_some(PATH)).collect()
+    let counts = figures
+        .counting_paths
+        .iter()
+        .any(|of| of.rho.abs() >= COUNTING_RHO);
+    values
+        .chain(ids)
+        .map(dataset_column)
+        .chain(counts.then_some(PATH))
+        .collect()
 }
 
 /// A value counts when it is on so many sampled spans.

@@ -88,7 +88,9 @@ pub(crate) fn predict(blocks: &Blocks, feature: Feature) -> Option<Predictor> {
     // By half and type.
     let mut halves: [BTreeMap<&str, Vec<Vec<f64>>>; 2] = Default::default();
     for of_window in blocks.windows.values() {
-        let points = of_window.iter().filter_map(|block| Some((block, point(block, feature)?)));
+        let points = of_window
+            .iter()
+            .filter_map(|block| Some((block, point(block, feature)?)));
         let points: Vec<(&Block, Vec<f64>)> = points.collect();
         let middle = points.len() / 2;
         for (index, (block, point)) in points.into_iter().enumerate() {
@@ -97,7 +99,8 @@ pub(crate) fn predict(blocks: &Blocks, feature: Feature) -> Option<Predictor> {
         }
     }
     let enough = |half: &BTreeMap<&str, Vec<Vec<f64>>>, kind: &str| {
-        half.get(kind).is_some_and(|points| points.len() >= LEAST_BLOCKS)
+        half.get(kind)
+            .is_some_and(|points| points.len() >= LEAST_BLOCKS)
     };
     let kinds: Vec<&str> = halves[0].keys().copied().collect();
     let kinds: Vec<&str> = kinds
@@ -109,8 +112,10 @@ pub(crate) fn predict(blocks: &Blocks, feature: Feature) -> Option<Predictor> {
     }
     let mut types: BTreeMap<String, ToldBlocks> = BTreeMap::new();
     for (tested, trained) in [(0, 1), (1, 0)] {
-        let centroids: Vec<Vec<f64>> =
-            kinds.iter().map(|kind| centroid(&halves[trained][kind])).collect();
+        let centroids: Vec<Vec<f64>> = kinds
+            .iter()
+            .map(|kind| centroid(&halves[trained][kind]))
+            .collect();
         for (kind, own) in kinds.iter().enumerate() {
             let told = types.entry((*own).to_owned()).or_default();
             for point in &halves[tested][own] {
@@ -157,7 +162,11 @@ fn centroid(points: &[Vec<f64>]) -> Vec<f64> {
 /// The first of those that are nearest.
 fn nearest(centroids: &[Vec<f64>], point: &[f64]) -> usize {
     let distance = |centroid: &Vec<f64>| -> f64 {
-        centroid.iter().zip(point).map(|(a, b)| (a - b).powi(2)).sum()
+        centroid
+            .iter()
+            .zip(point)
+            .map(|(a, b)| (a - b).powi(2))
+            .sum()
     };
     let distances = centroids.iter().map(distance).enumerate();
     let best = distances.min_by(|a, b| a.1.total_cmp(&b.1));
@@ -173,7 +182,9 @@ mod tests {
     fn windows(of: &[(&str, [u64; 3])]) -> Blocks {
         let mut scatter = 1u64;
         let mut count = |mean: u64| {
-            scatter = scatter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            scatter = scatter
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             mean + (scatter >> 33) % 5 - 2
         };
         let windows = of.iter().enumerate().map(|(window, (kind, means))| {
@@ -194,10 +205,19 @@ mod tests {
         let other = windows(&[("none", [30, 10, 10]), ("timeout", [10, 30, 10])]);
         let found = predict(&other, Feature::Mix).expect("enough");
         assert_eq!((found.balanced_accuracy, found.chance), (1.0, 0.5));
-        assert_eq!(found.types["timeout"], ToldBlocks { blocks: 20, told: 20 });
+        assert_eq!(
+            found.types["timeout"],
+            ToldBlocks {
+                blocks: 20,
+                told: 20
+            }
+        );
         let same = windows(&[("none", [30, 10, 10]), ("timeout", [30, 10, 10])]);
         let found = predict(&same, Feature::Mix).expect("enough");
-        assert!((found.balanced_accuracy - 0.5).abs() < 3.0 * found.chance_error, "{found:?}");
+        assert!(
+            (found.balanced_accuracy - 0.5).abs() < 3.0 * found.chance_error,
+            "{found:?}"
+        );
         assert!((found.chance_error - (0.25f64 / 20.0 * 2.0).sqrt() / 2.0).abs() < 1e-12);
     }
 
@@ -207,7 +227,10 @@ mod tests {
         let rate = predict(&windows, Feature::Rate).expect("enough");
         assert_eq!(rate.balanced_accuracy, 1.0);
         let mix = predict(&windows, Feature::Mix).expect("enough");
-        assert!((mix.balanced_accuracy - 0.5).abs() < 3.0 * mix.chance_error, "{mix:?}");
+        assert!(
+            (mix.balanced_accuracy - 0.5).abs() < 3.0 * mix.chance_error,
+            "{mix:?}"
+        );
     }
 
     #[test]

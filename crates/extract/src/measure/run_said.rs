@@ -1,6 +1,8 @@
 //! What timeline and ledger say of the run and of each other, as figures.
 
-use loadgen_timeline::audit::{Figures, LedgerFigures, Level, OffPlan, RunFigures, TimelineFigures};
+use loadgen_timeline::audit::{
+    Figures, LedgerFigures, Level, OffPlan, RunFigures, TimelineFigures,
+};
 use loadgen_timeline::condition::NONE;
 use loadgen_timeline::{
     Inconsistency, InconsistencyKind, LedgerReport, Severity, Timeline, consistency,
@@ -20,13 +22,15 @@ impl RunSaid {
     pub(crate) fn new(timeline: Option<&Timeline>, ledger: Option<&LedgerReport>) -> Self {
         let found = timeline.map_or_else(Vec::new, |timeline| consistency(timeline, ledger));
         Self {
-            run: timeline.and_then(|timeline| timeline.run.as_ref()).map(|run| RunFigures {
-                run_id: run.run_id.clone(),
-                scenario_file: run.scenario_file.clone(),
-                seed: run.seed,
-                time_scale: run.time_scale,
-                began_ns: run.at_ns,
-            }),
+            run: timeline
+                .and_then(|timeline| timeline.run.as_ref())
+                .map(|run| RunFigures {
+                    run_id: run.run_id.clone(),
+                    scenario_file: run.scenario_file.clone(),
+                    seed: run.seed,
+                    time_scale: run.time_scale,
+                    began_ns: run.at_ns,
+                }),
             timeline: timeline.map(|timeline| timeline_figures(timeline, &found)),
             ledger: ledger.map(|report| ledger_figures(report, &found)),
             expected_services: timeline.map_or_else(Vec::new, expected_services),
@@ -61,14 +65,22 @@ fn timeline_figures(timeline: &Timeline, found: &[Inconsistency]) -> TimelineFig
         fault_failures: fault_failures(timeline),
         without_fault: without_fault(timeline),
         off_plan: off_plan.collect(),
-        stalls: of(InconsistencyKind::Stalled).map(|found| found.message.clone()).collect(),
+        stalls: of(InconsistencyKind::Stalled)
+            .map(|found| found.message.clone())
+            .collect(),
     }
 }
 
 fn ledger_figures(report: &LedgerReport, found: &[Inconsistency]) -> LedgerFigures {
     use InconsistencyKind::{LedgerTorn, OtherRun, OutsideWindow, RecordsMissing, TooManyRecords};
     // What is damaged, or not proven, stands in fields of its own.
-    let kinds = [OtherRun, LedgerTorn, RecordsMissing, TooManyRecords, OutsideWindow];
+    let kinds = [
+        OtherRun,
+        LedgerTorn,
+        RecordsMissing,
+        TooManyRecords,
+        OutsideWindow,
+    ];
     let found = found.iter().filter(|found| kinds.contains(&found.kind));
     let (explained, differences): (Vec<_>, Vec<_>) =
         found.partition(|found| found.severity == Severity::Info);
@@ -77,7 +89,11 @@ fn ledger_figures(report: &LedgerReport, found: &[Inconsistency]) -> LedgerFigur
     };
     LedgerFigures {
         schema_version: report.schema_version,
-        requests: report.records.values().map(|of| of.records - of.unsent).sum(),
+        requests: report
+            .records
+            .values()
+            .map(|of| of.records - of.unsent)
+            .sum(),
         torn: report.torn,
         damage: report.damage.describe(),
         lost_requests: report.lost_rows(),

@@ -61,7 +61,11 @@ pub(crate) fn load(folder: &Path, stamp: Option<&str>) -> Result<Shown, Failure>
         (Some(stamp), _) => {
             let name = format!("audit_{stamp}.json");
             let in_run = inner.join(&name);
-            if in_run.exists() { in_run } else { folder.join(name) }
+            if in_run.exists() {
+                in_run
+            } else {
+                folder.join(name)
+            }
         }
     };
     let folder = path.parent().unwrap_or(folder).to_path_buf();
@@ -82,7 +86,11 @@ pub(crate) fn load(folder: &Path, stamp: Option<&str>) -> Result<Shown, Failure>
             lengths.2
         )));
     }
-    let windows = rows.into_iter().zip(figures.windows).zip(evidence.windows).enumerate();
+    let windows = rows
+        .into_iter()
+        .zip(figures.windows)
+        .zip(evidence.windows)
+        .enumerate();
     let windows = windows.map(|(number, ((row, figures), evidence))| ShownWindow {
         number,
         row,
@@ -111,7 +119,9 @@ fn evidence(path: &Path) -> Result<Evidence, Failure> {
     let name = path.display();
     let bad = |reason: String| Failure::new(Exit::BadInput, reason);
     let wrong = |error: serde_json::Error| {
-        bad(format!("{name} is not a file of evidence: {error}; extract again"))
+        bad(format!(
+            "{name} is not a file of evidence: {error}; extract again"
+        ))
     };
     let bytes = fs::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => bad(format!(
@@ -133,17 +143,25 @@ fn evidence(path: &Path) -> Result<Evidence, Failure> {
 
 fn rows(path: &Path) -> Result<Vec<BTreeMap<String, String>>, Failure> {
     let bad = |error: csv::Error| {
-        let message = format!("can't read the table of windows {}: {error}", path.display());
+        let message = format!(
+            "can't read the table of windows {}: {error}",
+            path.display()
+        );
         Failure::new(Exit::BadInput, message)
     };
     let mut reader = csv::Reader::from_path(path).map_err(bad)?;
     let header = reader.headers().map_err(bad)?.clone();
     let row = |record: Result<csv::StringRecord, csv::Error>| {
         let record = record.map_err(bad)?;
-        let cells = header.iter().zip(record.iter()).filter(|(_, value)| !value.is_empty());
+        let cells = header
+            .iter()
+            .zip(record.iter())
+            .filter(|(_, value)| !value.is_empty());
         // Taking one leading `'` off gives back what was there.
         let plain = |value: &str| value.strip_prefix('\'').unwrap_or(value).to_owned();
-        Ok(cells.map(|(name, value)| (name.to_owned(), plain(value))).collect())
+        Ok(cells
+            .map(|(name, value)| (name.to_owned(), plain(value)))
+            .collect())
     };
     reader.records().map(row).collect()
 }

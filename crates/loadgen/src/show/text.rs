@@ -9,7 +9,7 @@ use loadgen_evidence::{
 };
 
 use super::{Shown, ShownWindow};
-use crate::tables::{self, table};
+use crate::tables::{self, table, wrapped};
 
 /// Services of a ranking that are shown, if not all are asked for.
 const SERVICES_SHOWN: usize = 5;
@@ -39,7 +39,10 @@ pub(crate) fn text(shown: &Shown, in_full: bool) -> String {
         return out;
     }
     out += "\nSpans by label and by phase:\n";
-    for (name, counts) in [("label", &shown.spans_by_type), ("phase", &shown.spans_by_phase)] {
+    for (name, counts) in [
+        ("label", &shown.spans_by_type),
+        ("phase", &shown.spans_by_phase),
+    ] {
         out += &format!("  {name}: {}\n", list(counts));
     }
     if !shown.left_out.is_empty() {
@@ -49,7 +52,10 @@ pub(crate) fn text(shown: &Shown, in_full: bool) -> String {
 }
 
 fn list(counts: &BTreeMap<String, u64>) -> String {
-    let parts: Vec<String> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(name, n)| format!("{name} {n}"))
+        .collect();
     parts.join(", ")
 }
 
@@ -65,9 +71,9 @@ fn of_window(window: &ShownWindow, in_full: bool) -> String {
         }
     );
     for reason in &evidence.reasons {
-        out += &format!("   {reason}\n");
+        out += &wrapped(reason, "   ");
     }
-    out += &format!("   {}\n", facts(window).join(", "));
+    out += &wrapped(&facts(window).join(", "), "   ");
     let signals = signals(evidence, in_full);
     if !signals.is_empty() {
         let of = match evidence.declared.as_ref().map(|d| &d.root_cause_service) {
@@ -96,7 +102,10 @@ fn facts(window: &ShownWindow) -> Vec<String> {
         facts.push(format!("{fault} in {service} ({})", figures.fault_state));
     }
     facts.push(format!("{} requests", figures.requests));
-    facts.push(format!("{} of {} spans steady", figures.steady_spans, figures.spans));
+    facts.push(format!(
+        "{} of {} spans steady",
+        figures.steady_spans, figures.spans
+    ));
     if evidence.declared.is_some() {
         facts.push(format!("{} traces met the service", evidence.traces_met));
     }
@@ -111,16 +120,30 @@ fn facts(window: &ShownWindow) -> Vec<String> {
 
 /// The signals that were tested: what each stands for or, in full, all that was compared.
 fn signals(evidence: &WindowEvidence, in_full: bool) -> String {
-    let columns = ["signal", "of", "before", "in", "ratio", "effect", "95 % interval", "p"];
-    let mut table = table(&columns, &[2, 3, 4, 5, 7]);
+    const COLUMNS: [&str; 8] = [
+        "signal",
+        "of",
+        "before",
+        "in",
+        "ratio",
+        "effect",
+        "95 % interval",
+        "p",
+    ];
+    let columns = &COLUMNS[..if in_full { 8 } else { 7 }];
+    let numbers = &[2, 3, 4, 5, 7][..if in_full { 5 } else { 4 }];
+    let mut table = table(columns, numbers);
+    let declared = evidence.declared.as_ref();
+    let declared = declared.and_then(|d| d.root_cause_service.as_deref());
     let mut untested = String::new();
     let mut rows = 0;
     for signal in &evidence.family {
-        if let Some(why) = &signal.not_tested {
-            untested += &format!("   {}: not tested, {why}\n", signal.signal);
+        if let Some(why) = signal.not_tested.as_ref().filter(|_| in_full) {
+            untested += &wrapped(&format!("{}: not tested, {why}", signal.signal), "   ");
         }
         for comparison in shown_comparisons(signal, in_full) {
-            table.add_row(cells(signal, comparison));
+            let cells = cells(signal, comparison, declared);
+            table.add_row(cells.into_iter().take(columns.len()));
             rows += 1;
         }
     }
@@ -133,22 +156,35 @@ fn signals(evidence: &WindowEvidence, in_full: bool) -> String {
 fn shown_comparisons(signal: &SignalEvidence, in_full: bool) -> Vec<&Comparison> {
     match in_full {
         true => signal.comparisons.iter().collect(),
-        false => signal.deciding.and_then(|at| signal.comparisons.get(at)).into_iter().collect(),
+        false => {
+            let deciding = signal.deciding.and_then(|at| signal.comparisons.get(at));
+            deciding.into_iter().collect()
+        }
     }
 }
 
-fn cells(signal: &SignalEvidence, comparison: &Comparison) -> [String; 8] {
-    let measure = comparison.measure;
+fn cells(signal: &SignalEvidence, of: &Comparison, declared: Option<&str>) -> [String; 8] {
+    // The declared service stands above the table.
+    let subject = of.subject.to_string();
+    let own = declared.and_then(|service| subject.strip_prefix(service)?.strip_prefix(' '));
     [
         signal.signal.to_string(),
-        comparison.subject.to_string(),
-        value(comparison.reference.value, measure),
-        value(comparison.window.value, measure),
-        comparison.ratio.map_or("-".to_owned(), |r| format!("{:.2} ×", r.value)),
-        format!("{:+.2}", comparison.effect.value),
-        interval(&comparison.effect),
-        p(comparison.p),
+        own.unwrap_or(&subject).to_owned(),
+        value(of.reference.value, of.measure),
+        value(of.window.value, of.measure),
+        of.ratio.map_or("-".to_owned(), |r| ratio(r.value)),
+        format!("{:+.2}", of.effect.value),
+        interval(&of.effect),
+        p(of.p),
     ]
+}
+
+fn ratio(ratio: f64) -> String {
+    match ratio {
+        ..10.0 => format!("{ratio:.2} ×"),
+        ..100.0 => format!("{ratio:.1} ×"),
+        _ => format!("{ratio:.0} ×"),
+    }
 }
 
 fn value(value: Option<f64>, measure: Measure) -> String {
@@ -173,24 +209,45 @@ fn p(p: f64) -> String {
 
 /// Services by the strength of their own effect.
 fn ranking(evidence: &WindowEvidence, in_full: bool) -> String {
-    let declared = evidence.declared.as_ref().and_then(|d| d.root_cause_service.as_deref());
+    let declared = evidence
+        .declared
+        .as_ref()
+        .and_then(|d| d.root_cause_service.as_deref());
     let mut out = String::new();
-    let shown = if in_full { evidence.services.len() } else { SERVICES_SHOWN };
+    let shown = if in_full {
+        evidence.services.len()
+    } else {
+        SERVICES_SHOWN
+    };
     let known = evidence.services.iter().filter(|s| s.strength.is_some());
     let lines: Vec<String> = known.take(shown).map(|s| service(s, declared)).collect();
     if !lines.is_empty() {
         out += "   Services by their own effect:\n";
         out += &lines.concat();
     }
-    if let Some(rank) = evidence.root_cause_rank.filter(|rank| rank.rank as usize > shown) {
-        out += &format!("     … the declared service is number {} of {}\n", rank.rank, rank.of);
+    if let Some(rank) = evidence
+        .root_cause_rank
+        .filter(|rank| rank.rank as usize > shown)
+    {
+        out += &format!(
+            "     … the declared service is number {} of {}\n",
+            rank.rank, rank.of
+        );
     }
     if in_full && !evidence.edges.is_empty() {
         out += "   Calls between services by their effect:\n";
-        for edge in evidence.edges.iter().filter_map(|e| Some((e, e.strength.as_ref()?))) {
+        for edge in evidence
+            .edges
+            .iter()
+            .filter_map(|e| Some((e, e.strength.as_ref()?)))
+        {
             let (of, strength) = edge;
             let name = format!("{} → {}", of.caller, of.callee);
-            out += &format!("     {:>2} {name:<34} {}\n", of.rank, self::strength(strength));
+            out += &format!(
+                "     {:>2} {name:<34} {}\n",
+                of.rank,
+                self::strength(strength)
+            );
         }
     }
     out
@@ -210,11 +267,25 @@ fn service(of: &RankedService, declared: Option<&str>) -> String {
     if declared == Some(&of.service) {
         notes += ", declared";
     }
-    format!("     {:>2} {:<20} {}{notes}\n", of.rank, of.service, self::strength(strength))
+    format!(
+        "     {:>2} {:<20} {}{notes}\n",
+        of.rank,
+        of.service,
+        self::strength(strength)
+    )
 }
 
 fn strength(of: &Strength) -> String {
     let measure = serde_json::to_value(of.measure).ok();
-    let measure = measure.as_ref().and_then(|m| m.as_str()).unwrap_or_default().replace('_', " ");
-    format!("{:+.2} ({}) {measure}, q {}", of.effect.value, interval(&of.effect), p(of.q))
+    let measure = measure
+        .as_ref()
+        .and_then(|m| m.as_str())
+        .unwrap_or_default()
+        .replace('_', " ");
+    format!(
+        "{:+.2} ({}) {measure}, q {}",
+        of.effect.value,
+        interval(&of.effect),
+        p(of.q)
+    )
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use loadgen_extract::ExtractReport;
 use loadgen_timeline::audit::{Audit, DatasetVerdict, Figures, Level, WindowFigures};
 
-use super::{bytes, table};
+use super::{bytes, table, wrapped};
 
 /// So many details of a check are shown.
 const DETAILS_SHOWN: usize = 10;
@@ -16,8 +16,8 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
     let figures = &report.figures;
     let mut out = windows(&figures.windows);
     out += &left_out(figures);
-    out += &format!(
-        "{} spans, {} data points and {} log records read from {} files of {}, {} traces\n",
+    let read = format!(
+        "{} spans, {} data points and {} log records read from {} files of {}, {} traces",
         figures.spans.read,
         figures.points.read,
         figures.logs.read,
@@ -25,6 +25,7 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
         bytes(report.input.bytes),
         figures.traces
     );
+    out += &wrapped(&read, "");
     let filtered = figures.spans.filtered + figures.points.filtered + figures.logs.filtered;
     if filtered > 0 {
         out += &format!("{filtered} of them left out on request\n");
@@ -48,7 +49,10 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         out += &format!("  {name}  {} rows, {}\n", file.rows, bytes(file.bytes));
     }
-    out += &format!("\nWhat each verdict rests on:\n  loadgen show {}\n", show.display());
+    out += &format!(
+        "\nWhat each verdict rests on:\n  loadgen show {}\n",
+        show.display()
+    );
     out
 }
 
@@ -61,7 +65,10 @@ fn windows(windows: &[WindowFigures]) -> String {
     let mut table = table(&columns, &[3]);
     for window in windows {
         let effect = window.effect.as_ref().map_or("-".to_owned(), |of| {
-            format!("{:+.2} ({:+.2} to {:+.2}) {}", of.value, of.low, of.high, of.signal)
+            format!(
+                "{:+.2} ({:+.2} to {:+.2}) {}",
+                of.value, of.low, of.high, of.signal
+            )
         });
         let verdict = match &window.verdict {
             Some(verdict) => verdict.as_str(),
@@ -74,11 +81,16 @@ fn windows(windows: &[WindowFigures]) -> String {
             (Some(rank), false) => rank.to_string(),
             (Some(rank), true) => format!("{rank} (tied)"),
         };
-        table.add_row([window_label(window), verdict.to_owned(), effect, traces.to_string(), rank]);
+        table.add_row([
+            window_label(window),
+            verdict.to_owned(),
+            effect,
+            traces.to_string(),
+            rank,
+        ]);
     }
     format!(
-        "\n{table}\nTraces: those that met the service that the fault is said to be in. Rank: its place \
-         among all services.\n"
+        "\n{table}\nTraces: those that met the declared service. Rank: its place among all services.\n"
     )
 }
 
@@ -101,13 +113,17 @@ fn left_out(figures: &Figures) -> String {
     }
     let mut reasons: Vec<(&String, &u64)> = figures.left_out.iter().collect();
     reasons.sort_by_key(|(_, spans)| std::cmp::Reverse(**spans));
-    let reasons: Vec<String> = reasons.iter().map(|(why, spans)| format!("{spans} {why}")).collect();
-    format!(
-        "{} of {} spans are in the files of classes; left out: {}\n",
+    let reasons: Vec<String> = reasons
+        .iter()
+        .map(|(why, spans)| format!("{spans} {why}"))
+        .collect();
+    let text = format!(
+        "{} of {} spans are in the files of classes; left out: {}",
         figures.spans.written.saturating_sub(all),
         figures.spans.written,
         reasons.join(", ")
-    )
+    );
+    wrapped(&text, "")
 }
 
 /// All checks of an audit: those that found something in full, the others by name.
@@ -134,17 +150,21 @@ fn checks(audit: &Audit, from: Level) -> String {
         None => String::new(),
     };
     for check in shown().filter(|check| check.level > Level::Info) {
-        out += &format!("\n{}: {} (limit: {}).\n", check.id, check.figure, check.limit);
-        out += &format!("  {}\n", check.advice);
+        let found = format!("{}: {} (limit: {}).", check.id, check.figure, check.limit);
+        out += &format!("\n{}{}", wrapped(&found, ""), wrapped(&check.advice, "  "));
         let hidden = check.details.len().saturating_sub(DETAILS_SHOWN);
         for detail in check.details.iter().take(DETAILS_SHOWN) {
-            out += &format!("  {detail}\n");
+            out += &wrapped(&format!("- {detail}"), "  ");
         }
         if hidden > 0 {
             out += &format!("  and {hidden} more in the audit file\n");
         }
     }
-    let others = audit.checks.iter().filter(|check| check.level < from).count();
+    let others = audit
+        .checks
+        .iter()
+        .filter(|check| check.level < from)
+        .count();
     let and = match others {
         0 => String::new(),
         others => format!(" ({others} checks found nothing)"),
@@ -191,13 +211,36 @@ mod tests {
         (sham.sham, sham.declared) = (true, Some("dependency_bottleneck".into()));
         let mut warm_up = window("warm_up", "none");
         (warm_up.warm_up, warm_up.verdict, warm_up.effect) = (true, None, None);
-        let shown = windows(&[window("dependency_bottleneck", "dependency_bottleneck"), sham, warm_up]);
+        let shown = windows(&[
+            window("dependency_bottleneck", "dependency_bottleneck"),
+            sham,
+            warm_up,
+        ]);
         let lines: Vec<&str> = shown.lines().collect();
-        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{shown}");
-        let has = |parts: &[&str]| lines.iter().any(|l| parts.iter().all(|part| l.contains(part)));
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= 100),
+            "{shown}"
+        );
+        let has = |parts: &[&str]| {
+            lines
+                .iter()
+                .any(|l| parts.iter().all(|part| l.contains(part)))
+        };
         let effect = "+0.93 (+0.88 to +0.97) saturation";
-        assert!(has(&[" dependency_bottleneck ", "supported", effect, "215", "1 (tied)"]), "{shown}");
-        assert!(has(&["quiet (sham of dependency_bottleneck)", "supported"]), "{shown}");
+        assert!(
+            has(&[
+                " dependency_bottleneck ",
+                "supported",
+                effect,
+                "215",
+                "1 (tied)"
+            ]),
+            "{shown}"
+        );
+        assert!(
+            has(&["quiet (sham of dependency_bottleneck)", "supported"]),
+            "{shown}"
+        );
         assert!(has(&["warm_up (warm-up)", " - "]), "{shown}");
     }
 
@@ -206,7 +249,11 @@ mod tests {
         let mut figures = Figures::default();
         figures.spans.written = 100;
         assert_eq!(left_out(&figures), "");
-        figures.left_out = [("label unknown".to_owned(), 5), ("not steady".to_owned(), 30)].into();
+        figures.left_out = [
+            ("label unknown".to_owned(), 5),
+            ("not steady".to_owned(), 30),
+        ]
+        .into();
         assert_eq!(
             left_out(&figures),
             "65 of 100 spans are in the files of classes; left out: 30 not steady, 5 label unknown\n"

@@ -112,7 +112,10 @@ mod tests {
         );
         let figures = file.expect("read").figures;
         assert_eq!(figures.ledger.expect("a ledger").requests, 7);
-        assert_eq!((figures.windows[0].lost_traces, &figures.windows[0].verdict), (1, &None));
+        assert_eq!(
+            (figures.windows[0].lost_traces, &figures.windows[0].verdict),
+            (1, &None)
+        );
         assert_eq!(figures.spans.foreign, 0);
     }
 

@@ -22,10 +22,17 @@ pub(super) fn evidence(figures: &Figures) -> Check {
     let shams = judged().filter(|w| is_false_alarm(w)).count();
     let mut figure = match (bad, doubtful) {
         (0, 0) => format!("{} backed", count(judged().count(), "window")),
-        _ => format!("{} of {} not backed, {doubtful} doubtful", bad, count(judged().count(), "window")),
+        _ => format!(
+            "{} of {} not backed, {doubtful} doubtful",
+            bad,
+            count(judged().count(), "window")
+        ),
     };
     if shams > 0 {
-        figure += &format!("; {} supported: an error of the evidence", count(shams, "sham window"));
+        figure += &format!(
+            "; {} supported: an error of the evidence",
+            count(shams, "sham window")
+        );
     }
     let advice = match (worst, shams) {
         (Level::Warning, 1..) => {
@@ -84,6 +91,9 @@ fn detail(window: &WindowFigures) -> String {
         true => "its fault failed, so its label is unknown",
         false => window.verdict.as_deref().unwrap_or("not judged"),
     };
-    let reason = window.reasons.first().map_or(String::new(), |r| format!(": {r}"));
+    let reason = window
+        .reasons
+        .first()
+        .map_or(String::new(), |r| format!(": {r}"));
     format!("{} ({of}): {verdict}{reason}", window.scenario)
 }

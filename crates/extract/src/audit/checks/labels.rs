@@ -71,9 +71,15 @@ pub(super) fn label_sources(figures: &Figures) -> Check {
     let level = super::warn_if(figures.spans_by_source.keys().any(doubtful));
     let exact = share(of("ledger"), total);
     let details = figures.spans_by_source.iter().map(|(source, spans)| {
-        format!("{source}: {spans} spans ({})", percent(share(*spans, total)))
+        format!(
+            "{source}: {spans} spans ({})",
+            percent(share(*spans, total))
+        )
     });
-    let figure = format!("the moment of {} of the spans is from the ledger", percent(exact));
+    let figure = format!(
+        "the moment of {} of the spans is from the ledger",
+        percent(exact)
+    );
     check("label-sources", level, figure, "none by header")
         .advise(
             "A label by header is only as good as the header. Give the run's timeline with --timeline; \
@@ -109,7 +115,12 @@ pub(super) fn windows(figures: &Figures) -> Check {
 
 /// How much of each window is steady, which is what one trains on.
 pub(super) fn steady_share(figures: &Figures) -> Check {
-    let judged = || figures.windows.iter().filter(|w| w.verdict.is_some() && w.spans > 0);
+    let judged = || {
+        figures
+            .windows
+            .iter()
+            .filter(|w| w.verdict.is_some() && w.spans > 0)
+    };
     let of = |w: &WindowFigures| share(w.steady_spans, w.spans);
     let level = |w: &WindowFigures| match of(w) {
         0.0 => Level::Error,
@@ -119,8 +130,15 @@ pub(super) fn steady_share(figures: &Figures) -> Check {
     let worst = judged().map(level).max().unwrap_or(Level::Ok);
     let least = judged().map(of).fold(1.0, f64::min);
     let low = judged().filter(|w| level(w) > Level::Ok).count();
-    let figure = format!("{} with less than that; the least has {}", count(low, "window"), percent(least));
-    let limit = format!("{} of a window's spans, none is an error", percent(STEADY_WARNING));
+    let figure = format!(
+        "{} with less than that; the least has {}",
+        count(low, "window"),
+        percent(least)
+    );
+    let limit = format!(
+        "{} of a window's spans, none is an error",
+        percent(STEADY_WARNING)
+    );
     let mut details: Vec<&WindowFigures> = judged().collect();
     details.sort_by(|a, b| of(a).total_cmp(&of(b)));
     check("steady-share", worst, figure, limit)
@@ -137,7 +155,10 @@ pub(super) fn steady_share(figures: &Figures) -> Check {
 /// How many spans each class has.
 pub(super) fn class_balance(figures: &Figures) -> Check {
     let total: u64 = figures.spans_by_type.values().sum();
-    let normal = figures.spans_by_type.iter().filter(|(kind, _)| is_normal(kind));
+    let normal = figures
+        .spans_by_type
+        .iter()
+        .filter(|(kind, _)| is_normal(kind));
     let normal: u64 = normal.map(|(_, spans)| spans).sum();
     let of = |(kind, spans): (&String, &u64)| {
         format!("{kind}: {spans} spans ({})", percent(share(*spans, total)))

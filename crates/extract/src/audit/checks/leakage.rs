@@ -12,7 +12,11 @@ use crate::audit::limits::{COUNTING_RHO, PREDICTABLE, PREDICTABLE_ERRORS};
 pub(super) fn leakage(figures: &Figures) -> Check {
     let is_column = |column: &str| !is_attribute(column);
     let dropped = |column: &String| figures.dropped_columns.contains(column);
-    let kept: Vec<_> = figures.leaks.iter().filter(|l| !dropped(&l.column)).collect();
+    let kept: Vec<_> = figures
+        .leaks
+        .iter()
+        .filter(|l| !dropped(&l.column))
+        .collect();
     let perfect = kept.iter().any(|l| l.perfect && is_column(&l.column));
     let level = match (perfect, kept.is_empty()) {
         (true, _) => Level::Warning,
@@ -33,12 +37,17 @@ pub(super) fn leakage(figures: &Figures) -> Check {
             values.collect::<Vec<_>>().join(", ")
         )
     });
-    check("leakage", level, format!("{} columns or attributes", kept.len()), "no column")
-        .advise(
-            "A detector could learn the label from these instead of from what went wrong. --drop-leaks \
+    check(
+        "leakage",
+        level,
+        format!("{} columns or attributes", kept.len()),
+        "no column",
+    )
+    .advise(
+        "A detector could learn the label from these instead of from what went wrong. --drop-leaks \
              leaves such columns out; attributes are not in the files of traces.",
-        )
-        .detail(details)
+    )
+    .detail(details)
 }
 
 fn is_attribute(column: &str) -> bool {
@@ -48,18 +57,36 @@ fn is_attribute(column: &str) -> bool {
 /// Ids that only one window has.
 pub(super) fn id_leak(figures: &Figures) -> Check {
     let dropped = |column: &String| figures.dropped_columns.contains(column);
-    let kept: Vec<_> = figures.id_leaks.iter().filter(|l| !dropped(&l.column)).collect();
+    let kept: Vec<_> = figures
+        .id_leaks
+        .iter()
+        .filter(|l| !dropped(&l.column))
+        .collect();
     let level = match kept.iter().any(|l| !is_attribute(&l.column)) {
         true => Level::Warning,
         false => info_if(!kept.is_empty()),
     };
     let details = kept.iter().map(|leak| {
         let values = leak.values.iter().take(3);
-        let values = values.map(|of| format!("{:?} only in {} ({} spans)", of.value, of.scenario, of.spans));
-        format!("{} of {}: {}", leak.column, leak.service, values.collect::<Vec<_>>().join(", "))
+        let values = values.map(|of| {
+            format!(
+                "{:?} only in {} ({} spans)",
+                of.value, of.scenario, of.spans
+            )
+        });
+        format!(
+            "{} of {}: {}",
+            leak.column,
+            leak.service,
+            values.collect::<Vec<_>>().join(", ")
+        )
     });
     let services: BTreeSet<&str> = kept.iter().map(|l| l.service.as_str()).collect();
-    let figure = format!("{}, {}", count(kept.len(), "id"), count(services.len(), "service"));
+    let figure = format!(
+        "{}, {}",
+        count(kept.len(), "id"),
+        count(services.len(), "service")
+    );
     check("id-leak", level, figure, "no column")
         .advise(
             "An instance that lives in one window only gives its label away: the service was restarted, \
@@ -71,7 +98,10 @@ pub(super) fn id_leak(figures: &Figures) -> Check {
 
 /// Numbers in paths that count up like a clock.
 pub(super) fn path_leak(figures: &Figures) -> Check {
-    let is_dropped = figures.dropped_columns.iter().any(|column| column == "http_target");
+    let is_dropped = figures
+        .dropped_columns
+        .iter()
+        .any(|column| column == "http_target");
     let counts = |of: &&CountingPath| of.rho.abs() >= COUNTING_RHO && !is_dropped;
     let paths: Vec<&CountingPath> = figures.counting_paths.iter().filter(counts).collect();
     let details = paths.iter().map(|of| {
@@ -79,7 +109,10 @@ pub(super) fn path_leak(figures: &Figures) -> Check {
             1 => String::new(),
             _ => format!(", number {}", of.number),
         };
-        format!("{}{number}: rank correlation {:+.3} over {} requests", of.path, of.rho, of.requests)
+        format!(
+            "{}{number}: rank correlation {:+.3} over {} requests",
+            of.path, of.rho, of.requests
+        )
     });
     let limit = format!("no path with a rank correlation of {COUNTING_RHO}");
     check("path-leak", warn_if(!paths.is_empty()), count(paths.len(), "path"), limit)
@@ -112,7 +145,12 @@ pub(super) fn rate_leak(figures: &Figures) -> Check {
 fn predictor(id: &str, predictor: Option<&Predictor>) -> Check {
     let limit = format!("{PREDICTABLE} of the way from guessing to certainty");
     let Some(of) = predictor else {
-        return check(id, Level::Ok, "too little to tell: no ledger, or fewer than two types", limit);
+        return check(
+            id,
+            Level::Ok,
+            "too little to tell: no ledger, or fewer than two types",
+            limit,
+        );
     };
     let above = of.balanced_accuracy - of.chance;
     let certain = above > PREDICTABLE_ERRORS * of.chance_error;
@@ -137,7 +175,10 @@ pub(super) fn time_position(figures: &Figures) -> Check {
     windows.remove(UNKNOWN);
     let anomalous = || windows.iter().filter(|(kind, _)| !is_normal(kind));
     let once = anomalous().filter(|(_, windows)| **windows == 1).count();
-    let figure = format!("{once} of {} have one window only", count(anomalous().count(), "anomaly type"));
+    let figure = format!(
+        "{once} of {} have one window only",
+        count(anomalous().count(), "anomaly type")
+    );
     check("time-position", info_if(once > 0), figure, "two windows of each type")
         .advise(
             "Where each type comes once, the time of a row tells its label. Split training and test by run \

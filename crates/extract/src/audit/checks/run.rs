@@ -22,7 +22,10 @@ pub(super) fn timeline(figures: &Figures) -> Check {
         level = level.max(of);
     };
     if timeline.integrity == Integrity::Mismatch {
-        add(Level::Error, "it was changed after it was written".to_owned());
+        add(
+            Level::Error,
+            "it was changed after it was written".to_owned(),
+        );
     }
     if !timeline.finished {
         let what = "the run's end is missing: it was killed or still goes on";
@@ -136,10 +139,15 @@ pub(super) fn faults(figures: &Figures) -> Check {
     let without = figures.timeline.iter().flat_map(|t| &t.without_fault);
     let without: Vec<String> = without
         .map(|scenario| {
-            format!("{scenario}: no fault is on the timeline; its label stands or falls by the evidence")
+            format!(
+                "{scenario}: no fault is on the timeline; its label stands or falls by the evidence"
+            )
         })
         .collect();
-    let mut figure = format!("{} not injected, cleared or kept as asked for", count(failures.len(), "fault"));
+    let mut figure = format!(
+        "{} not injected, cleared or kept as asked for",
+        count(failures.len(), "fault")
+    );
     if !without.is_empty() {
         figure += &format!("; {} declared alone", count(without.len(), "window"));
     }

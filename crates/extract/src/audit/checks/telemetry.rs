@@ -2,7 +2,7 @@
 
 use loadgen_timeline::audit::{Check, Figures, Level, ServiceFigures};
 
-use super::{check, percent, share, warn_if, Build};
+use super::{Build, check, percent, share, warn_if};
 use crate::audit::limits::{
     CUT_WARNING, DUPLICATES_WARNING, ORPHANS_WARNING, ROOTLESS_WARNING, SINGLE_SPAN_WARNING,
     SKEW_WARNING_NS,

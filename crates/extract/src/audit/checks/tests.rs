@@ -78,7 +78,14 @@ fn predictor(balanced_accuracy: f64) -> Predictor {
         chance: 0.5,
         chance_error: 0.03,
         block_s: 1.0,
-        types: [("timeout".to_owned(), ToldBlocks { blocks: 60, told: 31 })].into(),
+        types: [(
+            "timeout".to_owned(),
+            ToldBlocks {
+                blocks: 60,
+                told: 31,
+            },
+        )]
+        .into(),
     }
 }
 
@@ -106,7 +113,11 @@ fn web(figures: &mut Figures) -> &mut ServiceFigures {
 #[test]
 fn a_good_dataset_is_usable() {
     let audit = audit(&good());
-    let bad: Vec<_> = audit.checks.iter().filter(|c| c.level > Level::Info).collect();
+    let bad: Vec<_> = audit
+        .checks
+        .iter()
+        .filter(|c| c.level > Level::Info)
+        .collect();
     assert_eq!((audit.verdict, &bad[..]), (DatasetVerdict::Usable, &[][..]));
 }
 
@@ -126,21 +137,41 @@ fn what_the_run_says_of_itself() {
     expect(&[
         ("timeline", Level::Error, |f| f.timeline = None),
         ("timeline", Level::Warning, |f| timeline(f).finished = false),
-        ("timeline", Level::Warning, |f| timeline(f).status = Some(RunStatus::Failed)),
-        ("timeline", Level::Warning, |f| timeline(f).skipped_lines = 1),
-        ("timeline", Level::Error, |f| timeline(f).integrity = Integrity::Mismatch),
-        ("timeline", Level::Info, |f| timeline(f).integrity = Integrity::NotStated),
-        ("timetable", Level::Warning, |f| timeline(f).stalls.push("it stood".into())),
+        ("timeline", Level::Warning, |f| {
+            timeline(f).status = Some(RunStatus::Failed)
+        }),
+        ("timeline", Level::Warning, |f| {
+            timeline(f).skipped_lines = 1
+        }),
+        ("timeline", Level::Error, |f| {
+            timeline(f).integrity = Integrity::Mismatch
+        }),
+        ("timeline", Level::Info, |f| {
+            timeline(f).integrity = Integrity::NotStated
+        }),
+        ("timetable", Level::Warning, |f| {
+            timeline(f).stalls.push("it stood".into())
+        }),
         ("timetable", Level::Warning, |f| off_plan(f, Level::Warning)),
         ("timetable", Level::Error, |f| off_plan(f, Level::Error)),
         ("ledger", Level::Info, |f| f.ledger = None),
         ("ledger", Level::Info, |f| ledger(f).torn = true),
         ("ledger", Level::Info, |f| ledger(f).schema_version = 1),
-        ("ledger", Level::Info, |f| ledger(f).missing_at_the_end.push("3 of 9".into())),
-        ("ledger", Level::Error, |f| ledger(f).damage = Some("1 batch is lost".into())),
-        ("ledger", Level::Error, |f| ledger(f).differences.push("3 of 9 are missing".into())),
-        ("faults", Level::Warning, |f| timeline(f).fault_failures.push("x".into())),
-        ("faults", Level::Info, |f| timeline(f).without_fault.push("x".into())),
+        ("ledger", Level::Info, |f| {
+            ledger(f).missing_at_the_end.push("3 of 9".into())
+        }),
+        ("ledger", Level::Error, |f| {
+            ledger(f).damage = Some("1 batch is lost".into())
+        }),
+        ("ledger", Level::Error, |f| {
+            ledger(f).differences.push("3 of 9 are missing".into())
+        }),
+        ("faults", Level::Warning, |f| {
+            timeline(f).fault_failures.push("x".into())
+        }),
+        ("faults", Level::Info, |f| {
+            timeline(f).without_fault.push("x".into())
+        }),
     ]);
 }
 
@@ -187,13 +218,20 @@ fn windows_stand_or_fall_by_their_evidence() {
         ("evidence", Level::Warning, |f| f.windows[1].sham = true),
         ("evidence", Level::Ok, |f| f.windows[1].warm_up = true),
         // A run without any anomaly.
-        ("evidence", Level::Ok, |f| f.windows.retain(|w| w.anomaly_type == "none")),
-        ("evidence", Level::Info, |f| f.windows.iter_mut().for_each(|w| w.verdict = None)),
+        ("evidence", Level::Ok, |f| {
+            f.windows.retain(|w| w.anomaly_type == "none")
+        }),
+        ("evidence", Level::Info, |f| {
+            f.windows.iter_mut().for_each(|w| w.verdict = None)
+        }),
     ]);
     let mut figures = good();
     judged(&mut figures, "not_supported");
     let found = found(&figures, "evidence");
-    assert_eq!(found.details[0], "slow (timeout): not_supported: nothing differs");
+    assert_eq!(
+        found.details[0],
+        "slow (timeout): not_supported: nothing differs"
+    );
     assert_eq!(found.figure, "1 of 4 windows not backed, 0 doubtful");
     // No fault on the timeline is no fault of the dataset where the evidence is there.
     let mut by_hand = good();
@@ -207,15 +245,29 @@ fn rows_and_labels() {
     expect(&[
         ("rows", Level::Error, |f| f.logs.read = 1),
         ("rows", Level::Error, |f| f.spans = Rows::default()),
-        ("known-labels", Level::Warning, |f| _ = f.spans_by_type.insert("unknown".into(), 100)),
-        ("known-labels", Level::Error, |f| _ = f.spans_by_type.insert("unknown".into(), 2000)),
-        ("label-sources", Level::Warning, |f| _ = f.spans_by_source.insert("header".into(), 1)),
-        ("label-sources", Level::Ok, |f| _ = f.spans_by_source.insert("window".into(), 1)),
+        ("known-labels", Level::Warning, |f| {
+            _ = f.spans_by_type.insert("unknown".into(), 100)
+        }),
+        ("known-labels", Level::Error, |f| {
+            _ = f.spans_by_type.insert("unknown".into(), 2000)
+        }),
+        ("label-sources", Level::Warning, |f| {
+            _ = f.spans_by_source.insert("header".into(), 1)
+        }),
+        ("label-sources", Level::Ok, |f| {
+            _ = f.spans_by_source.insert("window".into(), 1)
+        }),
         ("windows", Level::Warning, |f| f.windows[0].traces = 3),
         ("windows", Level::Error, |f| f.windows[0].spans = 0),
-        ("steady-share", Level::Warning, |f| f.windows[0].steady_spans = 124),
-        ("steady-share", Level::Ok, |f| f.windows[0].steady_spans = 125),
-        ("steady-share", Level::Error, |f| f.windows[0].steady_spans = 0),
+        ("steady-share", Level::Warning, |f| {
+            f.windows[0].steady_spans = 124
+        }),
+        ("steady-share", Level::Ok, |f| {
+            f.windows[0].steady_spans = 125
+        }),
+        ("steady-share", Level::Error, |f| {
+            f.windows[0].steady_spans = 0
+        }),
         ("steady-share", Level::Ok, |f| {
             (f.windows[0].steady_spans, f.windows[0].verdict) = (0, None);
         }),
@@ -233,18 +285,27 @@ fn normal_and_none_are_one() {
 #[test]
 fn what_is_lost_and_what_is_foreign() {
     expect(&[
-        ("lost-traces", Level::Warning, |f| f.windows[0].lost_traces = 1),
-        ("lost-traces", Level::Error, |f| f.windows[0].lost_traces = 30),
+        ("lost-traces", Level::Warning, |f| {
+            f.windows[0].lost_traces = 1
+        }),
+        ("lost-traces", Level::Error, |f| {
+            f.windows[0].lost_traces = 30
+        }),
         ("gaps", Level::Warning, |f| silence(f, 2)),
         ("gaps", Level::Error, |f| silence(f, 3)),
-        ("silent-steps", Level::Info, |f| _ = f.silent_steps.insert("home".into(), 20)),
+        ("silent-steps", Level::Info, |f| {
+            _ = f.silent_steps.insert("home".into(), 20)
+        }),
         ("foreign", Level::Info, |f| f.foreign.push(foreign())),
         ("late-spans", Level::Info, |f| f.late_spans.push(late())),
     ]);
     let mut figures = good();
     silence(&mut figures, 3);
     let found = found(&figures, "gaps");
-    assert_eq!(found.figure, "1 gap of 2.0 s together, at most 6.00 % of a window's requests");
+    assert_eq!(
+        found.figure,
+        "1 gap of 2.0 s together, at most 6.00 % of a window's requests"
+    );
     let detail = "from 4.0 s to 6.0 s of the run, in slow: 3 requests and no span of the target";
     assert_eq!(found.details, [detail]);
 }
@@ -280,17 +341,33 @@ fn late() -> LateSpans {
 #[test]
 fn what_gives_the_label_away() {
     expect(&[
-        ("leakage", Level::Warning, |f| f.leaks = vec![leak("http_target")]),
-        ("leakage", Level::Info, |f| f.leaks = vec![leak("resource.host.id")]),
-        ("id-leak", Level::Warning, |f| f.id_leaks = vec![id_leak("service_instance_id")]),
-        ("id-leak", Level::Info, |f| f.id_leaks = vec![id_leak("attributes.process.pid")]),
-        ("path-leak", Level::Warning, |f| f.counting_paths = vec![counting(-0.96)]),
-        ("path-leak", Level::Ok, |f| f.counting_paths = vec![counting(0.94)]),
+        ("leakage", Level::Warning, |f| {
+            f.leaks = vec![leak("http_target")]
+        }),
+        ("leakage", Level::Info, |f| {
+            f.leaks = vec![leak("resource.host.id")]
+        }),
+        ("id-leak", Level::Warning, |f| {
+            f.id_leaks = vec![id_leak("service_instance_id")]
+        }),
+        ("id-leak", Level::Info, |f| {
+            f.id_leaks = vec![id_leak("attributes.process.pid")]
+        }),
+        ("path-leak", Level::Warning, |f| {
+            f.counting_paths = vec![counting(-0.96)]
+        }),
+        ("path-leak", Level::Ok, |f| {
+            f.counting_paths = vec![counting(0.94)]
+        }),
         // A quarter of the way from 0.5 to 1.
-        ("mix-leak", Level::Warning, |f| f.mix = Some(predictor(0.63))),
+        ("mix-leak", Level::Warning, |f| {
+            f.mix = Some(predictor(0.63))
+        }),
         ("mix-leak", Level::Ok, |f| f.mix = Some(predictor(0.62))),
         ("mix-leak", Level::Ok, |f| f.mix = None),
-        ("rate-leak", Level::Warning, |f| f.rate = Some(predictor(0.9))),
+        ("rate-leak", Level::Warning, |f| {
+            f.rate = Some(predictor(0.9))
+        }),
         // Few blocks: guessing reaches that, too.
         ("rate-leak", Level::Ok, |f| {
             f.rate = Some(Predictor {
@@ -351,16 +428,28 @@ fn leaks_that_were_dropped_are_not_told_again() {
 #[test]
 fn the_telemetry_by_itself() {
     expect(&[
-        ("header-coverage", Level::Warning, |f| web(f).header_spans = 0),
-        ("header-contradictions", Level::Warning, |f| web(f).contradicting = 1),
-        ("expected-services", Level::Warning, |f| f.expected_services.push("cart".into())),
-        ("clock-skew", Level::Warning, |f| f.clocks[0].ahead_ns = -3_000_000_000),
+        ("header-coverage", Level::Warning, |f| {
+            web(f).header_spans = 0
+        }),
+        ("header-contradictions", Level::Warning, |f| {
+            web(f).contradicting = 1
+        }),
+        ("expected-services", Level::Warning, |f| {
+            f.expected_services.push("cart".into())
+        }),
+        ("clock-skew", Level::Warning, |f| {
+            f.clocks[0].ahead_ns = -3_000_000_000
+        }),
         ("roots", Level::Warning, |f| f.traces_without_root = 11),
         ("roots", Level::Ok, |f| f.traces_without_root = 10),
         ("orphans", Level::Warning, |f| web(f).orphans = 20),
-        ("single-span-traces", Level::Warning, |f| web(f).single_span_traces = 195),
+        ("single-span-traces", Level::Warning, |f| {
+            web(f).single_span_traces = 195
+        }),
         ("cut-traces", Level::Warning, |f| f.traces_cut = 3),
-        ("duplicate-spans", Level::Warning, |f| f.duplicate_spans = 20),
+        ("duplicate-spans", Level::Warning, |f| {
+            f.duplicate_spans = 20
+        }),
         ("lines", Level::Warning, |f| f.skipped_lines = 1),
         ("lines", Level::Info, |f| f.torn_lines = 1),
     ]);
@@ -369,14 +458,21 @@ fn the_telemetry_by_itself() {
 #[test]
 fn zero_header_coverage_names_the_services() {
     let mut figures = good();
-    (web(&mut figures).header_spans, web(&mut figures).default_spans) = (0, 1000);
+    (
+        web(&mut figures).header_spans,
+        web(&mut figures).default_spans,
+    ) = (0, 1000);
     let found = found(&figures, "header-coverage");
     assert!(
         found.figure.contains("0.00 %") && found.figure.contains("1000 only a default"),
         "{}",
         found.figure
     );
-    assert!(found.details[0].starts_with("web: 0.00 %"), "{:?}", found.details);
+    assert!(
+        found.details[0].starts_with("web: 0.00 %"),
+        "{:?}",
+        found.details
+    );
 }
 
 #[test]

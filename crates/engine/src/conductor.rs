@@ -5,24 +5,29 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loadgen_scenario::PlannedScenario;
-use loadgen_timeline::event::{ClockStepped, Event as Line, Heartbeat, WindowClosed, WindowOpened};
+use loadgen_timeline::event::{
+    ClockStepped, Event as Line, GeneratorStalled, Heartbeat, WindowClosed, WindowOpened,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::context::Progress;
+use crate::error::Interrupt;
 use crate::event::Event;
 use crate::executor::iterations_to_make;
 use crate::injector::{FaultJob, HASTY};
 use crate::pacer::Pacer;
 use crate::recorder::send;
-use crate::run::Interrupt;
 use crate::shared::{Shared, Signal};
 
 /// A wall clock that moves more than this against the monotonic one within a second was set, not
 /// slewed (NTP slews by 0.5 ms a second at most).
 const CLOCK_STEP_NS: i64 = 20_000_000;
+
+/// A heartbeat that is later than this is a stall.
+const STALL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Window {
@@ -100,7 +105,10 @@ impl Conductor {
                         self.boundary(at);
                     }
                 }
-                _ = heartbeat.tick() => self.heartbeat(),
+                due = heartbeat.tick() => {
+                    self.look_for_a_stall(due.into_std());
+                    self.heartbeat();
+                }
                 report = from_workers.recv() => match report {
                     Some(Progress::Died) => {
                         self.give_up(&mut from_workers).await;
@@ -186,7 +194,7 @@ impl Conductor {
             at_ns,
             guard_ns: scenario.guard_ns,
         }));
-        self.fault(index, true, at_ns);
+        self.inject(index, at_ns);
         // Workers start only now, so no request of the scenario is older than its window.
         self.shared.signal(index, Signal::Open);
     }
@@ -194,7 +202,7 @@ impl Conductor {
     fn close(&mut self, index: usize, at_ns: i64) {
         self.windows[index] = Window::Closed;
         self.send(Line::WindowClosed(self.totals(index, at_ns)));
-        self.fault(index, false, at_ns);
+        self.let_go(index);
     }
 
     /// Closes the windows that a broken run leaves open. Returns the wish that ended the run early.
@@ -208,15 +216,24 @@ impl Conductor {
         self.interrupted
     }
 
-    fn fault(&self, index: usize, inject: bool, requested_ns: i64) {
+    fn inject(&self, index: usize, opened_ns: i64) {
         let scenario = &self.shared.plan.scenarios[index];
         if let Some(fault) = &scenario.fault {
-            let (scenario, fault) = (scenario.name.clone(), fault.clone());
-            let _ = self.faults.send(FaultJob {
-                scenario,
-                fault,
-                inject,
-                requested_ns,
+            let _ = self.faults.send(FaultJob::Inject {
+                scenario: scenario.name.clone(),
+                fault: fault.clone(),
+                opened_ns,
+                until_ns: self.planned_ns(scenario.end_ns),
+            });
+        }
+    }
+
+    fn let_go(&self, index: usize) {
+        let scenario = &self.shared.plan.scenarios[index];
+        if let Some(fault) = &scenario.fault {
+            let _ = self.faults.send(FaultJob::LetGo {
+                scenario: scenario.name.clone(),
+                fault: fault.clone(),
             });
         }
     }
@@ -269,6 +286,17 @@ impl Conductor {
     fn signal_all(&self, signal: Signal) {
         for index in 0..self.windows.len() {
             self.shared.signal(index, signal);
+        }
+    }
+
+    /// Whoever comes to a heartbeat this late came to nothing else meanwhile.
+    fn look_for_a_stall(&self, due: Instant) {
+        let late = due.elapsed();
+        if late > STALL {
+            self.send(Line::GeneratorStalled(GeneratorStalled {
+                at_ns: self.shared.clock.now_ns(),
+                for_ns: u64::try_from(late.as_nanos()).unwrap_or(u64::MAX),
+            }));
         }
     }
 

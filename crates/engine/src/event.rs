@@ -7,6 +7,10 @@ use loadgen_timeline::{Event as TimelineEvent, RequestRecord};
 
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a few lines a second, and patterns do not go through a box"
+)]
 pub enum Event {
     /// A process beside this one sends the load: its id.
     Generator(u32),

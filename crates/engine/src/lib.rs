@@ -8,10 +8,12 @@
 //! spans ([`consumers`]) and the display of the program are all consumers.
 
 mod base_url;
+mod client;
 mod conductor;
 pub mod consumers;
 mod context;
 mod cookies;
+mod error;
 pub mod event;
 mod executor;
 pub mod headers;
@@ -26,5 +28,6 @@ mod shared;
 mod worker;
 
 pub use base_url::BaseUrl;
+pub use error::{EngineError, Interrupt};
 pub use event::{Consumer, Event};
-pub use run::{EngineError, Interrupt, RunOptions, Sender, run};
+pub use run::{RunOptions, Sender, run};

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use loadgen_timeline::event::Event as Line;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::error::EngineError;
 use crate::event::{Consumer, Event};
-use crate::run::EngineError;
 
 /// Events that may wait for the recorder. Workers keep their records when it is full.
 pub(crate) const WAITING_EVENTS: usize = 1024;

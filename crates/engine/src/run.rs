@@ -16,10 +16,12 @@ use loadgen_timeline::event::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use crate::client;
 use crate::conductor::{Broken, Conductor};
 use crate::context::Progress;
+use crate::error::{EngineError, Interrupt};
 use crate::event::{Consumer, Event};
-use crate::injector::Injector;
+use crate::injector::{HASTY, Injector, first_look, must_end};
 use crate::k6::{self, K6Options};
 use crate::recorder::{self, WAITING_EVENTS, send};
 use crate::shared::Shared;
@@ -69,54 +71,10 @@ impl Sender {
 }
 
 impl RunOptions {
-    /// Settings of the HTTP client: connections are kept as long as the target keeps them, no
-    /// proxy, and at most ten redirects, as in k6.
+    /// Settings of the HTTP client.
     pub fn client_defaults() -> reqwest::ClientBuilder {
-        // A second installation is refused, and the first one stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::builder()
-            .pool_max_idle_per_host(usize::MAX)
-            .pool_idle_timeout(None)
-            .redirect(reqwest::redirect::Policy::limited(10))
-            .no_proxy()
+        client::defaults()
     }
-}
-
-/// A wish to end the run early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interrupt {
-    /// Start nothing more, let requests in flight finish.
-    Gracefully,
-    /// The same, because the target has gone: the run has failed.
-    TargetGone,
-    /// At once.
-    AtOnce,
-}
-
-/// Why a run failed. The timeline says `failed` and is readable.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// A consumer could not do its work.
-    #[error("can't write {name}: {source}; the run was stopped, what was written so far is kept")]
-    Consumer {
-        /// What the consumer makes.
-        name: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A worker could not start or broke down.
-    #[error("a worker broke down: {0}")]
-    Worker(String),
-    /// k6 could not start, or ended too early.
-    #[error("{0}")]
-    K6(String),
-    /// The wish to end it came before the load began; nothing was written.
-    #[error("ended by a signal before the load began")]
-    NotBegun,
-    /// The HTTP client can't be set up.
-    #[error("can't set up the HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
 }
 
 /// Runs a plan to its end or until it is interrupted, and feeds every event to the consumers.
@@ -135,12 +93,15 @@ pub async fn run(
         sender,
         drivers,
     } = options;
+    // Before anything begins, as it takes time.
+    let first_look = first_look(&drivers).await;
     let crew = Crew::prepare(sender, &plan, &base_url, &run_id, &mut interrupts).await?;
     let start_ns = match &crew {
         Crew::Workers { .. } => clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0),
         Crew::K6 { started, .. } => started.zero_ns,
     };
     let shared = Arc::new(Shared::new(
+        run_id.clone(),
         plan,
         base_url,
         clock,
@@ -154,18 +115,16 @@ pub async fn run(
     let recorder = spawn("loadgen-recorder", move || {
         recorder::record(consumers, &incoming, &failed)
     })?;
-    send(
-        &events,
-        Line::RunStarted(run_started(&shared, run_id, &crew)),
-    );
+    send(&events, Line::RunStarted(run_started(&shared, &crew)));
 
     let (progress, from_workers) = unbounded_channel();
     // Should a thread not start, the sender that is dropped here ends the recorder, and workers
     // that wait for their first window end with the process.
     let working = crew.start(&shared, &events, progress)?;
-    let (hurry, hurried) = watch::channel(false);
+    let (deadline, _) = watch::channel(None);
     let (fault_queue, faults) = unbounded_channel();
-    let injector = tokio::spawn(Injector::new(drivers, clock, events.clone(), hurried).run(faults));
+    let injector = Injector::new(drivers, &run_id, clock, events.clone(), deadline.clone());
+    let injector = tokio::spawn(injector.run(first_look, start_ns, faults));
     let mut conductor = Conductor::new(shared.clone(), events.clone(), fault_queue);
     let broken = conductor
         .conduct(from_workers, &mut interrupts, failure)
@@ -174,15 +133,13 @@ pub async fn run(
 
     // Faults are cleared before the run is over, in a hurry where it has to be over at once.
     if broken.is_some() {
-        let _ = hurry.send(true);
+        must_end(&deadline, HASTY);
     }
     tokio::pin!(injector);
     loop {
         tokio::select! {
             _ = &mut injector => break,
-            Some(Interrupt::AtOnce) = interrupts.recv() => {
-                let _ = hurry.send(true);
-            }
+            Some(Interrupt::AtOnce) = interrupts.recv() => must_end(&deadline, HASTY),
         }
     }
     let error = match broken {
@@ -348,14 +305,14 @@ fn join(threads: Vec<JoinHandle<std::io::Result<()>>>) -> Option<EngineError> {
     error
 }
 
-fn run_started(shared: &Shared, run_id: String, crew: &Crew) -> RunStarted {
+fn run_started(shared: &Shared, crew: &Crew) -> RunStarted {
     let (engine, engine_version) = match crew {
         Crew::Workers { .. } => (Engine::Rust, None),
         Crew::K6 { version, .. } => (Engine::K6, Some(version.clone())),
     };
     RunStarted {
         schema_version: TIMELINE_SCHEMA_VERSION,
-        run_id,
+        run_id: shared.run_id.clone(),
         at_ns: shared.start_ns,
         scenario_file: shared.plan.scenario_file.clone(),
         scenario_sha256: shared.plan.scenario_sha256.clone(),

@@ -147,9 +147,9 @@ pub struct Compared {
     pub reference: Side,
     /// Length of a block of time, seconds.
     pub block_s: f64,
-    /// Arrangements of blocks that each p rests on.
+    /// Arrangements of blocks that each p rests on, at most.
     pub arrangements: u64,
-    /// All arrangements that there are were gone through; otherwise that many were drawn.
+    /// All arrangements that there are were gone through; otherwise at most that many were drawn.
     pub exact: bool,
     /// The halves of one window were compared.
     pub halves: bool,

@@ -1,8 +1,6 @@
 //! An extraction from its options to its report: scan → label → measure → write.
 
-use std::collections::HashSet;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,13 +17,12 @@ use crate::error::ExtractError;
 use crate::ground_truth::{open_ledger, read_timeline};
 use crate::label::Offsets;
 use crate::label::truth::Truth;
-use crate::lines::Lines;
+use crate::lines::{Lines, Problems};
 use crate::measure::{self, RunFacts, RunSaid};
-use crate::report::{ExtractReport, LabelCount, WrittenFile};
+use crate::report::{ExtractReport, InputReport, LabelCount, WrittenFile};
 use crate::scan::Scanned;
+use crate::scan::inputs::Inputs;
 use crate::stages::{Labelled, Stages};
-use crate::telemetry::forms;
-use crate::telemetry::input::Input;
 use crate::write::{RowRules, WriteCounts};
 
 /// What to extract.
@@ -85,15 +82,17 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
         &options.metrics,
         &options.logs,
     ];
-    let inputs = open(named.into_iter().flatten(), &scratch(&options.output))?;
+    let mut inputs = Inputs::open(named.into_iter().flatten())?;
     let timeline = read_timeline(options)?;
     let run = timeline.as_ref().and_then(|timeline| timeline.run.as_ref());
     let ledger = open_ledger(options, run.map(|run| run.run_id.as_str()))?;
 
     let mut stages = Stages::new(options)?;
-    let mut lines = Lines::new(&inputs);
-    let (scanned, ledger) = stages.scan(&inputs, ledger, &mut lines)?;
-    check_input(options, &inputs, &lines)?;
+    let mut lines = Lines::new(inputs.paths.len());
+    let (scanned, ledger) = stages.scan(&mut inputs, ledger, &mut lines)?;
+    let messages = std::mem::take(&mut lines.messages);
+    let (input, problems) = lines.problems(&inputs.paths);
+    check_input(options, &inputs.paths, &messages, &input, &problems)?;
     let said = RunSaid::new(timeline.as_ref(), ledger.as_ref());
     let ledger_is_whole = said.ledger.as_ref().is_some_and(LedgerFigures::is_whole);
     let truth = Truth::new(timeline, ledger_is_whole);
@@ -112,7 +111,7 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
 
     let rules = row_rules(options, &truth, &run, &mut figures);
     let (counts, mut files) = stages.write(&scanned, &labelled, &rules)?;
-    counted(&mut figures, &truth, &scanned, &labelled, &counts, &lines);
+    counted(&mut figures, &truth, &scanned, &labelled, &counts, &input);
     files.extend(stages.write_windows(&truth, &figures)?);
     let audit = audit(&figures);
     let audit_file = AuditFile {
@@ -121,7 +120,7 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
         loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
         audit: audit.clone(),
         figures: figures.clone(),
-        skipped: lines.skipped.clone(),
+        skipped: problems.skipped.clone(),
     };
     files.push(stages.write_json("evidence", &run.evidence)?);
     files.push(stages.write_json("audit", &audit_file)?);
@@ -136,12 +135,12 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
                 bytes: file.bytes,
             })
             .collect(),
-        input: lines.report,
+        input: input,
         labels: label_counts(&rules, &counts),
         figures,
         audit,
-        skipped: lines.skipped,
-        torn: lines.torn,
+        skipped: problems.skipped,
+        torn: problems.torn,
         seconds: began.elapsed().as_secs_f64(),
     };
     check_rows(&report)?;
@@ -156,14 +155,20 @@ fn row_rules<'r>(
     figures: &mut Figures,
 ) -> RowRules<'r> {
     let leaking: Vec<String> = match options.drop_leaks {
-        true => measure::leaking_columns(figures).into_iter().map(str::to_owned).collect(),
+        true => measure::leaking_columns(figures)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         false => Vec::new(),
     };
     let leaking = |columns: &[&'static str]| -> Vec<&'static str> {
         let leaks = |column: &&&str| leaking.iter().any(|leak| leak == **column);
         columns.iter().filter(leaks).copied().collect()
     };
-    let (of_spans, ids) = (leaking(&FEATURES), leaking(&measure::ID_COLUMNS.map(|(_, id)| id)));
+    let (of_spans, ids) = (
+        leaking(&FEATURES),
+        leaking(&measure::ID_COLUMNS.map(|(_, id)| id)),
+    );
     let mut dropped = [&of_spans[..], &ids[..]].concat();
     dropped.sort_unstable();
     dropped.dedup();
@@ -175,7 +180,12 @@ fn row_rules<'r>(
         .collect();
     RowRules {
         truth,
-        texts: Texts::new(&truth.timeline, &truth.conditions, &run.phases, &run.evidence),
+        texts: Texts::new(
+            &truth.timeline,
+            &truth.conditions,
+            &run.phases,
+            &run.evidence,
+        ),
         classes: Classes::new(&truth.conditions, &declared, options.all_phases),
         spans: Columns::without(&of_spans),
         traces: Columns::without(&[]),
@@ -193,7 +203,7 @@ fn counted(
     scanned: &Scanned,
     labelled: &Labelled,
     counts: &WriteCounts,
-    lines: &Lines<'_>,
+    input: &InputReport,
 ) {
     let [spans, points, logs] = scanned.read;
     let rows = |read, counts: &crate::write::RowCounts| Rows {
@@ -205,8 +215,8 @@ fn counted(
     figures.spans = rows(spans, &counts.spans);
     figures.points = rows(points, &counts.points);
     figures.logs = rows(logs, &counts.logs);
-    figures.skipped_lines = lines.report.skipped_lines;
-    figures.torn_lines = lines.report.torn_last_lines;
+    figures.skipped_lines = input.skipped_lines;
+    figures.torn_lines = input.torn_last_lines;
     let owned = |(name, count): (&&str, &u64)| ((*name).to_owned(), *count);
     figures.spans_by_source = counts.spans_by_source.iter().map(owned).collect();
     figures.spans_by_phase = counts.spans_by_phase.iter().map(owned).collect();
@@ -245,22 +255,24 @@ fn label_counts(rules: &RowRules<'_>, counts: &WriteCounts) -> Vec<LabelCount> {
 /// files that lack the signal that they were given for.
 fn check_input(
     options: &ExtractOptions,
-    inputs: &[Input],
-    lines: &Lines<'_>,
+    inputs: &[PathBuf],
+    messages: &[[u64; 3]],
+    input: &InputReport,
+    problems: &Problems,
 ) -> Result<(), ExtractError> {
-    let first_problem = || lines.skipped.first().or(lines.torn.first());
-    let read: u64 = lines.messages.iter().flatten().sum();
+    let first_problem = || problems.skipped.first().or(problems.torn.first());
+    let read: u64 = messages.iter().flatten().sum();
     if let Some(first) = first_problem().filter(|_| read == 0) {
         return Err(ExtractError::Unreadable {
-            files: lines.report.files,
+            files: input.files,
             first: first.clone(),
         });
     }
     if options.strict
-        && let Some(first) = lines.skipped.first()
+        && let Some(first) = problems.skipped.first()
     {
         return Err(ExtractError::Strict {
-            lines: lines.report.skipped_lines,
+            lines: input.skipped_lines,
             first: first.clone(),
         });
     }
@@ -270,11 +282,8 @@ fn check_input(
         ("logs", &options.logs),
     ];
     for (signal, (name, paths)) in signals.into_iter().enumerate() {
-        let of = |(index, input): (usize, &Input)| {
-            paths
-                .contains(&input.path)
-                .then_some(&lines.messages[index])
-        };
+        let of =
+            |(index, path): (usize, &PathBuf)| paths.contains(path).then_some(&messages[index]);
         let counts: Vec<_> = inputs.iter().enumerate().filter_map(of).collect();
         let here: u64 = counts.iter().map(|c| c[signal]).sum();
         let others: u64 = counts.iter().flat_map(|c| c.iter()).sum();
@@ -299,46 +308,6 @@ fn check_rows(report: &ExtractReport) -> Result<(), ExtractError> {
         records_read: signals.iter().map(|s| s.read).sum(),
         rows_written: signals.iter().map(|s| s.written).sum(),
     })
-}
-
-/// The folder nearest to the output that exists already: an error should leave nothing behind.
-fn scratch(output: &Path) -> PathBuf {
-    let exists = |folder: &&Path| folder.is_dir();
-    let nearest = output.ancestors().find(exists);
-    nearest.map_or_else(|| PathBuf::from("."), Path::to_path_buf)
-}
-
-fn open<'p>(
-    paths: impl Iterator<Item = &'p PathBuf>,
-    scratch: &Path,
-) -> Result<Vec<Input>, ExtractError> {
-    let mut inputs = Vec::new();
-    let mut seen = HashSet::new();
-    for path in paths {
-        let error = |source| read_error(path, source);
-        for file in forms::paths::expand(path).map_err(error)? {
-            let error = |source| read_error(&file, source);
-            // A file that is given twice, as patterns do, would double its rows without a word.
-            if let Ok(real) = file.canonicalize()
-                && real.is_file()
-                && !seen.insert(real)
-            {
-                return Err(ExtractError::GivenTwice { path: file });
-            }
-            inputs.push(Input::open(&file, scratch).map_err(error)?);
-        }
-    }
-    if inputs.is_empty() {
-        return Err(ExtractError::NoInput);
-    }
-    Ok(inputs)
-}
-
-pub(crate) fn read_error(path: &Path, source: io::Error) -> ExtractError {
-    ExtractError::Read {
-        path: path.to_path_buf(),
-        source,
-    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,12 @@
 
 use std::io;
 
-use loadgen_timeline::{
-    LedgerError, LedgerReader, LedgerReport, Timeline, read_timeline as read,
-};
+use loadgen_timeline::{LedgerError, LedgerReader, LedgerReport, Timeline, read_timeline as read};
 
 use crate::error::ExtractError;
-use crate::extract::{ExtractOptions, read_error};
+use crate::extract::ExtractOptions;
 use crate::scan::Scanned;
+use crate::scan::inputs::read_error;
 use crate::scan::records::RequestBuilder;
 
 /// The timeline, with the faults that were made by hand; none if none was given.

@@ -2,8 +2,8 @@
 //!
 //! The folders are the way that the data goes:
 //!
-//! - `telemetry` reads OTLP/JSON lines, typed and borrowed, on all cores, in bounded memory;
-//! - `scan` deals what was read into partitions by trace, on disk where memory would not do;
+//! - `scan` reads telemetry on all cores and deals it into partitions by trace, on disk where
+//!   memory would not do;
 //! - `label` says of each partition what the condition of the system was, by ledger and timeline;
 //! - `measure` finds out what holds for the run as a whole: phases, evidence, what was lost;
 //! - `write` makes rows, which `dataset` defines, writes as CSV and Parquet and puts in place;
@@ -37,11 +37,8 @@ mod parallel;
 mod report;
 mod scan;
 mod stages;
-mod telemetry;
 mod write;
 
 pub use error::ExtractError;
 pub use extract::{ExtractOptions, extract};
-pub use report::{
-    ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile,
-};
+pub use report::{ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile};

@@ -1,119 +1,126 @@
-//! Keeps count of lines while blocks go by, and turns places in a block into places in a file.
+//! Keeps count of lines, and names those that could not be read.
 
+use std::path::PathBuf;
+
+use loadgen_otlp::Signal;
+use loadgen_otlp::source::{Skipped, UnitTally};
 use loadgen_timeline::audit::LineProblem;
 
 use crate::report::{InputReport, MAX_LINES_NAMED};
-use crate::telemetry::input::Input;
-use crate::telemetry::line::LineTally;
 
 /// Lines of all files.
-pub(crate) struct Lines<'a> {
-    inputs: &'a [Input],
+pub(crate) struct Lines {
     pub(crate) report: InputReport,
     /// Messages of traces, metrics, logs, by file.
     pub(crate) messages: Vec<[u64; 3]>,
-    pub(crate) skipped: Vec<LineProblem>,
-    pub(crate) torn: Vec<LineProblem>,
-    /// File of the last block, and lines before the next one in it.
-    file: usize,
-    before: u64,
+    skipped: Vec<(usize, Skipped)>,
 }
 
-impl<'a> Lines<'a> {
-    pub(crate) fn new(inputs: &'a [Input]) -> Self {
+/// Lines that could not be read, by file and place.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    /// The first [`MAX_LINES_NAMED`] of them.
+    pub(crate) skipped: Vec<LineProblem>,
+    /// Last lines of files that were cut off.
+    pub(crate) torn: Vec<LineProblem>,
+}
+
+impl Lines {
+    /// None yet, of so many files.
+    pub(crate) fn new(files: usize) -> Self {
         let report = InputReport {
-            files: inputs.len() as u64,
+            files: files as u64,
             ..InputReport::default()
         };
-        let mut lines = Self {
-            inputs,
+        Self {
             report,
-            messages: vec![[0; 3]; inputs.len()],
+            messages: vec![[0; 3]; files],
             skipped: Vec::new(),
-            torn: Vec::new(),
-            file: 0,
-            before: 0,
-        };
-        for (file, input) in inputs.iter().enumerate() {
-            for lost in &input.lost {
-                lines.problem(file, lost.message, lost.byte, &lost.reason, lost.torn);
-            }
-        }
-        lines
-    }
-
-    fn problem(&mut self, file: usize, before: u64, byte: u64, reason: &str, torn: bool) {
-        let located = LineProblem {
-            file: self.inputs[file].path.clone(),
-            line: before + 1,
-            byte,
-            reason: reason.to_owned(),
-        };
-        if torn {
-            self.report.torn_last_lines += 1;
-            self.torn.push(located);
-        } else {
-            self.report.skipped_lines += 1;
-            if self.skipped.len() < MAX_LINES_NAMED {
-                self.skipped.push(located);
-            }
         }
     }
 
-    pub(crate) fn take(&mut self, file: usize, tally: LineTally) {
-        if file != self.file {
-            (self.file, self.before) = (file, 0);
+    /// Adds those of a unit of a file. Units come in any order.
+    pub(crate) fn take(&mut self, file: usize, tally: UnitTally) {
+        for skipped in tally.skipped {
+            match skipped.torn {
+                true => self.report.torn_last_lines += 1,
+                false => self.report.skipped_lines += 1,
+            }
+            self.skipped.push((file, skipped));
         }
-        for problem in tally.problems {
-            let line = self.before + problem.line;
-            self.problem(file, line, problem.byte, &problem.reason, problem.torn);
+        if self.skipped.len() > 2 * MAX_LINES_NAMED {
+            self.sort();
+            // Torn lines are few, at most one a file.
+            let mut named = 0;
+            self.skipped.retain(|(_, skipped)| {
+                named += usize::from(!skipped.torn);
+                skipped.torn || named <= MAX_LINES_NAMED
+            });
         }
-        self.before += tally.lines;
         self.report.lines += tally.lines;
         self.report.bytes += tally.bytes;
-        for (sum, count) in self.messages[file].iter_mut().zip(tally.messages) {
+        let counts = tally.counts;
+        let of =
+            [Signal::Traces, Signal::Metrics, Signal::Logs].map(|signal| counts.messages(signal));
+        for (sum, count) in self.messages[file].iter_mut().zip(of) {
             *sum += count;
         }
+    }
+
+    fn sort(&mut self) {
+        let place = |(file, skipped): &(usize, Skipped)| (*file, skipped.message, skipped.byte);
+        self.skipped.sort_by_key(place);
+    }
+
+    /// What could not be read.
+    pub(crate) fn problems(mut self, paths: &[PathBuf]) -> (InputReport, Problems) {
+        self.sort();
+        let mut problems = Problems::default();
+        for (file, skipped) in self.skipped {
+            let problem = LineProblem {
+                file: paths[file].clone(),
+                line: skipped.message + 1,
+                byte: skipped.byte,
+                reason: skipped.reason,
+            };
+            if skipped.torn {
+                problems.torn.push(problem);
+            } else if problems.skipped.len() < MAX_LINES_NAMED {
+                problems.skipped.push(problem);
+            }
+        }
+        (self.report, problems)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::line::Problem;
 
     #[test]
-    fn places_are_counted_over_blocks_and_start_again_with_each_file() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let inputs: Vec<Input> = ["a", "b"]
-            .iter()
-            .map(|name| {
-                let path = dir.path().join(name);
-                std::fs::write(&path, b"xyz").expect("written");
-                Input::open(&path, dir.path()).expect("opened")
-            })
-            .collect();
-        let mut lines = Lines::new(&inputs);
-        let tally = |count, line, torn| LineTally {
-            bytes: 2 * count,
-            lines: count,
-            messages: [count - 1, 0, 0],
-            problems: vec![Problem {
-                line,
-                byte: 9,
-                reason: "odd".into(),
-                torn,
-            }],
+    fn problems_are_in_the_order_of_the_input_and_the_first_are_named() {
+        let mut lines = Lines::new(2);
+        let skipped = |message, torn| Skipped {
+            message,
+            byte: 9,
+            reason: "odd".into(),
+            torn,
         };
-        lines.take(0, tally(10, 4, false));
-        lines.take(0, tally(5, 0, false));
-        lines.take(1, tally(3, 2, true));
-        let numbers: Vec<u64> = lines.skipped.iter().map(|p| p.line).collect();
-        assert_eq!(numbers, [5, 11]);
-        assert_eq!(lines.torn[0].line, 3);
-        assert!(lines.torn[0].file.ends_with("b"));
-        let report = lines.report;
-        assert_eq!((report.lines, report.bytes), (18, 36));
-        assert_eq!((report.skipped_lines, report.torn_last_lines), (2, 1));
+        let tally = |skipped| UnitTally {
+            bytes: 5,
+            lines: 3,
+            skipped,
+            ..UnitTally::default()
+        };
+        lines.take(1, tally(vec![skipped(2, true)]));
+        for message in (0..3000).rev() {
+            lines.take(0, tally(vec![skipped(message, false)]));
+        }
+        let (report, problems) = lines.problems(&["a".into(), "b".into()]);
+        assert_eq!((report.lines, report.bytes), (9003, 15005));
+        assert_eq!((report.skipped_lines, report.torn_last_lines), (3000, 1));
+        let numbers: Vec<u64> = problems.skipped.iter().map(|p| p.line).collect();
+        assert_eq!(numbers, (1..=1000).collect::<Vec<_>>());
+        assert_eq!(problems.torn[0].file, PathBuf::from("b"));
     }
 }

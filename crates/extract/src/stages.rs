@@ -18,7 +18,7 @@ use crate::dataset::rows::{Columns, Made, Rows};
 use crate::dataset::staging::{StagedFile, Staging};
 use crate::dataset::windows::{WindowRow, Windows};
 use crate::error::ExtractError;
-use crate::extract::{ExtractOptions, read_error};
+use crate::extract::ExtractOptions;
 use crate::ground_truth::read_ledger;
 use crate::label::groups::Partition;
 use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};
@@ -29,11 +29,11 @@ use crate::lines::Lines;
 use crate::measure::fault_of;
 use crate::parallel::in_order;
 use crate::scan::batch::Batch;
+use crate::scan::inputs::{Inputs, read_error};
+use crate::scan::pipeline::PipelineError;
 use crate::scan::records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
 use crate::scan::spool::Spool;
 use crate::scan::{ScanFacts, Scanned};
-use crate::telemetry::input::Input;
-use crate::telemetry::pipeline::PipelineError;
 use crate::write::{RowRules, TracePartition, WriteCounts, write_points, write_traces};
 
 /// Where an extraction works.
@@ -80,19 +80,18 @@ impl Stages {
     /// Reads the ledger and the input into partitions.
     pub(crate) fn scan(
         &self,
-        inputs: &[Input],
+        inputs: &mut Inputs,
         ledger: Option<LedgerReader>,
-        lines: &mut Lines<'_>,
+        lines: &mut Lines,
     ) -> Result<(Scanned, Option<LedgerReport>), ExtractError> {
-        let bytes = inputs.iter().map(Input::len_hint).sum();
         let folder = self.staging.folder();
         let cannot = |source| self.write_error(source);
-        let mut scanned = Scanned::new(folder, bytes).map_err(cannot)?;
+        let mut scanned = Scanned::new(folder, inputs.bytes()).map_err(cannot)?;
         let ledger = ledger.map(|ledger| read_ledger(ledger, &mut scanned));
         let ledger = ledger.transpose().map_err(cannot)?;
-        let read = scanned.read(inputs, self.workers, lines);
+        let read = scanned.read(&mut inputs.sources, self.workers, lines);
         read.map_err(|error| match error {
-            PipelineError::Read(file, source) => read_error(&inputs[file].path, source),
+            PipelineError::Read(file, source) => read_error(&inputs.paths[file], source),
             PipelineError::Consumer(source) => self.write_error(source),
         })?;
         scanned.split_large(folder).map_err(cannot)?;

@@ -5,18 +5,49 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use loadgen_scenario::plan::Fault;
+use loadgen_scenario::{CatalogueFault, FaultCatalogue};
+use loadgen_shop_api::{ActiveFaults, Cleared, Injection};
 use reqwest::{Client, RequestBuilder};
+use serde::de::DeserializeOwned;
 
-use crate::{FaultDriver, FaultError};
+use crate::{ActiveFault, FaultDriver, FaultError};
 
-/// The shop holds connections and calibrates work before it confirms; this is ample for both.
-const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Name of the driver.
+const NAME: &str = "shop";
+
+/// The shop holds connections and calibrates work before it confirms, and a service has 5 s for
+/// it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Driver `shop`.
 #[derive(Debug)]
 pub struct ShopDriver {
     client: Client,
     admin_url: String,
+}
+
+/// What the demo shop can have.
+pub fn catalogue() -> FaultCatalogue {
+    let mut services: Vec<String> = Vec::new();
+    let mut faults = Vec::new();
+    for fault in loadgen_shop_api::Fault::ALL {
+        let possible: Vec<String> = fault.services().iter().map(ToString::to_string).collect();
+        for service in &possible {
+            if !services.contains(service) {
+                services.push(service.clone());
+            }
+        }
+        faults.push(CatalogueFault {
+            name: fault.to_string(),
+            services: possible,
+            summary: fault.summary().to_owned(),
+        });
+    }
+    FaultCatalogue {
+        driver: NAME.to_owned(),
+        services,
+        faults,
+    }
 }
 
 impl ShopDriver {
@@ -35,46 +66,102 @@ impl ShopDriver {
 
 impl FaultDriver for ShopDriver {
     fn name(&self) -> &str {
-        "shop"
+        NAME
     }
 
-    fn reset(&self) -> BoxFuture<'_, Result<(), FaultError>> {
-        let url = format!("{}/faults", self.admin_url);
-        confirmed(self.client.delete(&url), url).boxed()
+    fn catalogue(&self) -> FaultCatalogue {
+        catalogue()
     }
 
-    fn inject<'a>(&'a self, fault: &'a Fault) -> BoxFuture<'a, Result<(), FaultError>> {
+    fn reset<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
+        let url = format!("{}/faults?owner={owner}", self.admin_url);
+        answer(self.client.delete(&url), url)
+            .map(|answered| answered.map(drop))
+            .boxed()
+    }
+
+    fn inject<'a>(
+        &'a self,
+        fault: &'a Fault,
+        owner: &'a str,
+    ) -> BoxFuture<'a, Result<(), FaultError>> {
         let url = self.url(fault);
-        let body = serde_json::json!({ "service": fault.service, "intensity": fault.intensity })
-            .to_string();
+        let body = Injection {
+            service: Some(fault.service.clone()),
+            intensity: fault.intensity,
+            owner: owner.to_owned(),
+        };
         let request = self
             .client
             .put(&url)
             .header("content-type", "application/json")
-            .body(body);
-        confirmed(request, url).boxed()
+            // Texts and numbers always become JSON.
+            .body(serde_json::to_vec(&body).unwrap_or_default());
+        answer(request, url)
+            .map(|answered| answered.map(drop))
+            .boxed()
     }
 
-    fn clear<'a>(&'a self, fault: &'a Fault) -> BoxFuture<'a, Result<(), FaultError>> {
-        let url = format!("{}?service={}", self.url(fault), fault.service);
-        confirmed(self.client.delete(&url), url).boxed()
+    fn clear<'a>(
+        &'a self,
+        fault: &'a Fault,
+        owner: &'a str,
+    ) -> BoxFuture<'a, Result<bool, FaultError>> {
+        let service = &fault.service;
+        let url = format!("{}?service={service}&owner={owner}", self.url(fault));
+        let request = self.client.delete(&url);
+        async move {
+            let body = answer(request, url.clone()).await?;
+            let cleared: Cleared = understood(&body, url)?;
+            Ok(cleared.was_active)
+        }
+        .boxed()
+    }
+
+    fn state(&self) -> BoxFuture<'_, Result<Vec<ActiveFault>, FaultError>> {
+        let url = format!("{}/faults", self.admin_url);
+        let request = self.client.get(&url);
+        async move {
+            let body = answer(request, url.clone()).await?;
+            let active: ActiveFaults = understood(&body, url)?;
+            let faults = active.faults.into_iter().map(|active| ActiveFault {
+                fault: active.fault.to_string(),
+                service: active.service.to_string(),
+                intensity: active.intensity,
+                owner: active.owner,
+            });
+            Ok(faults.collect())
+        }
+        .boxed()
     }
 }
 
-async fn confirmed(request: RequestBuilder, url: String) -> Result<(), FaultError> {
-    let answer = request.timeout(CONFIRMATION_TIMEOUT).send().await;
-    let answer = answer.map_err(|source| FaultError::Unreachable {
+/// The body of an answer that says yes.
+async fn answer(request: RequestBuilder, url: String) -> Result<String, FaultError> {
+    let unreachable = |source| FaultError::Unreachable {
         url: url.clone(),
         source,
-    })?;
+    };
+    let answer = request.timeout(ANSWER_LIMIT).send().await;
+    let answer = answer.map_err(unreachable)?;
     let status = answer.status();
+    let text = answer.text().await;
     if status.is_success() {
-        return Ok(());
+        return text.map_err(unreachable);
     }
-    let message = answer.text().await.unwrap_or_default();
+    let text = text.unwrap_or_default();
+    let said: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let error = said.and_then(|said| Some(said.get("error")?.as_str()?.to_owned()));
     Err(FaultError::Refused {
         url,
         status: status.as_u16(),
-        message,
+        message: error.unwrap_or(text),
+    })
+}
+
+fn understood<T: DeserializeOwned>(body: &str, url: String) -> Result<T, FaultError> {
+    serde_json::from_str(body).map_err(|error| FaultError::Unclear {
+        url,
+        reason: error.to_string(),
     })
 }

@@ -13,11 +13,10 @@ Exit codes:
   3  an input file is wrong or can't be read
   4  the target, or a program that loadgen starts, is not there or not reachable
   5  ended early by SIGINT or SIGTERM, in good order
-  6  the run is complete, but a fault could not be injected or cleared: the labels of its window
-     are not backed by a fault
+  6  a fault could not be injected or cleared: the labels of its window are not backed by a fault
   7  the dataset is usable, but the audit has warnings (extract, audit; doctor likewise)
   8  the dataset is not usable (run, extract, audit; doctor: a dataset would not be)
-run ends with the first that holds of 1, 8, 6 and 5.";
+Where several hold, run ends with the first of 1, 8, 6, 5.";
 
 /// Makes labelled anomaly datasets from running microservices.
 ///
@@ -116,7 +115,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) plan: PlanChanges,
     /// Folder for what the run leaves behind [default: runs/{UTC stamp}-{scenario file}]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Who sends the requests.
     #[arg(long, value_name = "ENGINE", value_enum, default_value_t = EngineChoice::Rust)]
@@ -341,7 +340,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
     pub(crate) tolerance: f64,
     /// Folder for the runs and the comparison [default: runs/{UTC stamp}-compare-{scenario file}]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Threads of the engine `rust` that send requests; k6 uses all processors by itself.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -390,6 +389,9 @@ pub(crate) struct GuardArgs {
     /// The run's timeline.
     #[arg(long)]
     pub(crate) timeline: PathBuf,
+    /// The run's id: whose faults are taken away.
+    #[arg(long)]
+    pub(crate) run_id: String,
     /// Admin URL of the shop that faults are injected into.
     #[arg(long)]
     pub(crate) admin_url: Option<String>,
@@ -422,7 +424,12 @@ pub(crate) struct ShopServiceArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CollectArgs {
     /// Folder for traces.jsonl, metrics.jsonl and logs.jsonl.
-    #[arg(long = "out", visible_alias = "output", value_name = "DIR", default_value = "telemetry")]
+    #[arg(
+        long = "out",
+        visible_alias = "output",
+        value_name = "DIR",
+        default_value = "telemetry"
+    )]
     pub(crate) output: PathBuf,
     /// Address of OTLP/gRPC; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4317")]

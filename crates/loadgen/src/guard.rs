@@ -2,8 +2,8 @@
 //!
 //! `loadgen run` starts a guard, a process of this program that holds the other end of a pipe. As
 //! long as the run lives the guard waits. When the pipe closes without a word, the run was killed:
-//! the guard ends a k6 that is left behind, clears the faults that are left in the target, and writes
-//! on the timeline that the run failed.
+//! the guard ends a k6 that is left behind, clears the faults of this run that are left in the
+//! target, and no others, and writes on the timeline that the run failed.
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;
@@ -14,10 +14,12 @@ use loadgen_timeline::event::{Event, FaultFailed, RunFinished, RunStatus};
 use loadgen_timeline::{Clock, TimelineWriter, read_timeline};
 use serde::{Deserialize, Serialize};
 use std::os::unix::process::CommandExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Attempts to clear faults, a second apart.
 const ATTEMPTS: u32 = 3;
+/// So long after the kill an injection may still come into force that was on its way.
+const LATE: Duration = Duration::from_secs(10);
 
 /// What a run tells its guard, one JSON object a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +40,14 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// Starts a guard.
-    pub(crate) fn start(timeline: &Path, admin_url: Option<&str>) -> io::Result<Self> {
+    pub(crate) fn start(
+        timeline: &Path,
+        run_id: &str,
+        admin_url: Option<&str>,
+    ) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("guard").arg("--timeline").arg(timeline);
+        command.args(["--run-id", run_id]);
         if let Some(url) = admin_url {
             command.args(["--admin-url", url]);
         }
@@ -78,7 +85,7 @@ impl Guard {
 }
 
 /// The guard's side: returns at once when the run is done, and after the work when it was killed.
-pub(crate) async fn stand(timeline: &Path, drivers: &Drivers, has_faults: bool) -> io::Result<()> {
+pub(crate) async fn stand(timeline: &Path, run_id: &str, drivers: &Drivers) -> io::Result<()> {
     let heard = tokio::task::spawn_blocking(|| listen(io::stdin().lock())).await;
     let Some(processes) = heard.map_err(io::Error::other)? else {
         return Ok(());
@@ -86,19 +93,37 @@ pub(crate) async fn stand(timeline: &Path, drivers: &Drivers, has_faults: bool) 
     for pid in processes {
         end_group(pid);
     }
+    let killed = Instant::now();
     let mut cleared = Ok(());
-    if has_faults {
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            cleared = drivers.reset().await.map_err(|e| e.to_string());
-            if cleared.is_ok() {
-                break;
-            }
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        cleared = drivers.reset(run_id).await.map_err(|e| e.to_string());
+        if cleared.is_ok() {
+            break;
         }
     }
-    write_end(timeline, cleared)
+    write_end(timeline, cleared)?;
+    while drivers.iter().next().is_some() && killed.elapsed() < LATE {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if has_faults(drivers, run_id).await {
+            // Nobody is left whom an error could be told.
+            let _ = drivers.reset(run_id).await;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a target has a fault of the run.
+async fn has_faults(drivers: &Drivers, run_id: &str) -> bool {
+    for driver in drivers.iter() {
+        let active = driver.state().await.unwrap_or_default();
+        if active.iter().any(|fault| fault.owner == run_id) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The processes to end when the input breaks off; none: the run is done.
@@ -122,7 +147,7 @@ fn end_group(pid: u32) {
     }
 }
 
-/// Writes what the run could not: which faults are gone, and that it failed.
+/// Writes what the run could not: which of its faults are gone, and that it failed.
 fn write_end(path: &Path, cleared: Result<(), String>) -> io::Result<()> {
     let timeline = match read_timeline(path) {
         Ok(timeline) if timeline.run.is_some() && timeline.finished.is_none() => timeline,

@@ -144,7 +144,7 @@ fn the_time_scale_stretches_the_timetable_and_nothing_else() {
     };
     let (full, tenth) = (plan("1"), plan("0.1"));
     let scenarios = |plan: &serde_json::Value| plan["scenarios"].as_array().unwrap().clone();
-    assert_eq!(scenarios(&full).len(), 8);
+    assert_eq!(scenarios(&full).len(), 9);
     for (a, b) in scenarios(&full).iter().zip(scenarios(&tenth)) {
         let ns = |s: &serde_json::Value, key: &str| s[key].as_u64().unwrap();
         for key in ["start_ns", "end_ns"] {
@@ -158,11 +158,12 @@ fn the_time_scale_stretches_the_timetable_and_nothing_else() {
         full["flows"], tenth["flows"],
         "think times and timeouts stay"
     );
-    let minutes: Vec<u64> = scenarios(&full)
+    let seconds: Vec<u64> = scenarios(&full)
         .iter()
-        .map(|s| s["start_ns"].as_u64().unwrap() / 60_000_000_000)
+        .map(|s| s["start_ns"].as_u64().unwrap() / 1_000_000_000)
         .collect();
-    assert_eq!(minutes, [0, 2, 4, 6, 8, 10, 12, 14]);
+    // A warm-up of ten seconds, then windows of two minutes.
+    assert_eq!(seconds, [0, 10, 130, 250, 370, 490, 610, 730, 850]);
 }
 
 #[test]

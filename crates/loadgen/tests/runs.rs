@@ -42,69 +42,8 @@ fn ns(value: &Value) -> i64 {
         .unwrap()
 }
 
-/// (trace id, span id) → label, by the rule of the documentation and nothing else: the window in
-/// which the trace's root begins.
-fn independent_join(
-    run: &Path,
-    windows: &[(i64, i64, String)],
-) -> HashMap<(String, String), String> {
-    let mut starts: HashMap<String, (bool, i64)> = HashMap::new();
-    let mut spans = Vec::new();
-    for message in json_lines(&run.join("telemetry/traces.jsonl")) {
-        for resource in message["resourceSpans"].as_array().unwrap() {
-            for scope in resource["scopeSpans"].as_array().unwrap() {
-                for span in scope["spans"].as_array().unwrap() {
-                    let trace = span["traceId"].as_str().unwrap().to_owned();
-                    let is_root = span["parentSpanId"].as_str().unwrap_or("").is_empty();
-                    let start = ns(&span["startTimeUnixNano"]);
-                    let best = starts.entry(trace.clone()).or_insert((is_root, start));
-                    // A root beats any other span, then the earlier one wins.
-                    if (!is_root, start) < (!best.0, best.1) {
-                        *best = (is_root, start);
-                    }
-                    spans.push((trace, span["spanId"].as_str().unwrap().to_owned()));
-                }
-            }
-        }
-    }
-    let senders = senders(run);
-    let label = |trace: &str| {
-        // Who sent it is known exactly; only what nobody sent is labelled by its time.
-        if let Some(kind) = senders.get(trace) {
-            return kind.clone();
-        }
-        let at = starts[trace].1;
-        let window = windows
-            .iter()
-            .find(|(opened, closed, _)| (*opened..*closed).contains(&at));
-        window.map_or("unknown".to_owned(), |(_, _, label)| label.clone())
-    };
-    spans
-        .into_iter()
-        .map(|(t, s)| ((t.clone(), s), label(&t)))
-        .collect()
-}
-
-/// The anomaly type of the scenario that sent each trace, by the ledger.
-fn senders(run: &Path) -> HashMap<String, String> {
-    let of_scenario: HashMap<String, String> = events(run, "window_opened")
-        .iter()
-        .map(|e| {
-            let text = |value: &Value| value.as_str().unwrap().to_owned();
-            (text(&e["scenario"]), text(&e["anomaly"]["type"]))
-        })
-        .collect();
-    let ledger = program::ledger(run);
-    ledger
-        .rows()
-        .map(|row| {
-            let kind = of_scenario[row.scenario].clone();
-            (program::hex(row.trace_id), kind)
-        })
-        .collect()
-}
-
-/// Opened, closed, anomaly type; a window that never closed ends at the latest event.
+/// Opened, closed, anomaly type, of all but warm-ups; a window that never closed ends at the latest
+/// event.
 fn windows(run: &Path) -> Vec<(i64, i64, String)> {
     let last = json_lines(&run.join("timeline.jsonl"))
         .iter()
@@ -127,29 +66,19 @@ fn windows(run: &Path) -> Vec<(i64, i64, String)> {
             e["anomaly"]["type"].as_str().unwrap().to_owned(),
         )
     };
-    opened.iter().map(window).collect()
+    let shown = opened.iter().filter(|e| e["warm_up"] != true);
+    shown.map(window).collect()
 }
 
 /// Rows of the labelled traces as (trace id, span id) → anomaly type.
-fn labelled(dataset: &Path) -> Vec<((String, String), String)> {
+fn labelled(dataset: &Path) -> HashMap<(String, String), String> {
     let mut reader = csv::Reader::from_path(only(dataset, "traces_labeled_", ".csv")).unwrap();
     let headers = reader.headers().unwrap().clone();
     let column = |name: &str| headers.iter().position(|h| h == name).unwrap();
-    let (trace, span, label) = (
-        column("trace_id"),
-        column("span_id"),
-        column("anomaly_type"),
-    );
-    let source = column("label_source");
+    let [trace, span, label] = ["trace_id", "span_id", "anomaly_type"].map(column);
     let rows = reader.records().map(|row| {
         let row = row.unwrap();
-        // What was sent after the last flush before a kill has a header, but nothing that backs it.
-        let label = if &row[source] == "header" {
-            "unknown".to_owned()
-        } else {
-            row[label].to_owned()
-        };
-        ((row[trace].to_owned(), row[span].to_owned()), label)
+        ((row[trace].to_owned(), row[span].to_owned()), row[label].to_owned())
     });
     rows.collect()
 }
@@ -167,12 +96,18 @@ fn only(dataset: &Path, prefix: &str, suffix: &str) -> std::path::PathBuf {
     found[0].clone()
 }
 
-fn assert_labels_agree(run: &Path, dataset: &Path) {
-    let expected = independent_join(run, &windows(run));
-    let rows = labelled(dataset);
-    assert_eq!(rows.len(), expected.len(), "one row a span");
-    for (span, label) in rows {
-        assert_eq!(label, expected[&span], "{span:?}");
+/// Compares each span, log record and data point with an independent join by time: Python over what
+/// the run left behind.
+fn assert_labels_agree(run: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../extract/tests/independent_join.py");
+    let out = std::process::Command::new("python3").arg(script).arg(run).output();
+    let out = out.expect("python3 compares the labels");
+    let said = text(&out.stdout);
+    assert!(out.status.success(), "{said}{}", text(&out.stderr));
+    for table in ["spans: ", "log records: ", "data points: "] {
+        let rows = said.lines().find_map(|line| line.strip_prefix(table));
+        let rows = rows.and_then(|rows| rows.split(' ').next()?.parse::<u64>().ok());
+        assert!(rows.is_some_and(|rows| rows > 0), "{said}");
     }
 }
 
@@ -193,7 +128,7 @@ fn assert_a_labelled_dataset(engine: &str) {
     let out = command.env("K6_BIN", k6()).output().unwrap();
     assert!(out.status.success(), "{}", text(&out.stderr));
     let result: Value = serde_json::from_slice(&out.stdout).unwrap();
-    assert_eq!(result["summary"]["scenarios"].as_array().unwrap().len(), 8);
+    assert_eq!(result["summary"]["scenarios"].as_array().unwrap().len(), 9);
     assert_eq!(result["client_spans"]["lost"], 0);
     assert_eq!(events(&run, "run_started")[0]["engine"], engine);
     assert_ne!(result["dataset"]["audit"]["verdict"], "not_usable");
@@ -215,6 +150,8 @@ fn assert_a_labelled_dataset(engine: &str) {
     assert_eq!(
         kinds,
         [
+            // The warm-up, and the baseline.
+            "none",
             "none",
             "latency_spike",
             "db_exhaustion",
@@ -234,12 +171,9 @@ fn assert_a_labelled_dataset(engine: &str) {
     assert_eq!(events(&run, "run_finished")[0]["status"], "completed");
 
     let dataset = run.join("dataset");
-    assert_labels_agree(&run, &dataset);
-    for kind in kinds
-        .iter()
-        .map(String::as_str)
-        .chain(["labeled", "normal", "anomalous"])
-    {
+    assert_labels_agree(&run);
+    let classes = kinds.iter().map(String::as_str).filter(|kind| *kind != "none");
+    for kind in classes.chain(["labeled", "normal", "anomalous"]) {
         only(&dataset, &format!("traces_{kind}_2"), ".csv");
     }
     let columns = std::fs::read_to_string(only(&dataset, "traces_labeled_", ".csv")).unwrap();
@@ -248,16 +182,17 @@ fn assert_a_labelled_dataset(engine: &str) {
         "{}",
         columns.lines().next().unwrap()
     );
-    only(&dataset, "traces_labeled_", ".parquet");
-    only(&dataset, "metrics_labeled_", ".csv");
-    only(&dataset, "logs_labeled_", ".csv");
+    for table in ["traces_labeled_", "metrics_labeled_", "logs_labeled_", "trace_labels_", "windows_"] {
+        only(&dataset, table, ".csv");
+        only(&dataset, table, ".parquet");
+    }
 
     // Every request is in the ledger, has its trace, and the trace has the request as its root.
     let ledger = program::ledger(&run);
     assert!(!ledger.report.torn);
     let sent = ns(&events(&run, "heartbeat").last().unwrap()["sent"]);
     assert_eq!(ledger.len() as i64, sent);
-    let spans: HashMap<(String, String), String> = labelled(&dataset).into_iter().collect();
+    let spans = labelled(&dataset);
     for row in ledger.rows() {
         let span = format!("{:016x}", u64::from_be_bytes(row.span_id));
         assert!(spans.contains_key(&(program::hex(row.trace_id), span)));
@@ -271,13 +206,13 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
     let run = place.path("run");
     let mut child = place.start(run_args(&place, &["--quiet"]));
     // By then what the window sent at first has been exported.
-    until("the sixth window and a heartbeat well inside it", || {
+    until("the fifth anomaly and a heartbeat well inside it", || {
         let opened = events(&run, "window_opened");
         let beats = events(&run, "heartbeat");
-        opened.len() == 6
+        opened.len() == 7
             && beats
                 .last()
-                .is_some_and(|b| ns(&b["at_ns"]) > ns(&opened[5]["at_ns"]) + 700_000_000)
+                .is_some_and(|b| ns(&b["at_ns"]) > ns(&opened[6]["at_ns"]) + 700_000_000)
     });
     child.kill().unwrap();
     child.wait().unwrap();
@@ -312,8 +247,8 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
         text(&out.stdout)
     );
 
-    assert_eq!(events(&run, "window_closed").len(), 5);
-    assert_labels_agree(&run, &run.join("dataset"));
+    assert_eq!(events(&run, "window_closed").len(), 6);
+    assert_labels_agree(&run);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (_, label) in labelled(&run.join("dataset")) {
         *counts.entry(label).or_default() += 1;
@@ -334,7 +269,7 @@ fn an_interrupt_ends_a_run_in_good_order() {
     let place = Place::new();
     let run = place.path("run");
     let child = place.start(run_args(&place, &[]));
-    until("the second window", || {
+    until("the first anomaly", || {
         events(&run, "fault_injected").len() == 1
     });
     let pid = child.id().to_string();
@@ -349,9 +284,9 @@ fn an_interrupt_ends_a_run_in_good_order() {
     // The second window was cut short, so that nothing backs its label.
     assert_eq!(code, Some(8), "{errors}");
     assert_eq!(events(&run, "run_finished")[0]["status"], "interrupted");
-    assert_eq!(events(&run, "window_closed").len(), 2);
+    assert_eq!(events(&run, "window_closed").len(), 3);
     assert_eq!(events(&run, "fault_cleared").len(), 1);
-    assert_labels_agree(&run, &run.join("dataset"));
+    assert_labels_agree(&run);
     assert_eq!(program::processes_that_name(&run), 0);
 }
 

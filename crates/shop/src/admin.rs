@@ -1,5 +1,5 @@
 //! The shop's admin API: health of all services, and faults, which it passes on to the service
-//! that is to have them.
+//! that is to have them. Each fault has an owner, and nobody else changes it or takes it away.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use loadgen_shop_api::{ActiveFault, ActiveFaults, Cleared, Injection};
+use loadgen_shop_api::{Fault, Intensity, Service};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinSet;
 
-use crate::control::Injection;
+use crate::control::Strength;
 use crate::error::ShopError;
-use crate::fault::{Fault, Intensity};
-use crate::name::Service;
 
 /// How long a service may take to put a fault on or take it off. Whoever asks for it should wait
 /// for longer.
@@ -26,18 +27,13 @@ pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a service may take to say that it is well.
 const HEALTH_LIMIT: Duration = Duration::from_secs(2);
 
-/// A fault that is on.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-struct Active {
-    fault: Fault,
-    service: Service,
-    intensity: f64,
-}
-
 struct Admin {
     http: reqwest::Client,
     controls: BTreeMap<Service, String>,
-    active: Mutex<BTreeMap<(Fault, Service), f64>>,
+    /// Faults that are on, or may be.
+    held: Mutex<BTreeMap<(Fault, Service), ActiveFault>>,
+    /// By process: its changes come one after the other.
+    turns: BTreeMap<Service, Arc<tokio::sync::Mutex<()>>>,
 }
 
 /// `controls` are the base URLs of the services' own admin listeners.
@@ -54,8 +50,12 @@ pub(crate) fn routes(controls: BTreeMap<Service, String>) -> Result<Router, Shop
         })?;
     let admin = Arc::new(Admin {
         http,
+        turns: controls
+            .keys()
+            .map(|process| (*process, Arc::default()))
+            .collect(),
         controls,
-        active: Mutex::default(),
+        held: Mutex::default(),
     });
     Ok(Router::new()
         .route("/health", get(health))
@@ -93,6 +93,24 @@ impl IntoResponse for Refusal {
     }
 }
 
+fn is_held(other: &ActiveFault) -> Refusal {
+    let ActiveFault {
+        fault,
+        service,
+        owner,
+        ..
+    } = other;
+    let whose = match owner.is_empty() {
+        true => "it was made by hand".to_owned(),
+        false => format!("it is of {owner}"),
+    };
+    Refusal::new(
+        StatusCode::CONFLICT,
+        format!("{service} has the fault {fault} already, and {whose}"),
+    )
+    .with("owner", json!(owner))
+}
+
 /// The names in a path and body, read and checked against each other.
 fn target(fault: &str, service: Option<&str>) -> Result<(Fault, Service), Refusal> {
     let names = |list: &[Service]| json!(list.iter().map(|s| s.as_str()).collect::<Vec<_>>());
@@ -125,26 +143,19 @@ fn target(fault: &str, service: Option<&str>) -> Result<(Fault, Service), Refusa
     Ok((fault, service))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InjectBody {
-    service: Option<String>,
-    intensity: f64,
-}
-
 async fn inject(
     State(admin): State<Arc<Admin>>,
     Path(fault): Path<String>,
     body: Bytes,
-) -> Result<Json<Active>, Refusal> {
-    let body: InjectBody = serde_json::from_slice(&body).map_err(|error| {
+) -> Result<Json<ActiveFault>, Refusal> {
+    let body: Injection = serde_json::from_slice(&body).map_err(|error| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
             format!("the body cannot be read: {error}"),
         )
         .with(
             "allowed",
-            json!({ "service": "catalogue", "intensity": 0.8 }),
+            json!({ "service": "catalogue", "intensity": 0.8, "owner": "" }),
         )
     })?;
     let (fault, service) = target(&fault, body.service.as_deref())?;
@@ -152,63 +163,42 @@ async fn inject(
         Refusal::new(StatusCode::BAD_REQUEST, reason)
             .with("allowed", json!({ "above": 0, "at_most": 1 }))
     })?;
-    let url = admin.control(fault, service)?;
-    admin
-        .change(
-            service,
-            admin.http.put(url).json_body(&Injection { intensity }),
-        )
-        .await?;
-    admin.active().insert((fault, service), intensity.get());
-    Ok(Json(Active {
-        fault,
-        service,
-        intensity: intensity.get(),
-    }))
+    let change = async move { admin.inject(fault, service, intensity, body.owner).await };
+    to_its_end(change).await.map(Json)
 }
 
+/// Whose faults, and in a path also where.
 #[derive(Debug, Deserialize)]
-struct ClearQuery {
+struct WhichFaults {
     service: Option<String>,
+    #[serde(default)]
+    owner: String,
 }
 
 async fn clear(
     State(admin): State<Arc<Admin>>,
     Path(fault): Path<String>,
-    Query(query): Query<ClearQuery>,
-) -> Result<Json<Value>, Refusal> {
-    let (fault, service) = target(&fault, query.service.as_deref())?;
-    let url = admin.control(fault, service)?;
-    admin.change(service, admin.http.delete(url)).await?;
-    let was_active = admin.active().remove(&(fault, service)).is_some();
-    Ok(Json(
-        json!({ "fault": fault, "service": service, "was_active": was_active }),
-    ))
+    Query(which): Query<WhichFaults>,
+) -> Result<Json<Cleared>, Refusal> {
+    let (fault, service) = target(&fault, which.service.as_deref())?;
+    let change = async move { admin.clear(fault, service, &which.owner).await };
+    to_its_end(change).await.map(Json)
 }
 
-/// Takes everything off everywhere, whatever is known to be on: a change that was not confirmed may
-/// have come into force all the same.
-async fn clear_all(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Refusal> {
+/// Takes off everything that an owner has put on.
+async fn clear_all(
+    State(admin): State<Arc<Admin>>,
+    Query(which): Query<WhichFaults>,
+) -> Result<Json<Value>, Refusal> {
     let mut changes = JoinSet::new();
-    for (&process, base) in &admin.controls {
-        let request = admin.http.delete(format!("{base}/faults"));
+    let of_owner = admin.list();
+    for active in of_owner.into_iter().filter(|a| a.owner == which.owner) {
         let admin = Arc::clone(&admin);
-        // At the same time, so that it takes no longer than one change.
+        // At the same time, so that it takes no longer than the changes of one service.
         changes.spawn(async move {
-            admin.change(process, request).await?;
-            let mut cleared = Vec::new();
-            admin.active().retain(|&(fault, service), &mut intensity| {
-                let gone = fault.process(service) == process;
-                if gone {
-                    cleared.push(Active {
-                        fault,
-                        service,
-                        intensity,
-                    });
-                }
-                !gone
-            });
-            Ok::<_, Refusal>(cleared)
+            let (fault, service) = (active.fault, active.service);
+            let cleared = admin.clear(fault, service, &active.owner).await?;
+            Ok::<_, Refusal>(cleared.was_active.then_some(active))
         });
     }
     let mut cleared = Vec::new();
@@ -219,17 +209,21 @@ async fn clear_all(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Refus
     Ok(Json(json!({ "cleared": cleared })))
 }
 
-async fn list(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let active: Vec<Active> = admin
-        .active()
-        .iter()
-        .map(|(&(fault, service), &intensity)| Active {
-            fault,
-            service,
-            intensity,
-        })
-        .collect();
-    Json(json!({ "faults": active }))
+async fn list(State(admin): State<Arc<Admin>>) -> Json<ActiveFaults> {
+    Json(ActiveFaults {
+        faults: admin.list(),
+    })
+}
+
+/// Makes a change to its end, also when whoever asked for it hangs up meanwhile: half a change
+/// would be in nobody's list.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::spawn(change).await.unwrap_or_else(|error| {
+        let reason = format!("the change broke down: {error}");
+        Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason))
+    })
 }
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {
@@ -257,8 +251,73 @@ async fn health(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 impl Admin {
-    fn active(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Fault, Service), f64>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn inject(
+        &self,
+        fault: Fault,
+        service: Service,
+        intensity: Intensity,
+        owner: String,
+    ) -> Result<ActiveFault, Refusal> {
+        let url = self.control(fault, service)?;
+        let _turn = self.turn(fault, service).await;
+        let active = ActiveFault {
+            fault,
+            service,
+            intensity: intensity.get(),
+            owner,
+            confirmed: false,
+        };
+        {
+            let mut held = self.held();
+            if let Some(other) = held.get(&(fault, service))
+                && other.owner != active.owner
+            {
+                return Err(is_held(other));
+            }
+            // Before the change: one that is not confirmed may have come into force all the same.
+            held.insert((fault, service), active.clone());
+        }
+        let request = self.http.put(url).json_body(&Strength { intensity });
+        self.change(service, request).await?;
+        let active = ActiveFault {
+            confirmed: true,
+            ..active
+        };
+        self.held().insert((fault, service), active.clone());
+        Ok(active)
+    }
+
+    async fn clear(&self, fault: Fault, service: Service, owner: &str) -> Result<Cleared, Refusal> {
+        let url = self.control(fault, service)?;
+        let _turn = self.turn(fault, service).await;
+        let held = self.held().get(&(fault, service)).cloned();
+        let mut cleared = Cleared {
+            fault,
+            service,
+            was_active: held.as_ref().is_some_and(|held| held.owner == owner),
+            held_by: None,
+        };
+        if let Some(other) = held.filter(|held| held.owner != owner) {
+            cleared.held_by = Some(other.owner);
+            return Ok(cleared);
+        }
+        self.change(service, self.http.delete(url)).await?;
+        self.held().remove(&(fault, service));
+        Ok(cleared)
+    }
+
+    fn list(&self) -> Vec<ActiveFault> {
+        self.held().values().cloned().collect()
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Fault, Service), ActiveFault>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other change of the process is on its way.
+    async fn turn(&self, fault: Fault, service: Service) -> OwnedMutexGuard<()> {
+        let turns = self.turns.get(&fault.process(service)).cloned();
+        turns.unwrap_or_default().lock_owned().await
     }
 
     fn control(&self, fault: Fault, service: Service) -> Result<String, Refusal> {

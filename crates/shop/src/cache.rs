@@ -169,7 +169,7 @@ impl<V: Clone + Default + Send + 'static> Storm for Cache<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::Service;
+    use loadgen_shop_api::Service;
 
     fn cache(capacity: usize, time_to_live: Duration) -> Arc<Cache<u32>> {
         let telemetry = Telemetry::new(Service::Catalogue, None).expect("no exporter, no error");

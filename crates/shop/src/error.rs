@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use crate::name::Service;
+use loadgen_shop_api::Service;
 
 /// Why the shop did not start or ended.
 #[derive(Debug, thiserror::Error)]

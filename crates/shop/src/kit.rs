@@ -13,12 +13,12 @@ use tokio::task::JoinSet;
 use crate::cache::Cache;
 use crate::error::ShopError;
 use crate::fault::board::FaultBoard;
-use crate::name::Service;
 use crate::queue::{PUBLISH_PATH, Publisher};
 use crate::service::ServiceOptions;
 use crate::store::Database;
 use crate::telemetry::Telemetry;
 use crate::telemetry::client::Client;
+use loadgen_shop_api::Service;
 
 /// The parts.
 #[derive(Clone)]

@@ -31,7 +31,6 @@ mod control;
 mod error;
 mod fault;
 mod kit;
-mod name;
 mod queue;
 mod service;
 mod services;
@@ -41,7 +40,6 @@ mod supervisor;
 mod telemetry;
 
 pub use error::ShopError;
-pub use fault::{Fault, Intensity};
-pub use name::Service;
+pub use loadgen_shop_api::{Fault, Intensity, Service};
 pub use service::{ServiceOptions, run_service};
 pub use supervisor::{SERVICE_COMMAND, SERVICE_CONFIG, ShopOptions, supervise};

@@ -22,11 +22,11 @@ use crate::control;
 use crate::error::ShopError;
 use crate::fault::board::FaultBoard;
 use crate::kit::Kit;
-use crate::name::Service;
 use crate::services;
 use crate::stdin;
 use crate::telemetry::server::{ServerLayer, answer_traced};
 use crate::telemetry::{Telemetry, process};
+use loadgen_shop_api::Service;
 
 /// How long requests in flight may take after the end was asked for.
 const DRAIN: Duration = Duration::from_secs(1);

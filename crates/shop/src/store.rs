@@ -16,8 +16,8 @@ use tokio::sync::Mutex;
 use crate::error::ShopError;
 use crate::fault::hold::Hold;
 use crate::fault::slow::{self, SlowQueries};
-use crate::name::Service;
 use crate::telemetry::Telemetry;
+use loadgen_shop_api::Service;
 
 /// Connections of a pool.
 pub(crate) const POOL_SIZE: usize = 8;

@@ -17,9 +17,9 @@ use tokio::time::Instant;
 
 use crate::admin;
 use crate::error::ShopError;
-use crate::name::Service;
 use crate::service::{Ready, ServiceOptions};
 use crate::stdin;
+use loadgen_shop_api::Service;
 
 /// First argument of a service's process.
 pub const SERVICE_COMMAND: &str = "shop-service";

@@ -279,7 +279,10 @@ impl Conditions {
 
     /// The time of the run; none where the timeline says nothing of it.
     pub fn run(&self) -> Option<Interval> {
-        Some((self.stretches.first()?.time.0, self.stretches.last()?.time.1))
+        Some((
+            self.stretches.first()?.time.0,
+            self.stretches.last()?.time.1,
+        ))
     }
 
     /// What is said of a moment, in Unix nanoseconds.
@@ -373,7 +376,11 @@ fn spans(timeline: &Timeline, run: Interval) -> Vec<Span> {
             spans.push(failed((until, run.1)));
         }
     }
-    for failure in timeline.fault_failures.iter().filter(|f| f.change == "inject") {
+    for failure in timeline
+        .fault_failures
+        .iter()
+        .filter(|f| f.change == "inject")
+    {
         let window = window_of(timeline, &failure.scenario, failure.requested_ns);
         let begin = window.map_or(failure.requested_ns, |w| w.opened_ns);
         let closed = window.map_or(failure.at_ns, |w| w.closed_ns);
@@ -413,7 +420,10 @@ fn failed(time: Interval) -> Span {
 /// known.
 fn in_force_until(timeline: &Timeline, fault: &FaultInterval, run: Interval) -> i64 {
     let injected = &fault.injected;
-    match (&fault.cleared, is_given_up(timeline, &injected.scenario, &injected.fault)) {
+    match (
+        &fault.cleared,
+        is_given_up(timeline, &injected.scenario, &injected.fault),
+    ) {
         (Some(cleared), _) => cleared.at_ns,
         (None, Some(requested_ns)) => requested_ns,
         (None, None) => run.1,

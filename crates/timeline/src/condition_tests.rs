@@ -36,7 +36,9 @@ fn fault(event: &str, scenario: &str, requested: i64, at: i64, more: &str) -> St
 fn at(conditions: &Conditions, at_ns: i64) -> (String, FaultState) {
     match conditions.at(at_ns) {
         Placed::Outside => ("outside".to_owned(), FaultState::None),
-        Placed::Within { condition, stretch, .. } => (
+        Placed::Within {
+            condition, stretch, ..
+        } => (
             conditions.all()[condition].anomaly_type(),
             conditions.stretches()[stretch].fault_state,
         ),
@@ -45,7 +47,11 @@ fn at(conditions: &Conditions, at_ns: i64) -> (String, FaultState) {
 
 fn assert_at(conditions: &Conditions, expected: &[(i64, &str, FaultState)]) {
     for (time, kind, state) in expected {
-        assert_eq!(at(conditions, *time), ((*kind).to_owned(), *state), "at {time}");
+        assert_eq!(
+            at(conditions, *time),
+            ((*kind).to_owned(), *state),
+            "at {time}"
+        );
     }
 }
 
@@ -80,13 +86,25 @@ fn a_condition_changes_where_changes_are_confirmed() {
     let both = &conditions.all()[condition];
     assert_eq!(both.root_cause(), "of latency_spike+of timeout");
     assert_eq!(both.symptom().as_deref(), Some("l+l"));
-    assert_eq!(both.root_cause_service().as_deref(), Some("s-latency_spike+s-timeout"));
-    assert_eq!((both.label, &*both.msg), (Label::Anomalous, "m latency_spike; m timeout"));
+    assert_eq!(
+        both.root_cause_service().as_deref(),
+        Some("s-latency_spike+s-timeout")
+    );
+    assert_eq!(
+        (both.label, &*both.msg),
+        (Label::Anomalous, "m latency_spike; m timeout")
+    );
 }
 
 #[test]
 fn where_an_injection_failed_nothing_is_known() {
-    let failed = fault("fault_failed", "slow", 200, 210, r#","change":"inject","reason":"no""#);
+    let failed = fault(
+        "fault_failed",
+        "slow",
+        200,
+        210,
+        r#","change":"inject","reason":"no""#,
+    );
     let conditions = conditions(&[failed, fault("fault_cleared", "slow", 300, 320, "")]);
     assert_at(
         &conditions,
@@ -104,7 +122,13 @@ fn where_an_injection_failed_nothing_is_known() {
 fn after_a_clearing_that_was_given_up_nothing_is_known() {
     let conditions = conditions(&[
         fault("fault_injected", "slow", 200, 220, ""),
-        fault("fault_failed", "slow", 300, 440, r#","change":"clear","reason":"no""#),
+        fault(
+            "fault_failed",
+            "slow",
+            300,
+            440,
+            r#","change":"clear","reason":"no""#,
+        ),
     ]);
     assert_at(
         &conditions,
@@ -126,11 +150,18 @@ fn a_fault_that_is_never_cleared_lasts_until_the_end() {
 fn a_sham_window_is_normal() {
     let windows = [("calm", "none", 100, 200), ("sham", "none", 200, 300)];
     let sham = |event: &str, requested, at| fault(event, "sham", requested, at, r#","sham":true"#);
-    let lines = [sham("fault_injected", 200, 220), sham("fault_cleared", 300, 320)];
+    let lines = [
+        sham("fault_injected", 200, 220),
+        sham("fault_cleared", 300, 320),
+    ];
     let conditions = Conditions::new(&timeline(&windows, &lines));
     assert_at(
         &conditions,
-        &[(219, "none", NoFault), (220, "none", Sham), (320, "none", NoFault)],
+        &[
+            (219, "none", NoFault),
+            (220, "none", Sham),
+            (320, "none", NoFault),
+        ],
     );
     let Placed::Within { condition, .. } = conditions.at(250) else {
         panic!("within the run");
@@ -170,16 +201,19 @@ fn a_fault_of_no_window_has_its_own_name() {
         fault("fault_injected", "by hand", 120, 130, ""),
         fault("fault_cleared", "by hand", 150, 160, ""),
     ]);
-    assert_at(&conditions, &[(140, "hang", Confirmed), (160, "none", NoFault)]);
+    assert_at(
+        &conditions,
+        &[(140, "hang", Confirmed), (160, "none", NoFault)],
+    );
 }
 
 /// Anomaly type and whether it is settled, over `(start, end]`.
 fn over(conditions: &Conditions, time: Interval) -> (String, bool) {
     match conditions.over(time) {
         Placed::Outside => ("outside".to_owned(), false),
-        Placed::Within { condition, settled, .. } => {
-            (conditions.all()[condition].anomaly_type(), settled)
-        }
+        Placed::Within {
+            condition, settled, ..
+        } => (conditions.all()[condition].anomaly_type(), settled),
     }
 }
 
@@ -202,7 +236,11 @@ fn an_interval_has_the_condition_of_its_longest_share() {
         ((200, 200), ("latency_spike", true)),
     ];
     for (time, (kind, settled)) in cases {
-        assert_eq!(over(&conditions, time), (kind.to_owned(), settled), "{time:?}");
+        assert_eq!(
+            over(&conditions, time),
+            (kind.to_owned(), settled),
+            "{time:?}"
+        );
     }
 }
 

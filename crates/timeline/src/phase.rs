@@ -55,7 +55,10 @@ impl Phases {
     pub fn new(timeline: &Timeline, p99_ns: impl Fn(usize) -> i64) -> Self {
         let mut transitions = Vec::new();
         let after = |edge: i64, guard: u64| {
-            (edge, edge.saturating_add(i64::try_from(guard).unwrap_or(i64::MAX)))
+            (
+                edge,
+                edge.saturating_add(i64::try_from(guard).unwrap_or(i64::MAX)),
+            )
         };
         for window in &timeline.windows {
             transitions.push(after(window.opened_ns, window.guard_ns));
@@ -127,7 +130,9 @@ impl Phases {
 /// Whether the timeline's windows tell normal time from anomalous time at all.
 pub fn has_normal(timeline: &Timeline) -> bool {
     let windows = timeline.windows.iter();
-    windows.filter(|w| !w.warm_up).any(|w| w.anomaly.kind == NONE)
+    windows
+        .filter(|w| !w.warm_up)
+        .any(|w| w.anomaly.kind == NONE)
 }
 
 fn meets(intervals: &[Interval], (from, to): Interval) -> bool {
@@ -191,7 +196,10 @@ mod tests {
         }
         assert_eq!(phases.of((150, 181)), Phase::Transition);
         assert_eq!(phases.of((225, 250)), Phase::Recovery);
-        assert_eq!(phases.steady_in((90, 260)), [(90, 100), (115, 180), (240, 260)]);
+        assert_eq!(
+            phases.steady_in((90, 260)),
+            [(90, 100), (115, 180), (240, 260)]
+        );
     }
 
     #[test]
@@ -199,7 +207,10 @@ mod tests {
         let mut timeline = timeline();
         timeline.faults.clear();
         let phases = Phases::new(&timeline, |_| 20);
-        assert_eq!(phases.steady_in((90, 260)), [(90, 100), (105, 200), (205, 260)]);
+        assert_eq!(
+            phases.steady_in((90, 260)),
+            [(90, 100), (105, 200), (205, 260)]
+        );
     }
 
     #[test]

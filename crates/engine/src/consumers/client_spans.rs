@@ -104,6 +104,7 @@ impl ClientSpans {
                 .with_attributes([
                     KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
                     KeyValue::new("service.instance.id", run_id.to_owned()),
+                    KeyValue::new("loadgen.run_id", run_id.to_owned()),
                 ])
                 .build(),
         );

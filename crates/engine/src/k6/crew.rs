@@ -20,9 +20,10 @@ use super::api::{self, Counted};
 use super::feed::{Feed, Over};
 use super::line::{self, LogLine};
 use super::program::{self, K6};
+use crate::client;
 use crate::context::Progress;
+use crate::error::EngineError;
 use crate::event::Event;
-use crate::run::{EngineError, RunOptions};
 use crate::shared::{Shared, Signal};
 
 /// How long k6 may take until its clocks start; each VU runs the script once before.
@@ -175,7 +176,7 @@ pub(crate) async fn follow(
     let (counted, _) = watch::channel(Counted::default());
     let has_api = api_address.is_some();
     if let Some(address) = api_address {
-        let client = RunOptions::client_defaults().build()?;
+        let client = client::defaults().build()?;
         tokio::spawn(api::ask(client, address, shared.clock, counted.clone()));
     }
     let mut crew = Crew {

@@ -6,7 +6,8 @@ use super::signals::FAMILY;
 use super::strata::Sides;
 use super::{Case, onset, ranking, words};
 use crate::evidence::{
-    Comparison, EffectSize, Signal, SignalEvidence, Strongest, Verdict, WindowEvidence,
+    Comparison, EffectSize, RankedService, Signal, SignalEvidence, Strongest, Verdict,
+    WindowEvidence,
 };
 use crate::run::Declared;
 use crate::sample::{name_hash, within};
@@ -37,7 +38,7 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
     }
     let service = declared.root_cause_service.as_deref();
     let services = service.map_or_else(|| sample.services().collect(), |service| vec![service]);
-    let arrangements = case.arrangements(&sides, limits.arrangements);
+    let arrangements = case.arrangements(&sides);
     let compared = case.compared(&sides, service, &arrangements);
     let least = Least::anomaly(limits);
     let test = case.test(&sides, &least, &arrangements);
@@ -47,9 +48,9 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         .collect();
     adjust(&mut [&mut family]);
 
-    let due = service.map_or(0, |service| due(&sides, service));
+    let due = service.map_or(0, |service| due(&sides, &window.own, service));
     let few = [
-        (At::Window, compared.window.traces.max(due)),
+        (At::Window, nothing.traces_met.max(due)),
         (At::Reference, compared.reference.traces),
     ]
     .into_iter()
@@ -62,6 +63,9 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         None => verdict(&family, limits),
     };
     let mut reasons = reasons;
+    if matches!(verdict, Verdict::Supported | Verdict::Weak) {
+        reasons.extend(words::load(&compared));
+    }
     reasons.extend(words::not_tested(&family));
 
     let shows = showing(&family, limits);
@@ -75,7 +79,18 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         let after = Interval::new(recovery.cleared_ns, recovery.until_ns);
         onset::recovery_s(&sides.spoken(&shows, after), recovery.cleared_ns)
     });
-    let ranking = ranking::rank(case, &sides, &least, Some(Interval::new(since_ns, own_end)));
+    let shows_in = Interval::new(since_ns, own_end);
+    let ranking = ranking::rank(case, &sides, &least, &arrangements, Some(shows_in));
+    let root_cause_rank = service.and_then(|service| ranking.rank_of(service));
+    let mut services = ranking.services;
+    if verdict == Verdict::Supported {
+        // The family's p has been adjusted for less than that of all services together.
+        let named = |ranked: &&mut RankedService| Some(ranked.service.as_str()) == service;
+        services
+            .iter_mut()
+            .filter(named)
+            .for_each(|ranked| ranked.affected = true);
+    }
     WindowEvidence {
         verdict: Some(verdict),
         reasons,
@@ -83,8 +98,8 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         strongest: strongest(&family, limits),
         onset_s,
         recovery_s,
-        root_cause_rank: service.and_then(|service| ranking.rank_of(service)),
-        services: ranking.services,
+        root_cause_rank,
+        services,
         edges: ranking.edges,
         family,
         ..nothing
@@ -178,10 +193,11 @@ fn strongest_of(
     tested.max_by(|a, b| effect(a).total_cmp(&effect(b)))
 }
 
+/// How strong a signal surely is: the lower end of its effect's interval.
 fn effect(signal: &SignalEvidence) -> f64 {
     signal
         .deciding()
-        .map_or(f64::NEG_INFINITY, |comparison| comparison.effect.value)
+        .map_or(f64::NEG_INFINITY, |comparison| comparison.effect.low)
 }
 
 /// The comparisons in which single requests show the anomaly: of the strongest signal that has any,
@@ -194,10 +210,10 @@ fn showing<'f>(family: &'f [SignalEvidence], limits: &Thresholds) -> Vec<&'f Com
     signal.map_or_else(Vec::new, |signal| ranking::showing(signal, limits))
 }
 
-/// Traces in the window that would have met the service as in normal time, whether or not they did:
-/// of kinds of requests of which nine in ten meet it there. A service that does not answer at all
-/// leaves no spans, and that is not a lack of data.
-fn due(sides: &Sides<'_>, service: &str) -> u64 {
+/// Traces of a window's own time that would have met the service as in normal time, whether or not
+/// they did: of kinds of requests of which nine in ten meet it there. A service that does not answer
+/// at all leaves no spans, and that is not a lack of data.
+fn due(sides: &Sides<'_>, own: &[Interval], service: &str) -> u64 {
     let hash = name_hash(&[service]);
     let entries = sides.sample.entries.values().filter(|kept| {
         let normal = within(kept, &sides.reference);
@@ -208,6 +224,6 @@ fn due(sides: &Sides<'_>, service: &str) -> u64 {
         met >= 5 && met * 10 >= normal.len() * 9
     });
     let sent = entries.flat_map(|kept| kept.values().flat_map(|stretch| &stretch.whole));
-    sent.filter(|trace| any_contains(&sides.window, trace.moment_ns))
+    sent.filter(|trace| any_contains(own, trace.moment_ns))
         .count() as u64
 }

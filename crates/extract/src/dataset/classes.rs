@@ -80,7 +80,10 @@ impl Classes {
 
     /// The class of a condition.
     pub(crate) fn of(&self, condition: usize) -> usize {
-        self.of_condition.get(condition).copied().unwrap_or(UNKNOWN_CLASS)
+        self.of_condition
+            .get(condition)
+            .copied()
+            .unwrap_or(UNKNOWN_CLASS)
     }
 
     /// Whether a row of a condition belongs into the file of its class.

@@ -107,7 +107,8 @@ impl CsvRow {
         let start = self.out.len();
         // At the most each byte is a quote.
         self.out.resize(start + 2 * bytes.len(), 0);
-        let (result, _, written) = csv_core::quote(bytes, &mut self.out[start..], b'"', b'\\', true);
+        let (result, _, written) =
+            csv_core::quote(bytes, &mut self.out[start..], b'"', b'\\', true);
         debug_assert_eq!(result, WriteResult::InputEmpty);
         self.out.truncate(start + written);
         self.out.push(b'"');
@@ -199,7 +200,13 @@ mod tests {
     #[test]
     fn quoting_is_that_of_rfc_4180() {
         let json = (Kind::Json, Value::text("{\"a\":1}"));
-        let cells = row(&[text("a,b"), text("say \"hi\""), text("two\nlines"), json, text("")]);
+        let cells = row(&[
+            text("a,b"),
+            text("say \"hi\""),
+            text("two\nlines"),
+            json,
+            text(""),
+        ]);
         assert_eq!(
             cells,
             "\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\",\"{\"\"a\"\":1}\",\n"

@@ -53,11 +53,6 @@ impl TableFiles {
         self.parquet.write(&made.batch).map_err(as_io)
     }
 
-    /// Rows so far.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// Writes what is still in memory: CSV, Parquet.
     pub(crate) fn finish(self) -> io::Result<[StagedFile; 2]> {
         let mut csv = self.csv;

@@ -66,9 +66,13 @@ impl Table for Logs {
                 "neither sent",
                 |r| Value::opt_int(r.time_ns),
             ),
-            new("time_ns", Kind::UnixNanos, "the same, Unix ns", "neither sent", |r| {
-                Value::opt_int(r.time_ns)
-            }),
+            new(
+                "time_ns",
+                Kind::UnixNanos,
+                "the same, Unix ns",
+                "neither sent",
+                |r| Value::opt_int(r.time_ns),
+            ),
             new(
                 "observed_time_ns",
                 Kind::UnixNanos,
@@ -83,26 +87,50 @@ impl Table for Logs {
                 "not sent",
                 |r| Value::opt_int(Some(i64::from(r.severity_number)).filter(|n| *n != 0)),
             ),
-            new("severity_text", Kind::Text, "as sent", "not sent", |r| sent(r.severity_text)),
+            new("severity_text", Kind::Text, "as sent", "not sent", |r| {
+                sent(r.severity_text)
+            }),
             new("service_name", Kind::Text, "as for spans", NEVER, |r| {
                 Value::text(r.service_name)
             }),
-            new("body", Kind::Text, "text as it is; a structured body as JSON", "no body", |r| {
-                Value::opt_text(r.body)
+            new(
+                "body",
+                Kind::Text,
+                "text as it is; a structured body as JSON",
+                "no body",
+                |r| Value::opt_text(r.body),
+            ),
+            new(
+                "trace_id",
+                Kind::TraceId,
+                "as for spans",
+                "no trace context",
+                |r| trace_id(r.trace_id),
+            ),
+            new(
+                "span_id",
+                Kind::SpanId,
+                "as for spans",
+                "no trace context",
+                |r| span_id(r.span_id),
+            ),
+            new(
+                "event_name",
+                Kind::Text,
+                "name of the event",
+                "not an event",
+                |r| sent(r.event_name),
+            ),
+            new("scope_name", Kind::Text, "the logger", "none sent", |r| {
+                sent(r.scope_name)
             }),
-            new("trace_id", Kind::TraceId, "as for spans", "no trace context", |r| {
-                trace_id(r.trace_id)
-            }),
-            new("span_id", Kind::SpanId, "as for spans", "no trace context", |r| {
-                span_id(r.span_id)
-            }),
-            new("event_name", Kind::Text, "name of the event", "not an event", |r| {
-                sent(r.event_name)
-            }),
-            new("scope_name", Kind::Text, "the logger", "none sent", |r| sent(r.scope_name)),
-            new("attributes", Kind::Json, "JSON object, keys sorted", NEVER, |r| {
-                Value::text(r.attributes)
-            }),
+            new(
+                "attributes",
+                Kind::Json,
+                "JSON object, keys sorted",
+                NEVER,
+                |r| Value::text(r.attributes),
+            ),
         ];
         columns.extend(origin_columns());
         columns.extend(anomaly_columns());

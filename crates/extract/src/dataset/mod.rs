@@ -16,3 +16,6 @@ pub(crate) mod texts;
 mod timestamp;
 pub(crate) mod traces;
 pub(crate) mod windows;
+
+#[cfg(test)]
+mod docs_tests;

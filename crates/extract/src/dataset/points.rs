@@ -72,9 +72,13 @@ where
 {
     let none = "none sent";
     vec![
-        Column::new("service_instance_id", Kind::Text, "`service.instance.id`", none, |r| {
-            Value::opt_text(r.origin().service_instance_id)
-        }),
+        Column::new(
+            "service_instance_id",
+            Kind::Text,
+            "`service.instance.id`",
+            none,
+            |r| Value::opt_text(r.origin().service_instance_id),
+        ),
         Column::new("host_name", Kind::Text, "`host.name`", none, |r| {
             Value::opt_text(r.origin().host_name)
         }),
@@ -100,12 +104,20 @@ impl Table for Points {
         let new = Column::<Self>::new;
         let not_sent = "not sent; no recorded value";
         let mut columns = vec![
-            new("timestamp", Kind::Timestamp, "time of the point, RFC 3339", "no time", |r| {
-                Value::opt_int(r.time_ns)
-            }),
-            new("time_ns", Kind::UnixNanos, "the same, Unix ns", "no time", |r| {
-                Value::opt_int(r.time_ns)
-            }),
+            new(
+                "timestamp",
+                Kind::Timestamp,
+                "time of the point, RFC 3339",
+                "no time",
+                |r| Value::opt_int(r.time_ns),
+            ),
+            new(
+                "time_ns",
+                Kind::UnixNanos,
+                "the same, Unix ns",
+                "no time",
+                |r| Value::opt_int(r.time_ns),
+            ),
             new(
                 "start_time_ns",
                 Kind::UnixNanos,
@@ -116,9 +128,13 @@ impl Table for Points {
             new("service_name", Kind::Text, "as for spans", NEVER, |r| {
                 Value::text(r.service_name)
             }),
-            new("metric_name", Kind::Text, "name of the metric", NEVER, |r| {
-                Value::text(r.metric_name)
-            }),
+            new(
+                "metric_name",
+                Kind::Text,
+                "name of the metric",
+                NEVER,
+                |r| Value::text(r.metric_name),
+            ),
             new(
                 "metric_type",
                 Kind::Text,
@@ -126,7 +142,9 @@ impl Table for Points {
                 NEVER,
                 |r| Value::text(r.metric_type),
             ),
-            new("unit", Kind::Text, "UCUM unit as sent", NEVER, |r| Value::text(r.unit)),
+            new("unit", Kind::Text, "UCUM unit as sent", NEVER, |r| {
+                Value::text(r.unit)
+            }),
             new(
                 "value",
                 Kind::Double,
@@ -145,16 +163,26 @@ impl Table for Points {
                 "gauges, sums; no recorded value",
                 |r| Value::opt_int(r.count),
             ),
-            new("sum", Kind::Double, "of these measurements, in `unit`", not_sent, |r| {
-                Value::opt_double(r.sum)
+            new(
+                "sum",
+                Kind::Double,
+                "of these measurements, in `unit`",
+                not_sent,
+                |r| Value::opt_double(r.sum),
+            ),
+            new("min", Kind::Double, "the least of them", not_sent, |r| {
+                Value::opt_double(r.min)
             }),
-            new("min", Kind::Double, "the least of them", not_sent, |r| Value::opt_double(r.min)),
             new("max", Kind::Double, "the largest of them", not_sent, |r| {
                 Value::opt_double(r.max)
             }),
-            new("buckets", Kind::Json, "see below", "gauges, sums; no recorded value", |r| {
-                Value::opt_text(r.buckets)
-            }),
+            new(
+                "buckets",
+                Kind::Json,
+                "see below",
+                "gauges, sums; no recorded value",
+                |r| Value::opt_text(r.buckets),
+            ),
             new(
                 "temporality",
                 Kind::Text,
@@ -162,9 +190,13 @@ impl Table for Points {
                 "gauges, summaries",
                 |r| Value::opt_text(r.temporality),
             ),
-            new("monotonic", Kind::Boolean, "whether a sum only grows", "other kinds", |r| {
-                Value::opt_boolean(r.monotonic)
-            }),
+            new(
+                "monotonic",
+                Kind::Boolean,
+                "whether a sum only grows",
+                "other kinds",
+                |r| Value::opt_boolean(r.monotonic),
+            ),
             new(
                 "attributes",
                 Kind::Json,
@@ -172,9 +204,13 @@ impl Table for Points {
                 NEVER,
                 |r| Value::text(r.attributes),
             ),
-            new("scope_name", Kind::Text, "the instrumentation that measured it", NEVER, |r| {
-                Value::text(r.scope_name)
-            }),
+            new(
+                "scope_name",
+                Kind::Text,
+                "the instrumentation that measured it",
+                NEVER,
+                |r| Value::text(r.scope_name),
+            ),
         ];
         columns.extend(origin_columns());
         columns.extend(anomaly_columns());

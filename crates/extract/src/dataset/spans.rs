@@ -89,12 +89,20 @@ impl Table for Spans {
                 "no start time",
                 |r| Value::opt_int(r.start_ns),
             ),
-            new("start_time_ns", Kind::UnixNanos, "start, Unix ns", "no start time", |r| {
-                Value::opt_int(r.start_ns)
-            }),
-            new("end_time_ns", Kind::UnixNanos, "end, Unix ns", "no end time", |r| {
-                Value::opt_int(r.end_ns)
-            }),
+            new(
+                "start_time_ns",
+                Kind::UnixNanos,
+                "start, Unix ns",
+                "no start time",
+                |r| Value::opt_int(r.start_ns),
+            ),
+            new(
+                "end_time_ns",
+                Kind::UnixNanos,
+                "end, Unix ns",
+                "no end time",
+                |r| Value::opt_int(r.end_ns),
+            ),
             new(
                 "duration_ns",
                 Kind::Nanos,
@@ -116,12 +124,20 @@ impl Table for Spans {
                 NEVER,
                 |r| Value::text(r.service_name),
             ),
-            new("trace_id", Kind::TraceId, "32 lower-case hexadecimal digits", "no id", |r| {
-                trace_id(r.trace_id)
-            }),
-            new("span_id", Kind::SpanId, "16 lower-case hexadecimal digits", "no id", |r| {
-                span_id(r.span_id)
-            }),
+            new(
+                "trace_id",
+                Kind::TraceId,
+                "32 lower-case hexadecimal digits",
+                "no id",
+                |r| trace_id(r.trace_id),
+            ),
+            new(
+                "span_id",
+                Kind::SpanId,
+                "16 lower-case hexadecimal digits",
+                "no id",
+                |r| span_id(r.span_id),
+            ),
             new(
                 "parent_span_id",
                 Kind::SpanId,
@@ -129,7 +145,9 @@ impl Table for Spans {
                 "root span",
                 |r| span_id(r.parent_span_id),
             ),
-            new("span_name", Kind::Text, "name of the span", NEVER, |r| Value::text(r.name)),
+            new("span_name", Kind::Text, "name of the span", NEVER, |r| {
+                Value::text(r.name)
+            }),
             new(
                 "span_kind",
                 Kind::Int32,
@@ -138,9 +156,13 @@ impl Table for Spans {
                 NEVER,
                 |r| Value::count(r.kind),
             ),
-            new("http_method", Kind::Text, "see below", "not an HTTP span", |r| {
-                Value::opt_text(r.http_method)
-            }),
+            new(
+                "http_method",
+                Kind::Text,
+                "see below",
+                "not an HTTP span",
+                |r| Value::opt_text(r.http_method),
+            ),
             new(
                 "http_status_code",
                 Kind::Int32,
@@ -157,9 +179,13 @@ impl Table for Spans {
             ),
         ];
         columns.extend(anomaly_columns());
-        columns.push(new("span_status", Kind::Int32, "0 unset, 1 ok, 2 error", NEVER, |r| {
-            Value::count(r.status)
-        }));
+        columns.push(new(
+            "span_status",
+            Kind::Int32,
+            "0 unset, 1 ok, 2 error",
+            NEVER,
+            |r| Value::count(r.status),
+        ));
         columns.extend(provenance_columns());
         columns.extend([
             new(
@@ -179,9 +205,13 @@ impl Table for Spans {
                 "not known",
                 |r| Value::opt_text(r.client_address),
             ),
-            new("network_protocol_version", Kind::Text, "such as `1.1`", "not known", |r| {
-                Value::opt_text(r.network_protocol_version)
-            }),
+            new(
+                "network_protocol_version",
+                Kind::Text,
+                "such as `1.1`",
+                "not known",
+                |r| Value::opt_text(r.network_protocol_version),
+            ),
         ]);
         columns.extend(phase_columns());
         columns.extend([

@@ -2,7 +2,6 @@
 //! columns. CSV, Parquet and the column tables of the documentation are made from it.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -23,7 +22,7 @@ pub(crate) trait Table: Sized + 'static {
 pub(crate) struct Column<T: Table> {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
-    /// Unit and meaning, for the documentation.
+    /// Unit and meaning, for the documentation and the description of Parquet's columns.
     pub(crate) meaning: &'static str,
     /// When it is null, for the documentation; [`NEVER`].
     pub(crate) null: &'static str,
@@ -52,7 +51,8 @@ impl<T: Table> Column<T> {
 
     fn field(&self) -> Field {
         let nullable = self.null != NEVER;
-        Field::new(self.name, self.kind.data_type(), nullable)
+        let description = ("description".to_owned(), self.meaning.to_owned());
+        Field::new(self.name, self.kind.data_type(), nullable).with_metadata(std::collections::HashMap::from([description]))
     }
 }
 
@@ -112,7 +112,8 @@ impl Kind {
     }
 
     /// As the documentation calls it: Parquet's type.
-    fn name(self) -> &'static str {
+    #[cfg(test)]
+    pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Text | Kind::TraceId | Kind::SpanId => "string",
             Kind::Json => "string (JSON)",
@@ -171,21 +172,4 @@ impl<'a> Value<'a> {
 pub(crate) fn schema<T: Table>(columns: &[Column<T>]) -> SchemaRef {
     let fields: Vec<Field> = columns.iter().map(Column::field).collect();
     Arc::new(Schema::new(fields))
-}
-
-/// The columns of a table as a table of Markdown.
-pub(crate) fn markdown<T: Table>() -> String {
-    let mut text = "| Column | Type | Unit, meaning | Null |\n|---|---|---|---|\n".to_owned();
-    for column in T::columns() {
-        // Writing to a String does not fail.
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} | {} |",
-            column.name,
-            column.kind.name(),
-            column.meaning,
-            column.null
-        );
-    }
-    text
 }

@@ -1,9 +1,9 @@
 //! What is said of each condition and of each stretch of the run, written out once.
 
 use loadgen_evidence::{Evidence, Verdict};
+use loadgen_timeline::Timeline;
 use loadgen_timeline::condition::{Condition, Conditions, FaultState, Placed, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::{Phase, Phases};
-use loadgen_timeline::Timeline;
 
 use super::said::{LabelSource, LabelTexts, Said, StretchTexts};
 use crate::label::truth::Foreign;
@@ -34,7 +34,10 @@ impl<'r> Texts<'r> {
                 .map(|&w| timeline.windows[w].scenario.as_str())
                 .collect();
             // Where windows overlap the worst of them counts.
-            let worst = windows.iter().filter_map(|&w| verdict(w)).max_by_key(|v| badness(*v));
+            let worst = windows
+                .iter()
+                .filter_map(|&w| verdict(w))
+                .max_by_key(|v| badness(*v));
             let of = windows.iter().filter_map(|&w| evidence.window(w as u32));
             let services = of.flat_map(|window| &window.services);
             let affected = services.filter(|s| s.affected).map(|s| s.service.clone());

@@ -52,9 +52,13 @@ impl Table for Traces {
     fn columns() -> Vec<Column<Self>> {
         let new = Column::<Self>::new;
         let mut columns = vec![
-            new("trace_id", Kind::TraceId, "32 lower-case hexadecimal digits", "no id", |r| {
-                trace_id(r.trace_id)
-            }),
+            new(
+                "trace_id",
+                Kind::TraceId,
+                "32 lower-case hexadecimal digits",
+                "no id",
+                |r| trace_id(r.trace_id),
+            ),
             new(
                 "timestamp",
                 Kind::Timestamp,
@@ -62,9 +66,13 @@ impl Table for Traces {
                 "no start time",
                 |r| Value::opt_int(r.start_ns),
             ),
-            new("start_time_ns", Kind::UnixNanos, "the same, Unix ns", "no start time", |r| {
-                Value::opt_int(r.start_ns)
-            }),
+            new(
+                "start_time_ns",
+                Kind::UnixNanos,
+                "the same, Unix ns",
+                "no start time",
+                |r| Value::opt_int(r.start_ns),
+            ),
             new(
                 "duration_ns",
                 Kind::Nanos,
@@ -72,36 +80,76 @@ impl Table for Traces {
                 "no start time",
                 |r| Value::opt_int(r.start_ns.map(|_| r.duration_ns)),
             ),
-            new("root_service", Kind::Text, "service of the root", NEVER, |r| {
-                Value::text(r.root_service)
-            }),
-            new("root_span_name", Kind::Text, "name of the root", NEVER, |r| {
-                Value::text(r.root_span_name)
-            }),
-            new("has_root", Kind::Boolean, "whether a span without a parent arrived", NEVER, |r| {
-                Value::Boolean(r.has_root)
-            }),
-            new("services", Kind::Text, "names, sorted, `;` between them", NEVER, |r| {
-                Value::text(r.services)
-            }),
-            new("service_count", Kind::Int32, "how many services", NEVER, |r| {
-                Value::count(r.service_count)
-            }),
-            new("depth", Kind::Int32, "spans on the longest chain", NEVER, |r| {
-                Value::count(r.depth)
-            }),
-            new("spans", Kind::Int32, "spans, each once, without late ones", NEVER, |r| {
-                Value::count(r.spans)
-            }),
-            new("error_spans", Kind::Int32, "of these with status error", NEVER, |r| {
-                Value::count(r.error_spans)
-            }),
-            new("orphan_spans", Kind::Int32, "of these whose parent is not there", NEVER, |r| {
-                Value::count(r.orphan_spans)
-            }),
-            new("duplicate_spans", Kind::Int32, "copies beyond the first", NEVER, |r| {
-                Value::count(r.duplicate_spans)
-            }),
+            new(
+                "root_service",
+                Kind::Text,
+                "service of the root",
+                NEVER,
+                |r| Value::text(r.root_service),
+            ),
+            new(
+                "root_span_name",
+                Kind::Text,
+                "name of the root",
+                NEVER,
+                |r| Value::text(r.root_span_name),
+            ),
+            new(
+                "has_root",
+                Kind::Boolean,
+                "whether a span without a parent arrived",
+                NEVER,
+                |r| Value::Boolean(r.has_root),
+            ),
+            new(
+                "services",
+                Kind::Text,
+                "names, sorted, `;` between them",
+                NEVER,
+                |r| Value::text(r.services),
+            ),
+            new(
+                "service_count",
+                Kind::Int32,
+                "how many services",
+                NEVER,
+                |r| Value::count(r.service_count),
+            ),
+            new(
+                "depth",
+                Kind::Int32,
+                "spans on the longest chain",
+                NEVER,
+                |r| Value::count(r.depth),
+            ),
+            new(
+                "spans",
+                Kind::Int32,
+                "spans, each once, without late ones",
+                NEVER,
+                |r| Value::count(r.spans),
+            ),
+            new(
+                "error_spans",
+                Kind::Int32,
+                "of these with status error",
+                NEVER,
+                |r| Value::count(r.error_spans),
+            ),
+            new(
+                "orphan_spans",
+                Kind::Int32,
+                "of these whose parent is not there",
+                NEVER,
+                |r| Value::count(r.orphan_spans),
+            ),
+            new(
+                "duplicate_spans",
+                Kind::Int32,
+                "copies beyond the first",
+                NEVER,
+                |r| Value::count(r.duplicate_spans),
+            ),
         ];
         columns.extend(anomaly_columns());
         columns.extend(provenance_columns());
@@ -125,9 +173,13 @@ impl Table for Traces {
                 "not in the ledger",
                 |r| Value::opt_text(r.sent_by),
             ),
-            new("late_spans", Kind::Int32, "spans that began long after its end", NEVER, |r| {
-                Value::count(r.late_spans)
-            }),
+            new(
+                "late_spans",
+                Kind::Int32,
+                "spans that began long after its end",
+                NEVER,
+                |r| Value::count(r.late_spans),
+            ),
         ]);
         columns.extend(backing_columns());
         columns

@@ -183,7 +183,11 @@ fn by_name(partition: &Partition, x: &Span, y: &Span) -> Ordering {
 
 /// The value of a column at a row; 0 for null.
 pub(crate) fn value_or_zero(column: &arrow_array::Int64Array, row: usize) -> i64 {
-    if column.is_null(row) { 0 } else { column.value(row) }
+    if column.is_null(row) {
+        0
+    } else {
+        column.value(row)
+    }
 }
 
 /// The value of a column at a row; none for null.

@@ -78,7 +78,12 @@ pub(crate) fn intervals(points: &[SeriesPoint]) -> Vec<PointInterval> {
                 interval(start, point.total, point.sum)
             }
             (_, Some(before)) => {
-                let from = before.time.max(start).min(point.time);
+                // A start that was not sent bounds nothing.
+                let from = match point.start {
+                    0 => before.time,
+                    _ => before.time.max(start),
+                };
+                let from = from.min(point.time);
                 // A reset that keeps its start shows in the value.
                 let monotonic = point.meaning == Meaning::Monotonic;
                 let reset = monotonic && point.total < before.total;
@@ -147,6 +152,14 @@ mod tests {
         assert_eq!(
             of(Meaning::Cumulative, &[(10, 20, 5.0), (10, 30, 3.0)]),
             [(20, 20, None), (20, 30, Some(-2.0))]
+        );
+    }
+
+    #[test]
+    fn a_cumulative_series_without_starts_speaks_of_the_time_since_the_point_before() {
+        assert_eq!(
+            of(Meaning::Monotonic, &[(0, 20, 5.0), (0, 30, 7.0)]),
+            [(20, 20, None), (20, 30, Some(2.0))]
         );
     }
 

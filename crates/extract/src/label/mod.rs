@@ -90,11 +90,21 @@ pub(crate) fn label_traces(
         let facts = (!group.spans.is_empty()).then(|| TraceFacts::new(group.spans, group.request));
         let decided = decide(partition, truth, &group, facts.as_ref(), &ahead_ns);
         survey.trace(partition, &sorted, truth, &group, facts.as_ref(), &decided);
-        push_trace(&mut traces, partition, truth, &sorted, &group, facts.as_ref(), &decided);
+        push_trace(
+            &mut traces,
+            partition,
+            truth,
+            &sorted,
+            &group,
+            facts.as_ref(),
+            &decided,
+        );
         for (index, span) in group.spans.iter().enumerate() {
             spans.row.append_value(span.row);
             spans.trace.append_value(row);
-            spans.late.append_value(facts.as_ref().is_some_and(|f| f.late[index]));
+            spans
+                .late
+                .append_value(facts.as_ref().is_some_and(|f| f.late[index]));
         }
         for &log in group.logs {
             logs.row.append_value(log);
@@ -134,10 +144,14 @@ fn decide<'p>(
             header,
         };
     }
-    let root = facts.map(|facts| &facts.root).filter(|root| root.start != 0);
-    let moment_ns = root.map(|root| {
-        let ahead = ahead_ns.get(root.resource as usize).copied().unwrap_or(0);
-        (root.start - ahead).max(1)
+    let root = facts
+        .map(|facts| &facts.root)
+        .filter(|root| root.start != 0);
+    // Spans are in the order of their starts.
+    let first = root.or_else(|| group.spans.iter().find(|span| span.start != 0));
+    let moment_ns = first.map(|span| {
+        let ahead = ahead_ns.get(span.resource as usize).copied().unwrap_or(0);
+        (span.start - ahead).max(1)
     });
     Decided {
         moment_ns,
@@ -188,7 +202,10 @@ fn push_trace(
     decided: &Decided<'_>,
 ) {
     let spans = &partition.spans;
-    let alone = group.spans.first().is_some_and(|s| spans.alone.value(s.row as usize));
+    let alone = group
+        .spans
+        .first()
+        .is_some_and(|s| spans.alone.value(s.row as usize));
     let id = if alone { [0, 0] } else { group.trace };
     let services = facts.map_or_else(Vec::new, |facts| services(sorted, facts));
     traces.trace_high.append_value(id[0]);
@@ -196,13 +213,17 @@ fn push_trace(
     let root = facts.map(|facts| facts.root);
     let start = root.map(|root| root.start).filter(|start| *start != 0);
     traces.start_ns.append_option(start);
-    traces.duration_ns.append_value(facts.map_or(0, |f| f.duration));
+    traces
+        .duration_ns
+        .append_value(facts.map_or(0, |f| f.duration));
     let root_service = root.map_or("", |root| sorted.resources.first(root.resource));
     traces.root_service.append_value(root_service);
     traces
         .root_name
         .append_value(root.map_or("", |root| sorted.names.first(root.name)));
-    traces.has_root.append_value(facts.is_some_and(|f| f.has_root));
+    traces
+        .has_root
+        .append_value(facts.is_some_and(|f| f.has_root));
     traces.services.append_value(services.join(";"));
     traces.service_count.append_value(services.len() as u32);
     traces.depth.append_value(facts.map_or(0, |f| f.depth));
@@ -210,7 +231,9 @@ fn push_trace(
     traces.errors.append_value(facts.map_or(0, |f| f.errors));
     let orphans = facts.map_or(0, |f| f.orphans.len() as u32);
     traces.orphans.append_value(orphans);
-    traces.duplicates.append_value(facts.map_or(0, |f| f.duplicates));
+    traces
+        .duplicates
+        .append_value(facts.map_or(0, |f| f.duplicates));
     let late = facts.map_or(0, |f| f.late.iter().filter(|late| **late).count() as u32);
     traces.late.append_value(late);
     traces.moment_ns.append_option(decided.moment_ns);
@@ -218,7 +241,9 @@ fn push_trace(
     traces
         .touches
         .append_value(touches(truth, decided.moment_ns, &services));
-    traces.foreign.append_value(decided.foreign.map_or(0, |f| f as u8));
+    traces
+        .foreign
+        .append_value(decided.foreign.map_or(0, |f| f as u8));
     traces.sent_by.append_option(decided.sent_by);
     let header = decided.header.filter(|_| !truth.has_timeline);
     let of = |column| header.and_then(|row| text(column, row));

@@ -29,6 +29,8 @@ impl<'a> Numbered<'a> {
 
     /// The first name of a number.
     pub(crate) fn first(&self, number: u32) -> &'a str {
-        self.things.get(number as usize).map_or("", |(first, _)| first)
+        self.things
+            .get(number as usize)
+            .map_or("", |(first, _)| first)
     }
 }

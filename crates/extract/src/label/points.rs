@@ -104,8 +104,8 @@ fn observed(points: &PointBatch, row: usize, interval: &PointInterval) -> Option
         Meaning::from_number(points.meaning.value(row)),
         Meaning::Moment | Meaning::Cumulative
     );
-    let is_distribution = ["histogram", "exponential_histogram", "summary"]
-        .contains(&points.metric_type.value(row));
+    let is_distribution =
+        ["histogram", "exponential_histogram", "summary"].contains(&points.metric_type.value(row));
     let reading = if is_distribution {
         Reading::Increase(interval.sum_increase?)
     } else if is_level {

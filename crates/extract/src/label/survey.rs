@@ -150,7 +150,11 @@ impl Survey {
         self.local = Local {
             grains: self.whole_milliseconds.iter().map(grain).collect(),
             // Our own engine's clock has no grain to speak of; scripts of k6 see milliseconds.
-            generator_grain: if is_k6 { WHOLE_MILLISECONDS_GRAIN_NS } else { 0 },
+            generator_grain: if is_k6 {
+                WHOLE_MILLISECONDS_GRAIN_NS
+            } else {
+                0
+            },
         };
     }
 
@@ -228,7 +232,11 @@ impl Survey {
                 continue;
             };
             let late = facts.is_some_and(|facts| facts.late[index]);
-            let moment = if late { Some(span.start) } else { decided.moment_ns };
+            let moment = if late {
+                Some(span.start)
+            } else {
+                decided.moment_ns
+            };
             self.sampled.push((place, moment));
         }
     }
@@ -247,7 +255,9 @@ impl Survey {
         let duration = group.request.map_or(of_root, |r| r.finished - r.sent);
         for &window in windows_at(truth, decided.moment_ns) {
             let microseconds = (duration / 1000).max(1) as u64;
-            self.windows[window].durations.saturating_record(microseconds);
+            self.windows[window]
+                .durations
+                .saturating_record(microseconds);
         }
         let known = root.parent == 0 && root.start != 0 && of_root >= 0;
         if let Some(moment) = decided.moment_ns.filter(|_| known) {
@@ -269,8 +279,8 @@ impl Survey {
             return;
         };
         let start = facts.root.start;
-        let near = start - begin < NEAR_THE_ENDS_NS
-            || end - (start + facts.duration) < NEAR_THE_ENDS_NS;
+        let near =
+            start - begin < NEAR_THE_ENDS_NS || end - (start + facts.duration) < NEAR_THE_ENDS_NS;
         self.counts.traces_cut += u64::from(near);
     }
 
@@ -367,7 +377,11 @@ impl Survey {
                 && (span.id == request.span || span.kind == SERVER && span.parent == request.span)
                 && request.finished >= request.sent
             {
-                observe(GENERATOR, *generator_grain, (request.sent, request.finished));
+                observe(
+                    GENERATOR,
+                    *generator_grain,
+                    (request.sent, request.finished),
+                );
             }
             if span.kind == SERVER
                 && let Some(client) = clients.get(&span.parent)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use loadgen_evidence::Verdict;
 use loadgen_timeline::audit::{Effect, Figures, ForeignRows, Gap, LateSpans, WindowFigures};
-use loadgen_timeline::condition::{FaultState, Interval};
+use loadgen_timeline::condition::{FaultState, Interval, NONE};
 
 use super::arrivals::{Losses, Silence};
 use super::predict::{Feature, blocks, predict};
@@ -92,6 +92,11 @@ fn window(
 
 /// What backs a window's label: what it was for the longest part of it that says anything.
 fn fault_state(truth: &Truth, index: usize) -> FaultState {
+    let window = &truth.timeline.windows[index];
+    // The fault of the window before it may reach into a normal one.
+    if window.anomaly.kind == NONE && window.declared.is_none() {
+        return FaultState::None;
+    }
     let mut shares: BTreeMap<FaultState, i64> = BTreeMap::new();
     let stretches = truth.conditions.stretches().iter();
     for stretch in stretches.filter(|s| s.windows.contains(&index)) {

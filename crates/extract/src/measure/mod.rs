@@ -12,22 +12,24 @@ mod predict;
 mod recovery;
 mod run_said;
 
-use loadgen_evidence::{Declared, Evidence, Interval, Recovery, Run, Thresholds, Window, WindowKind, judge};
+use loadgen_evidence::{
+    Declared, Evidence, Interval, Recovery, Run, Thresholds, Window, WindowKind, judge,
+};
 use loadgen_timeline::Timeline;
 use loadgen_timeline::audit::ClockFigures;
 use loadgen_timeline::condition::{self, NONE, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phases;
 use loadgen_timeline::read::FaultInterval;
 
-pub(crate) use figures::{figures, foreign_points};
-pub(crate) use run_said::RunSaid;
-pub(crate) use ids::ID_COLUMNS;
-pub(crate) use leaks::{leaking_columns, leaks};
 use crate::label::Offsets;
 use crate::label::clocks::{GENERATOR, GRAIN_NS, WHOLE_MILLISECONDS_GRAIN_NS};
 use crate::label::survey::Gathered;
 use crate::label::truth::Truth;
 use crate::scan::spans::GENERATOR_SERVICE;
+pub(crate) use figures::{figures, foreign_points};
+pub(crate) use ids::ID_COLUMNS;
+pub(crate) use leaks::{leaking_columns, leaks};
+pub(crate) use run_said::RunSaid;
 
 /// What holds for the whole run.
 #[derive(Debug)]
@@ -47,11 +49,19 @@ impl RunFacts {
             i64::try_from(durations.value_at_quantile(0.99)).unwrap_or(i64::MAX / 1000) * 1000
         };
         let mut phases = Phases::new(&truth.timeline, p99_ns);
-        let recoveries =
-            recovery::recoveries(&truth.timeline, &truth.conditions, &phases, &gathered.outcomes);
+        let recoveries = recovery::recoveries(
+            &truth.timeline,
+            &truth.conditions,
+            &phases,
+            &gathered.outcomes,
+        );
         phases.set_recoveries(recoveries.clone().unwrap_or_default());
         Self {
-            evidence: judge(&run(truth, &phases), &gathered.sample, &Thresholds::default()),
+            evidence: judge(
+                &run(truth, &phases),
+                &gathered.sample,
+                &Thresholds::default(),
+            ),
             phases,
             recoveries,
         }
@@ -175,10 +185,14 @@ pub(crate) fn clocks(truth: &Truth, gathered: &Gathered) -> (Offsets, Vec<ClockF
     } else {
         let is_generator = |r: &u32| gathered.resources[*r as usize].service == GENERATOR_SERVICE;
         let most = |r: &u32| {
-            (exchanges.exchanges_of(*r), std::cmp::Reverse(&gathered.resources[*r as usize]))
+            (
+                exchanges.exchanges_of(*r),
+                std::cmp::Reverse(&gathered.resources[*r as usize]),
+            )
         };
         let own = resources.clone().find(is_generator);
-        own.or_else(|| resources.clone().max_by_key(most)).unwrap_or(GENERATOR)
+        own.or_else(|| resources.clone().max_by_key(most))
+            .unwrap_or(GENERATOR)
     };
     let by_number = exchanges.offsets(reference, grain);
     let mut offsets = Offsets::new();

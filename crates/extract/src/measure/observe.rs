@@ -2,7 +2,7 @@
 //! which services it met.
 
 use loadgen_evidence::{
-    CallObservation, SpanKind, SpanObservation, Sampler, ServiceId, trace_hash,
+    CallObservation, Sampler, ServiceId, SpanKind, SpanObservation, trace_hash,
 };
 
 use crate::label::groups::{Group, Partition, Sorted, text};
@@ -144,7 +144,11 @@ impl<'g> Tree<'g> {
                 at = parents[at].unwrap_or(at);
             }
             // A circle of parents ends where it closes.
-            let entry = if entries[at] < ON_THE_WAY { entries[at] } else { at };
+            let entry = if entries[at] < ON_THE_WAY {
+                entries[at]
+            } else {
+                at
+            };
             entries[at] = entry;
             for passed in way.drain(..) {
                 entries[passed] = entry;
@@ -193,7 +197,9 @@ impl<'g> Tree<'g> {
     /// The calls below an entry that a span of another service answers.
     fn calls_of(&self, entry: usize) -> Vec<&Span> {
         let first = self.calls.partition_point(|(of, _)| *of < entry);
-        let of = self.calls[first..].iter().take_while(|(of, _)| *of == entry);
+        let of = self.calls[first..]
+            .iter()
+            .take_while(|(of, _)| *of == entry);
         of.map(|(_, call)| self.spans[*call]).collect()
     }
 }
@@ -222,8 +228,7 @@ fn gap(tree: &Tree<'_>, entry: usize, group: &Group<'_>) -> Option<i64> {
         Some(parent) => {
             let caller = tree.spans[parent];
             let is_call = caller.kind == CLIENT && tree.services[parent] != tree.services[entry];
-            (is_call && caller.end >= caller.start)
-                .then(|| caller.end - caller.start - duration_ns)
+            (is_call && caller.end >= caller.start).then(|| caller.end - caller.start - duration_ns)
         }
         // The generator's own span need not have been exported.
         None => {

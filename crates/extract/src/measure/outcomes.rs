@@ -79,7 +79,13 @@ impl Outcomes {
         for (stretch, outcomes) in other.kept {
             for outcome in outcomes {
                 let operation = numbers[outcome.operation as usize];
-                self.keep(stretch, Outcome { operation, ..outcome });
+                self.keep(
+                    stretch,
+                    Outcome {
+                        operation,
+                        ..outcome
+                    },
+                );
             }
         }
     }

@@ -179,7 +179,14 @@ mod tests {
             let moment = tenth * SECOND / 10;
             let slow = unusual(tenth / 10);
             let duration = if slow { 9_000_000 } else { 1_000_000 };
-            outcomes.add(truth, tenth as u64, ("web", "GET /"), moment, duration, slow);
+            outcomes.add(
+                truth,
+                tenth as u64,
+                ("web", "GET /"),
+                moment,
+                duration,
+                slow,
+            );
         }
         let phases = Phases::new(&truth.timeline, |_| 0);
         recoveries(&truth.timeline, &truth.conditions, &phases, &outcomes)
@@ -187,7 +194,9 @@ mod tests {
 
     #[test]
     fn a_recovery_lasts_until_three_calm_slices() {
-        let found = found(&truth(""), |second| (40..65).contains(&second) || second == 66);
+        let found = found(&truth(""), |second| {
+            (40..65).contains(&second) || second == 66
+        });
         assert_eq!(found, Some(vec![(60 * SECOND, 67 * SECOND)]));
     }
 

@@ -18,10 +18,15 @@ pub(crate) trait FieldKind {
     const TYPE: DataType;
     type Builder: Default;
     type Array: Array + Clone + 'static;
+
+    /// Bytes of text that a builder holds.
+    fn text_bytes(_: &Self::Builder) -> usize {
+        0
+    }
 }
 
 macro_rules! kinds {
-    ($($name:ident: $type:ident, $builder:ty, $array:ty;)*) => {$(
+    ($($name:ident: $type:ident, $builder:ty, $array:ty $(, $text_bytes:item)?;)*) => {$(
         #[derive(Debug)]
         pub(crate) struct $name;
 
@@ -29,6 +34,7 @@ macro_rules! kinds {
             const TYPE: DataType = DataType::$type;
             type Builder = $builder;
             type Array = $array;
+            $($text_bytes)?
         }
     )*};
 }
@@ -41,7 +47,9 @@ kinds! {
     U8: UInt8, UInt8Builder, UInt8Array;
     F64: Float64, Float64Builder, Float64Array;
     Bool: Boolean, BooleanBuilder, BooleanArray;
-    Text: Utf8, StringBuilder, StringArray;
+    Text: Utf8, StringBuilder, StringArray, fn text_bytes(builder: &StringBuilder) -> usize {
+        builder.values_slice().len()
+    };
 }
 
 /// A kind of batch.
@@ -61,7 +69,9 @@ pub(crate) fn column<A: Array + Clone + 'static>(
     let column = batch.columns().get(index);
     let array = column.and_then(|array| array.as_any().downcast_ref::<A>());
     array.cloned().ok_or_else(|| {
-        ArrowError::SchemaError(format!("column {index} of a batch is missing, or of another type"))
+        ArrowError::SchemaError(format!(
+            "column {index} of a batch is missing, or of another type"
+        ))
     })
 }
 
@@ -93,6 +103,13 @@ macro_rules! batch {
         }
 
         impl $builder {
+            /// Bytes of text in it.
+            #[allow(dead_code)]
+            pub(crate) fn text_bytes(&self) -> usize {
+                use $crate::scan::batch::FieldKind;
+                0 $(+ <$crate::scan::batch::$kind as FieldKind>::text_bytes(&self.$field))*
+            }
+
             pub(crate) fn finish(&mut self) -> Result<arrow_array::RecordBatch, arrow_schema::ArrowError> {
                 let columns: Vec<arrow_array::ArrayRef> =
                     vec![$(std::sync::Arc::new(self.$field.finish()),)*];

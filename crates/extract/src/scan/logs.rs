@@ -1,28 +1,15 @@
-//! Log records of a message as records.
+//! Log records as records.
+
+use loadgen_otlp::view::{AnyValue, LogRecord, PlainObject};
+use serde_json::Value;
 
 use super::records::LogBuilder;
-use crate::telemetry::attribute::{AnyValue, AsObject};
-use crate::telemetry::log::{LogRecord, ResourceLogs};
-use crate::telemetry::resource::ResourceAttributes;
+use super::resource::ResourceAttributes;
 
 impl LogBuilder {
-    /// Takes the records of a message. Gives their number.
-    pub(super) fn message(&mut self, data: &[ResourceLogs<'_>]) -> u64 {
-        let mut read = 0;
-        for resource in data {
-            for scope in &resource.scope_logs {
-                for record in &scope.log_records {
-                    read += 1;
-                    self.record(resource.resource.attributes(), &scope.scope.name, record);
-                }
-            }
-        }
-        read
-    }
-
-    fn record(
+    pub(super) fn record(
         &mut self,
-        resource: &ResourceAttributes<'_>,
+        resource: &ResourceAttributes,
         scope_name: &str,
         record: &LogRecord<'_>,
     ) {
@@ -37,15 +24,10 @@ impl LogBuilder {
         self.severity_number.append_value(record.severity_number.0);
         self.severity_text.append_value(&*record.severity_text);
         self.service_name.append_value(resource.service_name());
-        match &record.body {
-            AnyValue::Empty => self.body.append_null(),
-            AnyValue::Text(text) | AnyValue::Bytes(text) => self.body.append_value(&**text),
-            // A body is always JSON.
-            structured => self.body.append_option(serde_json::to_string(structured).ok()),
-        }
+        self.body.append_option(body(&record.body));
         self.event_name.append_value(&*record.event_name);
         self.scope_name.append_value(scope_name);
-        let attributes = serde_json::to_string(&AsObject(&record.attributes));
+        let attributes = serde_json::to_string(&PlainObject(&record.attributes));
         self.attributes.append_value(attributes.unwrap_or_default());
         self.service_instance_id
             .append_option(resource.service_instance_id.as_deref());
@@ -54,5 +36,18 @@ impl LogBuilder {
             .append_option(resource.container_name.as_deref());
         self.k8s_pod_name
             .append_option(resource.k8s_pod_name.as_deref());
+    }
+}
+
+/// Text as it is, bytes as base64, what has structure as JSON.
+fn body(body: &AnyValue<'_>) -> Option<String> {
+    match body {
+        AnyValue::Empty => None,
+        AnyValue::Text(text) => Some(text.to_string()),
+        AnyValue::Bytes(_) => match serde_json::to_value(body) {
+            Ok(Value::String(base64)) => Some(base64),
+            _ => None,
+        },
+        structured => serde_json::to_string(structured).ok(),
     }
 }

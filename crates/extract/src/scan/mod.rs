@@ -2,10 +2,17 @@
 //! and data point goes to the partition of its trace, or of its series.
 
 pub(crate) mod batch;
+mod headers;
+mod http;
+pub(crate) mod inputs;
 mod logs;
+mod paths;
+pub(crate) mod pipeline;
 mod points;
 pub(crate) mod records;
+pub(crate) mod resource;
 pub(crate) mod sample;
+mod sink;
 pub(crate) mod spans;
 pub(crate) mod spool;
 
@@ -17,18 +24,14 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 
 use batch::Batch;
-use records::{
-    LogBatch, LogBuilder, PointBatch, PointBuilder, RequestBatch, RequestBuilder, SpanBatch,
-    SpanBuilder,
-};
-use sample::{Sample, SampleIndex, SampledSpan, SpanKey};
-use spool::{Dealt, Hashed, Spool, deal, hash, partitions};
+use loadgen_otlp::source::{Skipped, Source, UnitTally, decode};
+use pipeline::{PipelineError, Placed, Results, for_each_unit};
+use records::{LogBatch, PointBatch, RequestBatch, RequestBuilder, SpanBatch};
+use sample::{Sample, SampleIndex, SampledSpan};
+use sink::{Part, Records};
+use spool::{Hashed, Spool, deal, hash, partitions};
 
 use crate::lines::Lines;
-use crate::telemetry::input::{Block, Input};
-use crate::telemetry::line::{LineTally, for_each_message};
-use crate::telemetry::pipeline::{PipelineError, for_each_block};
-use crate::telemetry::scalar::TraceId;
 
 /// All that was read, dealt into partitions. Those of spans, logs and requests have the same traces.
 #[derive(Debug)]
@@ -52,15 +55,14 @@ pub(crate) struct ScanFacts {
     pub(crate) sample: SampleIndex,
 }
 
-/// What one block held.
-struct OfBlock {
-    tally: LineTally,
-    read: [u64; 3],
-    spans: Vec<Dealt>,
-    logs: Vec<Dealt>,
-    points: Vec<Dealt>,
-    sampled: Vec<SampledSpan>,
-    extent: Option<(i64, i64)>,
+/// What a worker has to say of a unit.
+enum Said {
+    /// Records of some of its messages.
+    Part(Part),
+    /// What there was in it; it comes last.
+    Whole(UnitTally),
+    /// Records could not be made, which is a bug.
+    Failed(ArrowError),
 }
 
 impl Scanned {
@@ -92,30 +94,44 @@ impl Scanned {
     /// Reads the input.
     pub(crate) fn read(
         &mut self,
-        inputs: &[Input],
+        sources: &mut [Source],
         workers: usize,
-        lines: &mut Lines<'_>,
+        lines: &mut Lines,
     ) -> Result<(), PipelineError<io::Error>> {
         let mut sample = Sample::new();
         // Sampled are spans with a hash up to this, which falls as more of them come.
         let limit = AtomicU64::new(u64::MAX);
         let partitions = self.spans.len();
-        let work = |block: &Block| scan(block, limit.load(Ordering::Relaxed), partitions);
-        for_each_block(inputs, workers, work, |file, of_block| {
-            let of_block: OfBlock = of_block.map_err(io::Error::other)?;
-            lines.take(file, of_block.tally);
-            for (sum, read) in self.read.iter_mut().zip(of_block.read) {
+        let work = |placed: &Placed, results: &Results<'_, Said>| {
+            let limit = limit.load(Ordering::Relaxed);
+            let give = |part| results.send(Said::Part(part));
+            let records = Records::new(placed.number, limit, partitions, give);
+            results.send(match scan(placed, records) {
+                Ok(tally) => Said::Whole(tally),
+                Err(error) => Said::Failed(error),
+            });
+        };
+        for_each_unit(sources, workers, work, |file, said| {
+            let part = match said {
+                Said::Part(part) => part,
+                Said::Whole(tally) => {
+                    lines.take(file, tally);
+                    return Ok(());
+                }
+                Said::Failed(error) => return Err(io::Error::other(error)),
+            };
+            for (sum, read) in self.read.iter_mut().zip(part.read) {
                 *sum += read;
             }
-            if let Some((from, to)) = of_block.extent {
+            if let Some((from, to)) = part.extent {
                 let (first, last) = self.extent.unwrap_or((from, to));
                 self.extent = Some((first.min(from), last.max(to)));
             }
-            limit.store(sample.add(of_block.sampled), Ordering::Relaxed);
+            limit.store(sample.add(part.sampled), Ordering::Relaxed);
             for (spool, dealt) in [
-                (&mut self.spans, of_block.spans),
-                (&mut self.logs, of_block.logs),
-                (&mut self.points, of_block.points),
+                (&mut self.spans, part.spans),
+                (&mut self.points, part.points),
+                (&mut self.logs, part.logs),
             ] {
                 for rows in dealt {
                     spool.push(rows)?;
@@ -176,7 +192,9 @@ impl OfTraces for RequestBatch {
 
 fn trace_hashes<B: OfTraces>(batch: &RecordBatch) -> io::Result<Vec<u64>> {
     let view = B::view(batch).map_err(io::Error::other)?;
-    Ok((0..batch.num_rows()).map(|row| hash(view.trace(row))).collect())
+    Ok((0..batch.num_rows())
+        .map(|row| hash(view.trace(row)))
+        .collect())
 }
 
 fn series_hashes(batch: &RecordBatch) -> io::Result<Vec<u64>> {
@@ -185,65 +203,22 @@ fn series_hashes(batch: &RecordBatch) -> io::Result<Vec<u64>> {
     Ok(view.series.values().to_vec())
 }
 
-fn scan(block: &Block, limit: u64, partitions: usize) -> Result<OfBlock, ArrowError> {
-    let mut spans = SpanBuilder::default();
-    let mut logs = LogBuilder::default();
-    let mut points = PointBuilder::default();
-    let mut sampled = Vec::new();
-    let mut read = [0; 3];
-    let [span_count, point_count, log_count] = &mut read;
-    let tally = for_each_message(
-        block,
-        |_, line, data: spans::Message<'_>| {
-            let mut wanted: Vec<(usize, u64, SpanKey)> = Vec::new();
-            let mut index = 0;
-            for resource in &data {
-                let attributes = resource.resource.attributes();
-                for span in resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
-                    let trace = match span.trace_id {
-                        TraceId(0) => [u64::MAX, u64::from(block.sequence) << 32 | *span_count],
-                        TraceId(id) => [(id >> 64) as u64, id as u64],
-                    };
-                    spans.span(attributes, span, trace);
-                    let key = (trace, span.span_id.0);
-                    let hash = sample::span_hash(key);
-                    if hash <= limit {
-                        wanted.push((index, hash, key));
-                    }
-                    index += 1;
-                    *span_count += 1;
-                }
-            }
-            if !wanted.is_empty() {
-                sampled.extend(sample::read(line, &wanted));
-            }
-        },
-        |_, _, data: Vec<_>| *point_count += points.message(&data),
-        |_, _, data: Vec<_>| *log_count += logs.message(&data),
-    );
-    let to_arrow = |error: io::Error| ArrowError::from_external_error(Box::new(error));
-    let (spans, logs, points) = (spans.finish()?, logs.finish()?, points.finish()?);
-    let dealt = |batch: &RecordBatch, hashes: io::Result<Vec<u64>>| {
-        hashes
-            .and_then(|hashes| deal(batch, &hashes, partitions))
-            .map_err(to_arrow)
-    };
-    let extent = extent(&spans)?;
-    Ok(OfBlock {
-        tally,
-        read,
-        sampled,
-        extent,
-        spans: dealt(&spans, trace_hashes::<SpanBatch>(&spans))?,
-        logs: dealt(&logs, trace_hashes::<LogBatch>(&logs))?,
-        points: dealt(&points, series_hashes(&points))?,
-    })
-}
-
-/// First start and last end.
-fn extent(spans: &RecordBatch) -> Result<Option<(i64, i64)>, ArrowError> {
-    let view = SpanBatch::view(spans)?;
-    let starts = view.start_ns.iter().flatten().min();
-    let ends = view.end_ns.iter().flatten().max();
-    Ok(starts.map(|start| (start, ends.unwrap_or(start).max(start))))
+fn scan<G: FnMut(Part)>(placed: &Placed, mut records: Records<G>) -> Result<UnitTally, ArrowError> {
+    let mut tally = decode(&placed.unit, &mut records);
+    for message in records.finish()? {
+        if tally
+            .skipped
+            .iter()
+            .any(|skipped| skipped.message == message)
+        {
+            continue;
+        }
+        tally.skipped.push(Skipped {
+            message,
+            byte: placed.unit.offset(),
+            reason: "its items repeat so much text that they would take too much memory".to_owned(),
+            torn: false,
+        });
+    }
+    Ok(tally)
 }

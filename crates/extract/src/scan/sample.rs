@@ -1,22 +1,23 @@
 //! A sample of spans with all their attributes, the same whatever the order of the input: those
 //! with the smallest hashes of trace and span id.
 
+use std::borrow::Cow;
 use std::collections::{BinaryHeap, HashMap};
 
-use serde_json::Value;
+use loadgen_otlp::view::{AnyValue, KeyValue, Resource, Span};
 
-use crate::scan::spool::hash;
-use crate::telemetry::attribute::Pick;
-use crate::telemetry::attribute::{AsObject, KeyValue};
-use crate::telemetry::http::HttpAttributes;
-use crate::telemetry::line::parse_traces;
-use crate::telemetry::trace::ResourceSpans;
+use super::http::HttpAttributes;
+use super::resource::ResourceAttributes;
+use super::spool::hash;
 
 /// Spans in the sample.
 pub(crate) const SAMPLE_SPANS: usize = 4096;
 
 /// Values longer than this are cut: a sample of stack traces would need a lot of memory.
 const MAX_VALUE_CHARS: usize = 200;
+
+/// A span has so many attributes at most in the sample, and its resource likewise.
+const MAX_ATTRIBUTES: usize = 256;
 
 /// A trace and a span in it.
 pub(crate) type SpanKey = ([u64; 2], u64);
@@ -27,7 +28,8 @@ pub(crate) struct SampledSpan {
     pub(crate) hash: u64,
     /// Its trace and its id.
     pub(crate) key: SpanKey,
-    /// Columns, and attributes as `attributes.<key>`, with their values as text.
+    /// Columns, attributes as `attributes.<key>` and those of the resource as `resource.<key>`, with
+    /// their values as text.
     pub(crate) features: Vec<(String, String)>,
 }
 
@@ -111,92 +113,71 @@ pub(crate) fn span_hash((trace, span): SpanKey) -> u64 {
     hash([hash(trace), span])
 }
 
-/// Reads the wanted spans of a line once more, with everything: their number in it, hash and key.
-pub(crate) fn read(line: &[u8], wanted: &[(usize, u64, SpanKey)]) -> Vec<SampledSpan> {
-    let mut sampled = Vec::with_capacity(wanted.len());
-    let Some(data) = parse_traces::<Vec<ResourceSpans<'_, Vec<KeyValue<'_>>>>>(line) else {
-        return sampled;
-    };
-    let mut wanted = wanted.iter().peekable();
-    let mut index = 0;
-    for resource in data {
-        let service = resource.resource.attributes().service_name().to_owned();
-        for span in resource
-            .scope_spans
+impl SampledSpan {
+    /// With what a detector could see of the span.
+    pub(super) fn new(
+        hash: u64,
+        key: SpanKey,
+        known: &ResourceAttributes,
+        resource: &Resource<'_>,
+        span: &Span<'_>,
+    ) -> Self {
+        let mut http = HttpAttributes::default();
+        for pair in &span.attributes {
+            http.take(&pair.key, &pair.value);
+        }
+        let kind = span.kind;
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let number = |number: Option<i32>| number.map(|number| number.to_string());
+        let columns = [
+            ("service_name", Some(known.service_name().to_owned())),
+            ("service_instance_id", known.service_instance_id.clone()),
+            ("span_name", Some(span.name.to_string())),
+            ("span_kind", Some(kind.0.to_string())),
+            ("span_status", Some(span.status.code.0.to_string())),
+            ("http_method", owned(http.method())),
+            ("http_status_code", number(http.status_code())),
+            ("http_target", http.target().map(Cow::into_owned)),
+            ("server_address", owned(http.server_address(kind))),
+            ("server_port", number(http.server_port(kind))),
+            ("client_address", owned(http.client_address(kind))),
+            ("network_protocol_version", owned(http.protocol_version())),
+        ];
+        let columns = columns
             .into_iter()
-            .flat_map(|scope| scope.spans)
-        {
-            if let Some((_, hash, key)) = wanted.next_if(|(at, ..)| *at == index) {
-                let mut features = vec![
-                    ("service_name".to_owned(), service.clone()),
-                    ("span_name".to_owned(), span.name.to_string()),
-                    ("span_kind".to_owned(), span.kind.0.to_string()),
-                    ("span_status".to_owned(), span.status.code.0.to_string()),
-                ];
-                let Ok(Value::Object(object)) = serde_json::to_value(AsObject(&span.attributes))
-                else {
-                    continue;
-                };
-                features.extend(object.into_iter().map(|(name, value)| {
-                    let value = match value {
-                        Value::String(text) => text,
-                        other => other.to_string(),
-                    };
-                    (format!("attributes.{name}"), value)
-                }));
-                let mut http = HttpAttributes::default();
-                let kind = span.kind.0;
-                for pair in span.attributes {
-                    if HttpAttributes::wants(&pair.key) {
-                        http.take(&pair.key, pair.value);
-                    }
-                }
-                let columns = [
-                    ("http_method", http.method().map(str::to_owned)),
-                    (
-                        "http_status_code",
-                        http.status_code().map(|code| code.to_string()),
-                    ),
-                    (
-                        "http_target",
-                        http.target().map(|target| target.into_owned()),
-                    ),
-                    (
-                        "server_address",
-                        http.server_address(kind).map(str::to_owned),
-                    ),
-                    (
-                        "server_port",
-                        http.server_port(kind).map(|port| port.to_string()),
-                    ),
-                    (
-                        "client_address",
-                        http.client_address(kind).map(str::to_owned),
-                    ),
-                    (
-                        "network_protocol_version",
-                        http.protocol_version().map(str::to_owned),
-                    ),
-                ];
-                let known = columns
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-                features.extend(known);
-                for (_, value) in &mut features {
-                    if let Some((end, _)) = value.char_indices().nth(MAX_VALUE_CHARS) {
-                        value.truncate(end);
-                    }
-                }
-                sampled.push(SampledSpan {
-                    hash: *hash,
-                    key: *key,
-                    features,
-                });
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let of = |namespace: &'static str, pairs: &[KeyValue<'_>]| {
+            let mut named: Vec<(String, String)> = pairs
+                .iter()
+                .map(|pair| (format!("{namespace}.{}", pair.key), plain(&pair.value)))
+                .collect();
+            // The first of a key that comes twice.
+            named.sort_by(|a, b| a.0.cmp(&b.0));
+            named.dedup_by(|b, a| a.0 == b.0);
+            named.truncate(MAX_ATTRIBUTES);
+            named
+        };
+        let mut features: Vec<(String, String)> = columns.collect();
+        features.extend(of("attributes", &span.attributes));
+        features.extend(of("resource", &resource.attributes));
+        for (_, value) in &mut features {
+            if let Some((end, _)) = value.char_indices().nth(MAX_VALUE_CHARS) {
+                value.truncate(end);
             }
-            index += 1;
+        }
+        Self {
+            hash,
+            key,
+            features,
         }
     }
-    sampled
+}
+
+fn plain(value: &AnyValue<'_>) -> String {
+    match value {
+        AnyValue::Text(text) => text.to_string(),
+        other => serde_json::to_string(other).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -225,13 +206,36 @@ mod tests {
     }
 
     #[test]
-    fn a_wanted_span_comes_with_columns_and_attributes() {
-        let line = br#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"web"}}]},"scopeSpans":[{"spans":[{},{"name":"GET /","kind":2,"attributes":[{"key":"url.path","value":{"stringValue":"/x"}},{"key":"n","value":{"intValue":"5"}}]}]}]}]}"#;
-        let read = read(line, &[(1, 7, SpanKey::default())]);
-        let has = |name: &str, value: &str| read[0].features.contains(&(name.into(), value.into()));
-        assert!(
-            has("service_name", "web") && has("span_name", "GET /") && has("http_target", "/x")
-        );
-        assert!(has("attributes.n", "5"));
+    fn a_span_comes_with_columns_and_attributes() {
+        let pair = |key: &'static str, value| KeyValue {
+            key: key.into(),
+            value,
+        };
+        let resource = Resource {
+            attributes: vec![pair("service.name", AnyValue::Text("web".into()))],
+        };
+        let span = Span {
+            name: "GET /".into(),
+            attributes: vec![
+                pair("url.path", AnyValue::Text("/x".into())),
+                pair("n", AnyValue::Int(5)),
+                pair("n", AnyValue::Int(6)),
+            ],
+            ..Span::default()
+        };
+        let known = ResourceAttributes::of(&resource);
+        let sampled = SampledSpan::new(0, SpanKey::default(), &known, &resource, &span);
+        for (name, value) in [
+            ("service_name", "web"),
+            ("span_name", "GET /"),
+            ("http_target", "/x"),
+            ("attributes.n", "5"),
+            ("resource.service.name", "web"),
+        ] {
+            assert!(
+                sampled.features.contains(&(name.into(), value.into())),
+                "{name}"
+            );
+        }
     }
 }

@@ -1,20 +1,11 @@
-//! Spans of a message as records.
+//! Spans as records.
 
+use loadgen_otlp::view::{Span, TraceId};
+
+use super::headers::HeaderAttributes;
+use super::http::HttpAttributes;
 use super::records::SpanBuilder;
-use crate::telemetry::attribute::{AnyValue, Pick, Picked};
-use crate::telemetry::evidence::{Evidence, EvidenceAttributes};
-use crate::telemetry::http::HttpAttributes;
-use crate::telemetry::resource::ResourceAttributes;
-use crate::telemetry::scalar::{Text, TraceId};
-use crate::telemetry::trace::{ResourceSpans, Span};
-
-/// What is read of the attributes of a span.
-#[derive(Debug, Default)]
-pub(super) struct SpanAttributes<'a> {
-    http: HttpAttributes<'a>,
-    evidence: EvidenceAttributes<'a>,
-    run_id: Option<Text<'a>>,
-}
+use super::resource::ResourceAttributes;
 
 /// Keys under which a span says which run it belongs to: set by loadgen itself, or copied from
 /// baggage by a service.
@@ -23,39 +14,25 @@ const RUN_ID: [&str; 2] = ["loadgen.run_id", "baggage.loadgen.run_id"];
 /// Name that the generator's own spans have for their service.
 pub(crate) const GENERATOR_SERVICE: &str = "loadgen";
 
-impl<'de: 'a, 'a> Pick<'de> for SpanAttributes<'a> {
-    fn wants(key: &str) -> bool {
-        HttpAttributes::wants(key) || EvidenceAttributes::wants(key) || RUN_ID.contains(&key)
-    }
-
-    fn take(&mut self, key: &str, value: AnyValue<'de>) {
-        if RUN_ID.contains(&key) {
-            self.run_id = self.run_id.take().or(value.into_text());
-        } else if EvidenceAttributes::wants(key) {
-            self.evidence.take(key, value);
-        } else {
-            self.http.take(key, value);
-        }
-    }
-}
-
-/// The spans of a message.
-pub(super) type Message<'a> = Vec<ResourceSpans<'a, Picked<SpanAttributes<'a>>>>;
-
 impl SpanBuilder {
-    /// Takes a span. `place` is its own among all, for one without a trace id.
+    /// Takes a span. `high` and `low` are its trace id, or its place where it has none.
     pub(super) fn span(
         &mut self,
-        resource: &ResourceAttributes<'_>,
-        span: &Span<'_, Picked<SpanAttributes<'_>>>,
+        resource: &ResourceAttributes,
+        span: &Span<'_>,
         [high, low]: [u64; 2],
     ) {
-        let SpanAttributes {
-            http,
-            evidence,
-            run_id,
-        } = &span.attributes.0;
-        let kind = span.kind.0;
+        let mut http = HttpAttributes::default();
+        let mut headers = HeaderAttributes::default();
+        let mut run_id = None;
+        for pair in &span.attributes {
+            http.take(&pair.key, &pair.value);
+            headers.take(&pair.key, &pair.value);
+            if RUN_ID.contains(&&*pair.key) {
+                run_id = run_id.or(pair.value.as_text());
+            }
+        }
+        let kind = span.kind;
         let byte = |number: i32| u8::try_from(number).unwrap_or(0);
         self.trace_high.append_value(high);
         self.trace_low.append_value(low);
@@ -65,14 +42,14 @@ impl SpanBuilder {
         self.start_ns.append_option(span.start_time_unix_nano.get());
         self.end_ns.append_option(span.end_time_unix_nano.get());
         self.name.append_value(&*span.name);
-        self.kind.append_value(byte(kind));
+        self.kind.append_value(byte(kind.0));
         self.status.append_value(byte(span.status.code.0));
         self.linked.append_value(!span.links.is_empty());
         self.service_name.append_value(resource.service_name());
         let instance = resource.service_instance_id.as_deref();
         self.service_instance_id.append_option(instance);
         let others = [&resource.k8s_pod_name, &resource.host_name];
-        let other = others.into_iter().flatten().next().map(|text| &**text);
+        let other = others.into_iter().flatten().next().map(String::as_str);
         self.instance.append_option(instance.or(other));
         self.http_method.append_option(http.method());
         self.http_status_code.append_option(http.status_code());
@@ -82,19 +59,18 @@ impl SpanBuilder {
         self.client_address.append_option(http.client_address(kind));
         self.network_protocol_version
             .append_option(http.protocol_version());
-        let said = Evidence::of(evidence);
-        let text = |of: fn(&Evidence) -> &String| {
-            said.as_ref().map(of).filter(|text| !text.is_empty())
-        };
-        self.header_type.append_option(text(|e| &e.anomaly_type));
+        let header = headers.header();
+        self.header_type
+            .append_option(header.as_ref().map(|header| header.anomaly_type));
         self.header_root_cause
-            .append_option(text(|e| &e.root_cause));
-        self.header_msg.append_option(text(|e| &e.msg));
+            .append_option(header.as_ref().and_then(|header| header.root_cause));
+        self.header_msg
+            .append_option(header.as_ref().and_then(|header| header.msg));
         self.header_default
-            .append_value(said.as_ref().is_some_and(|e| e.is_default));
+            .append_value(header.is_some_and(|header| header.is_default));
         // Before runs had names in baggage, the generator's own spans had them as their instance.
         let generator = instance.filter(|_| resource.service_name() == GENERATOR_SERVICE);
-        let run_id = run_id.as_deref().or(resource.run_id.as_deref());
+        let run_id = run_id.or(resource.run_id.as_deref());
         self.run_id.append_option(run_id.or(generator));
     }
 }

@@ -28,7 +28,7 @@ const MAX_PARTITIONS: u64 = 512;
 const BUDGET_BYTES: usize = 24 << 20;
 
 /// A partition of more bytes than this, in memory, is dealt again.
-const MAX_PARTITION_BYTES: usize = 64 << 20;
+const MAX_PARTITION_BYTES: usize = 16 << 20;
 
 /// Into how many partitions an input of so many bytes is dealt.
 pub(crate) fn partitions(input_bytes: u64) -> usize {
@@ -112,7 +112,10 @@ fn deal_range(
     for (row, &hash) in hashes.iter().enumerate() {
         rows[part(hash, range, partitions)].push(row as u32);
     }
-    let met = rows.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty());
+    let met = rows
+        .into_iter()
+        .enumerate()
+        .filter(|(_, rows)| !rows.is_empty());
     met.map(|(partition, rows)| {
         let taken = take_record_batch(batch, &UInt32Array::from(rows));
         Ok((partition, taken.map_err(io::Error::other)?))
@@ -183,7 +186,10 @@ impl Spool {
         let held = concat_batches(&self.schema, &std::mem::take(&mut part.held));
         part.held_bytes = 0;
         let bytes = encode(&held.map_err(io::Error::other)?).map_err(io::Error::other)?;
-        let mut end = self.end.lock().map_err(|_| io::Error::other("a spool broke down"))?;
+        let mut end = self
+            .end
+            .lock()
+            .map_err(|_| io::Error::other("a spool broke down"))?;
         self.file.write_all_at(&bytes, *end)?;
         part.chunks.push((*end, bytes.len()));
         *end += bytes.len() as u64;

@@ -32,7 +32,10 @@ pub(crate) fn write_points(
         let said = match (rules.truth.has_timeline, interval_start_ns, time_ns) {
             (true, Some(start), Some(end)) => {
                 let outside = rules.truth.conditions.over((start, end)) == Placed::Outside;
-                rules.texts.over((start, end), outside.then_some(Foreign::Outside)).0
+                rules
+                    .texts
+                    .over((start, end), outside.then_some(Foreign::Outside))
+                    .0
             }
             (has_timeline, _, _) => {
                 let foreign = has_timeline.then_some(Foreign::Outside);

@@ -137,7 +137,15 @@ fn write_spans(
         if !written.counts.spans.take(keep, &said) {
             continue;
         }
-        let class = count(rules, &mut written.counts, condition, &said, start_ns, late, trace);
+        let class = count(
+            rules,
+            &mut written.counts,
+            condition,
+            &said,
+            start_ns,
+            late,
+            trace,
+        );
         if runs.last().is_none_or(|run| run.class != class) {
             runs.push(Run {
                 class,
@@ -178,14 +186,16 @@ fn count(
     late: bool,
     trace: &OfTrace<'_>,
 ) -> Option<usize> {
-    *counts.spans_by_source.entry(said.source.name()).or_default() += 1;
+    *counts
+        .spans_by_source
+        .entry(said.source.name())
+        .or_default() += 1;
     if let Some(phase) = said.phase.name() {
         *counts.spans_by_phase.entry(phase).or_default() += 1;
     }
     if said.phase == Phase::Steady {
         let moment = if late { start_ns } else { trace.moment_ns };
-        if let Some(Placed::Within { stretch, .. }) =
-            moment.map(|at| rules.truth.conditions.at(at))
+        if let Some(Placed::Within { stretch, .. }) = moment.map(|at| rules.truth.conditions.at(at))
         {
             *counts.steady.entry(stretch).or_default() += 1;
         }
@@ -206,7 +216,8 @@ fn span_row<'a>(
     late: bool,
     trace: &OfTrace<'a>,
 ) -> SpanRow<'a> {
-    let small = |column: &arrow_array::Int32Array| (!column.is_null(row)).then(|| column.value(row));
+    let small =
+        |column: &arrow_array::Int32Array| (!column.is_null(row)).then(|| column.value(row));
     let id = match spans.alone.value(row) {
         true => 0,
         false => {
@@ -294,8 +305,8 @@ fn write_logs(
     let mut rows = Rows::new(&rules.logs);
     for at in 0..of.log_marks.row.len() {
         let row = of.log_marks.row.value(at) as usize;
-        let trace = (!of.log_marks.trace.is_null(at))
-            .then(|| &said[of.log_marks.trace.value(at) as usize]);
+        let trace =
+            (!of.log_marks.trace.is_null(at)).then(|| &said[of.log_marks.trace.value(at) as usize]);
         let time_ns = number(&logs.time_ns, row);
         let said = match trace {
             Some(trace) => trace.said,

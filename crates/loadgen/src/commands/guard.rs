@@ -10,7 +10,6 @@ use crate::guard;
 
 pub(super) async fn guard(args: GuardArgs) -> Result<Exit, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::new(Exit::Failed, e);
-    let has_faults = args.admin_url.is_some();
     let drivers = match args.admin_url {
         Some(url) => {
             let client = RunOptions::client_defaults().build();
@@ -18,7 +17,7 @@ pub(super) async fn guard(args: GuardArgs) -> Result<Exit, Failure> {
         }
         None => Drivers::default(),
     };
-    guard::stand(&args.timeline, &drivers, has_faults)
+    guard::stand(&args.timeline, &args.run_id, &drivers)
         .await
         .map(|()| Exit::Success)
         .map_err(|e| failed(&e))

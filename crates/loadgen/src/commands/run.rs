@@ -183,15 +183,15 @@ async fn send_load(
         preflight(args, plan, &base, interrupts).await?;
     }
     let drivers = drivers(args, embedded.as_deref())?;
+    let run_id = format!("{:032x}", rand::random::<u128>());
     drivers
-        .reset()
+        .reset(&run_id)
         .await
         .map_err(|e| Failure::new(Exit::NotReachable, format!("faults can't be injected: {e}")))?;
-    let run_id = format!("{:032x}", rand::random::<u128>());
     let (mut consumers, results) =
         consumers(args, plan, folder, &base.url, &run_id, embedded.as_deref())?;
     // A shop that this run started ends with it, and its faults do.
-    let guard = Guard::start(&folder.timeline(), args.admin_url.as_deref())
+    let guard = Guard::start(&folder.timeline(), &run_id, args.admin_url.as_deref())
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
     let guard = Arc::new(Mutex::new(Some(guard)));
     consumers.push(Box::new(GuardedProcess(guard.clone())));

@@ -7,10 +7,10 @@ use tokio::runtime::Handle;
 
 use super::burner::Burner;
 use super::dial::Dial;
-use super::{Fault, Intensity};
 use crate::cache::Storm;
-use crate::name::Service;
 use crate::store::{Database, DbError};
+use loadgen_shop_api::Service;
+use loadgen_shop_api::{Fault, Intensity};
 
 /// A process's switches.
 pub(crate) struct FaultBoard {
@@ -108,13 +108,6 @@ impl FaultBoard {
             Fault::SlowGateway => self.gateway.set(0.0),
             Fault::Hang => self.hang.set(0.0),
             Fault::ErrorResponses => self.refuse.set(0.0),
-        }
-    }
-
-    /// Takes all faults off. Returns when they are gone.
-    pub(crate) async fn clear_all(&self) {
-        for fault in Fault::ALL {
-            self.clear(fault).await;
         }
     }
 

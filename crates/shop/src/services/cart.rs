@@ -13,10 +13,10 @@ use super::INNER_TIMEOUT;
 use crate::answer::Answer;
 use crate::error::ShopError;
 use crate::kit::Kit;
-use crate::name::Service;
 use crate::store::{Database, Session, Statement};
 use crate::telemetry::client::Client;
 use crate::telemetry::server::Cx;
+use loadgen_shop_api::Service;
 
 const GET: Statement = Statement {
     operation: "SELECT",

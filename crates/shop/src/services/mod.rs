@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::error::ShopError;
 use crate::kit::Kit;
-use crate::name::Service;
+use loadgen_shop_api::Service;
 
 /// How long a service waits for another one.
 const INNER_TIMEOUT: Duration = Duration::from_secs(2);

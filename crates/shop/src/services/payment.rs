@@ -14,11 +14,11 @@ use super::INNER_TIMEOUT;
 use crate::answer::Answer;
 use crate::error::ShopError;
 use crate::kit::Kit;
-use crate::name::Service;
 use crate::queue::Publisher;
 use crate::telemetry::Telemetry;
 use crate::telemetry::client::Client;
 use crate::telemetry::server::Cx;
+use loadgen_shop_api::Service;
 
 /// How long payment waits for the gateway: less than the edge waits for payment.
 const GATEWAY_TIMEOUT: Duration = Duration::from_millis(2_500);

@@ -12,11 +12,11 @@ use super::INNER_TIMEOUT;
 use crate::answer::Answer;
 use crate::error::ShopError;
 use crate::kit::Kit;
-use crate::name::Service;
 use crate::store::{Database, Statement};
 use crate::telemetry::Telemetry;
 use crate::telemetry::client::Client;
 use crate::telemetry::server::Cx;
+use loadgen_shop_api::Service;
 
 const FETCH: Statement = Statement {
     operation: "SELECT",

@@ -17,11 +17,11 @@ use crate::answer::Answer;
 use crate::cache::{Cache, Lookup};
 use crate::error::ShopError;
 use crate::kit::Kit;
-use crate::name::Service;
 use crate::store::{Database, Statement};
 use crate::telemetry::Telemetry;
 use crate::telemetry::client::Client;
 use crate::telemetry::server::Cx;
+use loadgen_shop_api::Service;
 
 /// Room for every country's list and some more.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(128).unwrap();

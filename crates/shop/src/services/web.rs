@@ -16,9 +16,9 @@ use opentelemetry::Context;
 use crate::answer::Answer;
 use crate::error::ShopError;
 use crate::kit::Kit;
-use crate::name::Service;
 use crate::telemetry::client::{Client, Failure, wanders};
 use crate::telemetry::server::Cx;
+use loadgen_shop_api::Service;
 
 /// How long the edge waits for a service.
 const TIMEOUT: Duration = Duration::from_secs(3);

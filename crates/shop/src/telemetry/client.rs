@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::Telemetry;
 use super::span::{ActiveSpan, CANCELLED};
-use crate::name::Service;
+use loadgen_shop_api::Service;
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use axum::http::{HeaderMap, HeaderName};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
-use crate::name::Service;
+use loadgen_shop_api::Service;
 
 /// The headers that are captured where capture is on.
 pub(crate) const CAPTURED: [&str; 4] = [

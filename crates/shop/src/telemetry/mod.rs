@@ -31,8 +31,8 @@ use opentelemetry_sdk::trace::{
 use opentelemetry_semantic_conventions::attribute as semconv;
 
 use crate::error::ShopError;
-use crate::name::Service;
 use instruments::Instruments;
+use loadgen_shop_api::Service;
 
 /// Scope of everything that the shop emits.
 const SCOPE: &str = "loadgen-shop";

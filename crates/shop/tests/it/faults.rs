@@ -353,7 +353,12 @@ async fn all_faults_are_cleared_at_once() {
     let answer = shop.admin(Method::DELETE, "/faults", None).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let expected: Vec<_> = [on[2], on[0], on[3], on[1]]
-        .map(|(fault, service)| json!({ "fault": fault, "service": service, "intensity": 1.0 }))
+        .map(|(fault, service)| {
+            json!({
+                "fault": fault, "service": service, "intensity": 1.0, "owner": "",
+                "confirmed": true,
+            })
+        })
         .into();
     assert_eq!(answer.json(), json!({ "cleared": expected }));
     let left = shop.admin(Method::GET, "/faults", None).await.json();
@@ -365,6 +370,79 @@ async fn all_faults_are_cleared_at_once() {
     let again = shop.admin(Method::DELETE, "/faults", None).await;
     assert_eq!(again.status, 200);
     assert_eq!(again.json(), json!({ "cleared": [] }));
+}
+
+#[tokio::test]
+async fn nobody_else_changes_or_clears_what_an_owner_has() {
+    let shop = Shop::start(None).await;
+    let put = async |fault: &str, service: &str, intensity: f64, owner: &str| {
+        let body = json!({ "service": service, "intensity": intensity, "owner": owner });
+        shop.admin(Method::PUT, &format!("/faults/{fault}"), Some(&body))
+            .await
+    };
+    let delete = async |path: &str| shop.admin(Method::DELETE, path, None).await.json();
+    let owners = async || {
+        let list = shop.admin(Method::GET, "/faults", None).await.json();
+        let of = |f: &serde_json::Value| f["owner"].as_str().expect("a name").to_owned();
+        let faults = list["faults"].as_array().expect("a list");
+        faults.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(put("error_responses", "user", 1.0, "a").await.status, 200);
+    assert_eq!(put("hang", "ratings", 0.5, "b").await.status, 200);
+    assert_eq!(put("hang", "shipping", 0.5, "").await.status, 200);
+    for owner in ["b", ""] {
+        let refused = put("error_responses", "user", 0.5, owner).await;
+        assert_eq!(refused.status, 409);
+        assert_eq!(refused.json()["owner"], "a");
+        assert_eq!(
+            refused.json()["error"],
+            "user has the fault error_responses already, and it is of a"
+        );
+    }
+    // Its own owner may change it, and both in one service are two.
+    assert_eq!(put("error_responses", "user", 0.9, "a").await.status, 200);
+    assert_eq!(put("hang", "user", 0.01, "b").await.status, 200);
+    assert_eq!(delete("/faults?owner=c").await, json!({ "cleared": [] }));
+    let kept = delete("/faults/error_responses?service=user&owner=b").await;
+    assert_eq!(kept["was_active"], false);
+    assert_eq!(kept["held_by"], "a");
+    assert_eq!(owners().await, ["b", "", "b", "a"]);
+    let gone = delete("/faults?owner=b").await;
+    assert_eq!(gone["cleared"].as_array().map(Vec::len), Some(2));
+    let gone = delete("/faults").await;
+    assert_eq!(gone["cleared"][0]["service"], "shipping");
+    assert_eq!(owners().await, ["a"]);
+    let gone = delete("/faults/error_responses?service=user&owner=a").await;
+    assert_eq!(gone["was_active"], true);
+    assert!(gone["held_by"].is_null());
+    assert_eq!(shop.get("/api/user/uniqueid").await.status, 200);
+}
+
+/// A caller that hangs up gets no answer, and what it asked for is made and is known.
+#[tokio::test]
+async fn a_change_is_made_to_its_end_also_when_its_caller_hangs_up() {
+    let shop = Shop::start(None).await;
+    let base = shop.ready["admin_url"].as_str().expect("a URL");
+    let body = json!({ "service": "shipping", "intensity": 1.0, "owner": "gone" });
+    let request = shop
+        .http
+        .put(format!("{base}/faults/pool_exhaustion"))
+        .body(body.to_string());
+    // The pool is taken in turn with requests, which takes longer than this.
+    let _ = request.timeout(Duration::from_millis(2)).send().await;
+    let cleared = async || {
+        let path = "/faults?owner=gone";
+        shop.admin(Method::DELETE, path, None).await.json()["cleared"].clone()
+    };
+    // It came either before the change began, or waited for its end.
+    let first = cleared().await;
+    let left = shop.admin(Method::GET, "/faults", None).await.json();
+    assert!(left["faults"] == json!([]) || first == json!([]), "{left}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cleared().await;
+    for _ in 0..20 {
+        assert_eq!(shop.get("/api/shipping/calc/5").await.status, 200);
+    }
 }
 
 #[tokio::test]

@@ -397,7 +397,9 @@ async fn admin_says_what_is_allowed() {
         json!({ "faults": [] })
     );
     shop.inject("hang", "user", 0.25).await;
-    let active = json!({ "faults": [{ "fault": "hang", "service": "user", "intensity": 0.25 }] });
+    let active = json!({ "faults": [{
+        "fault": "hang", "service": "user", "intensity": 0.25, "owner": "", "confirmed": true,
+    }] });
     assert_eq!(
         shop.admin(Method::GET, "/faults", None).await.json(),
         active

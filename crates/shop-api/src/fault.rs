@@ -1,0 +1,175 @@
+//! The shop's faults: which there are, where each is possible, and how strong.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::service::Service;
+
+/// A fault that the shop can really have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Statements do more work in the database.
+    SlowQuery,
+    /// The connections of the pool are held by open transactions.
+    PoolExhaustion,
+    /// Computation competes for the service's thread.
+    CpuSaturation,
+    /// Keys explode: lookups miss and entries are evicted.
+    CacheMissStorm,
+    /// The outside payment gateway is slow and takes few requests at a time.
+    SlowGateway,
+    /// Requests are accepted and not answered.
+    Hang,
+    /// The service cannot reach its database and answers 503.
+    ErrorResponses,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Fault; 7] = [
+        Fault::SlowQuery,
+        Fault::PoolExhaustion,
+        Fault::CpuSaturation,
+        Fault::CacheMissStorm,
+        Fault::SlowGateway,
+        Fault::Hang,
+        Fault::ErrorResponses,
+    ];
+
+    /// Name in snake case, as scenarios and the admin API have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Fault::SlowQuery => "slow_query",
+            Fault::PoolExhaustion => "pool_exhaustion",
+            Fault::CpuSaturation => "cpu_saturation",
+            Fault::CacheMissStorm => "cache_miss_storm",
+            Fault::SlowGateway => "slow_gateway",
+            Fault::Hang => "hang",
+            Fault::ErrorResponses => "error_responses",
+        }
+    }
+
+    /// The services in which it is possible.
+    pub fn services(self) -> &'static [Service] {
+        use Service::{Cart, Catalogue, Dispatch, Payment, Ratings, Shipping, User, Web};
+        match self {
+            Fault::SlowQuery | Fault::PoolExhaustion => {
+                &[Catalogue, User, Cart, Shipping, Ratings, Dispatch]
+            }
+            Fault::CpuSaturation => &[
+                Web, Catalogue, User, Cart, Shipping, Ratings, Payment, Dispatch,
+            ],
+            Fault::CacheMissStorm => &[Catalogue, Shipping],
+            Fault::SlowGateway => &[Payment],
+            Fault::Hang => &[Catalogue, User, Cart, Shipping, Ratings, Payment],
+            Fault::ErrorResponses => &[Catalogue, User, Cart, Shipping, Ratings],
+        }
+    }
+
+    /// What happens, in a sentence.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Fault::SlowQuery => "Statements do more work in the database, one after the other.",
+            Fault::PoolExhaustion => {
+                "The connections of the database pool are held by open transactions."
+            }
+            Fault::CpuSaturation => "Computation competes for the service's thread.",
+            Fault::CacheMissStorm => "Keys explode: lookups miss, and entries are evicted.",
+            Fault::SlowGateway => {
+                "The outside payment gateway is slow, and works on few requests at a time."
+            }
+            Fault::Hang => "Requests are accepted and not answered.",
+            Fault::ErrorResponses => "The service can't open its database and answers 503.",
+        }
+    }
+
+    /// The process in which it takes place: the gateway for what payment suffers from it, and the
+    /// service itself for all else.
+    pub fn process(self, service: Service) -> Service {
+        match self {
+            Fault::SlowGateway => Service::Gateway,
+            _ => service,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Fault {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Fault::ALL
+            .into_iter()
+            .find(|f| f.as_str() == name)
+            .ok_or(())
+    }
+}
+
+/// How strong a fault is: above 0, up to 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Intensity(f64);
+
+impl Intensity {
+    /// The number.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Intensity {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        if value > 0.0 && value <= 1.0 {
+            Ok(Intensity(value))
+        } else {
+            Err(format!(
+                "intensity is {value}, but must be above 0 and at most 1"
+            ))
+        }
+    }
+}
+
+impl From<Intensity> for f64 {
+    fn from(intensity: Intensity) -> f64 {
+        intensity.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for fault in Fault::ALL {
+            assert_eq!(fault.as_str().parse(), Ok(fault));
+            let json = serde_json::to_string(&fault).expect("a name is JSON");
+            assert_eq!(json, format!("\"{fault}\""));
+        }
+        assert_eq!("slow-query".parse::<Fault>(), Err(()));
+    }
+
+    #[test]
+    fn nan_is_no_intensity() {
+        assert!(Intensity::try_from(f64::NAN).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn intensity_is_above_zero_up_to_one(value in -2.0..2.0f64) {
+            let valid = value > 0.0 && value <= 1.0;
+            prop_assert_eq!(Intensity::try_from(value).is_ok(), valid);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What the demo shop's admin API speaks of: its services, the faults that it can have, and the
+//! bodies of requests and answers.
+//!
+//! Both sides need it, the shop and the fault driver, and the driver must not need the shop.
+
+mod fault;
+mod messages;
+mod service;
+
+pub use fault::{Fault, Intensity};
+pub use messages::{ActiveFault, ActiveFaults, Cleared, Injection};
+pub use service::Service;

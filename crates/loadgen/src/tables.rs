@@ -302,6 +302,31 @@ pub(crate) fn table(columns: &[&str], right: &[usize]) -> Table {
     table
 }
 
+/// Columns of a screen that text is broken for.
+const WIDTH: usize = 100;
+
+/// A line of text as lines that fit the screen, each with an indent; those after the first with two
+/// columns more.
+pub(crate) fn wrapped(text: &str, indent: &str) -> String {
+    let mut out = String::new();
+    let mut line = indent.to_owned();
+    let mut is_first_word = true;
+    for word in text.split(' ') {
+        if !is_first_word && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out += &line;
+            out.push('\n');
+            line = format!("{indent}  ");
+            is_first_word = true;
+        }
+        if !is_first_word {
+            line.push(' ');
+        }
+        line += word;
+        is_first_word = false;
+    }
+    out + &line + "\n"
+}
+
 fn ms(value: Option<f64>) -> String {
     match value {
         None => "-".into(),
@@ -329,5 +354,19 @@ fn bytes(bytes: u64) -> String {
         format!("{kib:.1} KiB")
     } else {
         format!("{:.1} MiB", kib / 1024.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_broken_between_words() {
+        let text = format!("{} bcd", "a".repeat(97));
+        assert_eq!(wrapped(&text, ""), format!("{}\n  bcd\n", "a".repeat(97)));
+        assert_eq!(wrapped("ab cd", "  "), "  ab cd\n");
+        // What can't be broken stays whole.
+        assert_eq!(wrapped(&"a".repeat(120), ""), "a".repeat(120) + "\n");
     }
 }

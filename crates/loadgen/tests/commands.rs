@@ -440,6 +440,8 @@ fn the_program_describes_itself() {
         (vec!["man"], ".TH loadgen"),
         (vec!["completions", "bash"], "complete -F"),
         (vec!["schema", "timeline"], "window_opened"),
+        (vec!["schema", "audit"], "traces_without_root"),
+        (vec!["schema", "evidence"], "not_enough_data"),
         (vec!["schema", "scenario"], "pre_allocated_vus"),
     ] {
         let out = place.loadgen(&args);

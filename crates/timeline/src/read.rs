@@ -400,8 +400,12 @@ impl Timeline {
     }
 }
 
-/// In timelines of schema 1 the symptom stood in the place of the label.
+/// In timelines of schema 1 the symptom stood in the place of the label. `normal` is another word for
+/// the type `none`.
 fn with_label(mut anomaly: Anomaly) -> Anomaly {
+    if anomaly.kind == Label::Normal.name() {
+        anomaly.kind = NONE.to_owned();
+    }
     let label = match anomaly.kind == NONE {
         true => Label::Normal,
         false => Label::Anomalous,
@@ -453,6 +457,18 @@ mod tests {
         format!(
             r#"{{"event":"heartbeat","at_ns":{at_ns},"sent":0,"completed":0,"failed":0,"dropped":0}}"#
         ) + "\n"
+    }
+
+    #[test]
+    fn normal_is_another_word_for_none() {
+        let timeline = parse(opened("a", 10).replace("\"t\"", "\"normal\"").as_bytes());
+        assert_eq!(
+            (
+                &*timeline.windows[0].anomaly.kind,
+                &*timeline.windows[0].anomaly.label
+            ),
+            (NONE, "normal")
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{doctor, plan};
 use crate::args::{EngineChoice, Protocol, RunArgs};
 use crate::display::{self, say};
 use crate::embedded::Embedded;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::folder::RunFolder;
 use crate::guard::Guard;
 use crate::interrupts::Interrupts;
@@ -460,37 +460,6 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
     }
 }
 
-/// What a run came to, as far as a script can ask.
-#[derive(Debug, Clone, Copy, Default)]
-struct Outcome {
-    /// An error ended it.
-    failed: bool,
-    /// Whether its dataset is usable; none: it made none.
-    usable: Option<bool>,
-    /// A fault could not be injected or cleared.
-    fault_failed: bool,
-    /// A signal ended it.
-    interrupted: bool,
-}
-
-impl Outcome {
-    /// The first that holds of 1, 8, 6 and 5: what spoils most comes first. Warnings are shown; a run that
-    /// made a usable dataset has done its job.
-    fn exit(self) -> Exit {
-        if self.failed {
-            Exit::Failed
-        } else if self.usable == Some(false) {
-            Exit::NotUsable
-        } else if self.fault_failed {
-            Exit::FaultFailed
-        } else if self.interrupted {
-            Exit::Interrupted
-        } else {
-            Exit::Success
-        }
-    }
-}
-
 async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
     let existing = |path: PathBuf| Some(path).filter(|p| p.exists()).into_iter().collect();
     let options = ExtractOptions {
@@ -532,32 +501,5 @@ fn next_command(folder: &RunFolder, has_telemetry: bool) -> String {
 fn note(args: &RunArgs, text: &str) {
     if !args.quiet {
         say(text);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_spoils_most_decides_how_a_run_ends() {
-        let mut outcome = Outcome {
-            failed: true,
-            usable: Some(false),
-            fault_failed: true,
-            interrupted: true,
-        };
-        let mut codes = vec![outcome.exit() as u8];
-        outcome.failed = false;
-        codes.push(outcome.exit() as u8);
-        outcome.usable = Some(true);
-        codes.push(outcome.exit() as u8);
-        outcome.fault_failed = false;
-        codes.push(outcome.exit() as u8);
-        outcome.interrupted = false;
-        codes.push(outcome.exit() as u8);
-        assert_eq!(codes, [1, 8, 6, 5, 0]);
-        outcome.usable = None;
-        assert_eq!(outcome.exit(), Exit::Success);
     }
 }

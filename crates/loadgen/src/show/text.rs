@@ -9,7 +9,7 @@ use loadgen_evidence::{
 };
 
 use super::{Shown, ShownWindow};
-use crate::tables::{self, table};
+use crate::tables::{self, table, wrapped};
 
 /// Services of a ranking that are shown, if not all are asked for.
 const SERVICES_SHOWN: usize = 5;
@@ -71,9 +71,9 @@ fn of_window(window: &ShownWindow, in_full: bool) -> String {
         }
     );
     for reason in &evidence.reasons {
-        out += &format!("   {reason}\n");
+        out += &wrapped(reason, "   ");
     }
-    out += &format!("   {}\n", facts(window).join(", "));
+    out += &wrapped(&facts(window).join(", "), "   ");
     let signals = signals(evidence, in_full);
     if !signals.is_empty() {
         let of = match evidence.declared.as_ref().map(|d| &d.root_cause_service) {
@@ -120,7 +120,7 @@ fn facts(window: &ShownWindow) -> Vec<String> {
 
 /// The signals that were tested: what each stands for or, in full, all that was compared.
 fn signals(evidence: &WindowEvidence, in_full: bool) -> String {
-    let columns = [
+    const COLUMNS: [&str; 8] = [
         "signal",
         "of",
         "before",
@@ -130,15 +130,20 @@ fn signals(evidence: &WindowEvidence, in_full: bool) -> String {
         "95 % interval",
         "p",
     ];
-    let mut table = table(&columns, &[2, 3, 4, 5, 7]);
+    let columns = &COLUMNS[..if in_full { 8 } else { 7 }];
+    let numbers = &[2, 3, 4, 5, 7][..if in_full { 5 } else { 4 }];
+    let mut table = table(columns, numbers);
+    let declared = evidence.declared.as_ref();
+    let declared = declared.and_then(|d| d.root_cause_service.as_deref());
     let mut untested = String::new();
     let mut rows = 0;
     for signal in &evidence.family {
-        if let Some(why) = &signal.not_tested {
-            untested += &format!("   {}: not tested, {why}\n", signal.signal);
+        if let Some(why) = signal.not_tested.as_ref().filter(|_| in_full) {
+            untested += &wrapped(&format!("{}: not tested, {why}", signal.signal), "   ");
         }
         for comparison in shown_comparisons(signal, in_full) {
-            table.add_row(cells(signal, comparison));
+            let cells = cells(signal, comparison, declared);
+            table.add_row(cells.into_iter().take(columns.len()));
             rows += 1;
         }
     }
@@ -151,28 +156,35 @@ fn signals(evidence: &WindowEvidence, in_full: bool) -> String {
 fn shown_comparisons(signal: &SignalEvidence, in_full: bool) -> Vec<&Comparison> {
     match in_full {
         true => signal.comparisons.iter().collect(),
-        false => signal
-            .deciding
-            .and_then(|at| signal.comparisons.get(at))
-            .into_iter()
-            .collect(),
+        false => {
+            let deciding = signal.deciding.and_then(|at| signal.comparisons.get(at));
+            deciding.into_iter().collect()
+        }
     }
 }
 
-fn cells(signal: &SignalEvidence, comparison: &Comparison) -> [String; 8] {
-    let measure = comparison.measure;
+fn cells(signal: &SignalEvidence, of: &Comparison, declared: Option<&str>) -> [String; 8] {
+    // The declared service stands above the table.
+    let subject = of.subject.to_string();
+    let own = declared.and_then(|service| subject.strip_prefix(service)?.strip_prefix(' '));
     [
         signal.signal.to_string(),
-        comparison.subject.to_string(),
-        value(comparison.reference.value, measure),
-        value(comparison.window.value, measure),
-        comparison
-            .ratio
-            .map_or("-".to_owned(), |r| format!("{:.2} ×", r.value)),
-        format!("{:+.2}", comparison.effect.value),
-        interval(&comparison.effect),
-        p(comparison.p),
+        own.unwrap_or(&subject).to_owned(),
+        value(of.reference.value, of.measure),
+        value(of.window.value, of.measure),
+        of.ratio.map_or("-".to_owned(), |r| ratio(r.value)),
+        format!("{:+.2}", of.effect.value),
+        interval(&of.effect),
+        p(of.p),
     ]
+}
+
+fn ratio(ratio: f64) -> String {
+    match ratio {
+        ..10.0 => format!("{ratio:.2} ×"),
+        ..100.0 => format!("{ratio:.1} ×"),
+        _ => format!("{ratio:.0} ×"),
+    }
 }
 
 fn value(value: Option<f64>, measure: Measure) -> String {

@@ -6,7 +6,7 @@ use std::path::Path;
 use loadgen_extract::ExtractReport;
 use loadgen_timeline::audit::{Audit, DatasetVerdict, Figures, Level, WindowFigures};
 
-use super::{bytes, table};
+use super::{bytes, table, wrapped};
 
 /// So many details of a check are shown.
 const DETAILS_SHOWN: usize = 10;
@@ -16,8 +16,8 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
     let figures = &report.figures;
     let mut out = windows(&figures.windows);
     out += &left_out(figures);
-    out += &format!(
-        "{} spans, {} data points and {} log records read from {} files of {}, {} traces\n",
+    let read = format!(
+        "{} spans, {} data points and {} log records read from {} files of {}, {} traces",
         figures.spans.read,
         figures.points.read,
         figures.logs.read,
@@ -25,6 +25,7 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
         bytes(report.input.bytes),
         figures.traces
     );
+    out += &wrapped(&read, "");
     let filtered = figures.spans.filtered + figures.points.filtered + figures.logs.filtered;
     if filtered > 0 {
         out += &format!("{filtered} of them left out on request\n");
@@ -89,8 +90,7 @@ fn windows(windows: &[WindowFigures]) -> String {
         ]);
     }
     format!(
-        "\n{table}\nTraces: those that met the service that the fault is said to be in. Rank: its place \
-         among all services.\n"
+        "\n{table}\nTraces: those that met the declared service. Rank: its place among all services.\n"
     )
 }
 
@@ -117,12 +117,13 @@ fn left_out(figures: &Figures) -> String {
         .iter()
         .map(|(why, spans)| format!("{spans} {why}"))
         .collect();
-    format!(
-        "{} of {} spans are in the files of classes; left out: {}\n",
+    let text = format!(
+        "{} of {} spans are in the files of classes; left out: {}",
         figures.spans.written.saturating_sub(all),
         figures.spans.written,
         reasons.join(", ")
-    )
+    );
+    wrapped(&text, "")
 }
 
 /// All checks of an audit: those that found something in full, the others by name.
@@ -149,14 +150,11 @@ fn checks(audit: &Audit, from: Level) -> String {
         None => String::new(),
     };
     for check in shown().filter(|check| check.level > Level::Info) {
-        out += &format!(
-            "\n{}: {} (limit: {}).\n",
-            check.id, check.figure, check.limit
-        );
-        out += &format!("  {}\n", check.advice);
+        let found = format!("{}: {} (limit: {}).", check.id, check.figure, check.limit);
+        out += &format!("\n{}{}", wrapped(&found, ""), wrapped(&check.advice, "  "));
         let hidden = check.details.len().saturating_sub(DETAILS_SHOWN);
         for detail in check.details.iter().take(DETAILS_SHOWN) {
-            out += &format!("  {detail}\n");
+            out += &wrapped(&format!("- {detail}"), "  ");
         }
         if hidden > 0 {
             out += &format!("  and {hidden} more in the audit file\n");

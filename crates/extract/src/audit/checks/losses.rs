@@ -1,6 +1,6 @@
 //! Checks of what did not arrive, and of what arrived and is not the run's.
 
-use loadgen_timeline::audit::{Check, Figures, Gap, Level, WindowFigures};
+use loadgen_timeline::audit::{Check, Figures, ForeignRows, Gap, Level, WindowFigures};
 
 use super::{Build, check, count, info_if, percent, share};
 use crate::audit::limits::{GAP_ERROR, LOST_ERROR, LOST_WARNING};
@@ -99,13 +99,11 @@ pub(super) fn silent_steps(figures: &Figures) -> Check {
 
 /// What was read and is not the run's. It is left out, so that it does no harm however much it is.
 pub(super) fn foreign(figures: &Figures) -> Check {
-    let spans: u64 = figures.foreign.iter().map(|f| f.spans).sum();
-    let total = figures.spans.read;
+    let of = |f: &ForeignRows| f.spans + f.log_records + f.data_points;
+    let rows: u64 = figures.foreign.iter().map(of).sum();
+    let total = figures.spans.read + figures.logs.read + figures.points.read;
     let is_there = !figures.foreign.is_empty();
-    let figure = format!(
-        "{spans} of {total} spans ({})",
-        percent(share(spans, total))
-    );
+    let figure = format!("{rows} of {total} rows ({})", percent(share(rows, total)));
     let details = figures.foreign.iter().map(|f| {
         let kind = match f.kind.as_str() {
             "other_run" => "of another run",

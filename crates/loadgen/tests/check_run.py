@@ -13,6 +13,7 @@ import collections
 import csv
 import glob
 import json
+import math
 import os
 import sys
 
@@ -219,6 +220,9 @@ def check_recovery(events, spans):
         under = p95([s for s in of if s["type"] == kind])
         after = p95([s for s in of if begin <= s["start"] < end])
         before = p95([s for s in of if s["type"] == "none" and s["phase"] == "steady"])
+        if math.isnan(after):
+            print(f"      recovery of {service} after {kind}: nothing was sent to it in that time")
+            continue
         check(f"recovery of {service} after {kind}", after <= max(under / 2, 2 * before),
               f"p95 {before:.1f} ms at baseline, {under:.1f} under the fault, {after:.1f} after")
 

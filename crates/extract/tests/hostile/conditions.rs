@@ -4,7 +4,7 @@
 use loadgen_extract::ExtractOptions;
 use serde_json::json;
 
-use crate::world::{GUARD, Held, MS, World, at, closed, fault, opened, rows};
+use crate::world::{GUARD, Held, MS, World, at, closed, fault, join, opened, rows};
 
 fn has_file(report: &loadgen_extract::ExtractReport, name: &str) -> bool {
     let mut files = report.files.iter();
@@ -92,6 +92,7 @@ fn a_sham_window_is_normal_and_what_it_declares_is_nobodys_label() {
     let inputs = world.write(folder.path(), 3, 1, &order);
     let (report, found) = world.extract(folder.path(), inputs, |_| ());
     world.compare(&found, &order, false);
+    join(folder.path());
     let slow = report
         .figures
         .windows
@@ -206,6 +207,7 @@ fn with_faults(world: &World, lines: &[serde_json::Value]) {
     let change = |options: &mut ExtractOptions| options.faults = Some(faults.clone());
     let (_, rows) = world.extract(folder.path(), inputs, change);
     world.compare(&rows, &order, false);
+    join(folder.path());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use loadgen_timeline::read_ledger;
 use serde_json::json;
 
-use crate::world::{END, MS, RUN, SECOND, Span, Truth, World, at};
+use crate::world::{END, MS, RUN, SECOND, Span, Truth, World, at, join};
 
 /// Adds a trace of somebody else at a time, with an attribute on its edge's span.
 fn stranger(world: &mut World, seconds: f64, attribute: (&'static str, serde_json::Value)) -> u128 {
@@ -115,6 +115,7 @@ fn a_timeline_of_schema_1_proves_less_and_labels_as_well() {
     let inputs = world.write(folder.path(), 3, 1, &order);
     let (_, rows) = world.extract(folder.path(), inputs, |_| ());
     world.compare(&rows, &order, false);
+    join(folder.path());
     for row in rows {
         let symptom = match &*row["anomaly_type"] {
             "latency_spike" | "timeout" => "slow answers",
@@ -173,6 +174,7 @@ fn late_spans_are_labelled_by_their_own_time_and_kept_out_of_their_trace() {
     let inputs = world.write(folder.path(), 3, 1, &order);
     let (report, rows) = world.extract(folder.path(), inputs, |_| ());
     world.compare(&rows, &order, false);
+    join(folder.path());
     let [late] = &report.figures.late_spans[..] else {
         panic!("{:?}", report.figures.late_spans)
     };

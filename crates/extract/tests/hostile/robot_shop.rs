@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::world::{MS, RUN, SECOND, Span, Truth, World, at, rows};
+use crate::world::{MS, RUN, SECOND, Span, Truth, World, at, join, rows};
 
 /// Appends all traces of another world, moved in time, as another run's.
 fn add_run(world: &mut World, run: &'static str, kind: &'static str, by: i64, number: u128) {
@@ -106,6 +106,7 @@ fn of_a_collector_that_lives_on_a_dataset_has_its_own_run_and_no_other() {
     let inputs = world.write(folder.path(), 20, 2, &order);
     let (report, found) = world.extract(folder.path(), inputs, |_| ());
     world.compare(&found, &order, false);
+    join(folder.path());
 
     let of_ledger = found
         .iter()

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::skewed;
-use crate::world::{SECOND, START, World, at, rows};
+use crate::world::{SECOND, START, World, at, join, rows};
 
 /// A message of one metric; `point` has its numbers and times.
 fn metric(resource: Value, metric: Value) -> Value {
@@ -49,7 +49,9 @@ fn extract_with(
     let text: String = lines.iter().map(|line| line.to_string() + "\n").collect();
     std::fs::write(&path, text).expect("written");
     inputs.push(path);
-    world.extract(&folder, inputs, change).0
+    let report = world.extract(&folder, inputs, change).0;
+    join(&folder);
+    report
 }
 
 fn forget(report: &ExtractReport) {

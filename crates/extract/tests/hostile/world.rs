@@ -386,6 +386,10 @@ impl World {
         let mut options = ExtractOptions::default();
         change(&mut options);
         self.compare(&rows, order, options.include_foreign);
+        // It knows neither headers nor the offsets of clocks.
+        if self.timeline.is_some() && !options.correct_skew {
+            join(folder.path());
+        }
         report
     }
 
@@ -441,6 +445,39 @@ impl World {
         };
         assert_eq!(rows.len(), order.iter().filter(is_kept).count());
     }
+}
+
+/// Compares a dataset with an independent join by time, in Python, over the files beside it.
+pub(crate) fn join(folder: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/independent_join.py");
+    let path = |name: &str| folder.join(name);
+    let mut command = std::process::Command::new("python3");
+    command
+        .arg(script)
+        .arg("--timeline")
+        .arg(path("timeline.jsonl"));
+    command.arg("--dataset").arg(path("dataset"));
+    if path("ledger.arrows").exists() {
+        command.arg("--ledger").arg(path("ledger.arrows"));
+    }
+    if path("by-hand.jsonl").exists() {
+        command.arg("--faults").arg(path("by-hand.jsonl"));
+    }
+    let files = fs::read_dir(folder).expect("a folder");
+    let files = files.map(|file| file.expect("a file").path());
+    let is_telemetry = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("traces-") || name.starts_with("others")
+    };
+    command.arg("--telemetry").args(files.filter(is_telemetry));
+    let out = command.output().expect("python3");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        out.status.success(),
+        "{}{}",
+        text(&out.stdout),
+        text(&out.stderr)
+    );
 }
 
 /// The rows of a table, by column.

@@ -2,6 +2,7 @@
 //! columns. CSV, Parquet and the column tables of the documentation are made from it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -52,7 +53,8 @@ impl<T: Table> Column<T> {
     fn field(&self) -> Field {
         let nullable = self.null != NEVER;
         let description = ("description".to_owned(), self.meaning.to_owned());
-        Field::new(self.name, self.kind.data_type(), nullable).with_metadata(std::collections::HashMap::from([description]))
+        Field::new(self.name, self.kind.data_type(), nullable)
+            .with_metadata(HashMap::from([description]))
     }
 }
 

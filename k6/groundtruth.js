@@ -1,12 +1,12 @@
 // Ground truth for somebody's own k6 script: labels on its requests, and the event log of a replay.
 
 import { labelHeaders } from './headers.js';
-import { logEmptyIteration, logIterationEnd, logOpen, logRun, runId } from './log.js';
+import { logEmptyIteration, logIterationEnd, logOpen, logRun } from './log.js';
 import { countingThresholds, scenarioTags } from './options.js';
 import { Place } from './place.js';
-import { scenariosOf, scriptPlan } from './scriptplan.js';
+import { scenariosOf, scriptPlan, symptomInLabel } from './scriptplan.js';
 import { named, stampedHttp } from './stamp.js';
-import { checkScenarios, summary } from './run.js';
+import { checkScenarios, runId, summary } from './run.js';
 import { parseBaseUrl } from './target.js';
 
 /**
@@ -15,7 +15,7 @@ import { parseBaseUrl } from './target.js';
  * @param {object} settings
  * @param {object} settings.options k6's options, with `scenarios` or one of k6's shortcuts.
  * @param {object} [settings.anomalies] what each scenario is labelled with, by its name: `{type,
- *   label, root_cause, msg, root_cause_service}`. A scenario that is not named is normal.
+ *   symptom, root_cause, msg, root_cause_service}`. A scenario that is not named is normal.
  * @param {string} [settings.baseUrl] where the requests go, for the record; the variable BASE_URL.
  * @param {string} [settings.name] name of the run.
  * @param {string} [settings.script] file name of the script, for the record.
@@ -34,17 +34,31 @@ export function groundTruth({ options, anomalies = {}, baseUrl, name = 'k6', scr
     }
   }
   const names = plan.scenarios.map((scenario) => scenario.name);
-  const recorder = recorderOf(plan);
+  const id = runId();
+  const recorder = recorderOf(plan, id);
   return {
     options: tagged(options, scenarios, plan),
     setup() {
       checkScenarios(names);
-      logRun(runId(__ENV.LOADGEN_RUN_ID), url, JSON.stringify(plan));
+      warnOfOldLabels(anomalies);
+      logRun(id, url, JSON.stringify(plan));
     },
     iteration: recorder.iteration,
     http: stampedHttp(recorder.current, expected || isExpected),
     handleSummary: (data) => summary(data, names),
   };
+}
+
+function warnOfOldLabels(anomalies) {
+  for (const [scenario, anomaly] of Object.entries(anomalies)) {
+    const symptom = anomaly ? symptomInLabel(anomaly) : null;
+    if (symptom !== null) {
+      console.warn(
+        `loadgen: the label of scenario ${scenario} is anomalous, ${symptom} is taken for its symptom: ` +
+          `write symptom: '${symptom}' instead of label: '${symptom}'`,
+      );
+    }
+  }
 }
 
 function missingBaseUrl() {
@@ -70,9 +84,9 @@ function tagged(options, scenarios, plan) {
 }
 
 /** Knows, in one VU, which iteration is running. */
-function recorderOf(plan) {
+function recorderOf(plan, runId) {
   const indices = new Map(plan.scenarios.map((scenario, index) => [scenario.name, index]));
-  const labels = plan.scenarios.map((scenario) => labelHeaders(scenario.anomaly));
+  const labels = plan.scenarios.map((scenario) => labelHeaders(scenario.anomaly, runId));
   const place = new Place();
   let latestScenario = -1;
   // The iteration whose function is wrapped and has not come back; the latest that is not wrapped.

@@ -1,5 +1,5 @@
-// The headers that every request carries: the four `x-anomaly-*` labels, `baggage` and
-// `traceparent`, and the ids in it. As in crates/engine/src/headers.rs.
+// The headers that every request carries: the four `x-anomaly-*` labels, `baggage` with these and
+// the run's id, and `traceparent`, and the ids in it. As in crates/engine/src/headers.rs.
 
 import { headerValue } from './templates.js';
 
@@ -15,28 +15,30 @@ export function baggageValue(text) {
 }
 
 /**
- * The `baggage` of an anomaly.
+ * The `baggage` of a scenario's requests.
  *
  * @param anomaly `{type, label, root_cause, msg}`, as a plan has it.
+ * @param {string} runId the run's id, by which its traces are told from those of others.
  */
-export function baggage({ type, label, root_cause, msg }) {
+export function baggage({ type, label, root_cause, msg }, runId) {
   const members = [
     ['anomaly.type', type],
     ['anomaly.root_cause', root_cause],
     ['anomaly.label', label],
     ['anomaly.msg', msg],
+    ['loadgen.run_id', runId],
   ];
   return headerValue(members.map(([key, value]) => `${key}=${baggageValue(value)}`).join(','));
 }
 
-/** The labels of an anomaly as headers, names in lower case. */
-export function labelHeaders(anomaly) {
+/** The labels of an anomaly, and whose run it is, as headers, names in lower case. */
+export function labelHeaders(anomaly, runId) {
   return {
     'x-anomaly-type': headerValue(anomaly.type),
     'x-anomaly-root-cause': headerValue(anomaly.root_cause),
     'x-anomaly-label': headerValue(anomaly.label),
     'x-anomaly-msg': headerValue(anomaly.msg),
-    baggage: baggage(anomaly),
+    baggage: baggage(anomaly, runId),
   };
 }
 
@@ -44,8 +46,8 @@ export function labelHeaders(anomaly) {
  * The headers of a replayed scenario that are the same for all its requests. The Rust engine's
  * client sends `accept` by itself.
  */
-export function scenarioHeaders(anomaly) {
-  return { 'user-agent': `loadgen/${VERSION}`, accept: '*/*', ...labelHeaders(anomaly) };
+export function scenarioHeaders(anomaly, runId) {
+  return { 'user-agent': `loadgen/${VERSION}`, accept: '*/*', ...labelHeaders(anomaly, runId) };
 }
 
 /**

@@ -28,8 +28,9 @@ const REDIRECTS = 10;
  *
  * @param plan what `loadPlan` gave.
  * @param target what `baseUrl` gave.
+ * @param {string} runId the run's id.
  */
-export function journey(plan, target) {
+export function journey(plan, target, runId) {
   const iteration = new Iteration();
   const place = new Place();
   // Before k6's clocks start: it takes a VU some milliseconds, by which its first iteration through
@@ -107,7 +108,7 @@ export function journey(plan, target) {
   }
 
   function makeHeaders(withJson) {
-    const headers = scenarioHeaders(plan.head.scenarios[scenario.index].anomaly);
+    const headers = scenarioHeaders(plan.head.scenarios[scenario.index].anomaly, runId);
     if (target.authorization !== null) headers.authorization = target.authorization;
     if (withJson) headers['content-type'] = 'application/json';
     return headers;

@@ -5,10 +5,15 @@ import type { Options } from 'k6/options';
 
 /** What a window is labelled with; an entry of a scenario file's `anomalies`. */
 export interface Anomaly {
-  /** `latency_spike`, …: the header `x-anomaly-type`. `none` is for normal windows. */
+  /** `latency_spike`, …: the header `x-anomaly-type`; letters, digits, `_` and `-`. `none` is for normal windows. */
   type: string;
-  /** A name for the symptom: `x-anomaly-label`. `normal` goes with the type `none`, and only with it. */
-  label: string;
+  /**
+   * `x-anomaly-label`: `normal` with the type `none`, `anomalous` with all others. It follows from the
+   * type; leave it out. Any other text is taken for the symptom.
+   */
+  label?: string;
+  /** A name for what people see, such as `high_latency`. */
+  symptom?: string;
   /** `slow_database_query`, …: `x-anomaly-root-cause`. */
   root_cause: string;
   /** A sentence for people: `x-anomaly-msg`. */

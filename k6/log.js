@@ -93,13 +93,6 @@ export function logSummary(data, names) {
   console.log(`${MARK} end ${JSON.stringify(line)}`);
 }
 
-/** The id of a run, 32 hexadecimal digits: the given one, or a new one. */
-export function runId(given) {
-  if (!given) return crypto.randomUUID().replaceAll('-', '');
-  if (/^[0-9a-f]{32}$/.test(given)) return given;
-  throw new Error(`loadgen: LOADGEN_RUN_ID must be 32 lower-case hexadecimal digits, not ${given}`);
-}
-
 /** JSON without blanks between its tokens, every value and the order of keys as they were. */
 export function compactJson(text) {
   return text.replace(/("(?:[^"\\]|\\.)*")|\s+/g, '$1');

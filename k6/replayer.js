@@ -1,8 +1,8 @@
 // What a script exports to replay a plan.
 
 import { baseUrl } from './target.js';
-import { checkScenarios, summary } from './run.js';
-import { compactJson, logRun, runId } from './log.js';
+import { checkScenarios, runId, summary } from './run.js';
+import { compactJson, logRun } from './log.js';
 import { journey } from './journey.js';
 import { loadPlan } from './plan.js';
 import { planOptions } from './options.js';
@@ -20,14 +20,15 @@ export function replay(settings = {}) {
   const plan = loadPlan(settings.plan || __ENV.LOADGEN_PLAN);
   const target = baseUrl(settings.baseUrl || __ENV.BASE_URL, plan.head.target);
   const names = plan.head.scenarios.map((scenario) => scenario.name);
+  const id = runId();
   return {
     // k6 asks for them once, and not in a VU.
     options: plan.whole === null ? {} : planOptions(plan.whole),
     setup() {
       checkScenarios(names);
-      logRun(runId(__ENV.LOADGEN_RUN_ID), target.url, planJson(plan));
+      logRun(id, target.url, planJson(plan));
     },
-    iteration: journey(plan, target),
+    iteration: journey(plan, target, id),
     handleSummary: (data) => summary(data, names),
   };
 }

@@ -172,16 +172,36 @@ function anomalyOf(scenario, anomaly) {
   if (anomaly === undefined || anomaly === null) {
     return { type: 'none', label: 'normal', root_cause: 'none', msg: '', root_cause_service: null };
   }
-  const { type, label, root_cause, msg = '', root_cause_service = null } = anomaly;
-  for (const [key, value] of Object.entries({ type, label, root_cause })) {
+  const { type, root_cause, msg = '', root_cause_service = null } = anomaly;
+  for (const [key, value] of Object.entries({ type, root_cause })) {
     if (typeof value !== 'string' || value === '') {
       throw new Error(`loadgen: the anomaly of scenario ${scenario} needs a ${key}`);
     }
   }
-  if ((label === 'normal') !== (type === 'none')) {
+  if (!/^[A-Za-z0-9_-]{1,100}$/.test(type)) {
+    throw new Error(`loadgen: the anomaly of scenario ${scenario}: a type has up to 100 letters, digits, _ and -, not ${type}`);
+  }
+  const label = type === 'none' ? 'normal' : 'anomalous';
+  const old = symptomInLabel(anomaly);
+  const contradicts = old !== null ? type === 'none' : anomaly.label !== undefined && anomaly.label !== label;
+  if (contradicts) {
     throw new Error(`loadgen: the anomaly of scenario ${scenario}: the label normal goes with the type none only`);
   }
-  return { type, label, root_cause, msg, root_cause_service };
+  if (old !== null && anomaly.symptom !== undefined) {
+    throw new Error(`loadgen: the anomaly of scenario ${scenario}: leave label out, it follows from the type`);
+  }
+  const symptom = old === null ? anomaly.symptom : old;
+  const named = typeof symptom === 'string' && symptom !== '' ? { symptom } : {};
+  return { type, label, ...named, root_cause, msg, root_cause_service };
+}
+
+/**
+ * The name of a symptom that stands where the label is, as older scripts have it; else null.
+ *
+ * @param anomaly as a script gives it.
+ */
+export function symptomInLabel({ label }) {
+  return label === undefined || label === 'normal' || label === 'anomalous' ? null : String(label);
 }
 
 function texts(map) {

@@ -30,7 +30,7 @@ const truth = groundTruth({
   anomalies: {
     rush: {
       type: 'rush',
-      label: 'high_rate',
+      symptom: 'high_rate',
       root_cause: 'load',
       msg: 'More visitors than usual',
       root_cause_service: 'catalogue',

@@ -6,6 +6,8 @@ import { equal, run, throws } from './testing.js';
 
 export { handleSummary, options } from './testing.js';
 
+const RUN_ID = '0123456789abcdef'.repeat(2);
+
 const anomaly = (msg) => ({
   type: 'latency_spike',
   label: 'anomalous',
@@ -17,19 +19,20 @@ const anomaly = (msg) => ({
 export default function () {
   run({
     'a message cannot break out of its header': () => {
-      const headers = labelHeaders(anomaly('slow\r\nx-evil: 1, gr\u00fcn="2"; %'));
+      const headers = labelHeaders(anomaly('slow\r\nx-evil: 1, gr\u00fcn="2"; %'), RUN_ID);
       equal(headers['x-anomaly-msg'], 'slow  x-evil: 1, gr?n="2"; %');
       equal(
         headers.baggage,
         'anomaly.type=latency_spike,anomaly.root_cause=slow_database_query,anomaly.label=anomalous,' +
-          'anomaly.msg=slow%0D%0Ax-evil:%201%2C%20gr%C3%BCn=%222%22%3B%20%25',
+          'anomaly.msg=slow%0D%0Ax-evil:%201%2C%20gr%C3%BCn=%222%22%3B%20%25,' +
+          `loadgen.run_id=${RUN_ID}`,
       );
     },
     'all headers of a scenario': () => {
-      equal(Object.keys(scenarioHeaders(anomaly(''))).sort(), [
+      equal(Object.keys(scenarioHeaders(anomaly(''), RUN_ID)).sort(), [
         'accept', 'baggage', 'user-agent', 'x-anomaly-label', 'x-anomaly-msg', 'x-anomaly-root-cause', 'x-anomaly-type',
       ]);
-      equal(scenarioHeaders(anomaly(''))['user-agent'], 'loadgen/0.1.0');
+      equal(scenarioHeaders(anomaly(''), RUN_ID)['user-agent'], 'loadgen/0.1.0');
     },
     'ids are hexadecimal and new each time': () => {
       const seen = new Set();

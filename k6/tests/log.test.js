@@ -13,14 +13,17 @@ import {
   logRun,
   logSummary,
   logUnsent,
-  runId,
 } from '../log.js';
+import { givenOrNewId, runId } from '../run.js';
 import { equal, run, throws, options as common } from './testing.js';
 
 export { handleSummary } from './testing.js';
 
 const URL = 'http://127.0.0.1:1';
 const ID = '[0-9a-f]';
+
+// What every VU gets, and setup().
+const RUN_ID = runId();
 
 const truth = groundTruth({
   baseUrl: URL,
@@ -29,7 +32,7 @@ const truth = groundTruth({
     thresholds: { 'iterations{scenario:odd}': ['count==1'] },
     discardResponseBodies: true,
   },
-  anomalies: { odd: { type: 'odd', label: 'strange', root_cause: 'test', msg: 'It is odd' } },
+  anomalies: { odd: { type: 'odd', symptom: 'strange', root_cause: 'test', msg: 'It is odd' } },
 });
 
 export const options = {
@@ -102,16 +105,16 @@ const TESTS = {
     });
   },
   'ids of runs': () => {
-    equal(runId('0'.repeat(32)), '0'.repeat(32));
-    matches(runId(undefined), `${ID}{32}`);
-    throws(() => runId('x'), 'LOADGEN_RUN_ID');
+    equal(givenOrNewId('0'.repeat(32)), '0'.repeat(32));
+    matches(givenOrNewId(undefined), `${ID}{32}`);
+    throws(() => givenOrNewId('x'), 'LOADGEN_RUN_ID');
   },
   'a plan is made compact without being read': () => {
     equal(compactJson('{ "b c" : [1.0,\n "\\" \\\\" ],\t"7":1e5 }'), '{"b c":[1.0,"\\" \\\\"],"7":1e5}');
   },
   'options of one\'s own script': () => {
     const { scenarios, thresholds, discardResponseBodies } = truth.options;
-    equal(scenarios.odd.tags, { a: 'b', anomaly_type: 'odd', anomaly_label: 'strange' });
+    equal(scenarios.odd.tags, { a: 'b', anomaly_type: 'odd', anomaly_label: 'anomalous' });
     equal(thresholds['iterations{scenario:odd}'], ['count>=0', 'count==1']);
     equal(discardResponseBodies, true);
   },
@@ -131,8 +134,10 @@ const TESTS = {
     equal(headers['X-A'], ['1']);
     equal(headers.Traceparent, [`00-${traceId}-${traceId.slice(16)}-01`]);
     equal(headers['X-Anomaly-Msg'], ['It is odd']);
+    equal(headers['X-Anomaly-Label'], ['anomalous']);
     equal(headers.Baggage, [
-      'anomaly.type=odd,anomaly.root_cause=test,anomaly.label=strange,anomaly.msg=It%20is%20odd,k=v',
+      'anomaly.type=odd,anomaly.root_cause=test,anomaly.label=anomalous,anomaly.msg=It%20is%20odd,' +
+        `loadgen.run_id=${RUN_ID},k=v`,
     ]);
   },
   'a trace context of one\'s own is kept': () => {

@@ -110,7 +110,7 @@ export default function () {
       }
     },
     'the plan of a script': () => {
-      const rush = { type: 'rush', label: 'high', root_cause: 'load' };
+      const rush = { type: 'rush', symptom: 'high', root_cause: 'load' };
       const plan = scriptPlan({
         name: 'n',
         file: 'n.js',
@@ -138,7 +138,7 @@ export default function () {
         graceful_stop_ns: 30e9,
         guard_ns: 525e6,
         exec: [{ flow: 0, weight: 1 }],
-        anomaly: { ...rush, msg: '', root_cause_service: null },
+        anomaly: { type: 'rush', label: 'anomalous', symptom: 'high', root_cause: 'load', msg: '', root_cause_service: null },
         fault: null,
         tags: {},
         env: {},
@@ -159,6 +159,19 @@ export default function () {
       throws(of({ type: 'x', label: 'y' }), 'root_cause');
       throws(of({ type: 'x', label: 'normal', root_cause: 'y' }), 'normal');
       throws(of({ type: 'none', label: 'y', root_cause: 'y' }), 'normal');
+      throws(of({ type: 'none', label: 'anomalous', root_cause: 'y' }), 'normal');
+      throws(of({ type: 'x', label: 'y', symptom: 'z', root_cause: 'y' }), 'leave label out');
+      throws(of({ type: 'x+y', root_cause: 'y' }), 'letters, digits');
+    },
+    'the label follows from the type, and older scripts have the symptom there': () => {
+      const of = (anomaly) =>
+        scriptPlan({ name: 'n', file: 'n.js', url: '', scenarios: { a: { executor: 'per-vu-iterations' } }, anomalies: { a: anomaly } })
+          .scenarios[0].anomaly;
+      const rest = { root_cause: 'r', msg: '', root_cause_service: null };
+      equal(of({ type: 'x', root_cause: 'r' }), { type: 'x', label: 'anomalous', ...rest });
+      equal(of({ type: 'x', label: 'anomalous', root_cause: 'r' }), { type: 'x', label: 'anomalous', ...rest });
+      equal(of({ type: 'x', label: 'high', root_cause: 'r' }), { type: 'x', label: 'anomalous', symptom: 'high', ...rest });
+      equal(of({ type: 'none', root_cause: 'none' }), { type: 'none', label: 'normal', ...rest, root_cause: 'none' });
     },
   });
 }

@@ -9,7 +9,7 @@ const run: Replay = replay({ plan: 'plan.json', baseUrl: 'http://shop.example:80
 export const ofReplay: Options = run.options;
 export const iteration: () => void = run.iteration;
 
-const rush: Anomaly = { type: 'rush', label: 'high_rate', root_cause: 'load' };
+const rush: Anomaly = { type: 'rush', symptom: 'high_rate', root_cause: 'load' };
 const truth: GroundTruth = groundTruth({
   name: 'typed',
   baseUrl: 'http://shop.example:8080',
@@ -52,6 +52,6 @@ export function handleSummary(data: SummaryData): Record<string, string> {
 // @ts-expect-error: options are required
 groundTruth({});
 // @ts-expect-error: an anomaly needs a root cause
-groundTruth({ options: {}, anomalies: { rush: { type: 'rush', label: 'high_rate' } } });
+groundTruth({ options: {}, anomalies: { rush: { type: 'rush', symptom: 'high_rate' } } });
 // @ts-expect-error: a URL is a text
 http.get(7);

@@ -101,7 +101,7 @@ pub async fn probe(
         scenario.anomaly.label = MARKER.to_owned();
         scenario.anomaly.root_cause = "none".to_owned();
         scenario.anomaly.msg = "Preflight".to_owned();
-        let mut headers = scenario_headers(&scenario.anomaly);
+        let mut headers = scenario_headers(&scenario.anomaly, None);
         if let Some(authorization) = &base.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }

@@ -61,7 +61,7 @@ impl Context {
         let scenarios = &shared.plan.scenarios;
         let mut headers: Vec<HeaderMap> = scenarios
             .iter()
-            .map(|s| scenario_headers(&s.anomaly))
+            .map(|s| scenario_headers(&s.anomaly, Some(&shared.run_id)))
             .collect();
         if let Some(value) = &authorization {
             for headers in &mut headers {

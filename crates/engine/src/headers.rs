@@ -1,6 +1,6 @@
-//! The headers that every request carries: the four `x-anomaly-*` labels, and W3C
-//! [`traceparent`](https://www.w3.org/TR/trace-context/) and
-//! [`baggage`](https://www.w3.org/TR/baggage/).
+//! The headers that every request carries: the four `x-anomaly-*` labels, W3C
+//! [`traceparent`](https://www.w3.org/TR/trace-context/), and
+//! [`baggage`](https://www.w3.org/TR/baggage/) with the labels and the run's id.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use loadgen_scenario::plan::Anomaly;
@@ -9,8 +9,12 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 /// `traceparent`, as a name that is hashed once.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The headers of a scenario that are the same for all its requests.
-pub fn scenario_headers(anomaly: &Anomaly) -> HeaderMap {
+/// The baggage key of the run's id, by which its traces are told from those of other runs.
+pub const RUN_ID_KEY: &str = "loadgen.run_id";
+
+/// The headers of a scenario that are the same for all its requests; `run_id` is none where the
+/// requests are of no run.
+pub fn scenario_headers(anomaly: &Anomaly, run_id: Option<&str>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(
         USER_AGENT,
@@ -19,7 +23,7 @@ pub fn scenario_headers(anomaly: &Anomaly) -> HeaderMap {
     for (name, _, value) in labels(anomaly) {
         headers.insert(HeaderName::from_static(name), header_value(value));
     }
-    headers.insert(HeaderName::from_static("baggage"), baggage(anomaly));
+    headers.insert(HeaderName::from_static("baggage"), baggage(anomaly, run_id));
     headers
 }
 
@@ -52,10 +56,13 @@ pub fn header_value(text: &str) -> HeaderValue {
     HeaderValue::try_from(clean).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn baggage(anomaly: &Anomaly) -> HeaderValue {
-    let members: Vec<String> = labels(anomaly)
+fn baggage(anomaly: &Anomaly, run_id: Option<&str>) -> HeaderValue {
+    let labels = labels(anomaly);
+    let members: Vec<String> = labels
         .iter()
-        .map(|(_, key, value)| format!("{key}={}", utf8_percent_encode(value, NOT_IN_BAGGAGE)))
+        .map(|(_, key, value)| (*key, *value))
+        .chain(run_id.map(|id| (RUN_ID_KEY, id)))
+        .map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, NOT_IN_BAGGAGE)))
         .collect();
     header_value(&members.join(","))
 }
@@ -94,13 +101,24 @@ mod tests {
 
     #[test]
     fn a_message_cannot_break_out_of_its_header() {
-        let headers = scenario_headers(&anomaly("slow\r\nx-evil: 1, grün=\"2\"; %"));
+        let evil = anomaly("slow\r\nx-evil: 1, grün=\"2\"; %");
+        let headers = scenario_headers(&evil, None);
         assert_eq!(headers["x-anomaly-msg"], "slow  x-evil: 1, gr?n=\"2\"; %");
         assert_eq!(
             headers["baggage"],
             "anomaly.type=latency_spike,anomaly.root_cause=slow_database_query,\
              anomaly.label=anomalous,\
              anomaly.msg=slow%0D%0Ax-evil:%201%2C%20gr%C3%BCn=%222%22%3B%20%25"
+        );
+    }
+
+    #[test]
+    fn baggage_names_the_run() {
+        let headers = scenario_headers(&anomaly(""), Some("0123456789abcdef"));
+        assert_eq!(
+            headers["baggage"],
+            "anomaly.type=latency_spike,anomaly.root_cause=slow_database_query,\
+             anomaly.label=anomalous,anomaly.msg=,loadgen.run_id=0123456789abcdef"
         );
     }
 

@@ -94,13 +94,17 @@ pub async fn run(
         drivers,
     } = options;
     // Before anything begins, as it takes time.
-    let first_look = first_look(&drivers).await;
+    let first_look = tokio::select! {
+        first_look = first_look(&drivers) => first_look,
+        Some(_) = interrupts.recv() => return Err(EngineError::NotBegun),
+    };
     let crew = Crew::prepare(sender, &plan, &base_url, &run_id, &mut interrupts).await?;
     let start_ns = match &crew {
         Crew::Workers { .. } => clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0),
         Crew::K6 { started, .. } => started.zero_ns,
     };
     let shared = Arc::new(Shared::new(
+        run_id,
         plan,
         base_url,
         clock,
@@ -114,10 +118,7 @@ pub async fn run(
     let recorder = spawn("loadgen-recorder", move || {
         recorder::record(consumers, &incoming, &failed)
     })?;
-    send(
-        &events,
-        Line::RunStarted(run_started(&shared, run_id.clone(), &crew)),
-    );
+    send(&events, Line::RunStarted(run_started(&shared, &crew)));
 
     let (progress, from_workers) = unbounded_channel();
     // Should a thread not start, the sender that is dropped here ends the recorder, and workers
@@ -125,7 +126,13 @@ pub async fn run(
     let working = crew.start(&shared, &events, progress)?;
     let (deadline, _) = watch::channel(None);
     let (fault_queue, faults) = unbounded_channel();
-    let injector = Injector::new(drivers, &run_id, clock, events.clone(), deadline.clone());
+    let injector = Injector::new(
+        drivers,
+        &shared.run_id,
+        clock,
+        events.clone(),
+        deadline.clone(),
+    );
     let injector = tokio::spawn(injector.run(first_look, start_ns, faults));
     let mut conductor = Conductor::new(shared.clone(), events.clone(), fault_queue);
     let broken = conductor
@@ -307,14 +314,14 @@ fn join(threads: Vec<JoinHandle<std::io::Result<()>>>) -> Option<EngineError> {
     error
 }
 
-fn run_started(shared: &Shared, run_id: String, crew: &Crew) -> RunStarted {
+fn run_started(shared: &Shared, crew: &Crew) -> RunStarted {
     let (engine, engine_version) = match crew {
         Crew::Workers { .. } => (Engine::Rust, None),
         Crew::K6 { version, .. } => (Engine::K6, Some(version.clone())),
     };
     RunStarted {
         schema_version: TIMELINE_SCHEMA_VERSION,
-        run_id,
+        run_id: shared.run_id.clone(),
         at_ns: shared.start_ns,
         scenario_file: shared.plan.scenario_file.clone(),
         scenario_sha256: shared.plan.scenario_sha256.clone(),

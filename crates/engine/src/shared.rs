@@ -23,6 +23,7 @@ pub(crate) enum Signal {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) run_id: String,
     pub(crate) plan: Arc<Plan>,
     /// Without a trailing slash.
     pub(crate) base_url: String,
@@ -88,6 +89,7 @@ impl Counters {
 
 impl Shared {
     pub(crate) fn new(
+        run_id: String,
         plan: Arc<Plan>,
         base_url: String,
         clock: Clock,
@@ -112,6 +114,7 @@ impl Shared {
             })
             .collect();
         Self {
+            run_id,
             plan,
             base_url,
             clock,

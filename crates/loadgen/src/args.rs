@@ -191,6 +191,14 @@ pub(crate) struct CheckArgs {
     /// The scenario files.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// Stretch the timetable by this factor, as `run` does.
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    pub(crate) time_scale: f64,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -7,7 +7,7 @@ use loadgen_doctor::probe::StepOutcome;
 use loadgen_engine::consumers::ClientSpanReport;
 use loadgen_extract::ExtractReport;
 use loadgen_extract::audit::{Audit, Level, Verdict};
-use loadgen_scenario::{Executor, Plan, Stage, Target};
+use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target};
 use loadgen_timeline::summary::Summary;
 
 /// `loadgen plan`: when what runs.
@@ -24,16 +24,13 @@ pub(crate) fn timetable(plan: &Plan) -> String {
         .max()
         .unwrap_or(0);
     for scenario in &plan.scenarios {
-        let fault = scenario.fault.as_ref().map_or("-".to_owned(), |fault| {
-            format!("{} in {} ({})", fault.fault, fault.service, fault.intensity)
-        });
         table.add_row([
             duration(scenario.start_ns),
             duration(scenario.end_ns),
             scenario.name.clone(),
             executor(&scenario.executor),
-            scenario.anomaly.kind.clone(),
-            fault,
+            condition(scenario),
+            scenario.fault.as_ref().map_or("-".to_owned(), fault),
         ]);
         let mix: Vec<String> = scenario
             .exec
@@ -65,6 +62,27 @@ pub(crate) fn timetable(plan: &Plan) -> String {
         plan.seed,
         plan.time_scale
     )
+}
+
+/// What a window is labelled with, and what for where that is not the anomaly itself.
+fn condition(scenario: &PlannedScenario) -> String {
+    let kind = &scenario.anomaly.kind;
+    match &scenario.declared {
+        Some(declared) => format!("{kind} (declares {})", declared.kind),
+        None if scenario.warm_up => format!("{kind} (warm-up)"),
+        None => kind.clone(),
+    }
+}
+
+fn fault(fault: &Fault) -> String {
+    let how = if fault.sham { "sham: " } else { "" };
+    let Fault {
+        fault,
+        service,
+        intensity,
+        ..
+    } = fault;
+    format!("{how}{fault} in {service} ({intensity})")
 }
 
 fn executor(executor: &Executor) -> String {

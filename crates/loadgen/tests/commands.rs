@@ -43,6 +43,91 @@ fn a_mistake_in_a_scenario_file_is_shown_where_it_is() {
 }
 
 #[test]
+fn what_is_worth_knowing_of_a_file_is_told_and_is_no_error() {
+    let place = Place::new();
+    let file = std::fs::read_to_string(scenario("quick.yaml")).unwrap();
+    let older = file.replacen("symptom: high_latency", "label: high_latency", 1);
+    assert_ne!(older, file);
+    let line = 1 + older
+        .lines()
+        .position(|l| l.contains("label: high_latency"))
+        .unwrap();
+    place.write("older.yaml", &older);
+    for command in ["check", "plan"] {
+        let out = place.loadgen([command, "older.yaml"]);
+        assert!(out.status.success(), "{command}");
+        let told = text(&out.stderr);
+        assert!(told.starts_with("note: `high_latency`"), "{told}");
+        assert!(told.contains(&format!("older.yaml:{line}:")), "{told}");
+
+        let out = place.loadgen([command, "older.yaml", "--time-scale", "0.3"]);
+        assert!(out.status.success(), "{command}");
+        let told = text(&out.stderr);
+        assert!(
+            told.contains("windows are too short for evidence"),
+            "{told}"
+        );
+        assert!(told.contains("`baseline` is 2.4 s long"), "{told}");
+        assert!(told.contains("use a larger --time-scale"), "{told}");
+    }
+}
+
+#[test]
+fn names_of_faults_and_services_are_those_of_the_shop() {
+    let place = Place::new();
+    let file = std::fs::read_to_string(scenario("quick.yaml")).unwrap();
+    for (right, wrong, told) in [
+        (
+            "fault: slow_query",
+            "fault: slow_querry",
+            "did you mean `slow_query`?",
+        ),
+        (
+            "service: payment,",
+            "service: web,",
+            "it is possible in: payment",
+        ),
+        (
+            "root_cause_service: user",
+            "root_cause_service: usr",
+            "must be the same",
+        ),
+    ] {
+        place.write("wrong.yaml", &file.replacen(right, wrong, 1));
+        let out = place.loadgen(["check", "wrong.yaml"]);
+        assert_eq!(out.status.code(), Some(3), "{wrong}");
+        assert!(text(&out.stderr).contains(told), "{}", text(&out.stderr));
+    }
+}
+
+#[test]
+fn the_timetable_tells_shams_and_warm_ups() {
+    let place = Place::new();
+    let file = "
+version: 1
+anomalies: {slow: {root_cause: db}}
+flows: {default: {steps: [{path: /}]}}
+scenarios:
+  warm: {executor: constant-vus, duration: 10s, warm_up: true}
+  calm: {executor: constant-vus, duration: 1m}
+  sham: {executor: constant-vus, duration: 1m, anomaly: slow, fault: {fault: slow_query, service: user, sham: true}}
+";
+    place.write("sham.yaml", file);
+    let out = place.loadgen(["plan", "sham.yaml"]);
+    assert!(out.stderr.is_empty(), "{}", text(&out.stderr));
+    let table = text(&out.stdout);
+    assert!(table.contains("none (warm-up)"), "{table}");
+    assert!(table.contains("none (declares slow)"), "{table}");
+    assert!(table.contains("sham: slow_query in user (1)"), "{table}");
+    let out = place.loadgen(["plan", "sham.yaml", "--format", "json"]);
+    let plan: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let sham = &plan["scenarios"][2];
+    assert_eq!(sham["anomaly"]["label"], "normal");
+    assert_eq!(sham["declared"]["label"], "anomalous");
+    assert_eq!(sham["fault"]["sham"], true);
+}
+
+#[test]
 fn the_time_scale_stretches_the_timetable_and_nothing_else() {
     let place = Place::new();
     let plan = |scale: &str| {
@@ -59,7 +144,7 @@ fn the_time_scale_stretches_the_timetable_and_nothing_else() {
     };
     let (full, tenth) = (plan("1"), plan("0.1"));
     let scenarios = |plan: &serde_json::Value| plan["scenarios"].as_array().unwrap().clone();
-    assert_eq!(scenarios(&full).len(), 8);
+    assert_eq!(scenarios(&full).len(), 9);
     for (a, b) in scenarios(&full).iter().zip(scenarios(&tenth)) {
         let ns = |s: &serde_json::Value, key: &str| s[key].as_u64().unwrap();
         for key in ["start_ns", "end_ns"] {
@@ -73,11 +158,12 @@ fn the_time_scale_stretches_the_timetable_and_nothing_else() {
         full["flows"], tenth["flows"],
         "think times and timeouts stay"
     );
-    let minutes: Vec<u64> = scenarios(&full)
+    let seconds: Vec<u64> = scenarios(&full)
         .iter()
-        .map(|s| s["start_ns"].as_u64().unwrap() / 60_000_000_000)
+        .map(|s| s["start_ns"].as_u64().unwrap() / 1_000_000_000)
         .collect();
-    assert_eq!(minutes, [0, 2, 4, 6, 8, 10, 12, 14]);
+    // A warm-up of ten seconds, then windows of two minutes.
+    assert_eq!(seconds, [0, 10, 130, 250, 370, 490, 610, 730, 850]);
 }
 
 #[test]

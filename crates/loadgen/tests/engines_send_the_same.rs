@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use program::k6::k6;
 use program::target::Target;
-use program::{Place, end, scenario};
+use program::{Place, end, json_lines, scenario};
 
 /// (scenario, iteration, step) → method, path, headers but for the ids, body.
 type Sent = BTreeMap<(String, u64, u64), (String, String, Vec<(String, String)>, String)>;
@@ -62,8 +62,15 @@ fn sent(target: &Target, file: &str, engine: &str, seed: &str) -> Sent {
     let (code, errors) = end(child);
     assert_eq!(code, Some(0), "{engine}: {errors}");
     let ledger = program::ledger(&place.path("run"));
+    let started = &json_lines(&place.path("run/timeline.jsonl"))[0];
+    let run = format!(",loadgen.run_id={}", started["run_id"].as_str().unwrap());
     let mut arrived = BTreeMap::new();
-    for request in target.take() {
+    for mut request in target.take() {
+        // Whose run it is differs, and is said of all requests alike.
+        let (_, baggage) = (request.headers.iter_mut())
+            .find(|(name, _)| name == "baggage")
+            .unwrap();
+        *baggage = baggage.strip_suffix(&run).expect(&run).to_owned();
         arrived.insert(request.trace_id.clone(), request);
     }
     let mut sent = Sent::new();
@@ -106,7 +113,10 @@ fn a_thousand_iterations_each() -> String {
         {
             name = key;
         } else if let Some(exec) = line.trim().strip_prefix("exec: ") {
-            let kind = if name == "baseline" { "none" } else { name };
+            let kind = match name {
+                "warm_up" | "baseline" => "none",
+                name => name,
+            };
             out.push_str(&format!(
                 "  {name}: {{executor: shared-iterations, vus: 8, iterations: 1000, max_duration: 10m, \
                  start_time: 0s, exec: {exec}, anomaly: {kind}}}\n"
@@ -126,6 +136,7 @@ fn the_first_thousand_iterations_of_each_scenario_are_the_same() {
         of_it.collect::<std::collections::BTreeSet<_>>().len()
     };
     for name in [
+        "warm_up",
         "baseline",
         "latency_spike",
         "db_exhaustion",
@@ -154,7 +165,7 @@ version: 1
 base_url: http://127.0.0.1:1
 defaults: {headers: {x-everywhere: "a", X-Mixed-Case: "b"}}
 anomalies:
-  odd: {label: "l;,=\"", root_cause: "ü\tr", msg: "slow\r\nx-evil: 1, grün=\"2\"; %"}
+  odd: {symptom: "l;,=\"", root_cause: "ü\tr", msg: "slow\r\nx-evil: 1, grün=\"2\"; %"}
 flows:
   odd:
     vars:

@@ -209,7 +209,8 @@ fn when_the_harness_is_killed_its_guard_sees_to_the_end() {
                 .any(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists())
         });
         let timeline = loadgen_timeline::read_timeline(&place.path("run/timeline.jsonl")).unwrap();
-        assert_eq!(timeline.windows.len(), 2);
+        // The warm-up, the baseline, and the one with the fault.
+        assert_eq!(timeline.windows.len(), 3);
         let ledger = program::ledger(&place.path("run"));
         assert!(ledger.report.torn && ledger.len() > 100, "{engine}");
         // It breaks off at most a second before the kill.
@@ -295,7 +296,17 @@ scenarios:
     assert_eq!(code, Some(0), "{errors}");
     let ledger = program::ledger(&place.path("run"));
     let known = program::trace_ids(&ledger);
-    let mut arrived: Vec<String> = target.take().into_iter().map(|r| r.trace_id).collect();
+    let requests = target.take();
+    // Nobody gave this run an id, and all its requests name the same.
+    let run_id = &events(&place, "run_started")[0]["run_id"];
+    let named = format!(",loadgen.run_id={}", run_id.as_str().unwrap());
+    for request in &requests {
+        let (_, baggage) = (request.headers.iter())
+            .find(|(name, _)| name == "baggage")
+            .unwrap();
+        assert!(baggage.ends_with(&named), "{baggage} {named}");
+    }
+    let mut arrived: Vec<String> = requests.into_iter().map(|r| r.trace_id).collect();
     arrived.sort();
     assert_eq!(known, arrived);
     // Answers come in a tenth of a second, so nothing that was sent a while before the cut is cut off.
@@ -375,7 +386,7 @@ fn the_log_of_a_k6_that_ran_alone_becomes_a_timeline() {
 version: 1
 base_url: http://127.0.0.1:1
 defaults: {graceful_stop: 1s}
-anomalies: {spike: {label: high_latency, root_cause: slow, root_cause_service: cart}}
+anomalies: {spike: {symptom: high_latency, root_cause: slow, root_cause_service: cart}}
 flows: {default: {steps: [{path: /a, think_time: 100ms}, {path: /b}]}}
 scenarios:
   calm: {executor: constant-vus, vus: 2, duration: 2s}
@@ -421,7 +432,12 @@ scenarios:
         .map(|w| w.scenario.as_str())
         .collect();
     assert_eq!(names, ["calm", "storm", "count"]);
-    assert_eq!(timeline.windows[1].anomaly.kind, "spike");
+    let storm = &timeline.windows[1].anomaly;
+    assert_eq!(
+        (storm.kind.as_str(), storm.label.as_str()),
+        ("spike", "anomalous")
+    );
+    assert_eq!(storm.symptom.as_deref(), Some("high_latency"));
     for window in &timeline.windows[..2] {
         assert_eq!(window.closed_ns - window.opened_ns, 2_000_000_000);
         assert!(window.drained_ns.unwrap() >= window.closed_ns);

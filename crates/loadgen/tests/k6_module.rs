@@ -71,9 +71,11 @@ fn a_script_of_ones_own_writes_ground_truth() {
     let stamped: Vec<_> = arrived.iter().filter(|r| !r.trace_id.is_empty()).collect();
     assert!(stamped.len() > 10);
     assert_eq!(ledger.len(), stamped.len());
+    let lines = json_lines(&place.path("run/timeline.jsonl"));
+    let run_id = lines[0]["run_id"].as_str().unwrap();
     // What was stamped is what the timeline says of the scenario that sent it.
-    let opened: Vec<Value> = json_lines(&place.path("run/timeline.jsonl"))
-        .into_iter()
+    let opened: Vec<&Value> = lines
+        .iter()
         .filter(|line| line["event"] == "window_opened")
         .collect();
     assert!(opened.len() >= 2);
@@ -94,7 +96,9 @@ fn a_script_of_ones_own_writes_ground_truth() {
                 .clone()
         };
         assert_eq!(of_it["anomaly"]["type"], header("x-anomaly-type"));
+        assert_eq!(of_it["anomaly"]["label"], header("x-anomaly-label"));
         assert!(header("baggage").contains("anomaly.type="));
+        assert!(header("baggage").ends_with(&format!(",loadgen.run_id={run_id}")));
     }
     let steps: std::collections::BTreeSet<_> = ledger.rows().map(|row| row.step).collect();
     assert!(steps.len() >= 2, "{steps:?}");

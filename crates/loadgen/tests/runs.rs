@@ -193,7 +193,7 @@ fn assert_a_labelled_dataset(engine: &str) {
     let out = command.env("K6_BIN", k6()).output().unwrap();
     assert!(out.status.success(), "{}", text(&out.stderr));
     let result: Value = serde_json::from_slice(&out.stdout).unwrap();
-    assert_eq!(result["summary"]["scenarios"].as_array().unwrap().len(), 8);
+    assert_eq!(result["summary"]["scenarios"].as_array().unwrap().len(), 9);
     assert_eq!(result["client_spans"]["lost"], 0);
     assert_eq!(events(&run, "run_started")[0]["engine"], engine);
     assert_ne!(result["dataset"]["audit"]["verdict"], "not_usable");
@@ -215,6 +215,8 @@ fn assert_a_labelled_dataset(engine: &str) {
     assert_eq!(
         kinds,
         [
+            // The warm-up, and the baseline.
+            "none",
             "none",
             "latency_spike",
             "db_exhaustion",
@@ -271,13 +273,13 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
     let run = place.path("run");
     let mut child = place.start(run_args(&place, &["--quiet"]));
     // By then what the window sent at first has been exported.
-    until("the sixth window and a heartbeat well inside it", || {
+    until("the fifth anomaly and a heartbeat well inside it", || {
         let opened = events(&run, "window_opened");
         let beats = events(&run, "heartbeat");
-        opened.len() == 6
+        opened.len() == 7
             && beats
                 .last()
-                .is_some_and(|b| ns(&b["at_ns"]) > ns(&opened[5]["at_ns"]) + 700_000_000)
+                .is_some_and(|b| ns(&b["at_ns"]) > ns(&opened[6]["at_ns"]) + 700_000_000)
     });
     child.kill().unwrap();
     child.wait().unwrap();
@@ -311,7 +313,7 @@ fn a_run_that_is_killed_can_be_labelled_up_to_the_kill() {
         text(&out.stdout)
     );
 
-    assert_eq!(events(&run, "window_closed").len(), 5);
+    assert_eq!(events(&run, "window_closed").len(), 6);
     assert_labels_agree(&run, &run.join("dataset"));
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (_, label) in labelled(&run.join("dataset")) {
@@ -333,7 +335,7 @@ fn an_interrupt_ends_a_run_in_good_order() {
     let place = Place::new();
     let run = place.path("run");
     let child = place.start(run_args(&place, &[]));
-    until("the second window", || {
+    until("the first anomaly", || {
         events(&run, "fault_injected").len() == 1
     });
     let pid = child.id().to_string();
@@ -347,7 +349,7 @@ fn an_interrupt_ends_a_run_in_good_order() {
     let (code, errors) = end(child);
     assert_eq!(code, Some(5), "{errors}");
     assert_eq!(events(&run, "run_finished")[0]["status"], "interrupted");
-    assert_eq!(events(&run, "window_closed").len(), 2);
+    assert_eq!(events(&run, "window_closed").len(), 3);
     assert_eq!(events(&run, "fault_cleared").len(), 1);
     assert_labels_agree(&run, &run.join("dataset"));
     assert_eq!(program::processes_that_name(&run), 0);

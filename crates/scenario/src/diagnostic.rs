@@ -1,5 +1,5 @@
-//! What is wrong with a scenario file, told to the person who wrote it: what, where, and what to
-//! do. All findings of a file are kept and shown in the order of its lines.
+//! What is wrong with a scenario file, or worth knowing of it, told to the person who wrote it: what,
+//! where, and what to do. All findings of a file are kept and shown in the order of its lines.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub(crate) struct Span {
     pub(crate) length: usize,
 }
 
-/// Something wrong, before the file's text is joined to it.
+/// Something wrong or worth knowing, before the file's text is joined to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) span: Option<Span>,
@@ -28,7 +28,7 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// Something wrong with the file, or with what it was given, as a whole.
+    /// Something about the file, or about what it was given, as a whole.
     pub(crate) fn whole(message: impl Into<String>) -> Self {
         Self {
             span: None,
@@ -82,7 +82,7 @@ impl Finding {
 }
 
 /// The name most like a wrong one, where any is like it.
-fn nearest<'a>(wrong: &str, possible: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wrong: &str, possible: &[&'a str]) -> Option<&'a str> {
     let likeness = |name: &str| {
         strsim::normalized_damerau_levenshtein(&wrong.to_lowercase(), &name.to_lowercase())
     };
@@ -107,10 +107,10 @@ fn quoted(names: &[&str]) -> String {
     text.join(", ")
 }
 
-/// One thing that is wrong with a scenario file.
+/// One thing that is wrong with a scenario file, or worth knowing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ScenarioError {
-    /// What is wrong.
+pub struct Diagnostic {
+    /// What it is.
     pub message: String,
     /// Where; none where the file as a whole is meant (it cannot be read, say).
     pub place: Option<Place>,
@@ -140,28 +140,25 @@ pub struct ScenarioErrors {
     /// The file, as it was given.
     pub file: String,
     /// At least one, in the order of the file's lines.
-    pub errors: Vec<ScenarioError>,
+    pub errors: Vec<Diagnostic>,
+}
+
+/// What is worth knowing of a scenario file that has a plan: what was taken otherwise than it is
+/// written, and what will likely go wrong. `Display` shows it all, with the lines concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScenarioNotes {
+    /// The file, as it was given.
+    pub file: String,
+    /// In the order of the file's lines; those about the file as a whole come first.
+    pub notes: Vec<Diagnostic>,
 }
 
 impl ScenarioErrors {
     /// Joins findings with the text that they are about.
-    pub(crate) fn new(file: &str, text: &str, mut findings: Vec<Finding>) -> Self {
-        // Steps of a repeat are looked at once for each round.
-        findings.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
-        findings.dedup_by(|a, b| a.span == b.span && a.message == b.message);
-        let lines: Vec<&str> = text.lines().collect();
-        let errors = findings
-            .into_iter()
-            .map(|finding| ScenarioError {
-                message: printable(&finding.message),
-                place: finding.span.map(|span| place(span, &lines)),
-                label: finding.label.as_deref().map(printable),
-                help: finding.help.as_deref().map(printable),
-            })
-            .collect();
+    pub(crate) fn new(file: &str, text: &str, findings: Vec<Finding>) -> Self {
         Self {
             file: file.to_owned(),
-            errors,
+            errors: diagnostics(text, findings),
         }
     }
 
@@ -169,6 +166,37 @@ impl ScenarioErrors {
     pub(crate) fn whole(file: &str, finding: Finding) -> Self {
         Self::new(file, "", vec![finding])
     }
+}
+
+impl ScenarioNotes {
+    /// Joins findings with the text that they are about.
+    pub(crate) fn new(file: &str, text: &str, findings: Vec<Finding>) -> Self {
+        Self {
+            file: file.to_owned(),
+            notes: diagnostics(text, findings),
+        }
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.notes.is_empty()
+    }
+}
+
+fn diagnostics(text: &str, mut findings: Vec<Finding>) -> Vec<Diagnostic> {
+    // Steps of a repeat are looked at once for each round.
+    findings.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
+    findings.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+    let lines: Vec<&str> = text.lines().collect();
+    findings
+        .into_iter()
+        .map(|finding| Diagnostic {
+            message: printable(&finding.message),
+            place: finding.span.map(|span| place(span, &lines)),
+            label: finding.label.as_deref().map(printable),
+            help: finding.help.as_deref().map(printable),
+        })
+        .collect()
 }
 
 /// Text of a file that is shown to a person must not command the terminal.
@@ -205,29 +233,49 @@ fn place(span: Span, lines: &[&str]) -> Place {
 
 impl std::error::Error for ScenarioErrors {}
 
-/// Errors shown at most; whoever has more mends these first.
-const SHOWN: usize = 50;
-
 impl fmt::Display for ScenarioErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.errors.iter().take(SHOWN).enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            show(f, &self.file, error)?;
-        }
-        if self.errors.len() > SHOWN {
-            writeln!(f, "\nand {} more errors", self.errors.len() - SHOWN)?;
-        }
-        Ok(())
+        show_all(f, "error", &self.file, &self.errors)
     }
 }
 
-fn show(f: &mut fmt::Formatter<'_>, file: &str, error: &ScenarioError) -> fmt::Result {
-    writeln!(f, "error: {}", error.message)?;
-    let Some(place) = &error.place else {
+impl fmt::Display for ScenarioNotes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show_all(f, "note", &self.file, &self.notes)
+    }
+}
+
+/// Diagnostics shown at most; whoever has more mends these first.
+const SHOWN: usize = 50;
+
+fn show_all(
+    f: &mut fmt::Formatter<'_>,
+    level: &str,
+    file: &str,
+    diagnostics: &[Diagnostic],
+) -> fmt::Result {
+    for (index, diagnostic) in diagnostics.iter().take(SHOWN).enumerate() {
+        if index > 0 {
+            writeln!(f)?;
+        }
+        show(f, level, file, diagnostic)?;
+    }
+    if diagnostics.len() > SHOWN {
+        writeln!(f, "\nand {} more {level}s", diagnostics.len() - SHOWN)?;
+    }
+    Ok(())
+}
+
+fn show(
+    f: &mut fmt::Formatter<'_>,
+    level: &str,
+    file: &str,
+    diagnostic: &Diagnostic,
+) -> fmt::Result {
+    writeln!(f, "{level}: {}", diagnostic.message)?;
+    let Some(place) = &diagnostic.place else {
         writeln!(f, "  --> {file}")?;
-        return match &error.help {
+        return match &diagnostic.help {
             Some(help) => writeln!(f, "   = help: {help}"),
             None => Ok(()),
         };
@@ -239,11 +287,11 @@ fn show(f: &mut fmt::Formatter<'_>, file: &str, error: &ScenarioError) -> fmt::R
     writeln!(f, "{margin} |")?;
     writeln!(f, "{number} | {text}")?;
     let carets = "^".repeat(length);
-    match &error.label {
+    match &diagnostic.label {
         Some(label) => writeln!(f, "{margin} | {before}{carets} {label}")?,
         None => writeln!(f, "{margin} | {before}{carets}")?,
     }
-    if let Some(help) = &error.help {
+    if let Some(help) = &diagnostic.help {
         writeln!(f, "{margin} = help: {help}")?;
     }
     Ok(())

@@ -65,7 +65,8 @@ pub(crate) enum TargetName {
 pub(crate) enum Overlap {
     /// Overlapping windows are an error.
     Deny,
-    /// Windows may overlap. Where they do and are not labelled alike, data is labelled `unknown`.
+    /// Windows may overlap. Where faults of several are in force, data is labelled with all of them:
+    /// their types, sorted and joined by `+`.
     Allow,
 }
 
@@ -98,9 +99,11 @@ pub(crate) struct AnomalySpec {
     /// `x-anomaly-type`. Default: the entry's key.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// `x-anomaly-label`: `normal`, or a name for the symptom.
-    #[serde(deserialize_with = "text")]
-    pub label: String,
+    /// `x-anomaly-label`: `normal` with the type `none`, `anomalous` with all others. It follows from
+    /// the type and may be left out. Any other text is read as `symptom`, as older files have it.
+    pub label: Option<Text>,
+    /// A name for what people see, such as `high_latency`; the dataset's `anomaly_symptom`.
+    pub symptom: Option<Text>,
     /// `x-anomaly-root-cause`.
     #[serde(deserialize_with = "text")]
     pub root_cause: String,
@@ -204,6 +207,10 @@ pub(crate) struct ScenarioSpec {
     pub anomaly: Option<String>,
     /// What is really injected during the window.
     pub fault: Option<FaultSpec>,
+    /// The window only warms the target up: its data is neither compared nor in the class files. With
+    /// the anomaly `none` and without a fault only.
+    #[serde(default)]
+    pub warm_up: bool,
     /// Start of the window from the start of the run. Default: the end of the scenario before.
     #[serde(alias = "startTime")]
     pub start_time: Option<Duration>,
@@ -296,6 +303,10 @@ pub(crate) struct FaultSpec {
     pub intensity: Option<f64>,
     /// What injects it. Default: `shop`, the demo shop's admin endpoint.
     pub driver: Option<String>,
+    /// Goes through all motions and injects nothing: the window is normal, and its evidence is judged
+    /// against the anomaly all the same. Default: `false`.
+    #[serde(default)]
+    pub sham: bool,
 }
 
 /// Options that k6 spells otherwise: ours and k6's.

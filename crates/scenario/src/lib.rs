@@ -2,7 +2,7 @@
 //!
 //! A scenario file (YAML) says which flows run when, with k6's executors, and what each window is
 //! labelled with. [`load()`] makes a [`Plan`] of it: names resolved, defaults filled in, offsets
-//! computed. An engine runs the plan with the pure functions of this crate:
+//! computed. Which faults there are it is told ([`FaultCatalogue`]); of targets it knows nothing. An engine runs the plan with the pure functions of this crate:
 //!
 //! - [`ArrivalSchedule`] and [`VuSchedule`] say when iterations or VUs start,
 //! - [`Iteration`] says what each iteration sends, by the seeded choices of [`Prng`].
@@ -45,18 +45,18 @@ mod render;
 mod resolve;
 pub mod schedule;
 mod schema;
+pub mod steady;
 mod template;
 mod values;
 mod yaml;
 
 pub use catalogue::{CatalogueFault, FaultCatalogue};
-pub use diagnostic::{Place, ScenarioError, ScenarioErrors};
+pub use diagnostic::{Diagnostic, Place, ScenarioErrors, ScenarioNotes};
 pub use duration::parse_duration;
 pub use iteration::{CaptureError, Iteration, Request, StepRequest};
-pub use load::{load, plan_str};
+pub use load::{Loaded, load, load_str, plan_str};
 pub use options::PlanOptions;
 pub use plan::*;
 pub use prng::Prng;
-pub use resolve::{SHOP_FAULTS, SHOP_SERVICES};
 pub use schedule::{ArrivalSchedule, VuSchedule, planned_length_ns};
 pub use schema::{file_json_schema, plan_json_schema};

@@ -3,37 +3,55 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::diagnostic::{Finding, ScenarioErrors, Span};
+use crate::diagnostic::{Finding, ScenarioErrors, ScenarioNotes, Span};
 use crate::file::ScenarioFile;
 use crate::options::PlanOptions;
 use crate::plan::Plan;
 use crate::resolve;
+use crate::steady;
 use crate::yaml;
 
 /// The largest scenario file, 1 MiB.
 const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// The plan of a scenario file, and what is worth knowing of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The plan.
+    pub plan: Plan,
+    /// Notes for whoever wrote the file or runs it.
+    pub notes: ScenarioNotes,
+}
 
 /// Reads a scenario file, of at most 1 MiB, and makes its plan.
 ///
 /// # Errors
 /// Everything that is wrong with the file or the options: where the file is not of the right
 /// shape the first such place, otherwise all findings.
-pub fn load(path: impl AsRef<Path>, options: &PlanOptions) -> Result<Plan, ScenarioErrors> {
+pub fn load(path: impl AsRef<Path>, options: &PlanOptions) -> Result<Loaded, ScenarioErrors> {
     let path = path.as_ref();
     let name = path.display().to_string();
     let bytes = read(path).map_err(|finding| ScenarioErrors::whole(&name, finding))?;
-    plan_bytes(&name, &bytes, options)
+    load_bytes(&name, &bytes, options)
 }
 
 /// Makes the plan of a scenario file's text; `name` is the file's for messages and the plan.
 ///
 /// # Errors
 /// As [`load()`].
-pub fn plan_str(name: &str, text: &str, options: &PlanOptions) -> Result<Plan, ScenarioErrors> {
-    plan_bytes(name, text.as_bytes(), options)
+pub fn load_str(name: &str, text: &str, options: &PlanOptions) -> Result<Loaded, ScenarioErrors> {
+    load_bytes(name, text.as_bytes(), options)
 }
 
-fn plan_bytes(name: &str, bytes: &[u8], options: &PlanOptions) -> Result<Plan, ScenarioErrors> {
+/// The plan of a scenario file's text, for those whom notes are of no use to.
+///
+/// # Errors
+/// As [`load()`].
+pub fn plan_str(name: &str, text: &str, options: &PlanOptions) -> Result<Plan, ScenarioErrors> {
+    load_str(name, text, options).map(|loaded| loaded.plan)
+}
+
+fn load_bytes(name: &str, bytes: &[u8], options: &PlanOptions) -> Result<Loaded, ScenarioErrors> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => without_mark(text),
         Err(error) => {
@@ -65,7 +83,14 @@ fn plan_bytes(name: &str, bytes: &[u8], options: &PlanOptions) -> Result<Plan, S
             let file: ScenarioFile = yaml::typed(text, &root).map_err(|finding| vec![finding])?;
             resolve::plan(&file, &root, &resolve::Source { name, bytes }, options)
         });
-    made.map_err(|findings| ScenarioErrors::new(name, text, findings))
+    match made {
+        Ok((plan, mut notes)) => {
+            notes.extend(steady::note(&plan));
+            let notes = ScenarioNotes::new(name, text, notes);
+            Ok(Loaded { plan, notes })
+        }
+        Err(findings) => Err(ScenarioErrors::new(name, text, findings)),
+    }
 }
 
 fn without_mark(text: &str) -> &str {

@@ -1,6 +1,9 @@
-//! What a run is given beside its scenario file, which it overrides.
+//! What a plan is made with beside its scenario file: what overrides the file, and what its names are
+//! checked against.
 
-/// What a run is given beside its scenario file.
+use crate::catalogue::FaultCatalogue;
+
+/// What a plan is made with beside its scenario file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanOptions {
     /// Overrides the file's seed; 0 to 2^53 - 1.
@@ -14,6 +17,8 @@ pub struct PlanOptions {
     /// Names of the scenarios to run; none: all. The time in which only others would run is cut
     /// out of the timetable.
     pub scenarios: Vec<String>,
+    /// What the drivers can inject. Names of faults and services are checked for these drivers only.
+    pub catalogues: Vec<FaultCatalogue>,
 }
 
 impl Default for PlanOptions {
@@ -23,6 +28,7 @@ impl Default for PlanOptions {
             base_url: None,
             time_scale: 1.0,
             scenarios: Vec::new(),
+            catalogues: Vec::new(),
         }
     }
 }

@@ -189,6 +189,17 @@ pub struct Anomaly {
     pub root_cause_service: Option<String>,
 }
 
+/// The anomaly type that means none, the root cause that goes with it, and the key of the registry's
+/// entry that is there without being written.
+pub const NONE: &str = "none";
+
+impl Anomaly {
+    /// Whether it is the one that says that nothing is wrong.
+    pub fn is_none(&self) -> bool {
+        self.kind == NONE
+    }
+}
+
 /// What is injected for the length of a window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {

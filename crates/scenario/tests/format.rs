@@ -237,7 +237,7 @@ fn texts_are_kept_as_written() {
 version: 1
 name: 2026
 seed: 0x10
-anomalies: {off: {label: no, root_cause: on, msg: 1e3}}
+anomalies: {off: {symptom: no, root_cause: on, msg: 1e3}}
 flows:
   default:
     vars: {a: {pick: [no, 007, 1_000, 0x10, 1e3, ~]}}
@@ -250,7 +250,11 @@ scenarios:
     let scenario = &plan.scenarios[0];
     let anomaly = &scenario.anomaly;
     assert_eq!(
-        [&anomaly.label, &anomaly.root_cause, &anomaly.msg],
+        [
+            anomaly.symptom.as_ref().unwrap(),
+            &anomaly.root_cause,
+            &anomaly.msg
+        ],
         ["no", "on", "1e3"]
     );
     let env: Vec<_> = scenario.env.values().map(String::as_str).collect();

@@ -1,6 +1,8 @@
 //! Every malformed file in `tests/malformed` gives the message that stands beside it, word for
 //! word. `INSTA_UPDATE=always cargo test -p loadgen-scenario --test malformed` rewrites them.
 
+mod catalogue;
+
 use std::path::Path;
 
 use loadgen_scenario::{PlanOptions, ScenarioErrors, load, plan_str};
@@ -21,7 +23,11 @@ fn files() -> Vec<std::path::PathBuf> {
 
 /// The errors of a file, under its bare name so that messages are the same on every machine.
 fn errors(path: &Path) -> ScenarioErrors {
-    let mut errors = load(path, &PlanOptions::default()).expect_err(&path.display().to_string());
+    let options = PlanOptions {
+        catalogues: vec![catalogue::shop()],
+        ..PlanOptions::default()
+    };
+    let mut errors = load(path, &options).expect_err(&path.display().to_string());
     errors.file = path.file_name().unwrap().to_string_lossy().into_owned();
     errors
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use loadgen_scenario::steady::short_windows;
 use loadgen_scenario::{Executor, Iteration, Plan, PlanOptions, Prng, StepRequest, load};
 
-const MINUTE: u64 = 60_000_000_000;
+const SECOND: u64 = 1_000_000_000;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,7 +21,9 @@ fn plan(name: &str, time_scale: f64) -> Plan {
         time_scale,
         ..Default::default()
     };
-    load(path(name), &options).unwrap_or_else(|errors| panic!("{errors}"))
+    let loaded = load(path(name), &options).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(loaded.notes.is_empty(), "{}", loaded.notes);
+    loaded.plan
 }
 
 /// VUs or rate of an executor, for people.
@@ -47,28 +50,31 @@ fn default_is_the_classic_timetable() {
         .map(|s| {
             (
                 s.anomaly.kind.as_str(),
-                s.start_ns / MINUTE,
-                s.end_ns / MINUTE,
+                s.start_ns / SECOND,
+                s.end_ns / SECOND,
             )
         })
         .collect();
     assert_eq!(
         windows,
         [
-            ("none", 0, 2),
-            ("latency_spike", 2, 4),
-            ("db_exhaustion", 4, 6),
-            ("cpu_saturation", 6, 8),
-            ("cache_miss", 8, 10),
-            ("dependency_bottleneck", 10, 12),
-            ("timeout", 12, 14),
-            ("error_spike", 14, 15),
+            // The warm-up; then eight windows, as ever.
+            ("none", 0, 10),
+            ("none", 10, 130),
+            ("latency_spike", 130, 250),
+            ("db_exhaustion", 250, 370),
+            ("cpu_saturation", 370, 490),
+            ("cache_miss", 490, 610),
+            ("dependency_bottleneck", 610, 730),
+            ("timeout", 730, 850),
+            ("error_spike", 850, 910),
         ]
     );
     let shapes: Vec<_> = plan.scenarios.iter().map(|s| shape(&s.executor)).collect();
     assert_eq!(
         shapes,
         [
+            "1-5 VUs",
             "10 VUs",
             "10-40 VUs",
             "100/s",
@@ -84,8 +90,14 @@ fn default_is_the_classic_timetable() {
 #[test]
 fn every_anomaly_has_its_fault_where_the_label_says() {
     let plan = plan("default.yaml", 1.0);
-    assert!(plan.scenarios[0].fault.is_none());
-    for scenario in &plan.scenarios[1..] {
+    let [warm_up, baseline, anomalies @ ..] = plan.scenarios.as_slice() else {
+        panic!("{} scenarios", plan.scenarios.len());
+    };
+    assert!(warm_up.warm_up && !baseline.warm_up);
+    assert!(warm_up.fault.is_none() && baseline.fault.is_none());
+    for scenario in anomalies {
+        assert_eq!(scenario.anomaly.label, "anomalous");
+        assert!(scenario.anomaly.symptom.is_some() && !scenario.warm_up);
         let fault = scenario.fault.as_ref().unwrap();
         assert_eq!(
             scenario.anomaly.root_cause_service.as_ref(),
@@ -104,13 +116,43 @@ fn no_flow_gives_a_label_away() {
         .collect();
     assert_eq!(mixes.len(), 1, "each scenario mixes the same flows");
     assert_eq!(mixes.first().unwrap().len(), plan.flows.len());
+    // Where VUs set the pace, in the same proportions too.
+    let by_vus: Vec<_> = plan
+        .scenarios
+        .iter()
+        .filter(|s| shape(&s.executor).ends_with("VUs"))
+        .collect();
+    assert_eq!(by_vus.len(), 7);
+    for scenario in &by_vus {
+        assert_eq!(scenario.exec, by_vus[0].exec, "{}", scenario.name);
+    }
+}
+
+/// Evidence needs steady time, and the scales that people are told to use leave enough of it.
+#[test]
+fn windows_are_long_enough_at_the_scales_that_are_named() {
+    for (name, scale) in [("default.yaml", 0.1), ("quick.yaml", 1.0)] {
+        assert_eq!(short_windows(&plan(name, scale)), []);
+    }
+    let loaded = load(
+        path("quick.yaml"),
+        &PlanOptions {
+            time_scale: 0.3,
+            ..PlanOptions::default()
+        },
+    );
+    let notes = loaded.unwrap().notes.to_string();
+    assert!(
+        notes.starts_with("note: 8 windows are too short"),
+        "{notes}"
+    );
 }
 
 #[test]
 fn quick_is_default_in_about_a_minute() {
     let (default, quick) = (plan("default.yaml", 1.0), plan("quick.yaml", 1.0));
     assert_eq!(default.flows, quick.flows);
-    assert!((60..=64).contains(&(quick.end_ns() / 1_000_000_000)));
+    assert!((60..=70).contains(&(quick.end_ns() / SECOND)));
     for (long, short) in default.scenarios.iter().zip(&quick.scenarios) {
         assert_eq!((&long.name, &long.exec), (&short.name, &short.exec));
         assert_eq!((&long.anomaly, &long.fault), (&short.anomaly, &short.fault));

@@ -1,15 +1,21 @@
 //! `loadgen check`.
 
-use loadgen_scenario::PlanOptions;
+use loadgen_scenario::{Loaded, PlanOptions};
 
 use crate::args::CheckArgs;
 use crate::exit::{Exit, Failure};
 
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    let options = PlanOptions {
+        time_scale: args.time_scale,
+        catalogues: loadgen_fault::catalogues(),
+        ..PlanOptions::default()
+    };
     let mut wrong = Vec::new();
     for file in &args.files {
-        match loadgen_scenario::load(file, &PlanOptions::default()) {
-            Ok(plan) => {
+        match loadgen_scenario::load(file, &options) {
+            Ok(Loaded { plan, notes }) => {
+                super::plan::say_notes(&notes);
                 super::print(&format!(
                     "{}: fine, {} scenarios, {} flows\n",
                     file.display(),

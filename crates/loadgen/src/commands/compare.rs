@@ -10,6 +10,7 @@ use std::process::Stdio;
 
 use loadgen_compare::{Comparison, LeftOut, Options, Pair, Run, compare as compare_pairs, report};
 use loadgen_engine::k6::{self, K6};
+use loadgen_scenario::Loaded;
 use tokio::process::{Child, Command};
 
 use super::plan;
@@ -124,7 +125,8 @@ enum Ended {
 }
 
 async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
-    let plan = plan::load_with(file, &args.overrides)?;
+    let Loaded { plan, notes } = plan::load_with(file, &args.overrides)?;
+    plan::say_notes(&notes);
     let last_seed = plan.seed.saturating_add(u64::from(args.repetitions) - 1);
     let mut last = args.overrides.clone();
     last.seed = Some(last_seed);

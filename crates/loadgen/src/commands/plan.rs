@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use loadgen_scenario::{Plan, PlanOptions};
+use loadgen_scenario::{Loaded, Plan, PlanOptions, ScenarioNotes};
 
 use crate::args::{Format, PlanArgs, PlanChanges, PlanOverrides};
+use crate::display::say;
 use crate::exit::{Exit, Failure};
 use crate::tables;
 
@@ -16,19 +17,29 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// The plan that a command line asks for.
+/// The plan that a command line asks for; what is worth knowing of it is said.
 pub(super) fn load(changes: &PlanChanges) -> Result<Plan, Failure> {
-    load_with(&changes.file, &changes.overrides)
+    let Loaded { plan, notes } = load_with(&changes.file, &changes.overrides)?;
+    say_notes(&notes);
+    Ok(plan)
 }
 
 /// The plan of a file under what is asked for otherwise.
-pub(super) fn load_with(file: &Path, overrides: &PlanOverrides) -> Result<Plan, Failure> {
+pub(super) fn load_with(file: &Path, overrides: &PlanOverrides) -> Result<Loaded, Failure> {
     let options = PlanOptions {
         seed: overrides.seed,
         // `BASE_URL=` is how a shell takes a variable back.
         base_url: overrides.base_url.clone().filter(|url| !url.is_empty()),
         time_scale: overrides.time_scale,
         scenarios: overrides.scenarios.clone(),
+        catalogues: loadgen_fault::catalogues(),
     };
     loadgen_scenario::load(file, &options).map_err(|errors| Failure::new(Exit::BadInput, errors))
+}
+
+/// Notes on a plan, to standard error.
+pub(super) fn say_notes(notes: &ScenarioNotes) {
+    if !notes.is_empty() {
+        say(notes);
+    }
 }

@@ -1,84 +1,32 @@
 //! What is injected, and whether it agrees with what the window is labelled with. Names of faults
-//! and services belong to the driver; those of the demo shop are known here, so that a slip is
-//! found before the run.
+//! and services belong to the driver; where its catalogue is at hand, a slip is found before the run.
 
 use std::collections::HashMap;
 
-use super::anomalies::NONE;
-use crate::diagnostic::Finding;
+use crate::catalogue::FaultCatalogue;
+use crate::diagnostic::{Finding, nearest};
 use crate::file::ScenarioSpec;
 use crate::plan::{Anomaly, Fault, PlannedScenario};
 use crate::yaml::Node;
 
-const SHOP: &str = "shop";
-
-/// Services of the demo shop, in the shop's own order.
-pub const SHOP_SERVICES: &[&str] = &[
-    "web",
-    "catalogue",
-    "user",
-    "cart",
-    "shipping",
-    "ratings",
-    "payment",
-    "dispatch",
-];
-
-/// Faults of the demo shop by name, each with the services in which it is possible, in the
-/// shop's own order.
-pub const SHOP_FAULTS: &[(&str, &[&str])] = &[
-    (
-        "slow_query",
-        &[
-            "catalogue",
-            "user",
-            "cart",
-            "shipping",
-            "ratings",
-            "dispatch",
-        ],
-    ),
-    (
-        "pool_exhaustion",
-        &[
-            "catalogue",
-            "user",
-            "cart",
-            "shipping",
-            "ratings",
-            "dispatch",
-        ],
-    ),
-    ("cpu_saturation", SHOP_SERVICES),
-    ("cache_miss_storm", &["catalogue", "shipping"]),
-    ("slow_gateway", &["payment"]),
-    (
-        "hang",
-        &[
-            "catalogue",
-            "user",
-            "cart",
-            "shipping",
-            "ratings",
-            "payment",
-        ],
-    ),
-    (
-        "error_responses",
-        &["catalogue", "user", "cart", "shipping", "ratings"],
-    ),
-];
+/// The driver where a file names none: the demo shop's, which is the target where a file names none.
+const DEFAULT_DRIVER: &str = "shop";
 
 pub(super) fn resolve(
     spec: &ScenarioSpec,
     at: &Node,
+    catalogues: &[FaultCatalogue],
     findings: &mut Vec<Finding>,
+    notes: &mut Vec<Finding>,
 ) -> Option<Fault> {
     let fault = spec.fault.as_ref()?;
     let node = at.child("fault");
-    let driver = fault.driver.as_deref().unwrap_or(SHOP);
-    if driver == SHOP {
-        check_shop(&fault.fault, &fault.service, node, findings);
+    let driver = fault.driver.as_deref().unwrap_or(DEFAULT_DRIVER);
+    match catalogues.iter().find(|known| known.driver == driver) {
+        Some(catalogue) => {
+            check_names(&fault.fault, &fault.service, catalogue, node, findings);
+        }
+        None => notes.extend(near_driver(driver, catalogues, node)),
     }
     for (option, name) in [
         ("driver", driver),
@@ -107,43 +55,72 @@ pub(super) fn resolve(
         fault: fault.fault.clone(),
         service: fault.service.clone(),
         intensity,
-        sham: false,
+        sham: fault.sham,
     })
 }
 
-fn check_shop(name: &str, service: &str, node: &Node, findings: &mut Vec<Finding>) {
-    if !SHOP_SERVICES.contains(&service) {
+/// Whoever has a driver of their own may call it what they like; a name that is almost a known one is
+/// likelier to be a slip.
+fn near_driver(driver: &str, catalogues: &[FaultCatalogue], node: &Node) -> Option<Finding> {
+    let known: Vec<&str> = catalogues.iter().map(|c| c.driver.as_str()).collect();
+    let near = nearest(driver, &known)?;
+    Some(
+        Finding::at(
+            node.value("driver"),
+            format!("no driver `{driver}` is known here, so names are not checked"),
+        )
+        .label(format!("did you mean `{near}`?")),
+    )
+}
+
+fn check_names(
+    name: &str,
+    service: &str,
+    catalogue: &FaultCatalogue,
+    node: &Node,
+    findings: &mut Vec<Finding>,
+) {
+    let FaultCatalogue {
+        driver, services, ..
+    } = catalogue;
+    let is_known = services.is_empty() || services.iter().any(|known| known == service);
+    if !is_known {
         findings.push(
             Finding::at(
                 node.value("service"),
-                format!("the shop has no service `{service}`"),
+                format!("the driver `{driver}` has no service `{service}`"),
             )
-            .suggest(service, SHOP_SERVICES.iter().copied()),
+            .suggest(service, services.iter().map(String::as_str)),
         );
     }
-    let Some((_, services)) = SHOP_FAULTS.iter().find(|(known, _)| *known == name) else {
+    let Some(fault) = catalogue.fault(name) else {
         findings.push(
             Finding::at(
                 node.value("fault"),
-                format!("the shop has no fault `{name}`"),
+                format!("the driver `{driver}` has no fault `{name}`"),
             )
-            .suggest(name, SHOP_FAULTS.iter().map(|(known, _)| *known)),
+            .suggest(
+                name,
+                catalogue.faults.iter().map(|fault| fault.name.as_str()),
+            ),
         );
         return;
     };
-    if SHOP_SERVICES.contains(&service) && !services.contains(&service) {
+    let possible = &fault.services;
+    if is_known && !possible.is_empty() && !possible.iter().any(|one| one == service) {
         findings.push(
             Finding::at(
                 node.value("service"),
                 format!("`{name}` is not possible in `{service}`"),
             )
-            .help(format!("it is possible in: {}", services.join(", "))),
+            .help(format!("it is possible in: {}", possible.join(", "))),
         );
     }
 }
 
 /// A fault in a window that is labelled normal, or in another service than the label says, would
-/// make a dataset that is wrong without looking so.
+/// make a dataset that is wrong without looking so. `anomaly` is what the scenario names: a sham is
+/// labelled normal, but judged by it.
 pub(super) fn check_agreement(
     fault: Option<&Fault>,
     anomaly: &Anomaly,
@@ -152,7 +129,12 @@ pub(super) fn check_agreement(
 ) {
     let Some(fault) = fault else { return };
     let node = at.child("fault");
-    if anomaly.kind == NONE {
+    if anomaly.is_none() && fault.sham {
+        findings.push(
+            Finding::at(at.key("fault"), "a sham that declares no anomaly")
+                .help("name the one that its evidence is judged by: `anomaly: …`, an entry under `anomalies`"),
+        );
+    } else if anomaly.is_none() {
         findings.push(
             Finding::at(
                 at.key("fault"),
@@ -176,7 +158,22 @@ pub(super) fn check_agreement(
     }
 }
 
-/// One fault can't be of two intensities at a time. Of the same intensity it may be wanted by
+/// A warm-up is normal, and nothing is broken meanwhile.
+pub(super) fn check_warm_up(
+    spec: &ScenarioSpec,
+    anomaly: &Anomaly,
+    at: &Node,
+    findings: &mut Vec<Finding>,
+) {
+    if spec.warm_up && (!anomaly.is_none() || spec.fault.is_some()) {
+        findings.push(
+            Finding::at(at.key("warm_up"), "a warm-up with an anomaly or a fault")
+                .help("it brings the target up to speed and is left out of comparisons: leave `anomaly` and `fault` out, or `warm_up`"),
+        );
+    }
+}
+
+/// One fault can't be of two intensities at a time, and a sham is of none. Of the same intensity it may be wanted by
 /// several windows; it then lasts until the last of them closes.
 pub(super) fn check_overlaps(
     scenarios: &[PlannedScenario],
@@ -189,7 +186,7 @@ pub(super) fn check_overlaps(
     // found through it, or the two earlier ones were at odds already.
     let mut latest: HashMap<[&str; 3], (&PlannedScenario, f64)> = HashMap::new();
     for scenario in by_start {
-        let Some(fault) = &scenario.fault else {
+        let Some(fault) = scenario.fault.as_ref().filter(|fault| !fault.sham) else {
             continue;
         };
         let held = latest

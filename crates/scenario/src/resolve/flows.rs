@@ -27,7 +27,7 @@ pub(super) fn resolve(file: &ScenarioFile, root: &Node, findings: &mut Vec<Findi
     let mut flows = Vec::with_capacity(file.flows.len());
     for (name, spec) in &file.flows {
         let key = node.key(name);
-        check_name(name, "flow", key, findings);
+        check_name(name, "a flow", key, findings);
         let steps = request_count(spec);
         values = values.saturating_add(weight(file, spec));
         if steps > MAX_STEPS {

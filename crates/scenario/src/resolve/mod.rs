@@ -20,12 +20,10 @@ use sha2::{Digest, Sha256};
 use crate::diagnostic::{Finding, Span};
 use crate::file::{Exec, Guard, Overlap, ScenarioFile, ScenarioSpec, Text};
 use crate::options::PlanOptions;
-use crate::plan::{PLAN_SCHEMA_VERSION, Plan, PlannedScenario, WeightedFlow};
+use crate::plan::{NONE, PLAN_SCHEMA_VERSION, Plan, PlannedScenario, WeightedFlow};
 use crate::prng::{MAX_INDEX, MAX_SAFE_INTEGER};
 use crate::yaml::Node;
 use timetable::Window;
-
-pub use faults::{SHOP_FAULTS, SHOP_SERVICES};
 
 /// k6's default of `gracefulStop` and `gracefulRampDown`.
 const GRACE_NS: u64 = 30 * 1_000_000_000;
@@ -38,14 +36,15 @@ pub(crate) struct Source<'s> {
     pub(crate) bytes: &'s [u8],
 }
 
-/// Makes the plan, or finds everything that is wrong.
+/// Makes the plan, with notes on it, or finds everything that is wrong.
 pub(crate) fn plan(
     file: &ScenarioFile,
     root: &Node,
     source: &Source<'_>,
     options: &PlanOptions,
-) -> Result<Plan, Vec<Finding>> {
+) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
     let mut findings = Vec::new();
+    let mut notes = Vec::new();
     if file.version != 1 {
         let message = format!("version {} of the format is not known", file.version);
         findings.push(Finding::at(root.value("version"), message).label("this loadgen reads 1"));
@@ -53,7 +52,12 @@ pub(crate) fn plan(
     let seed = seed(file, root, options, &mut findings);
     let target = target::resolve(file, root, options, &mut findings);
     let scale = time_scale(options, &mut findings);
-    let anomalies = anomalies::resolve(&file.anomalies, root.child("anomalies"), &mut findings);
+    let anomalies = anomalies::resolve(
+        &file.anomalies,
+        root.child("anomalies"),
+        &mut findings,
+        &mut notes,
+    );
     let flows = flows::resolve(file, root, &mut findings);
     let node = root.child("scenarios");
     if file.scenarios.is_empty() {
@@ -63,18 +67,24 @@ pub(crate) fn plan(
     let mut scenarios = Vec::with_capacity(file.scenarios.len());
     for (index, (name, spec)) in file.scenarios.iter().enumerate() {
         let at = node.child(name);
-        check_name(name, "scenario", node.key(name), &mut findings);
+        check_name(name, "a scenario", node.key(name), &mut findings);
         let window = windows.get(index).copied().unwrap_or_default();
         let executor = executor::resolve(file, spec, at, node.key(name), &mut findings);
         let exec = exec(file, spec, at, node.key(name), &mut findings);
-        let anomaly = anomalies::of_scenario(&anomalies, spec, at, &mut findings);
-        let fault = faults::resolve(spec, at, &mut findings);
-        if let Some(anomaly) = &anomaly {
-            faults::check_agreement(fault.as_ref(), anomaly, at, &mut findings);
+        let named = anomalies::of_scenario(&anomalies, spec, at, &mut findings);
+        let fault = faults::resolve(spec, at, &options.catalogues, &mut findings, &mut notes);
+        if let Some(named) = &named {
+            faults::check_agreement(fault.as_ref(), named, at, &mut findings);
+            faults::check_warm_up(spec, named, at, &mut findings);
         }
         let guard_ns = guard(file, spec, root, at, window, scale, &mut findings);
-        let (Some(executor), Some(anomaly)) = (executor, anomaly) else {
+        let (Some(executor), Some(named)) = (executor, named) else {
             continue;
+        };
+        let is_sham = fault.as_ref().is_some_and(|fault| fault.sham);
+        let (anomaly, declared) = match anomalies.get(NONE) {
+            Some(none) if is_sham => (none.clone(), Some(named)),
+            _ => (named, None),
         };
         let grace = spec.graceful_stop.or(file.defaults.graceful_stop);
         scenarios.push(PlannedScenario {
@@ -86,9 +96,9 @@ pub(crate) fn plan(
             guard_ns,
             exec,
             anomaly,
-            declared: None,
+            declared,
             fault,
-            warm_up: false,
+            warm_up: spec.warm_up,
             tags: texts(&spec.tags),
             env: texts(&spec.env),
         });
@@ -103,7 +113,7 @@ pub(crate) fn plan(
     }
     scenarios.sort_by_key(|scenario| scenario.start_ns);
     let scenarios = selection::select(scenarios, &options.scenarios);
-    Ok(Plan {
+    let plan = Plan {
         schema_version: PLAN_SCHEMA_VERSION,
         name: file.name.clone().unwrap_or_else(|| stem(source.name)),
         scenario_file: source.name.to_owned(),
@@ -113,7 +123,8 @@ pub(crate) fn plan(
         target,
         flows,
         scenarios,
-    })
+    };
+    Ok((plan, notes))
 }
 
 fn seed(
@@ -233,7 +244,7 @@ fn check_name(name: &str, what: &str, span: Span, findings: &mut Vec<Finding>) {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if name.is_empty() || name.len() > 100 || !name.bytes().all(allowed) {
         findings.push(
-            Finding::at(span, format!("`{name}` cannot be the name of a {what}"))
+            Finding::at(span, format!("`{name}` cannot be the name of {what}"))
                 .help("use up to 100 letters, digits, `_` and `-`"),
         );
     }

@@ -171,6 +171,7 @@ fn missing(span: Span, name: &str) -> Finding {
     match name {
         "version" => finding.help("add `version: 1`, the version of the format"),
         "executor" => finding.help("add `executor: constant-vus`, or another of k6's"),
+        "fault" => finding.help("name the fault; of a sham, the one that it goes without"),
         _ => finding,
     }
 }

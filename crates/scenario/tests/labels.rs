@@ -1,0 +1,145 @@
+//! What windows are labelled with: labels and symptoms, shams, warm-ups, and the notes on a plan.
+
+mod catalogue;
+
+use loadgen_scenario::{Loaded, Plan, PlanOptions, load_str};
+
+/// A file with these anomalies, and options of one scenario beside its executor.
+fn loaded(anomalies: &str, options: &str) -> Loaded {
+    let text = format!(
+        "version: 1\n{anomalies}flows: {{default: {{steps: [{{path: /}}]}}}}\nscenarios:\n  \
+         calm: {{executor: constant-vus, duration: 10s}}\n  one:\n    executor: constant-vus\n    \
+         duration: 10s\n{options}"
+    );
+    let plan_options = PlanOptions {
+        catalogues: vec![catalogue::shop()],
+        ..PlanOptions::default()
+    };
+    load_str("t.yaml", &text, &plan_options).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn plan(anomalies: &str, options: &str) -> Plan {
+    let loaded = loaded(anomalies, options);
+    assert!(loaded.notes.is_empty(), "{}", loaded.notes);
+    loaded.plan
+}
+
+const SLOW: &str =
+    "anomalies: {slow: {root_cause: db, symptom: high_latency, root_cause_service: user}}\n";
+
+#[test]
+fn the_label_follows_from_the_type() {
+    for label in ["", "label: anomalous, "] {
+        let anomalies = format!("anomalies: {{slow: {{{label}root_cause: db}}}}\n");
+        let plan = plan(&anomalies, "    anomaly: slow\n");
+        let anomaly = &plan.scenarios[1].anomaly;
+        assert_eq!(
+            (anomaly.kind.as_str(), anomaly.label.as_str()),
+            ("slow", "anomalous")
+        );
+        assert_eq!(anomaly.symptom, None);
+    }
+    let calm = plan(
+        "anomalies: {none: {root_cause: none}, calm: {type: none, label: normal, root_cause: none}}\n",
+        "    anomaly: calm\n",
+    );
+    for scenario in &calm.scenarios {
+        assert_eq!(scenario.anomaly.label, "normal");
+    }
+    let symptom = plan(SLOW, "    anomaly: slow\n");
+    assert_eq!(
+        symptom.scenarios[1].anomaly.symptom.as_deref(),
+        Some("high_latency")
+    );
+}
+
+#[test]
+fn a_symptom_in_the_label_of_an_older_file_is_moved_over_with_a_note() {
+    let loaded = loaded(
+        "anomalies:\n  slow:\n    label: high_latency\n    root_cause: db\n",
+        "    anomaly: slow\n",
+    );
+    let anomaly = &loaded.plan.scenarios[1].anomaly;
+    assert_eq!(anomaly.label, "anomalous");
+    assert_eq!(anomaly.symptom.as_deref(), Some("high_latency"));
+    insta::assert_snapshot!(loaded.notes, @r"
+    note: `high_latency` is taken for the symptom; the label is `anomalous`
+     --> t.yaml:4:12
+      |
+    4 |     label: high_latency
+      |            ^^^^^^^^^^^^
+      = help: write `symptom: high_latency` instead of `label: high_latency`
+    ");
+}
+
+#[test]
+fn a_sham_is_labelled_as_nothing_and_declares_its_anomaly() {
+    let options = "    anomaly: slow
+    fault: {fault: hang, service: user, intensity: 0.5, sham: true}
+";
+    let anomalies = "anomalies:
+  none: {root_cause: none, msg: All is well}
+  slow: {root_cause: db, symptom: high_latency, root_cause_service: user}
+";
+    let plan = plan(anomalies, options);
+    let sham = &plan.scenarios[1];
+    // The registry's own entry, as windows without an anomaly have it.
+    assert_eq!(sham.anomaly, plan.scenarios[0].anomaly);
+    assert_eq!(sham.anomaly.msg, "All is well");
+    let declared = sham.declared.as_ref().unwrap();
+    assert_eq!(
+        (declared.kind.as_str(), declared.label.as_str()),
+        ("slow", "anomalous")
+    );
+    let fault = sham.fault.as_ref().unwrap();
+    assert!(fault.sham);
+    assert_eq!((fault.fault.as_str(), fault.intensity), ("hang", 0.5));
+    // What is not a sham declares nothing beside its label.
+    let real = self::plan(anomalies, &options.replace("sham: true", "sham: false"));
+    let real = &real.scenarios[1];
+    assert_eq!(
+        (real.anomaly.kind.as_str(), &real.declared),
+        ("slow", &None)
+    );
+    assert!(!real.fault.as_ref().unwrap().sham);
+}
+
+#[test]
+fn a_sham_may_overlap_the_fault_that_it_goes_without() {
+    let text = "
+version: 1
+overlap: allow
+anomalies: {slow: {root_cause: db}}
+flows: {default: {steps: [{path: /}]}}
+scenarios:
+  real: {executor: constant-vus, duration: 20s, anomaly: slow, fault: {fault: hang, service: user}}
+  sham: {executor: constant-vus, duration: 20s, start_time: 10s, anomaly: slow,
+         fault: {fault: hang, service: user, intensity: 0.5, sham: true}}
+";
+    load_str("t.yaml", text, &PlanOptions::default()).unwrap_or_else(|errors| panic!("{errors}"));
+}
+
+#[test]
+fn a_warm_up_is_a_normal_window() {
+    let plan = plan("", "    warm_up: true\n    anomaly: none\n");
+    assert!(!plan.scenarios[0].warm_up && plan.scenarios[1].warm_up);
+    assert!(plan.scenarios[1].anomaly.is_none());
+}
+
+#[test]
+fn names_are_checked_for_drivers_with_a_catalogue() {
+    let fault = |fault: &str| loaded(SLOW, &format!("    anomaly: slow\n    fault: {fault}\n"));
+    // A fault that is possible everywhere, and the shop by name.
+    let notes = fault("{fault: cpu_saturation, service: user, driver: shop}").notes;
+    assert!(notes.is_empty(), "{notes}");
+    // Whatever another driver can do.
+    let notes = fault("{fault: partition, service: user, driver: chaos-mesh}").notes;
+    assert!(notes.is_empty(), "{notes}");
+    insta::assert_snapshot!(fault("{fault: partition, service: user, driver: shpo}").notes, @r"
+    note: no driver `shpo` is known here, so names are not checked
+      --> t.yaml:10:54
+       |
+    10 |     fault: {fault: partition, service: user, driver: shpo}
+       |                                                      ^^^^ did you mean `shop`?
+    ");
+}

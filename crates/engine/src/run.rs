@@ -94,7 +94,10 @@ pub async fn run(
         drivers,
     } = options;
     // Before anything begins, as it takes time.
-    let first_look = first_look(&drivers).await;
+    let first_look = tokio::select! {
+        first_look = first_look(&drivers) => first_look,
+        Some(_) = interrupts.recv() => return Err(EngineError::NotBegun),
+    };
     let crew = Crew::prepare(sender, &plan, &base_url, &run_id, &mut interrupts).await?;
     let start_ns = match &crew {
         Crew::Workers { .. } => clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0),
@@ -123,7 +126,13 @@ pub async fn run(
     let working = crew.start(&shared, &events, progress)?;
     let (deadline, _) = watch::channel(None);
     let (fault_queue, faults) = unbounded_channel();
-    let injector = Injector::new(drivers, &run_id, clock, events.clone(), deadline.clone());
+    let injector = Injector::new(
+        drivers,
+        &shared.run_id,
+        clock,
+        events.clone(),
+        deadline.clone(),
+    );
     let injector = tokio::spawn(injector.run(first_look, start_ns, faults));
     let mut conductor = Conductor::new(shared.clone(), events.clone(), fault_queue);
     let broken = conductor

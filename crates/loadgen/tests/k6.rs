@@ -6,8 +6,9 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use program::k6::{k6, k6_run, module};
+use program::shop::Shop;
 use program::target::Target;
-use program::{Place, end, json_lines, scenario, text, until};
+use program::{Place, end, json_lines, kill, scenario, text, until};
 use serde_json::Value;
 
 fn events(place: &Place, kind: &str) -> Vec<Value> {
@@ -25,13 +26,6 @@ fn start(place: &Place, args: &[&str]) -> Child {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command.spawn().unwrap()
-}
-
-fn kill(signal: &str, pid: u32) {
-    let done = std::process::Command::new("kill")
-        .args([signal, &pid.to_string()])
-        .status();
-    assert!(done.unwrap().success());
 }
 
 /// A target that takes its time.
@@ -69,60 +63,6 @@ fn begin_looping(place: &Place, target: &Target) -> Child {
     );
     until("two heartbeats", || events(place, "heartbeat").len() >= 2);
     child
-}
-
-/// A demo shop with an admin endpoint, as `loadgen shop` starts it.
-struct Shop {
-    child: Child,
-    base_url: String,
-    admin_url: String,
-}
-
-impl Shop {
-    fn start(place: &Place) -> Self {
-        use std::io::BufRead;
-        let mut child = place
-            .command(["shop", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        std::io::BufReader::new(stdout)
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let text = |field: &str| ready[field].as_str().unwrap().to_owned();
-        Self {
-            base_url: text("base_url"),
-            admin_url: text("admin_url"),
-            child,
-        }
-    }
-
-    /// Faults that are in force.
-    fn faults(&self) -> Vec<Value> {
-        let url = format!("{}/faults", self.admin_url.trim_end_matches('/'));
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let body = runtime.block_on(async {
-            let client = (loadgen_engine::RunOptions::client_defaults)()
-                .build()
-                .unwrap();
-            client.get(url).send().await.unwrap().text().await.unwrap()
-        });
-        let answer: Value = serde_json::from_str(&body).unwrap();
-        answer["faults"]
-            .as_array()
-            .unwrap_or_else(|| panic!("{answer}"))
-            .clone()
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        kill("-TERM", self.child.id());
-        let _ = self.child.wait();
-    }
 }
 
 /// Starts a run of quick.yaml on a shop that it did not start, and waits until a fault is in force. With

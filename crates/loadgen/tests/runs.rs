@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use program::k6::k6;
-use program::{Place, end, json_lines, scenario, text, until};
+use program::{Place, end, events, json_lines, scenario, text, until};
 use serde_json::Value;
 
 /// `quick.yaml` in a few seconds; windows of well over a second.
@@ -25,14 +25,6 @@ fn run_args(place: &Place, extra: &[&str]) -> Vec<String> {
     args.extend(["--out".into(), out]);
     args.extend(extra.iter().map(|s| (*s).to_owned()));
     args
-}
-
-fn events(run: &Path, kind: &str) -> Vec<Value> {
-    let lines = json_lines(&run.join("timeline.jsonl"));
-    lines
-        .into_iter()
-        .filter(|line| line["event"] == kind)
-        .collect()
 }
 
 fn ns(value: &Value) -> i64 {
@@ -204,7 +196,9 @@ fn assert_a_labelled_dataset(engine: &str) {
 
     // Every request is in the ledger, has its trace, and the trace has the request as its root.
     let ledger = program::ledger(&run);
-    assert!(!ledger.report.torn);
+    let timeline = loadgen_timeline::read_timeline(&run.join("timeline.jsonl")).unwrap();
+    let found = loadgen_timeline::consistency(&timeline, Some(&ledger.report));
+    assert!(found.is_empty(), "{found:?}");
     let sent = ns(&events(&run, "heartbeat").last().unwrap()["sent"]);
     assert_eq!(ledger.len() as i64, sent);
     let spans = labelled(&dataset);

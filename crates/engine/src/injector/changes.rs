@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::select_all;
 use loadgen_fault::{FaultDriver, FaultError};
 use loadgen_scenario::plan::Fault;
 use loadgen_timeline::event::{
@@ -62,12 +63,31 @@ struct Clearing {
     error: String,
 }
 
+/// An injection that was given up.
+#[derive(Debug)]
+struct GivenUp {
+    /// None: it is written down already that it could not be cleared.
+    scenario: Option<String>,
+    /// Tells when it has been answered, and can't be made any more.
+    answered: oneshot::Receiver<()>,
+}
+
+/// Whether an injection that was not confirmed was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    No,
+    Perhaps,
+    /// Perhaps, and if not it may still be.
+    Later,
+}
+
 /// What is to be done next.
 enum Next {
     /// None: there are no more.
     Change(Option<Change>),
     Retry,
-    Answered,
+    /// An injection that had been given up was answered: its place among those.
+    Answered(usize),
 }
 
 pub(super) struct Changes {
@@ -83,11 +103,10 @@ pub(super) struct Changes {
     /// Scenarios for which the fault is in force, or may be.
     holders: Vec<Holder>,
     clearing: Option<Clearing>,
-    /// An injection that was given up, and may still be made: its scenario, and what tells when it
-    /// has been answered.
-    given_up: Option<(String, oneshot::Receiver<()>)>,
-    /// The scenario of an injection that was answered after it had been given up.
-    late: Option<String>,
+    /// Injections that were given up, and may still be made.
+    given_up: Vec<GivenUp>,
+    /// Scenarios of injections that were answered after they had been given up.
+    late: Vec<String>,
 }
 
 impl Changes {
@@ -107,8 +126,8 @@ impl Changes {
             is_over: false,
             holders: Vec::new(),
             clearing: None,
-            given_up: None,
-            late: None,
+            given_up: Vec::new(),
+            late: Vec::new(),
         }
     }
 
@@ -117,7 +136,7 @@ impl Changes {
         let common = self.common.clone();
         let out_of_time = common.out_of_time();
         tokio::pin!(out_of_time);
-        while !self.is_over || self.clearing.is_some() || self.given_up.is_some() {
+        while !self.is_over || self.clearing.is_some() || !self.given_up.is_empty() {
             let next = tokio::select! {
                 biased;
                 () = &mut out_of_time => return self.give_up(),
@@ -126,8 +145,8 @@ impl Changes {
             match next {
                 Next::Change(change) => self.take(change).await,
                 Next::Retry => self.clear().await,
-                Next::Answered => {
-                    self.late = self.given_up.take().map(|(scenario, _)| scenario);
+                Next::Answered(index) => {
+                    self.late.extend(self.given_up.remove(index).scenario);
                     // It may have come behind the clear.
                     self.clear_unless_held();
                 }
@@ -149,16 +168,20 @@ impl Changes {
         };
         let given_up = &mut self.given_up;
         let answered = async {
-            match given_up {
-                Some((_, answered)) => drop(answered.await),
-                None => std::future::pending().await,
+            match given_up.is_empty() {
+                true => std::future::pending().await,
+                false => {
+                    select_all(given_up.iter_mut().map(|g| &mut g.answered))
+                        .await
+                        .1
+                }
             }
         };
         tokio::select! {
             biased;
             change = self.incoming.recv(), if !self.is_over => Next::Change(change),
             () = retry => Next::Retry,
-            () = answered => Next::Answered,
+            index = answered => Next::Answered(index),
         }
     }
 
@@ -169,7 +192,10 @@ impl Changes {
                 opened_ns,
                 until_ns,
             }) => {
-                self.clear_before_injection(&scenario).await;
+                // A clear that is still to be confirmed is tried once more before that.
+                if self.clearing.is_some() {
+                    self.clear().await;
+                }
                 self.inject(scenario, opened_ns, until_ns).await;
             }
             Some(Change::LetGo { scenario }) => {
@@ -179,7 +205,12 @@ impl Changes {
                     self.clear_unless_held();
                 }
             }
-            Some(Change::Stray) => self.clear_unless_held(),
+            Some(Change::Stray) => {
+                let given_up = self.given_up.iter();
+                self.late
+                    .extend(given_up.filter_map(|g| g.scenario.clone()));
+                self.clear_unless_held();
+            }
             None => {
                 self.is_over = true;
                 for holder in &mut self.holders {
@@ -204,18 +235,6 @@ impl Changes {
         }
     }
 
-    /// A clear that is still to be confirmed is tried once more before the fault is injected for
-    /// another scenario. If that fails as well, it can't be tried any more.
-    async fn clear_before_injection(&mut self, by: &str) {
-        if self.clearing.is_some() {
-            self.clear().await;
-        }
-        if let Some(mut clearing) = self.clearing.take() {
-            clearing.error += &format!("; `{by}` has the same fault injected");
-            self.clear_failed(&clearing);
-        }
-    }
-
     async fn inject(&mut self, scenario: String, opened_ns: i64, until_ns: i64) {
         let requested_ns = self.common.now_ns();
         let limit_ns = opened_ns.saturating_add(INJECTION_LIMIT.as_nanos() as i64);
@@ -230,6 +249,11 @@ impl Changes {
         if left_ns <= 0 || self.has_let_go(&scenario) {
             let reason = format!("it was not asked for: {out_of_time} before it could be");
             return self.injection_failed(&scenario, reason, requested_ns);
+        }
+        // From now on the fault is to be in force, so that a clear can't be tried any more.
+        if let Some(mut clearing) = self.clearing.take() {
+            clearing.error += &format!("; `{scenario}` has the same fault injected");
+            self.clear_failed(&clearing);
         }
         if !self.fault.sham {
             self.common.book.set(&self.key, State::Changing);
@@ -254,22 +278,23 @@ impl Changes {
                 biased;
                 result = &mut answered => break match result {
                     Ok(Ok(Ok(_))) => Ok(()),
-                    Ok(Ok(Err(error))) => Err((error.to_string(), is_definite(&error))),
-                    Ok(Err(_)) => Err(("no answer in time".to_owned(), false)),
-                    Err(_) => Err(("the driver broke down".to_owned(), false)),
+                    Ok(Ok(Err(error))) if is_refusal(&error) => Err((error.to_string(), Made::No)),
+                    Ok(Ok(Err(error))) => Err((error.to_string(), Made::Perhaps)),
+                    Ok(Err(_)) => Err(("no answer in time".to_owned(), Made::Perhaps)),
+                    Err(_) => Err(("the driver broke down".to_owned(), Made::Perhaps)),
                 },
                 () = &mut stop => {
                     let reason = "the run was stopped before it was confirmed";
-                    break Err((reason.to_owned(), false));
+                    break Err((reason.to_owned(), Made::Later));
                 }
                 () = &mut over => {
-                    break Err((format!("{out_of_time} before it was confirmed"), false));
+                    break Err((format!("{out_of_time} before it was confirmed"), Made::Later));
                 }
                 Some(change) = self.incoming.recv() => {
                     self.waiting.push_back(change);
                     if self.has_let_go(&scenario) {
                         let reason = "its window was over before it was confirmed";
-                        break Err((reason.to_owned(), false));
+                        break Err((reason.to_owned(), Made::Later));
                     }
                 }
             }
@@ -285,21 +310,25 @@ impl Changes {
                     has_let_go: false,
                 });
             }
-            Err((reason, is_definite)) => {
+            Err((reason, Made::No)) => {
                 self.injection_failed(&scenario, reason, requested_ns);
-                if is_definite {
-                    let is_held = self.holders.iter().any(|holder| !holder.has_let_go);
-                    let intensity = is_held.then_some(self.fault.intensity);
-                    self.settled(self.common.now_ns(), intensity);
-                } else {
-                    self.given_up = Some((scenario.clone(), ended));
-                    // It may be in force all the same.
-                    self.holders.push(Holder {
-                        scenario,
-                        has_let_go: true,
+                let is_held = self.holders.iter().any(|holder| !holder.has_let_go);
+                let intensity = is_held.then_some(self.fault.intensity);
+                self.settled(self.common.now_ns(), intensity);
+            }
+            Err((reason, made)) => {
+                self.injection_failed(&scenario, reason, requested_ns);
+                if made == Made::Later {
+                    self.given_up.push(GivenUp {
+                        scenario: Some(scenario.clone()),
+                        answered: ended,
                     });
-                    self.clear_unless_held();
                 }
+                self.holders.push(Holder {
+                    scenario,
+                    has_let_go: true,
+                });
+                self.clear_unless_held();
             }
         }
     }
@@ -347,7 +376,7 @@ impl Changes {
                     let changed = self.changed(&holder.scenario, clearing.requested_ns, at_ns);
                     self.common.send(Line::FaultCleared(changed));
                 }
-                self.late = None;
+                self.late.clear();
                 self.settled(at_ns, None);
             }
             Err(error) => {
@@ -375,15 +404,25 @@ impl Changes {
 
     /// The run must be over.
     fn give_up(mut self) {
+        const REASON: &str = "the run was stopped before it could be asked for";
+        let now_ns = self.common.now_ns();
+        while let Ok(change) = self.incoming.try_recv() {
+            self.waiting.push_back(change);
+        }
+        for change in std::mem::take(&mut self.waiting) {
+            if let Change::Inject { scenario, .. } = change {
+                self.injection_failed(&scenario, REASON.to_owned(), now_ns);
+            }
+        }
         let asked = self
             .clearing
             .take()
             .filter(|clearing| clearing.attempts > 0);
         let clearing = asked.unwrap_or_else(|| Clearing {
-            requested_ns: self.common.now_ns(),
+            requested_ns: now_ns,
             attempts: 0,
             next: Instant::now(),
-            error: "the run was stopped before it could be asked for".to_owned(),
+            error: REASON.to_owned(),
         });
         self.clear_failed(&clearing);
     }
@@ -399,7 +438,13 @@ impl Changes {
             .into_iter()
             .map(|holder| holder.scenario)
             .collect();
-        scenarios.extend(self.late.take());
+        scenarios.append(&mut self.late);
+        for given_up in &mut self.given_up {
+            given_up
+                .scenario
+                .take_if(|scenario| scenarios.contains(scenario));
+        }
+        scenarios.sort_unstable();
         scenarios.dedup();
         for scenario in scenarios {
             self.failed(&scenario, "clear", reason.clone(), clearing.requested_ns);
@@ -466,7 +511,7 @@ impl Changes {
 }
 
 /// Whether an error says that nothing was changed, rather than nothing at all.
-fn is_definite(error: &FaultError) -> bool {
+fn is_refusal(error: &FaultError) -> bool {
     match error {
         FaultError::NoDriver { .. } => true,
         FaultError::Refused { status, .. } => (400..500).contains(status),

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod k6;
+pub(crate) mod shop;
 pub(crate) mod target;
 
 use std::ffi::OsStr;
@@ -91,6 +92,23 @@ pub(crate) fn json_lines(path: &Path) -> Vec<Value> {
     text.lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect()
+}
+
+/// The events of one kind on the timeline of a run folder.
+pub(crate) fn events(run: &Path, kind: &str) -> Vec<Value> {
+    let lines = json_lines(&run.join("timeline.jsonl"));
+    lines
+        .into_iter()
+        .filter(|line| line["event"] == kind)
+        .collect()
+}
+
+/// Sends a signal, such as `-INT`.
+pub(crate) fn kill(signal: &str, pid: u32) {
+    let done = Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status();
+    assert!(done.unwrap().success());
 }
 
 /// Waits until something is so, at most a minute.

@@ -1,0 +1,140 @@
+//! The demo shop as `loadgen shop` starts it, and what may stand between a run and its admin API.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::{Place, kill};
+
+/// A shop, stopped when it is dropped.
+pub(crate) struct Shop {
+    child: Child,
+    pub(crate) base_url: String,
+    pub(crate) admin_url: String,
+}
+
+impl Shop {
+    pub(crate) fn start(place: &Place) -> Self {
+        let mut child = place
+            .command(["shop", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        let text = |field: &str| ready[field].as_str().unwrap().to_owned();
+        Self {
+            base_url: text("base_url"),
+            admin_url: text("admin_url").trim_end_matches('/').to_owned(),
+            child,
+        }
+    }
+
+    /// Faults that are in force.
+    pub(crate) fn faults(&self) -> Vec<Value> {
+        let answer = self.admin(reqwest::Method::GET, "/faults");
+        answer["faults"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{answer}"))
+            .clone()
+    }
+
+    /// What the admin API answers.
+    pub(crate) fn admin(&self, method: reqwest::Method, path: &str) -> Value {
+        let url = format!("{}{path}", self.admin_url);
+        let body = Runtime::new().unwrap().block_on(async {
+            let request = client().request(method, url);
+            request.send().await.unwrap().text().await.unwrap()
+        });
+        serde_json::from_str(&body).unwrap()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        kill("-TERM", self.child.id());
+        let _ = self.child.wait();
+    }
+}
+
+fn client() -> reqwest::Client {
+    loadgen_engine::RunOptions::client_defaults()
+        .build()
+        .unwrap()
+}
+
+/// Stands before an admin API and passes on what comes, late or not at all. Dropped, it refuses
+/// connections.
+pub(crate) struct Proxy {
+    pub(crate) url: String,
+    is_dead: Arc<AtomicBool>,
+    _runtime: Runtime,
+}
+
+#[derive(Clone)]
+struct Way {
+    to: String,
+    delay: Duration,
+    is_dead: Arc<AtomicBool>,
+    client: reqwest::Client,
+}
+
+impl Proxy {
+    pub(crate) fn start(to: &str, delay: Duration) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let is_dead = Arc::new(AtomicBool::new(false));
+        let way = Way {
+            to: to.to_owned(),
+            delay,
+            is_dead: is_dead.clone(),
+            client: client(),
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let routes = axum::Router::new().fallback(pass_on).with_state(way);
+            axum::serve(listener, routes).await.unwrap();
+        });
+        Self {
+            url,
+            is_dead,
+            _runtime: runtime,
+        }
+    }
+
+    /// From now on nothing is answered.
+    pub(crate) fn die(&self) {
+        self.is_dead.store(true, Relaxed);
+    }
+}
+
+async fn pass_on(State(way): State<Way>, request: Request) -> Response {
+    if way.is_dead.load(Relaxed) {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(way.delay).await;
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().unwrap().as_str();
+    let answer = way
+        .client
+        .request(parts.method, format!("{}{path}", way.to))
+        .body(to_bytes(body, usize::MAX).await.unwrap())
+        .send()
+        .await
+        .unwrap();
+    let response = Response::builder().status(answer.status());
+    let body = answer.bytes().await.unwrap();
+    response.body(Body::from(body)).unwrap()
+}

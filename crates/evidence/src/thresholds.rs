@@ -84,7 +84,7 @@ pub struct Thresholds {
     /// Cliff's δ of a normal window that is disturbed. 0.474 is "large": load differs between windows,
     /// and a little slower under more load is what normal means.
     pub disturbed_delta: f64,
-    /// Its ratio of medians.
+    /// Its ratio of medians. 2: with four times the load a third slower is usual.
     pub disturbed_ratio: f64,
     /// Its least increase of a median duration, ms.
     pub disturbed_increase_ms: f64,
@@ -120,7 +120,7 @@ impl Default for Thresholds {
             weak_ratio: 1.1,
             weak_risk_difference: 0.025,
             disturbed_delta: 0.474,
-            disturbed_ratio: 1.5,
+            disturbed_ratio: 2.0,
             disturbed_increase_ms: 1.0,
             disturbed_risk_difference: 0.05,
         }

@@ -156,21 +156,15 @@ fn verdict(family: &[SignalEvidence], limits: &Thresholds) -> (Verdict, Vec<Stri
         return (Verdict::Weak, weak.into_iter().chain(limits).collect());
     }
     let first = std::iter::once(words::no_difference(tested));
-    let nearest = strongest_of(family, |_| true).and_then(words::signal);
+    let nearest = nearest(family).and_then(words::signal);
     (Verdict::NotSupported, first.chain(nearest).collect())
 }
 
-/// The strongest of the signals that carry the verdict; where none does, the one with the smallest p.
+/// The strongest of the signals that carry the verdict; where none does, the nearest.
 pub(super) fn strongest(family: &[SignalEvidence], limits: &Thresholds) -> Option<Strongest> {
     let signal = strongest_of(family, |signal| supports(signal, limits))
         .or_else(|| strongest_of(family, |signal| nearly_supports(signal, limits)))
-        .or_else(|| {
-            let tested = family.iter().filter(|signal| signal.p_family.is_some());
-            tested.min_by(|a, b| {
-                let p = |signal: &SignalEvidence| signal.p_family.unwrap_or(1.0);
-                p(a).total_cmp(&p(b)).then(effect(b).total_cmp(&effect(a)))
-            })
-        })?;
+        .or_else(|| nearest(family))?;
     let comparison = signal.deciding()?;
     Some(Strongest {
         signal: signal.signal,
@@ -181,6 +175,13 @@ pub(super) fn strongest(family: &[SignalEvidence], limits: &Thresholds) -> Optio
         ratio: comparison.ratio,
         p: signal.p_family?,
     })
+}
+
+/// The signal with the smallest p, of equal ones the strongest.
+fn nearest(family: &[SignalEvidence]) -> Option<&SignalEvidence> {
+    let p = |signal: &SignalEvidence| signal.p_family.unwrap_or(1.0);
+    let tested = family.iter().filter(|signal| signal.p_family.is_some());
+    tested.min_by(|a, b| p(a).total_cmp(&p(b)).then(effect(b).total_cmp(&effect(a))))
 }
 
 fn strongest_of(

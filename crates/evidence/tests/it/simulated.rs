@@ -3,8 +3,8 @@
 //! mood lasts. What is drawn depends on the seed alone.
 
 use loadgen_evidence::{
-    CallObservation, Declared, Interval, MetricPoint, Reading, Run, SECOND_NS, Sample, Sampler,
-    Series, SpanKind, SpanObservation, Stretches, Window, WindowKind, trace_hash,
+    CallObservation, Declared, Interval, MetricPoint, Reading, Recovery, Run, SECOND_NS, Sample,
+    Sampler, Series, SpanKind, SpanObservation, Stretches, Window, WindowKind, trace_hash,
 };
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -12,7 +12,7 @@ use rand_distr::{Distribution, LogNormal, Normal};
 
 /// What is wrong in the window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Nothing: a sham.
     Nothing,
     /// Two of the service's five operations take so many ms more.
@@ -31,30 +31,34 @@ pub enum Fault {
 
 /// A window and the normal time before it.
 #[derive(Debug, Clone, Copy)]
-pub struct Drawn {
+pub(crate) struct Drawn {
     /// What everything is drawn from.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Length of the window's steady time, seconds.
-    pub window_s: f64,
+    pub(crate) window_s: f64,
     /// Length of the steady normal time, seconds.
-    pub reference_s: f64,
+    pub(crate) reference_s: f64,
     /// Requests to the service a second in normal time.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// Times as many in the window.
-    pub load: f64,
+    pub(crate) load: f64,
     /// How much durations follow load: they are multiplied with `load` to this power. Below 0: the
     /// more load, the faster, as warm caches and clocks make it.
-    pub load_exponent: f64,
+    pub(crate) load_exponent: f64,
     /// The mix of operations differs between the window and normal time.
-    pub other_mix: bool,
+    pub(crate) other_mix: bool,
     /// Standard deviation of the machine's mood, on the scale of logarithms.
-    pub mood: f64,
+    pub(crate) mood: f64,
     /// Durations and gaps are as many times as long as in the demo shop: 1 for tenths of a ms.
-    pub scale: f64,
+    pub(crate) scale: f64,
     /// How long a mood lasts, seconds: the time after which it is down to 1/e.
-    pub mood_s: f64,
+    pub(crate) mood_s: f64,
     /// What is wrong.
-    pub fault: Fault,
+    pub(crate) fault: Fault,
+    /// How long after its confirmation the fault begins to show, seconds.
+    pub(crate) onset_s: f64,
+    /// How long after it was cleared it goes on, seconds. Ten seconds are drawn after the window.
+    pub(crate) recovery_s: f64,
 }
 
 impl Default for Drawn {
@@ -71,12 +75,14 @@ impl Default for Drawn {
             scale: 1.0,
             mood_s: 0.5,
             fault: Fault::Nothing,
+            onset_s: 0.0,
+            recovery_s: 0.0,
         }
     }
 }
 
 /// The service that is declared.
-pub const SERVICE: &str = "catalogue";
+pub(crate) const SERVICE: &str = "catalogue";
 
 const OPERATIONS: [(&str, f64); 5] = [
     ("GET /categories", 0.05),
@@ -85,6 +91,9 @@ const OPERATIONS: [(&str, f64); 5] = [
     ("GET /products/{category}", 0.2),
     ("GET /search/{text}", 0.6),
 ];
+
+/// Time drawn after the window, seconds.
+const AFTER_S: f64 = 10.0;
 
 /// The machine's mood over time: an autoregressive process in steps of 50 ms.
 struct Mood {
@@ -114,15 +123,29 @@ impl Mood {
 
 impl Drawn {
     /// The run of normal time and one window, and what was observed of it.
-    pub fn run(&self) -> (Run, Sample) {
+    pub(crate) fn run(&self) -> (Run, Sample) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let end_s = self.reference_s + self.window_s;
-        let (cut, end) = (ns(self.reference_s), ns(end_s));
-        let mut sampler = Sampler::new(Stretches::new([0, cut, end + 60 * SECOND_NS]));
+        let closed_s = self.reference_s + self.window_s;
+        let end_s = closed_s + AFTER_S;
+        let (cut, closed, end) = (ns(self.reference_s), ns(closed_s), ns(end_s));
+        let mut sampler = Sampler::new(Stretches::new([0, cut, closed, end + 60 * SECOND_NS]));
         let mood = Mood::new(self, end_s, &mut rng);
         let mut counts = vec![Second::default(); end_s as usize + 2];
-        for is_window in [false, true] {
-            self.side(is_window, &mood, &mut rng, &mut sampler, &mut counts);
+        let shows_s = self.reference_s + self.onset_s;
+        let gone_s = closed_s + self.recovery_s;
+        for (from_s, to_s, load, fault) in [
+            (0.0, self.reference_s, 1.0, Fault::Nothing),
+            (self.reference_s, shows_s, self.load, Fault::Nothing),
+            (shows_s, gone_s, self.load, self.fault),
+            (gone_s, end_s, self.load, Fault::Nothing),
+        ] {
+            let phase = Phase {
+                from_s,
+                to_s,
+                load,
+                fault,
+            };
+            self.phase(phase, &mood, &mut rng, &mut sampler, &mut counts);
         }
         self.metrics(&counts, &mut rng, &mut sampler);
         let declared = Declared {
@@ -137,11 +160,14 @@ impl Drawn {
                 _ => WindowKind::Anomalous(declared),
             },
             opened_ns: cut,
-            closed_ns: end,
-            own: vec![Interval::new(cut, end)],
-            steady: vec![Interval::new(cut, end)],
+            closed_ns: closed,
+            own: vec![Interval::new(cut, closed)],
+            steady: vec![Interval::new(ns(shows_s), closed)],
             injected_ns: Some(cut),
-            recovery: None,
+            recovery: Some(Recovery {
+                cleared_ns: closed,
+                until_ns: end,
+            }),
         };
         let run = Run {
             run_id: format!("{:032x}", self.seed),
@@ -151,23 +177,20 @@ impl Drawn {
         (run, sampler.finish())
     }
 
-    fn side(
+    fn phase(
         &self,
-        is_window: bool,
+        phase: Phase,
         mood: &Mood,
         rng: &mut ChaCha8Rng,
         sampler: &mut Sampler,
         counts: &mut [Second],
     ) {
-        let fault = if is_window {
-            self.fault
-        } else {
-            Fault::Nothing
-        };
-        let (from_s, length_s, load) = match is_window {
-            true => (self.reference_s, self.window_s, self.load),
-            false => (0.0, self.reference_s, 1.0),
-        };
+        let Phase {
+            from_s,
+            to_s,
+            load,
+            fault,
+        } = phase;
         let mix: Vec<f64> = OPERATIONS
             .iter()
             .map(|_| {
@@ -191,7 +214,7 @@ impl Drawn {
             loop {
                 // Between requests: an exponential time.
                 at_s -= (1.0 - rng.random::<f64>()).ln() / rate;
-                if at_s >= from_s + length_s {
+                if at_s >= to_s {
                     break;
                 }
                 let slower = self.scale * mood.factor(at_s) * load.powf(self.load_exponent);
@@ -290,6 +313,15 @@ impl Drawn {
             }
         }
     }
+}
+
+/// A time in which everything stays as it is.
+#[derive(Debug, Clone, Copy)]
+struct Phase {
+    from_s: f64,
+    to_s: f64,
+    load: f64,
+    fault: Fault,
 }
 
 #[derive(Debug, Clone, Copy, Default)]

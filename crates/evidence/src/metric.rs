@@ -31,9 +31,29 @@ pub fn is_relevant(metric: &str) -> bool {
     cpu_preference(metric).is_some() || saturation(metric).is_some()
 }
 
-/// Whether a metric is processor time, and how much it is preferred: the smallest number of those
-/// that a service has is used, and the others are not.
-pub(crate) fn cpu_preference(metric: &str) -> Option<u32> {
+/// What processor time is read from. The first of these that a service has is used, and the others are
+/// not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cpu {
+    /// The process's own, as the conventions call it.
+    Process,
+    /// Somebody else's name of the same thing.
+    Other,
+    /// Time in which Node's loop was at work: Node has nothing else by default.
+    EventLoop,
+    /// How much was used of a processor, or of all.
+    Utilization,
+}
+
+impl Cpu {
+    /// It is a level, not a sum.
+    pub(crate) fn is_level(self) -> bool {
+        self == Self::Utilization
+    }
+}
+
+/// Whether a metric is processor time.
+pub(crate) fn cpu_preference(metric: &str) -> Option<Cpu> {
     let name = metric.to_ascii_lowercase();
     let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
     // Of the host, which is shared.
@@ -41,11 +61,12 @@ pub(crate) fn cpu_preference(metric: &str) -> Option<u32> {
         return None;
     }
     match name.as_str() {
-        "process.cpu.time" => Some(0),
-        _ if ends(&["cpu.time", "cpu_time", "cpu_seconds_total"]) => Some(1),
-        // Node has no other by default. Only its active part counts, see `is_idle`.
-        "nodejs.eventloop.time" => Some(2),
-        _ if ends(&["cpu.utilization", "cpu.recent_utilization", "cpu.usage"]) => Some(3),
+        "process.cpu.time" => Some(Cpu::Process),
+        _ if ends(&["cpu.time", "cpu_time", "cpu_seconds_total"]) => Some(Cpu::Other),
+        "nodejs.eventloop.time" => Some(Cpu::EventLoop),
+        _ if ends(&["cpu.utilization", "cpu.recent_utilization", "cpu.usage"]) => {
+            Some(Cpu::Utilization)
+        }
         _ => None,
     }
 }
@@ -130,14 +151,14 @@ mod tests {
     #[test]
     fn processor_time_is_known_by_its_names() {
         for (name, preference) in [
-            ("process.cpu.time", Some(0)),
-            ("jvm.cpu.time", Some(1)),
-            ("container.cpu.time", Some(1)),
-            ("process.runtime.cpython.cpu_time", Some(1)),
-            ("process_cpu_seconds_total", Some(1)),
-            ("nodejs.eventloop.time", Some(2)),
-            ("process.cpu.utilization", Some(3)),
-            ("jvm.cpu.recent_utilization", Some(3)),
+            ("process.cpu.time", Some(Cpu::Process)),
+            ("jvm.cpu.time", Some(Cpu::Other)),
+            ("container.cpu.time", Some(Cpu::Other)),
+            ("process.runtime.cpython.cpu_time", Some(Cpu::Other)),
+            ("process_cpu_seconds_total", Some(Cpu::Other)),
+            ("nodejs.eventloop.time", Some(Cpu::EventLoop)),
+            ("process.cpu.utilization", Some(Cpu::Utilization)),
+            ("jvm.cpu.recent_utilization", Some(Cpu::Utilization)),
             ("system.cpu.time", None),
             ("jvm.cpu.count", None),
         ] {

@@ -24,7 +24,8 @@ pub struct Thresholds {
     pub supported_p: f64,
     /// Largest adjusted p of `weak`, where the effect is as large as it has to be.
     pub weak_p: f64,
-    /// Largest q (Benjamini-Hochberg) at which a service counts as affected.
+    /// Largest q (Benjamini-Hochberg) at which a service counts as affected. 0.1, as is usual for what
+    /// is ranked and does not decide.
     pub affected_q: f64,
 
     /// Blocks of time on each side that are aimed at. Ten against ten have 184,756 arrangements, more
@@ -41,20 +42,18 @@ pub struct Thresholds {
     /// Arrangements of blocks up to which all are gone through; of more, at most as many are drawn.
     /// 5,000: the smallest p is then 0.0002, times six signals 0.0012.
     pub arrangements: usize,
-    /// Arrangements drawn for what does not decide (the ranking).
-    pub ranking_arrangements: usize,
 
     /// Least effect on durations, gaps, metrics and spans: Cliff's δ. 0.33 is "medium" (Romano et al.
     /// 2006): a random request of the window is slower than one of normal time twice as often as not.
     pub delta: f64,
     /// And the least ratio of medians (of means, for metrics and spans).
     pub ratio: f64,
-    /// Least increase of a median duration, ms. 0.1 ms: below it the warmth of caches and the
-    /// machine's clock rate decide; operations of 50 µs move by a fifth with the load.
+    /// Least increase of a median duration, ms. 1 ms, which matters to operations below 5 ms only: on a
+    /// machine with other work they move by up to 0.6 ms without any fault, as much as the kernel lets
+    /// a thread wait for its turn (its slices are 0.7 to 4 ms), and many clocks have whole ms.
     pub duration_increase_ms: f64,
-    /// Least increase of a median gap between caller and callee, ms. 1 ms: gaps of idle services are
-    /// tens of µs, so a ratio says little; under another service's load they rise by several tenths
-    /// of a ms, as much as the kernel lets a thread wait for its turn (its slices are 0.7 to 4 ms).
+    /// Least increase of a median gap between caller and callee, ms. 1 ms, for the same reasons: gaps
+    /// are tenths of a ms, so a ratio says little.
     pub gap_increase_ms: f64,
     /// Least increase of processor time, in processors. 0.05: clocks tick at 100 Hz, so that a second
     /// of one processor has steps of 0.01.
@@ -62,10 +61,13 @@ pub struct Thresholds {
     /// Least risk difference of errors.
     pub risk_difference: f64,
     /// Least increase of the time that a request waits for a connection, ms, or that a loop is late.
+    /// 10 ms: where other work takes the processor for a while the mean rises to 4 ms without any
+    /// fault; a pool that is exhausted makes requests wait for tenths of a second.
     pub wait_increase_ms: f64,
     /// Least increase of how many wait, on average.
     pub waiting_increase: f64,
-    /// Least increase of the share of lookups that miss.
+    /// Least increase of the share of lookups that miss. 0.2 and not 0.05: caches that are warm or cold,
+    /// and keys that expire before they are asked for again, move it by a tenth without any fault.
     pub miss_share_increase: f64,
     /// Fewest reference observations for "fewer spans than normal time ever had". 60: what happens in
     /// 5 % of the requests is missing in 60 with a chance of 0.05.
@@ -82,7 +84,7 @@ pub struct Thresholds {
     /// Cliff's δ of a normal window that is disturbed. 0.474 is "large": load differs between windows,
     /// and a little slower under more load is what normal means.
     pub disturbed_delta: f64,
-    /// Its ratio of medians.
+    /// Its ratio of medians. 2: with four times the load a third slower is usual.
     pub disturbed_ratio: f64,
     /// Its least increase of a median duration, ms.
     pub disturbed_increase_ms: f64,
@@ -98,28 +100,27 @@ impl Default for Thresholds {
             least_blocks: 4,
             supported_p: 0.01,
             weak_p: 0.05,
-            affected_q: 0.05,
+            affected_q: 0.1,
             blocks: 10,
             block_s: 1.0,
             short_blocks: 6,
             shortest_block_s: 0.5,
             arrangements: 5_000,
-            ranking_arrangements: 1_000,
             delta: 0.33,
             ratio: 1.2,
-            duration_increase_ms: 0.1,
+            duration_increase_ms: 1.0,
             gap_increase_ms: 1.0,
             cpu_increase: 0.05,
             risk_difference: 0.05,
-            wait_increase_ms: 1.0,
+            wait_increase_ms: 10.0,
             waiting_increase: 1.0,
-            miss_share_increase: 0.05,
+            miss_share_increase: 0.2,
             least_for_missing: 60,
             weak_delta: 0.147,
             weak_ratio: 1.1,
             weak_risk_difference: 0.025,
             disturbed_delta: 0.474,
-            disturbed_ratio: 1.5,
+            disturbed_ratio: 2.0,
             disturbed_increase_ms: 1.0,
             disturbed_risk_difference: 0.05,
         }

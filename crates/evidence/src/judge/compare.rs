@@ -3,7 +3,7 @@
 
 use super::least::Least;
 use crate::evidence::{Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Subject};
-use crate::statistics::arrangements::Ranks;
+use crate::statistics::arrangements::Scores;
 use crate::statistics::delta::{self, Delta, Values};
 use crate::statistics::quantile::median;
 use crate::statistics::ratio::{self, Mean};
@@ -21,7 +21,7 @@ pub(crate) struct Stratum {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Candidates {
     /// What their p is made from.
-    pub(crate) strata: Vec<Ranks>,
+    pub(crate) strata: Vec<Scores>,
     /// The comparisons.
     pub(crate) list: Vec<Candidate>,
 }
@@ -34,10 +34,19 @@ pub(crate) struct Candidate {
     /// The strata that it is of.
     pub(crate) of: Vec<usize>,
     /// Something else that has to be as extreme: both have to differ.
-    pub(crate) also: Option<Ranks>,
+    pub(crate) also: Option<Scores>,
 }
 
 impl Candidates {
+    /// Takes in one, of a stratum of its own.
+    pub(crate) fn push(&mut self, candidate: Candidate, of: Scores) {
+        self.list.push(Candidate {
+            of: vec![self.strata.len()],
+            ..candidate
+        });
+        self.strata.push(of);
+    }
+
     /// Takes in others.
     pub(crate) fn extend(&mut self, other: Self) {
         let first = self.strata.len();
@@ -115,9 +124,9 @@ impl Group {
         } else {
             1.0
         };
-        let ranks = strata.iter().map(|stratum| stratum.ranks(sign));
+        let scores = strata.iter().map(|stratum| stratum.scores(sign));
         Candidates {
-            strata: ranks.collect(),
+            strata: scores.collect(),
             list,
         }
     }
@@ -261,9 +270,9 @@ impl Computed {
 
 impl Stratum {
     /// The ranks of the values of both sides together; turned around with a sign of -1.
-    pub(crate) fn ranks(&self, sign: f64) -> Ranks {
+    pub(crate) fn scores(&self, sign: f64) -> Scores {
         let pairs = self.window.pairs().chain(self.reference.pairs());
-        Ranks::new(pairs.map(|(value, block)| (sign * value, block)).collect())
+        Scores::ranks(pairs.map(|(value, block)| (sign * value, block)).collect())
     }
 }
 

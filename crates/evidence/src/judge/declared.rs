@@ -6,7 +6,8 @@ use super::signals::FAMILY;
 use super::strata::Sides;
 use super::{Case, onset, ranking, words};
 use crate::evidence::{
-    Comparison, EffectSize, Signal, SignalEvidence, Strongest, Verdict, WindowEvidence,
+    Comparison, EffectSize, RankedService, Signal, SignalEvidence, Strongest, Verdict,
+    WindowEvidence,
 };
 use crate::run::Declared;
 use crate::sample::{name_hash, within};
@@ -37,7 +38,7 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
     }
     let service = declared.root_cause_service.as_deref();
     let services = service.map_or_else(|| sample.services().collect(), |service| vec![service]);
-    let arrangements = case.arrangements(&sides, limits.arrangements);
+    let arrangements = case.arrangements(&sides);
     let compared = case.compared(&sides, service, &arrangements);
     let least = Least::anomaly(limits);
     let test = case.test(&sides, &least, &arrangements);
@@ -62,6 +63,9 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         None => verdict(&family, limits),
     };
     let mut reasons = reasons;
+    if matches!(verdict, Verdict::Supported | Verdict::Weak) {
+        reasons.extend(words::load(&compared));
+    }
     reasons.extend(words::not_tested(&family));
 
     let shows = showing(&family, limits);
@@ -75,7 +79,18 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         let after = Interval::new(recovery.cleared_ns, recovery.until_ns);
         onset::recovery_s(&sides.spoken(&shows, after), recovery.cleared_ns)
     });
-    let ranking = ranking::rank(case, &sides, &least, Some(Interval::new(since_ns, own_end)));
+    let shows_in = Interval::new(since_ns, own_end);
+    let ranking = ranking::rank(case, &sides, &least, &arrangements, Some(shows_in));
+    let root_cause_rank = service.and_then(|service| ranking.rank_of(service));
+    let mut services = ranking.services;
+    if verdict == Verdict::Supported {
+        // The family's p has been adjusted for less than that of all services together.
+        let named = |ranked: &&mut RankedService| Some(ranked.service.as_str()) == service;
+        services
+            .iter_mut()
+            .filter(named)
+            .for_each(|ranked| ranked.affected = true);
+    }
     WindowEvidence {
         verdict: Some(verdict),
         reasons,
@@ -83,8 +98,8 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         strongest: strongest(&family, limits),
         onset_s,
         recovery_s,
-        root_cause_rank: service.and_then(|service| ranking.rank_of(service)),
-        services: ranking.services,
+        root_cause_rank,
+        services,
         edges: ranking.edges,
         family,
         ..nothing
@@ -141,21 +156,15 @@ fn verdict(family: &[SignalEvidence], limits: &Thresholds) -> (Verdict, Vec<Stri
         return (Verdict::Weak, weak.into_iter().chain(limits).collect());
     }
     let first = std::iter::once(words::no_difference(tested));
-    let nearest = strongest_of(family, |_| true).and_then(words::signal);
+    let nearest = nearest(family).and_then(words::signal);
     (Verdict::NotSupported, first.chain(nearest).collect())
 }
 
-/// The strongest of the signals that carry the verdict; where none does, the one with the smallest p.
+/// The strongest of the signals that carry the verdict; where none does, the nearest.
 pub(super) fn strongest(family: &[SignalEvidence], limits: &Thresholds) -> Option<Strongest> {
     let signal = strongest_of(family, |signal| supports(signal, limits))
         .or_else(|| strongest_of(family, |signal| nearly_supports(signal, limits)))
-        .or_else(|| {
-            let tested = family.iter().filter(|signal| signal.p_family.is_some());
-            tested.min_by(|a, b| {
-                let p = |signal: &SignalEvidence| signal.p_family.unwrap_or(1.0);
-                p(a).total_cmp(&p(b)).then(effect(b).total_cmp(&effect(a)))
-            })
-        })?;
+        .or_else(|| nearest(family))?;
     let comparison = signal.deciding()?;
     Some(Strongest {
         signal: signal.signal,
@@ -168,6 +177,13 @@ pub(super) fn strongest(family: &[SignalEvidence], limits: &Thresholds) -> Optio
     })
 }
 
+/// The signal with the smallest p, of equal ones the strongest.
+fn nearest(family: &[SignalEvidence]) -> Option<&SignalEvidence> {
+    let p = |signal: &SignalEvidence| signal.p_family.unwrap_or(1.0);
+    let tested = family.iter().filter(|signal| signal.p_family.is_some());
+    tested.min_by(|a, b| p(a).total_cmp(&p(b)).then(effect(b).total_cmp(&effect(a))))
+}
+
 fn strongest_of(
     family: &[SignalEvidence],
     which: impl Fn(&SignalEvidence) -> bool,
@@ -178,10 +194,11 @@ fn strongest_of(
     tested.max_by(|a, b| effect(a).total_cmp(&effect(b)))
 }
 
+/// How strong a signal surely is: the lower end of its effect's interval.
 fn effect(signal: &SignalEvidence) -> f64 {
     signal
         .deciding()
-        .map_or(f64::NEG_INFINITY, |comparison| comparison.effect.value)
+        .map_or(f64::NEG_INFINITY, |comparison| comparison.effect.low)
 }
 
 /// The comparisons in which single requests show the anomaly: of the strongest signal that has any,

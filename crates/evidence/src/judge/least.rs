@@ -8,7 +8,8 @@ use crate::thresholds::Thresholds;
 pub(crate) struct Least {
     /// Fewest values of an operation on either side.
     pub(crate) observations: usize,
-    blocks: usize,
+    /// Fewest blocks of a metric on either side.
+    pub(crate) blocks: usize,
     enough: Effect,
     /// None: nothing is only just too small.
     small: Option<Effect>,
@@ -73,14 +74,6 @@ impl Least {
         }
     }
 
-    /// The same for metrics, of which each block has one value.
-    pub(crate) fn of_blocks(&self) -> Self {
-        Self {
-            observations: self.blocks,
-            ..*self
-        }
-    }
-
     /// How much of an effect a comparison shows. Of metrics of processor time the increase is not
     /// looked at here.
     pub(crate) fn size(&self, comparison: &Comparison) -> EffectSize {
@@ -106,7 +99,7 @@ impl Least {
             Measure::GapMs => grows(least.gap_ms),
             Measure::PoolWaitMsPerRequest | Measure::LoopDelayMs => grows(least.wait_ms),
             Measure::Waiting => grows(least.waiting),
-            Measure::MissShare => grows(least.miss_share),
+            Measure::MissShare => effect >= least.miss_share && ratio >= least.ratio,
             Measure::CpuMsPerRequest | Measure::SpansBelow => grows(f64::MIN_POSITIVE),
             Measure::ErrorShare | Measure::OwnErrorShare => effect >= least.risk_difference,
             Measure::NotReachedShare => effect >= least.delta,

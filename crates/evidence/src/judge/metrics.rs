@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 
 use super::blocks::At;
-use super::compare::{Candidates, Group, Stratum};
+use super::compare::{Candidate, Candidates};
 use super::least::Least;
 use super::strata::Sides;
-use crate::evidence::{EffectSize, Measure, Subject};
+use crate::evidence::{Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Subject};
 use crate::metric::{
     Lookup, Saturation, cpu_preference, figure_name, is_idle, lookup, saturation, seconds_in,
 };
 use crate::sample::{Cell, Series};
-use crate::statistics::delta::Values;
+use crate::statistics::arrangements::{Scores, Total, TotalKind};
+use crate::statistics::delta::{Delta, Values};
+use crate::statistics::ratio::{self, Mean};
+use crate::statistics::shares::{Share, newcombe};
 use crate::thresholds::Thresholds;
 use crate::time::{Interval, SECOND_NS};
 
@@ -80,22 +83,18 @@ impl<'a> Sides<'a> {
         blocks
     }
 
-    /// A stratum with one value for each block of each side.
-    fn by_block(&self, subject: &Subject, value: impl Fn(At, usize) -> Option<f64>) -> Stratum {
+    /// Totals of all blocks of both sides; of blocks that have one.
+    fn totals(&self, total: impl Fn(At, usize) -> Option<(f64, f64)>) -> [Vec<Total>; 2] {
         let window = 0..self.blocks.count(At::Window);
         let reference = window.end..self.blocks.total();
-        let values = |side: At, blocks: std::ops::Range<usize>| {
-            Values::new(
-                blocks
-                    .filter_map(|block| Some((value(side, block)?, block)))
-                    .collect(),
-            )
+        let totals = |side: At, blocks: std::ops::Range<usize>| -> Vec<Total> {
+            let total = |block: usize| {
+                let (sum, of) = total(side, block)?;
+                (of > 0.0).then_some(Total { block, sum, of })
+            };
+            blocks.filter_map(total).collect()
         };
-        Stratum {
-            subject: subject.clone(),
-            window: values(At::Window, window),
-            reference: values(At::Reference, reference),
-        }
+        [totals(At::Window, window), totals(At::Reference, reference)]
     }
 
     /// Processor time a request of a service. Two things have to differ: the time a request, and the
@@ -117,39 +116,32 @@ impl<'a> Sides<'a> {
             .series(service)
             .filter(|kept| preference(kept) == Some(best) && kept.0.metric == named.metric)
             .collect();
-        let is_level = best == 3;
-        let totals = [At::Window, At::Reference].map(|side| self.in_blocks(&chosen, side));
-        let of = |side: At, block: usize| match side {
-            At::Window => totals[0].get(&block),
-            At::Reference => totals[1].get(&block),
-        };
-        let per_second = |side: At, block: usize| {
-            let total = of(side, block)?;
-            let seconds = total.covered?.length_ns() as f64 / SECOND_NS as f64;
-            match is_level {
-                true => Some(total.level),
-                false => (seconds > 0.0).then(|| total.increase / seconds),
+        let in_blocks = [At::Window, At::Reference].map(|side| self.in_blocks(&chosen, side));
+        let seconds = |interval: Interval| interval.length_ns() as f64 / SECOND_NS as f64;
+        // Processor seconds, and the time in which they were spent.
+        let spent = |side: At, block: usize| {
+            let here = in_blocks[usize::from(side == At::Reference)].get(&block)?;
+            if best.is_level() {
+                let whole = self.blocks.interval(block)?;
+                return Some((here.level * seconds(whole), whole));
             }
+            Some((here.increase, here.covered?))
         };
-        let per_request = |side: At, block: usize| {
-            let covered = match is_level {
-                true => self.blocks.interval(block)?,
-                false => of(side, block)?.covered?,
-            };
-            let seconds = covered.length_ns() as f64 / SECOND_NS as f64;
-            let requests = self.sample.requests(service, covered);
-            (requests > 0.0).then(|| Some(per_second(side, block)? * seconds / requests * 1e3))?
-        };
+        let a_second = self.totals(|side, block| {
+            let (spent, time) = spent(side, block)?;
+            Some((spent, seconds(time)))
+        });
+        let a_request = self.totals(|side, block| {
+            let (spent, time) = spent(side, block)?;
+            Some((spent * 1e3, self.sample.requests(service, time)))
+        });
         let subject = Subject::Metric {
             service: service.to_owned(),
             metric: named.metric.clone(),
         };
-        let seconds = self.by_block(&subject, per_second);
-        let requests = self.by_block(&subject, per_request);
-        let mut candidates = self.one(Measure::CpuMsPerRequest, requests, least)?;
-        let candidate = &mut candidates.list[0];
-        candidate.also = Some(seconds.ranks(1.0));
-        let (more, before) = (seconds.window.mean(), seconds.reference.mean());
+        let mut candidate = of_totals(Measure::CpuMsPerRequest, subject, &a_request, least)?;
+        candidate.also = Some(scores(&a_second, TotalKind::Amounts));
+        let (more, before) = (mean(&a_second[0]).value, mean(&a_second[1]).value);
         let small =
             more - before >= limits.cpu_increase / 2.0 && more >= before * limits.weak_ratio;
         let enough = more - before >= limits.cpu_increase && more >= before * limits.ratio;
@@ -159,6 +151,8 @@ impl<'a> Sides<'a> {
             (false, false) => EffectSize::None,
         };
         candidate.comparison.size = candidate.comparison.size.min(size);
+        let mut candidates = Candidates::default();
+        candidates.push(candidate, scores(&a_request, TotalKind::Amounts));
         Ok(candidates)
     }
 
@@ -174,19 +168,16 @@ impl<'a> Sides<'a> {
                 .or_default()
                 .push(kept);
         }
-        if figures.is_empty() {
-            return Err("it sends no metric of waits, queues or caches".to_owned());
-        }
-        let mut problem = String::new();
+        let mut problem = "it sends no metric of waits, queues or caches".to_owned();
         let mut candidates = Candidates::default();
         for ((name, what), series) in figures {
             let subject = Subject::Metric {
                 service: service.to_owned(),
                 metric: name.to_owned(),
             };
-            let (measure, stratum) = self.figure(service, &subject, what, &series);
-            match self.one(measure, stratum, least) {
-                Ok(figure) => candidates.extend(figure),
+            let (measure, totals) = self.figure(service, what, &series);
+            match of_totals(measure, subject, &totals, least) {
+                Ok(candidate) => candidates.push(candidate, scores(&totals, kind(measure))),
                 Err(reason) => problem = reason,
             }
         }
@@ -200,10 +191,9 @@ impl<'a> Sides<'a> {
     fn figure(
         &self,
         service: &str,
-        subject: &Subject,
         what: Saturation,
         series: &[Kept<'_>],
-    ) -> (Measure, Stratum) {
+    ) -> (Measure, [Vec<Total>; 2]) {
         let sides = |series: &[Kept<'_>]| {
             [At::Window, At::Reference].map(|side| self.in_blocks(series, side))
         };
@@ -212,23 +202,26 @@ impl<'a> Sides<'a> {
                 .get(&block)
                 .copied()
         };
-        let all = sides(series);
         match what {
             Saturation::PoolWait => {
-                let value = |side: At, block: usize| {
-                    let total = find(&all, side, block)?;
-                    let requests = self.sample.requests(service, total.covered?);
-                    (requests > 0.0).then(|| total.increase / requests * 1e3)
-                };
-                (Measure::PoolWaitMsPerRequest, self.by_block(subject, value))
+                let all = sides(series);
+                let totals = self.totals(|side, block| {
+                    let here = find(&all, side, block)?;
+                    Some((
+                        here.increase * 1e3,
+                        self.sample.requests(service, here.covered?),
+                    ))
+                });
+                (Measure::PoolWaitMsPerRequest, totals)
             }
             Saturation::Waiting | Saturation::LoopDelay => {
                 let (measure, scale) = match what {
                     Saturation::LoopDelay => (Measure::LoopDelayMs, 1e3),
                     _ => (Measure::Waiting, 1.0),
                 };
-                let value = |side: At, block: usize| Some(find(&all, side, block)?.level * scale);
-                (measure, self.by_block(subject, value))
+                let all = sides(series);
+                let level = |side, block| Some((find(&all, side, block)?.level * scale, 1.0));
+                (measure, self.totals(level))
             }
             Saturation::CacheMisses => {
                 let of = |which: Lookup| -> Vec<Kept<'_>> {
@@ -239,30 +232,117 @@ impl<'a> Sides<'a> {
                         .collect()
                 };
                 let (hits, misses) = (sides(&of(Lookup::Hit)), sides(&of(Lookup::Miss)));
-                let value = |side: At, block: usize| {
-                    let count = |of| find(of, side, block).map_or(0.0, |total| total.increase);
-                    let (hits, misses) = (count(&hits), count(&misses));
-                    (hits + misses > 0.0).then(|| misses / (hits + misses))
-                };
-                (Measure::MissShare, self.by_block(subject, value))
+                let totals = self.totals(|side, block| {
+                    let count = |of| find(of, side, block).map_or(0.0, |here| here.increase);
+                    let misses = count(&misses);
+                    Some((misses, misses + count(&hits)))
+                });
+                (Measure::MissShare, totals)
             }
         }
     }
+}
 
-    /// The comparison of one stratum of blocks.
-    fn one(&self, measure: Measure, stratum: Stratum, least: &Least) -> Result<Candidates, String> {
-        let subject = stratum.subject.clone();
-        let group = Group {
-            measure,
-            strata: vec![stratum],
-            together: None,
-        };
-        let candidates = group.candidates(&least.of_blocks());
-        match candidates.list.is_empty() {
-            true => Err(format!(
-                "{subject} has too few points that lie in steady time as a whole"
-            )),
-            false => Ok(candidates),
+fn kind(measure: Measure) -> TotalKind {
+    match measure {
+        Measure::MissShare => TotalKind::Events,
+        _ => TotalKind::Amounts,
+    }
+}
+
+fn scores(totals: &[Vec<Total>; 2], kind: TotalKind) -> Scores {
+    Scores::totals(&totals.concat(), kind)
+}
+
+/// All totals of a side over all that they are of. The standard error of such a ratio comes from how
+/// far blocks are from it (Cochran 1977, 6.4).
+fn mean(totals: &[Total]) -> Mean {
+    let of: f64 = totals.iter().map(|total| total.of).sum();
+    let value = totals.iter().map(|total| total.sum).sum::<f64>() / of;
+    let squares: f64 = totals
+        .iter()
+        .map(|total| (total.sum - value * total.of).powi(2))
+        .sum();
+    let blocks = totals.len() as f64;
+    Mean {
+        value,
+        error: (squares * blocks / (blocks - 1.0).max(1.0)).sqrt() / of,
+    }
+}
+
+/// The comparison of a metric's totals.
+fn of_totals(
+    measure: Measure,
+    subject: Subject,
+    totals: &[Vec<Total>; 2],
+    least: &Least,
+) -> Result<Candidate, String> {
+    if totals.iter().any(|side| side.len() < least.blocks) {
+        return Err(format!(
+            "{subject} has too few points that lie in steady time as a whole"
+        ));
+    }
+    let [window, reference] = totals.each_ref().map(|side| mean(side));
+    let (effect_kind, effect) = match kind(measure) {
+        TotalKind::Events => (EffectKind::RiskDifference, risk_difference(totals)),
+        TotalKind::Amounts => {
+            let [a, b] = totals.each_ref().map(|side| {
+                Values::new(
+                    side.iter()
+                        .map(|total| (total.sum / total.of, total.block))
+                        .collect(),
+                )
+            });
+            (EffectKind::CliffsDelta, Delta::new(&a, &b).estimate())
         }
+    };
+    let side = |side: usize, mean: Mean| Measured {
+        n: totals[side].len() as u64,
+        blocks: totals[side].len(),
+        value: Some(mean.value),
+    };
+    let comparison = Comparison {
+        subject,
+        measure,
+        window: side(0, window),
+        reference: side(1, reference),
+        effect_kind,
+        effect,
+        ratio: ratio::of_means(window, reference),
+        increase: window.value - reference.value,
+        size: EffectSize::None,
+        p_alone: 1.0,
+        p: 1.0,
+    };
+    let size = least.size(&comparison);
+    Ok(Candidate {
+        comparison: Comparison { size, ..comparison },
+        of: Vec::new(),
+        also: None,
+    })
+}
+
+/// The difference of two shares, of which each is worth as many as its blocks, which are alike within,
+/// leave of it.
+fn risk_difference(totals: &[Vec<Total>; 2]) -> Estimate {
+    let [a, b] = totals.each_ref().map(|side| {
+        let of: f64 = side.iter().map(|total| total.of).sum();
+        let Mean { value, error } = mean(side);
+        let independent = value * (1.0 - value) / of;
+        let effect = if independent > 0.0 {
+            error * error / independent
+        } else {
+            1.0
+        };
+        Share {
+            value,
+            n: (of / effect.max(1.0)).max(1.0),
+        }
+    });
+    let (low, high) = newcombe(a, b);
+    Estimate {
+        value: a.value - b.value,
+        low,
+        high,
     }
 }

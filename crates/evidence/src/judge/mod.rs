@@ -98,10 +98,15 @@ impl<'a> Case<'a> {
     }
 
     /// Arrangements of the blocks of both sides, drawn from the run's name and the window's number.
-    fn arrangements(&self, sides: &Sides<'_>, most: usize) -> Arrangements {
+    fn arrangements(&self, sides: &Sides<'_>) -> Arrangements {
         let seed = name_hash(&[&self.run.run_id, &self.window.index.to_string()]);
         let count = |side: At| sides.blocks.count(side);
-        Arrangements::new(count(At::Window), count(At::Reference), most, seed)
+        Arrangements::new(
+            count(At::Window),
+            count(At::Reference),
+            self.limits.arrangements,
+            seed,
+        )
     }
 
     /// What is compared with what, with the traces of a service or of all.

@@ -66,7 +66,7 @@ pub(super) fn judge(case: &Case<'_>) -> WindowEvidence {
 /// The family of all services together.
 fn compare(case: &Case<'_>, sides: &Sides<'_>) -> (Vec<SignalEvidence>, Compared) {
     let least = Least::disturbance(case.limits);
-    let arrangements = case.arrangements(sides, case.limits.arrangements);
+    let arrangements = case.arrangements(sides);
     let test = case.test(sides, &least, &arrangements);
     let services: Vec<&str> = case.sample.services().collect();
     let mut family: Vec<SignalEvidence> = FAMILY
@@ -92,7 +92,9 @@ fn evidence(
         (true, true) => (Verdict::Clean, vec![words::clean(compared.halves)]),
         (true, false) => (Verdict::Clean, vec![words::nothing_tested()]),
     };
-    let ranking = ranking::rank(case, sides, &Least::disturbance(limits), None);
+    let arrangements = case.arrangements(sides);
+    let least = Least::disturbance(limits);
+    let ranking = ranking::rank(case, sides, &least, &arrangements, None);
     WindowEvidence {
         verdict: Some(verdict),
         reasons,

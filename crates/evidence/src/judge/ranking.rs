@@ -1,4 +1,4 @@
-//! Ranks services and edges by how strongly they show by themselves, and says which services were
+//! Scores services and edges by how strongly they show by themselves, and says which services were
 //! affected at all.
 
 use super::Case;
@@ -10,6 +10,7 @@ use crate::evidence::{
     Comparison, EffectSize, RankedEdge, RankedService, RootCauseRank, Signal, SignalEvidence,
     Strength,
 };
+use crate::statistics::arrangements::Arrangements;
 use crate::statistics::multiplicity::benjamini_hochberg;
 use crate::thresholds::Thresholds;
 use crate::time::Interval;
@@ -32,11 +33,11 @@ pub(super) fn rank(
     case: &Case<'_>,
     sides: &Sides<'_>,
     least: &Least,
+    arrangements: &Arrangements,
     shows_in: Option<Interval>,
 ) -> Ranking {
     let limits = case.limits;
-    let arrangements = case.arrangements(sides, limits.ranking_arrangements);
-    let test = case.test(sides, least, &arrangements);
+    let test = case.test(sides, least, arrangements);
     let names: Vec<&str> = case.sample.services().collect();
     let all: Vec<Vec<SignalEvidence>> = names
         .iter()
@@ -175,10 +176,13 @@ fn counts(strength: &Strength, limits: &Thresholds) -> bool {
     strength.size == EffectSize::Enough && strength.q <= limits.affected_q
 }
 
+/// Stronger is what counts rather than what does not, and then what is surely stronger: a δ of 0.9
+/// from hundreds of requests rather than one of 1 from five.
 fn stronger(a: &Strength, b: &Strength, limits: &Thresholds) -> std::cmp::Ordering {
     let key = |one: &Strength| (counts(one, limits), one.size);
     key(a)
         .cmp(&key(b))
+        .then(a.effect.low.total_cmp(&b.effect.low))
         .then(a.effect.value.total_cmp(&b.effect.value))
 }
 

@@ -6,7 +6,7 @@ use super::least::Least;
 use super::strata::Sides;
 use crate::evidence::{Comparison, EffectSize, Measure, Signal, SignalEvidence, Subject};
 use crate::sample::Edge;
-use crate::statistics::arrangements::{Arrangements, Ranks};
+use crate::statistics::arrangements::{Arrangements, Scores};
 use crate::thresholds::Thresholds;
 
 /// The declared family, in the order in which it is shown.
@@ -152,7 +152,7 @@ impl Test<'_> {
         };
         let Candidates { strata, list } = candidates;
         let rows: Vec<Vec<usize>> = list.iter().map(|one| one.of.clone()).collect();
-        let also: Vec<Ranks> = list.iter().filter_map(|one| one.also.clone()).collect();
+        let also: Vec<Scores> = list.iter().filter_map(|one| one.also.clone()).collect();
         let rows_also: Vec<Vec<usize>> = (0..also.len()).map(|index| vec![index]).collect();
         let p = self.arrangements.p(&strata, &rows);
         let mut p_also = self.arrangements.p(&also, &rows_also).into_iter();
@@ -169,11 +169,16 @@ impl Test<'_> {
             })
             .collect();
         let deciding = deciding(&comparisons);
+        // What is the same everywhere can't differ by chance either: it is no question that would have
+        // to be paid for (Tarone 1990).
+        let varies = strata.iter().chain(&also).any(Scores::vary);
         SignalEvidence {
             signal,
-            not_tested: None,
+            not_tested: (!varies).then(|| "it has the same value all the time".to_owned()),
             deciding,
-            p: deciding.map(|index| comparisons[index].p),
+            p: deciding
+                .filter(|_| varies)
+                .map(|index| comparisons[index].p),
             p_family: None,
             comparisons,
         }
@@ -181,14 +186,14 @@ impl Test<'_> {
 }
 
 /// The comparison that a signal stands for: of those with the largest kind of effect the one with the
-/// smallest p, of equal ones the one with the largest effect, and of these the surest.
+/// smallest p, and of equal ones the one that is surely the largest: by the lower end of its interval.
 fn deciding(comparisons: &[Comparison]) -> Option<usize> {
     let better = |a: &Comparison, b: &Comparison| {
         a.size
             .cmp(&b.size)
             .then(b.p.total_cmp(&a.p))
-            .then(a.effect.value.total_cmp(&b.effect.value))
             .then(a.effect.low.total_cmp(&b.effect.low))
+            .then(a.effect.value.total_cmp(&b.effect.value))
     };
     (0..comparisons.len()).max_by(|a, b| better(&comparisons[*a], &comparisons[*b]))
 }

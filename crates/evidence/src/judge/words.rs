@@ -2,7 +2,7 @@
 
 use super::blocks::At;
 use super::strata::Sides;
-use crate::evidence::{Comparison, EffectKind, Measure, SignalEvidence};
+use crate::evidence::{Compared, Comparison, EffectKind, Measure, SignalEvidence};
 use crate::thresholds::Thresholds;
 use crate::time::total_ns;
 
@@ -63,6 +63,18 @@ pub(super) fn weak(limits: &Thresholds) -> String {
     )
 }
 
+/// A caution, where the window has so much more load that it may be slower from that alone.
+pub(super) fn load(compared: &Compared) -> Option<String> {
+    let times = compared.window.throughput / compared.reference.throughput;
+    (times >= 2.0).then(|| {
+        format!(
+            "the service gets {times:.1} times as many requests a second as in normal time: what is \
+             due to that and what to a fault can't be told apart here, only by a sham window under \
+             the same load"
+        )
+    })
+}
+
 pub(super) fn clean(halves: bool) -> String {
     let what = if halves {
         "its other half"
@@ -73,6 +85,8 @@ pub(super) fn clean(halves: bool) -> String {
 }
 
 pub(super) fn not_tested(family: &[SignalEvidence]) -> Vec<String> {
+    // What was tested and has no variance is no loss.
+    let untested = family.iter().filter(|signal| signal.comparisons.is_empty());
     let reason = |signal: &SignalEvidence| {
         Some(format!(
             "{} not tested: {}",
@@ -80,7 +94,7 @@ pub(super) fn not_tested(family: &[SignalEvidence]) -> Vec<String> {
             signal.not_tested.as_ref()?
         ))
     };
-    family.iter().filter_map(reason).collect()
+    untested.filter_map(reason).collect()
 }
 
 /// What a signal shows: subject, figures of both sides, effect with interval, p.

@@ -91,7 +91,7 @@ impl Arrangements {
     /// of blocks which are alike within. So it is comparable between operations, and a window that
     /// has ten times as many requests as normal time is not at a disadvantage (Chung and Romano 2013
     /// on why permutations want a studentised statistic where sides differ in more than their middle).
-    pub(crate) fn p(&self, strata: &[Ranks], rows: &[Vec<usize>]) -> Vec<P> {
+    pub(crate) fn p(&self, strata: &[Scores], rows: &[Vec<usize>]) -> Vec<P> {
         let mut work = Work::new(strata, rows, self.blocks);
         let mut observed: Vec<f64> = Vec::new();
         let mut counts = vec![(0_usize, 0_usize); rows.len()];
@@ -127,29 +127,30 @@ impl Arrangements {
     }
 }
 
-/// The ranks of a stratum's values, block by block.
+/// The scores of a stratum's values, block by block: their ranks, or how far totals are from what they
+/// would be if nothing differed. All scores together are 0.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Ranks {
+pub(crate) struct Scores {
     /// Blocks that have values.
     blocks: Vec<InBlock>,
     /// How many values there are.
     n: f64,
-    /// Sum of the squares of all ranks, counted from their mean.
+    /// Sum of the squares of all scores.
     squares: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct InBlock {
     block: usize,
-    /// Sum of the ranks, counted from the mean of all.
+    /// Sum of the scores.
     sum: f64,
-    /// How many.
+    /// How many values.
     count: f64,
 }
 
-impl Ranks {
-    /// Of pairs of a value and its block; equal values share their ranks.
-    pub(crate) fn new(mut pairs: Vec<(f64, usize)>) -> Self {
+impl Scores {
+    /// Ranks, counted from their mean, of pairs of a value and its block; equal values share theirs.
+    pub(crate) fn ranks(mut pairs: Vec<(f64, usize)>) -> Self {
         pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
         let n = pairs.len() as f64;
         let mut squares = 0.0;
@@ -174,11 +175,64 @@ impl Ranks {
             squares,
         }
     }
+
+    /// Whether anything differs from anything.
+    pub(crate) fn vary(&self) -> bool {
+        self.squares > 0.0
+    }
+
+    /// Of totals a block, over what they are a total of (requests, lookups, seconds): how far each is
+    /// from its share. Whatever the load, a block's score is 0 on average if nothing differs, which is
+    /// not so of ratios: with few requests in a block these are mostly 0 or large.
+    pub(crate) fn totals(totals: &[Total], kind: TotalKind) -> Self {
+        let sum = |of: fn(&Total) -> f64| totals.iter().map(of).sum::<f64>();
+        let of = sum(|total| total.of);
+        let ratio = if of > 0.0 {
+            sum(|total| total.sum) / of
+        } else {
+            0.0
+        };
+        let blocks: Vec<InBlock> = totals
+            .iter()
+            .map(|total| InBlock {
+                block: total.block,
+                sum: total.sum - ratio * total.of,
+                count: total.of,
+            })
+            .collect();
+        Self {
+            n: of,
+            squares: match kind {
+                TotalKind::Events => of * ratio * (1.0 - ratio),
+                TotalKind::Amounts => blocks.iter().map(|block| block.sum * block.sum).sum(),
+            },
+            blocks,
+        }
+    }
+}
+
+/// A total in a block.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Total {
+    pub(crate) block: usize,
+    /// The total.
+    pub(crate) sum: f64,
+    /// What it is a total of: requests, lookups, seconds. Above 0.
+    pub(crate) of: f64,
+}
+
+/// What is summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TotalKind {
+    /// Things that happen or don't.
+    Events,
+    /// Amounts of something.
+    Amounts,
 }
 
 /// What is needed to go through arrangements, made once.
 struct Work<'a> {
-    strata: &'a [Ranks],
+    strata: &'a [Scores],
     /// Rows that each stratum is in, with its weight there.
     parts: Vec<Vec<(usize, f64)>>,
     /// By row and block: how far the block is from what its side has on average.
@@ -190,7 +244,7 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(strata: &'a [Ranks], rows: &[Vec<usize>], blocks: usize) -> Self {
+    fn new(strata: &'a [Scores], rows: &[Vec<usize>], blocks: usize) -> Self {
         let mut parts = vec![Vec::new(); strata.len()];
         for (row, members) in rows.iter().enumerate() {
             for stratum in members {
@@ -222,7 +276,7 @@ impl<'a> Work<'a> {
                 continue;
             }
             // Of a sum of n out of N numbers with mean 0: n (N − n) / (N (N − 1)) Σ x².
-            let independent = n * rest / (stratum.n * (stratum.n - 1.0)) * stratum.squares;
+            let independent = n * rest / (stratum.n * (stratum.n - 1.0).max(1.0)) * stratum.squares;
             for (row, weight) in parts {
                 self.sums[*row].0 += weight * sum;
                 self.sums[*row].1 += weight * weight * independent;
@@ -302,17 +356,17 @@ mod tests {
     use super::*;
 
     /// One value for each block.
-    fn ranks(values: &[f64]) -> Ranks {
+    fn scores(values: &[f64]) -> Scores {
         let pairs = values
             .iter()
             .enumerate()
             .map(|(block, value)| (*value, block))
             .collect();
-        Ranks::new(pairs)
+        Scores::ranks(pairs)
     }
 
     fn alone(arrangements: &Arrangements, values: &[f64]) -> f64 {
-        arrangements.p(&[ranks(values)], &[vec![0]])[0].alone
+        arrangements.p(&[scores(values)], &[vec![0]])[0].alone
     }
 
     #[test]
@@ -341,8 +395,8 @@ mod tests {
 
     #[test]
     fn a_second_row_that_says_nothing_costs_little() {
-        let strong = ranks(&[9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
-        let weak = ranks(&[1.0, 5.0, 2.0, 4.0, 3.0, 9.0, 2.0, 5.0, 1.0, 3.0, 9.0, 4.0]);
+        let strong = scores(&[9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        let weak = scores(&[1.0, 5.0, 2.0, 4.0, 3.0, 9.0, 2.0, 5.0, 1.0, 3.0, 9.0, 4.0]);
         let arrangements = Arrangements::new(6, 6, 5_000, 1);
         let rows = [vec![0], vec![1], vec![0, 1]];
         let [first, second, both] = arrangements.p(&[strong, weak], &rows)[..] else {
@@ -370,15 +424,44 @@ mod tests {
         };
         let busy = (0..400).map(|i| (slow(i), i / 40));
         let quiet = (0..10).map(|i| (0.5 + i as f64 / 20.0, 10 + i));
-        let ranks = Ranks::new(busy.chain(quiet).collect());
+        let ranks = Scores::ranks(busy.chain(quiet).collect());
         let p = Arrangements::new(10, 10, 5_000, 1).p(&[ranks], &[vec![0]]);
         assert!(p[0].alone < 0.002, "{p:?}");
+    }
+
+    /// One lookup in twenty misses on both sides, with ten times as many lookups in the window.
+    #[test]
+    fn the_same_share_of_more_is_no_difference() {
+        let window = (0..10).map(|block| Total {
+            block,
+            sum: 2.0,
+            of: 40.0,
+        });
+        let misses = [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
+        let reference = misses.iter().enumerate().map(|(i, sum)| Total {
+            block: 10 + i,
+            sum: *sum,
+            of: 4.0,
+        });
+        let totals: Vec<Total> = window.chain(reference).collect();
+        let arrangements = Arrangements::new(10, 10, 5_000, 1);
+        let p = arrangements.p(&[Scores::totals(&totals, TotalKind::Events)], &[vec![0]]);
+        assert!(p[0].alone > 0.2, "{p:?}");
+        let more: Vec<Total> = totals
+            .iter()
+            .map(|total| Total {
+                sum: total.sum * if total.block < 10 { 4.0 } else { 1.0 },
+                ..*total
+            })
+            .collect();
+        let p = arrangements.p(&[Scores::totals(&more, TotalKind::Events)], &[vec![0]]);
+        assert!(p[0].alone < 0.01, "{p:?}");
     }
 
     #[test]
     fn a_row_without_any_difference_has_no_p_to_speak_of() {
         let arrangements = Arrangements::new(6, 6, 5_000, 1);
-        let p = arrangements.p(&[ranks(&[1.0; 12])], &[vec![0], vec![]]);
+        let p = arrangements.p(&[scores(&[1.0; 12])], &[vec![0], vec![]]);
         assert_eq!((p[0].alone, p[0].adjusted, p[1].alone), (1.0, 1.0, 1.0));
     }
 
@@ -420,7 +503,7 @@ mod tests {
                 let place = |block: usize| order.iter().position(|at| *at as usize == block).unwrap();
                 let arranged = |of: &[(u8, usize)]| {
                     let pairs = of.iter().map(|(value, block)| (f64::from(*value), place(*block)));
-                    Ranks::new(pairs.collect())
+                    Scores::ranks(pairs.collect())
                 };
                 let strata = [arranged(&values), arranged(&others)];
                 let rows = [vec![0], vec![1], vec![0, 1]];

@@ -5,6 +5,9 @@
 use super::quantile::student_97_5;
 use crate::evidence::Estimate;
 
+/// A variance below this is one of rounding.
+const NO_VARIANCE: f64 = 1e-12;
+
 /// Values of one side, each with the block of time that it lies in.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Values {
@@ -126,10 +129,11 @@ impl Delta {
 /// values (DeLong et al. 1988) and that of blocks which are alike within (Obuchowski 1997), and with
 /// Student's t for the number of blocks.
 pub(crate) fn pooled(strata: &[(f64, &Delta)]) -> Estimate {
-    let value: f64 = strata
+    let sum: f64 = strata
         .iter()
         .map(|(weight, delta)| weight * delta.value)
         .sum();
+    let value = sum.clamp(-1.0, 1.0);
     let independent: f64 = strata
         .iter()
         .map(|(weight, delta)| weight * weight * delta.independent)
@@ -151,7 +155,7 @@ pub(crate) fn pooled(strata: &[(f64, &Delta)]) -> Estimate {
     }
     let variance = independent.max(clustered_variance(&deviations));
     let df = (deviations[0].len() + deviations[1].len()).saturating_sub(2);
-    let (low, high) = if variance > 0.0 {
+    let (low, high) = if variance > NO_VARIANCE {
         feng_and_cliff(value, variance, student_97_5(df as f64))
     } else {
         let total = |side: usize| strata.iter().map(|(_, delta)| delta.n[side]).sum::<usize>();

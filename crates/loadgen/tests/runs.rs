@@ -78,7 +78,10 @@ fn labelled(dataset: &Path) -> HashMap<(String, String), String> {
     let [trace, span, label] = ["trace_id", "span_id", "anomaly_type"].map(column);
     let rows = reader.records().map(|row| {
         let row = row.unwrap();
-        ((row[trace].to_owned(), row[span].to_owned()), row[label].to_owned())
+        (
+            (row[trace].to_owned(), row[span].to_owned()),
+            row[label].to_owned(),
+        )
     });
     rows.collect()
 }
@@ -100,7 +103,10 @@ fn only(dataset: &Path, prefix: &str, suffix: &str) -> std::path::PathBuf {
 /// the run left behind.
 fn assert_labels_agree(run: &Path) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../extract/tests/independent_join.py");
-    let out = std::process::Command::new("python3").arg(script).arg(run).output();
+    let out = std::process::Command::new("python3")
+        .arg(script)
+        .arg(run)
+        .output();
     let out = out.expect("python3 compares the labels");
     let said = text(&out.stdout);
     assert!(out.status.success(), "{said}{}", text(&out.stderr));
@@ -172,7 +178,10 @@ fn assert_a_labelled_dataset(engine: &str) {
 
     let dataset = run.join("dataset");
     assert_labels_agree(&run);
-    let classes = kinds.iter().map(String::as_str).filter(|kind| *kind != "none");
+    let classes = kinds
+        .iter()
+        .map(String::as_str)
+        .filter(|kind| *kind != "none");
     for kind in classes.chain(["labeled", "normal", "anomalous"]) {
         only(&dataset, &format!("traces_{kind}_2"), ".csv");
     }
@@ -182,7 +191,13 @@ fn assert_a_labelled_dataset(engine: &str) {
         "{}",
         columns.lines().next().unwrap()
     );
-    for table in ["traces_labeled_", "metrics_labeled_", "logs_labeled_", "trace_labels_", "windows_"] {
+    for table in [
+        "traces_labeled_",
+        "metrics_labeled_",
+        "logs_labeled_",
+        "trace_labels_",
+        "windows_",
+    ] {
         only(&dataset, table, ".csv");
         only(&dataset, table, ".parquet");
     }

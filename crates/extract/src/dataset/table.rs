@@ -52,7 +52,8 @@ impl<T: Table> Column<T> {
     fn field(&self) -> Field {
         let nullable = self.null != NEVER;
         let description = ("description".to_owned(), self.meaning.to_owned());
-        Field::new(self.name, self.kind.data_type(), nullable).with_metadata(std::collections::HashMap::from([description]))
+        Field::new(self.name, self.kind.data_type(), nullable)
+            .with_metadata(std::collections::HashMap::from([description]))
     }
 }
 

@@ -452,7 +452,10 @@ pub(crate) fn join(folder: &Path) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/independent_join.py");
     let path = |name: &str| folder.join(name);
     let mut command = std::process::Command::new("python3");
-    command.arg(script).arg("--timeline").arg(path("timeline.jsonl"));
+    command
+        .arg(script)
+        .arg("--timeline")
+        .arg(path("timeline.jsonl"));
     command.arg("--dataset").arg(path("dataset"));
     if path("ledger.arrows").exists() {
         command.arg("--ledger").arg(path("ledger.arrows"));
@@ -469,7 +472,12 @@ pub(crate) fn join(folder: &Path) {
     command.arg("--telemetry").args(files.filter(is_telemetry));
     let out = command.output().expect("python3");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(out.status.success(), "{}{}", text(&out.stdout), text(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}{}",
+        text(&out.stdout),
+        text(&out.stderr)
+    );
 }
 
 /// The rows of a table, by column.

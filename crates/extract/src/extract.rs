@@ -135,7 +135,7 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
                 bytes: file.bytes,
             })
             .collect(),
-        input: input,
+        input,
         labels: label_counts(&rules, &counts),
         figures,
         audit,

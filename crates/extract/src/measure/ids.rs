@@ -47,6 +47,9 @@ const MOST_VALUES: usize = 20;
 /// A sampled span: its features, and the window that was open at its moment.
 pub(super) type InWindow<'s> = (&'s [(String, String)], usize);
 
+/// Values of an id, with the sampled spans that have each by window.
+type Values<'s> = BTreeMap<&'s str, BTreeMap<usize, u64>>;
+
 /// The column of the dataset that a feature of the sample stands in.
 pub(super) fn dataset_column(feature: &str) -> &str {
     let column = ID_COLUMNS.iter().find(|(of, _)| *of == feature);
@@ -67,7 +70,7 @@ pub(super) fn id_leaks<'s>(
     scenario: impl Fn(usize) -> String,
 ) -> Vec<IdLeak> {
     let mut services: BTreeMap<&str, BTreeMap<usize, u64>> = BTreeMap::new();
-    let mut ids: BTreeMap<(&str, &str), BTreeMap<&str, BTreeMap<usize, u64>>> = BTreeMap::new();
+    let mut ids: BTreeMap<(&str, &str), Values<'_>> = BTreeMap::new();
     for (features, window) in sample {
         let service = features.iter().find(|(name, _)| name == "service_name");
         let Some((_, service)) = service else {

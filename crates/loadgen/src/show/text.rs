@@ -220,7 +220,10 @@ fn ranking(evidence: &WindowEvidence, in_full: bool) -> String {
         SERVICES_SHOWN
     };
     let known = evidence.services.iter().filter(|s| s.strength.is_some());
-    let lines: Vec<String> = known.take(shown).map(|s| service(s, declared)).collect();
+    let lines: Vec<String> = known
+        .take(shown)
+        .map(|s| service(s, declared, in_full))
+        .collect();
     if !lines.is_empty() {
         out += "   Services by their own effect:\n";
         out += &lines.concat();
@@ -253,12 +256,12 @@ fn ranking(evidence: &WindowEvidence, in_full: bool) -> String {
     out
 }
 
-fn service(of: &RankedService, declared: Option<&str>) -> String {
+fn service(of: &RankedService, declared: Option<&str>, in_full: bool) -> String {
     let Some(strength) = &of.strength else {
         return String::new();
     };
     let mut notes = String::new();
-    if let Some(onset) = of.onset_s {
+    if let Some(onset) = of.onset_s.filter(|_| in_full) {
         notes += &format!(", from {onset:.1} s on");
     }
     if of.affected {
@@ -268,7 +271,7 @@ fn service(of: &RankedService, declared: Option<&str>) -> String {
         notes += ", declared";
     }
     format!(
-        "     {:>2} {:<20} {}{notes}\n",
+        "     {:>2} {:<16} {}{notes}\n",
         of.rank,
         of.service,
         self::strength(strength)

@@ -79,7 +79,7 @@ fn windows(windows: &[WindowFigures]) -> String {
         let rank = match (window.root_cause_rank, window.root_cause_tied) {
             (None, _) => "-".to_owned(),
             (Some(rank), false) => rank.to_string(),
-            (Some(rank), true) => format!("{rank} (tied)"),
+            (Some(rank), true) => format!("{rank}="),
         };
         table.add_row([
             window_label(window),
@@ -90,7 +90,7 @@ fn windows(windows: &[WindowFigures]) -> String {
         ]);
     }
     format!(
-        "\n{table}\nTraces: those that met the declared service. Rank: its place among all services.\n"
+        "\n{table}\nTraces: those that met the declared service. Rank: its place among all services, = where tied.\n"
     )
 }
 
@@ -228,13 +228,7 @@ mod tests {
         };
         let effect = "+0.93 (+0.88 to +0.97) saturation";
         assert!(
-            has(&[
-                " dependency_bottleneck ",
-                "supported",
-                effect,
-                "215",
-                "1 (tied)"
-            ]),
+            has(&[" dependency_bottleneck ", "supported", effect, "215", "1="]),
             "{shown}"
         );
         assert!(

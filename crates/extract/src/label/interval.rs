@@ -70,6 +70,11 @@ pub(crate) fn intervals(points: &[SeriesPoint]) -> Vec<PointInterval> {
             sum_increase,
         };
         let moment = interval(point.time, None, None);
+        // One without a time is before or after none.
+        if point.time == 0 {
+            all.push(moment);
+            continue;
+        }
         all.push(match (point.meaning, before) {
             (Meaning::Moment, _) => moment,
             (Meaning::Delta, _) => interval(start, point.total, point.sum),

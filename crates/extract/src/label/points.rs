@@ -38,8 +38,9 @@ pub(crate) fn label_points(
         of(a)
             .cmp(&of(b))
             .then_with(|| {
-                let total = |row: u32| total(points, row as usize).unwrap_or(f64::NAN);
-                total(a).total_cmp(&total(b))
+                let [a, b] = [a, b].map(|row| total(points, row as usize));
+                let by_value = || a.unwrap_or(0.0).total_cmp(&b.unwrap_or(0.0));
+                a.is_some().cmp(&b.is_some()).then_with(by_value)
             })
             .then(a.cmp(&b))
     });

@@ -94,7 +94,7 @@ fn the_report_counts_what_was_read_skipped_and_written() {
         "{bad_id:?}"
     );
     assert!(
-        bad_id.reason.contains("span id of 16 hexadecimal digits"),
+        bad_id.reason.contains("expected an id of 16 hex digits"),
         "{bad_id:?}"
     );
     let text = fs::read_to_string(golden("traces-1.jsonl")).expect("UTF-8");

@@ -340,6 +340,18 @@ impl World {
         self.cells(truth)[3] == "steady"
     }
 
+    /// Says in the events what the ledger has.
+    fn count(&self, events: &mut [Value]) {
+        for event in events {
+            let requests = self.ledger.iter().flatten();
+            let sent = requests.filter(|r| event["scenario"] == r.scenario).count();
+            if event["event"] == "window_closed" || event["event"] == "window_drained" {
+                event["sent"] = sent.into();
+                event["completed"] = sent.into();
+            }
+        }
+    }
+
     /// Writes the spans, so many a line, dealt to so many files, in the order of `order`.
     pub(crate) fn write(
         &self,
@@ -354,7 +366,9 @@ impl World {
             let _ = writeln!(texts[n % files], "{}", json!({"resourceSpans": resources}));
         }
         if let Some(events) = &self.timeline {
-            write_timeline(&folder.join("timeline.jsonl"), events);
+            let mut events = events.clone();
+            self.count(&mut events);
+            write_timeline(&folder.join("timeline.jsonl"), &events);
         }
         if let Some(requests) = &self.ledger {
             write_ledger(&folder.join("ledger.arrows"), requests);

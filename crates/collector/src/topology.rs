@@ -2,8 +2,7 @@
 
 use crate::exporters::file::{ExportError, FileExporter};
 use crate::processors::anomaly;
-use crate::receivers::json::Fields;
-use loadgen_otlp_json as json;
+use loadgen_otlp::json;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -64,7 +63,7 @@ impl From<ExportError> for Refusal {
 }
 
 /// One of the three kinds of telemetry, by its export request.
-pub(crate) trait Signal: prost::Message + Default + Fields + 'static {
+pub(crate) trait Signal: prost::Message + Default + json::Message + 'static {
     /// Which file it goes to.
     fn exporter(exporters: &Exporters) -> &FileExporter;
     /// What counts its items.
@@ -75,8 +74,6 @@ pub(crate) trait Signal: prost::Message + Default + Fields + 'static {
     fn ids_are_valid(&self) -> bool;
     /// Changes the request as the processors do.
     fn process(&mut self, _map_anomaly_headers: bool) {}
-    /// Writes the request's JSON.
-    fn write_json(&self, out: &mut Vec<u8>);
 }
 
 /// The three files.
@@ -121,7 +118,7 @@ impl Topology {
         request.process(self.map_anomaly_headers);
         // The text is about twice as long as the protobuf form.
         let mut line = Vec::with_capacity(2 * request.encoded_len() + 64);
-        request.write_json(&mut line);
+        json::write(&request, &mut line);
         line.push(b'\n');
         drop(request);
         S::exporter(&self.exporters).append(line).await?;
@@ -176,10 +173,6 @@ impl Signal for ExportTraceServiceRequest {
             anomaly::map_request(self);
         }
     }
-
-    fn write_json(&self, out: &mut Vec<u8>) {
-        json::traces_request(out, self);
-    }
 }
 
 impl Signal for ExportMetricsServiceRequest {
@@ -210,10 +203,6 @@ impl Signal for ExportMetricsServiceRequest {
         scopes
             .flat_map(|scope| &scope.metrics)
             .all(exemplar_ids_are_valid)
-    }
-
-    fn write_json(&self, out: &mut Vec<u8>) {
-        json::metrics_request(out, self);
     }
 }
 
@@ -271,9 +260,5 @@ impl Signal for ExportLogsServiceRequest {
         scopes
             .flat_map(|scope| &scope.log_records)
             .all(|record| ids(&record.trace_id, &[&record.span_id]))
-    }
-
-    fn write_json(&self, out: &mut Vec<u8>) {
-        json::logs_request(out, self);
     }
 }

@@ -104,7 +104,7 @@ pub async fn run(
         Crew::K6 { started, .. } => started.zero_ns,
     };
     let shared = Arc::new(Shared::new(
-        run_id,
+        run_id.clone(),
         plan,
         base_url,
         clock,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use loadgen_timeline::TimelineError;
 
-use crate::report::LineProblem;
+use loadgen_timeline::audit::LineProblem;
 
 /// Why an extraction ended without a dataset. Nothing is left in the output folder then.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,18 @@ pub enum ExtractError {
     /// The timeline can't serve.
     #[error(transparent)]
     Timeline(#[from] TimelineError),
+    /// The file of faults that were made by hand can't serve.
+    #[error(
+        "{} is not a file of faults: {reason}; give lines of fault_injected and fault_cleared, as on a \
+         timeline",
+        path.display()
+    )]
+    NotFaults {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An input file can't be opened or read.
     #[error("can't read {}: {source}", path.display())]
     Read {
@@ -96,6 +108,7 @@ impl ExtractError {
             self,
             Self::NoInput
                 | Self::Timeline(_)
+                | Self::NotFaults { .. }
                 | Self::Read { .. }
                 | Self::Unreadable { .. }
                 | Self::GivenTwice { .. }

@@ -1,33 +1,29 @@
-//! An extraction from its options to its report.
+//! An extraction from its options to its report: scan → label → measure → write.
 
-use std::collections::HashSet;
-use std::io;
-use std::num::NonZero;
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use loadgen_timeline::{LedgerError, LedgerReader, Timeline, read_timeline};
+use loadgen_timeline::audit::{AUDIT_SCHEMA_VERSION, AuditFile, Figures, LedgerFigures, Rows};
+use loadgen_timeline::condition::NONE;
 
-use crate::audit::{AUDIT_SCHEMA_VERSION, AuditFile, audit, leaks};
-use crate::dataset::csv_row::CsvRows;
-use crate::dataset::span_row::Columns;
-use crate::dataset::staging::{StagedFile, Staging};
-use crate::dataset::{trace_table, window_table};
+use crate::audit::audit;
+use crate::dataset::classes::Classes;
+use crate::dataset::rows::Columns;
+use crate::dataset::spans::FEATURES;
+use crate::dataset::texts::Texts;
 use crate::error::ExtractError;
-use crate::figures::{Figures, LedgerFigures, Rows, RunFigures, TimelineFigures};
-use crate::join::label::{Labels, NONE};
-use crate::report::{ExtractReport, LabelCount, WrittenFile};
-use crate::signal::first::FirstPass;
-use crate::signal::judge::{Judge, Verdicts};
-use crate::signal::second::{RowRules, Written};
-use crate::signal::tally::Tally;
-use crate::signal::{Counts, Extraction, Lines, first, second};
-use crate::spool::heads::{Heads, RequestHead};
-use crate::spool::{Spool, partitions};
-use crate::telemetry::forms;
-use crate::telemetry::input::Input;
+use crate::ground_truth::{open_ledger, read_timeline};
+use crate::label::Offsets;
+use crate::label::truth::Truth;
+use crate::lines::{Lines, Problems};
+use crate::measure::{self, RunFacts, RunSaid};
+use crate::report::{ExtractReport, InputReport, LabelCount, WrittenFile};
+use crate::scan::Scanned;
+use crate::scan::inputs::Inputs;
+use crate::stages::{Labelled, Stages};
+use crate::write::{RowRules, WriteCounts};
 
 /// What to extract.
 #[derive(Debug, Clone, Default)]
@@ -46,18 +42,25 @@ pub struct ExtractOptions {
     pub timeline: Option<PathBuf>,
     /// The run's `ledger.arrows`; none: the one beside the timeline, if there is one.
     pub ledger: Option<PathBuf>,
+    /// More timeline lines of faults, for those that were made by hand.
+    pub faults: Option<PathBuf>,
     /// Folder for the dataset; made if it does not exist.
     pub output: PathBuf,
     /// Time in the names of the files; none: now.
     pub stamp: Option<DateTime<Utc>>,
-    /// Look windows up by times that are corrected by the offset of each service's clock. Rows keep
+    /// Look moments up by times that are corrected by the offset of each service's clock. Rows keep
     /// the times as they came.
     pub correct_skew: bool,
     /// Write only rows whose phase is `steady`.
     pub steady_only: bool,
+    /// Keep rows that are not the run's, labelled `unknown`.
+    pub include_foreign: bool,
+    /// Rows of all phases and verdicts go to the files of classes.
+    pub all_phases: bool,
     /// A line that can't be read is an error.
     pub strict: bool,
-    /// Leave columns that give the label away out of the files of traces.
+    /// Leave columns that give the label away out of the files of spans, and ids that do out of those of data points and
+    /// log records.
     pub drop_leaks: bool,
 }
 
@@ -79,93 +82,50 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
         &options.metrics,
         &options.logs,
     ];
-    let inputs = open(named.into_iter().flatten(), &scratch(&options.output))?;
-    let timeline = options.timeline.as_deref().map(read_timeline).transpose()?;
+    let mut inputs = Inputs::open(named.into_iter().flatten())?;
+    let timeline = read_timeline(options)?;
     let run = timeline.as_ref().and_then(|timeline| timeline.run.as_ref());
     let ledger = open_ledger(options, run.map(|run| run.run_id.as_str()))?;
 
-    let write_error = |source: io::Error| ExtractError::Write {
-        path: options.output.clone(),
-        source,
-    };
-    let mut extraction = Extraction {
-        workers: thread::available_parallelism().map_or(1, NonZero::get),
-        stamp: options
-            .stamp
-            .unwrap_or_else(Utc::now)
-            .format("%Y%m%d_%H%M%S")
-            .to_string(),
-        output: options.output.clone(),
-        staging: Staging::new(&options.output).map_err(write_error)?,
-    };
-    let bytes = inputs.iter().map(Input::len_hint).sum();
-    let mut heads = Heads::new(extraction.staging.folder(), bytes).map_err(write_error)?;
-    let (scenarios, torn) = match ledger {
-        Some(ledger) => note_ledger(ledger, &mut heads).map_err(write_error)?,
-        None => (None, false),
-    };
-    let first = first::pass(&inputs, extraction.workers, heads)
-        .map_err(|error| extraction.pipeline_error(&inputs, error))?;
-
-    let mut labels = Labels::new(timeline.clone().unwrap_or_default());
-    let mut tally = Tally::new(&labels, &first.sample);
-    let mut table = create(&mut extraction, "trace_labels", &trace_table::COLUMNS)?;
-    let names = scenarios.clone().unwrap_or_default();
-    let mut judge = Judge::new(&first, &mut labels, &names, options.correct_skew);
-    let fresh = fresh_verdicts(&extraction, bytes).map_err(write_error)?;
-    let verdicts = judge
-        .judge(fresh, &mut tally, &mut table)
-        .map_err(write_error)?;
-    let phases = judge.phases;
-    tally.finish(&first);
-    let leaks = find_leaks(&first, &tally);
-    let columns = if options.drop_leaks {
-        let leaking: Vec<String> = leaks.iter().map(|leak| leak.column.clone()).collect();
-        Columns::without(&leaking)
-    } else {
-        Columns::default()
-    };
-
-    let rules = RowRules {
-        labels: &labels,
-        phases: &phases,
-        columns: &columns,
-        steady_only: options.steady_only,
-    };
-    let mut lines = Lines::new(&inputs);
-    let written = second::pass(&mut extraction, &inputs, &rules, &verdicts, &mut lines)
-        .map_err(|error| extraction.pipeline_error(&inputs, error))?;
-    check_input(options, &inputs, &lines)?;
-
-    let mut figures = tally.figures;
-    figures.leaks = leaks;
-    figures.dropped_columns = columns.dropped().iter().map(|c| c.to_string()).collect();
-    figures.skew_corrected = options.correct_skew;
-    if scenarios.is_some() {
-        figures.ledger.get_or_insert(LedgerFigures::default()).torn = torn;
+    let mut stages = Stages::new(options)?;
+    let mut lines = Lines::new(inputs.paths.len());
+    let (scanned, ledger) = stages.scan(&mut inputs, ledger, &mut lines)?;
+    let messages = std::mem::take(&mut lines.messages);
+    let (input, problems) = lines.problems(&inputs.paths);
+    check_input(options, &inputs.paths, &messages, &input, &problems)?;
+    let said = RunSaid::new(timeline.as_ref(), ledger.as_ref());
+    let ledger_is_whole = said.ledger.as_ref().is_some_and(LedgerFigures::is_whole);
+    let truth = Truth::new(timeline, ledger_is_whole);
+    let facts = Arc::new(scanned.facts());
+    let mut labelled = stages.label(&scanned, &truth, &facts, &Offsets::new())?;
+    let (offsets, clocks) = measure::clocks(&truth, &labelled.gathered);
+    if options.correct_skew && !offsets.is_empty() {
+        labelled = stages.label(&scanned, &truth, &facts, &offsets)?;
     }
-    complete(&mut figures, timeline.as_ref(), &written, &lines);
-    recoveries(&mut figures, &labels.timeline, &tally.recoveries);
+    let run = RunFacts::new(&truth, &labelled.gathered);
+    let mut figures = measure::figures(&truth, &labelled.gathered, &run);
+    figures.clocks = clocks;
+    figures.skew_corrected = options.correct_skew;
+    said.put(&mut figures);
+    measure::leaks(&mut figures, &truth, &scanned.sample, &labelled.gathered);
 
-    let mut files = written.files;
-    files.push(table);
-    let windows = write_windows(&mut extraction, &labels, &figures)?;
-    files.push(windows);
+    let rules = row_rules(options, &truth, &run, &mut figures);
+    let (counts, mut files) = stages.write(&scanned, &labelled, &rules)?;
+    counted(&mut figures, &truth, &scanned, &labelled, &counts, &input);
+    files.extend(stages.write_windows(&truth, &figures)?);
     let audit = audit(&figures);
     let audit_file = AuditFile {
         schema_version: AUDIT_SCHEMA_VERSION,
-        stamp: extraction.stamp.clone(),
+        stamp: stages.stamp.clone(),
         loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
         audit: audit.clone(),
         figures: figures.clone(),
-        skipped: lines.skipped.clone(),
+        skipped: problems.skipped.clone(),
     };
-    files.push(write_audit(&mut extraction, &audit_file)?);
-    for file in &mut files {
-        io::Write::flush(file).map_err(write_error)?;
-    }
+    files.push(stages.write_json("evidence", &run.evidence)?);
+    files.push(stages.write_json("audit", &audit_file)?);
     let report = ExtractReport {
-        stamp: extraction.stamp,
+        stamp: stages.stamp.clone(),
         output: options.output.clone(),
         files: files
             .into_iter()
@@ -175,110 +135,144 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
                 bytes: file.bytes,
             })
             .collect(),
-        input: lines.report,
-        labels: label_counts(&labels, &written.spans, &written.points, &written.logs),
+        input,
+        labels: label_counts(&rules, &counts),
         figures,
         audit,
-        skipped: lines.skipped,
-        torn: lines.torn,
+        skipped: problems.skipped,
+        torn: problems.torn,
         seconds: began.elapsed().as_secs_f64(),
     };
     check_rows(&report)?;
-    extraction.staging.commit().map_err(write_error)?;
+    stages.commit()?;
     Ok(report)
 }
 
-fn fresh_verdicts(extraction: &Extraction, bytes: u64) -> io::Result<Verdicts> {
-    let folder = extraction.staging.folder();
-    let partitions = partitions(bytes);
-    Ok(Verdicts {
-        spans: Spool::new(folder, partitions)?,
-        logs: Spool::new(folder, partitions)?,
-        points: Spool::new(folder, partitions)?,
-    })
-}
-
-fn create(
-    extraction: &mut Extraction,
-    name: &str,
-    columns: &[&str],
-) -> Result<StagedFile, ExtractError> {
-    let name = format!("{name}_{}.csv", extraction.stamp);
-    let created = extraction.staging.create_csv(&name, columns);
-    created.map_err(|source| extraction.write_error(source))
-}
-
-/// The ledger that is named, or that stands beside the timeline.
-fn open_ledger(
+fn row_rules<'r>(
     options: &ExtractOptions,
-    run_id: Option<&str>,
-) -> Result<Option<LedgerReader>, ExtractError> {
-    let beside = || Some(options.timeline.as_ref()?.with_file_name("ledger.arrows"));
-    let path = match &options.ledger {
-        Some(path) => path.clone(),
-        None => match beside().filter(|path| path.exists()) {
-            Some(path) => path,
-            None => return Ok(None),
-        },
+    truth: &'r Truth,
+    run: &'r RunFacts,
+    figures: &mut Figures,
+) -> RowRules<'r> {
+    let leaking: Vec<String> = match options.drop_leaks {
+        true => measure::leaking_columns(figures)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        false => Vec::new(),
     };
-    match LedgerReader::open(&path, run_id) {
-        Ok(ledger) => Ok(Some(ledger)),
-        // A run that was killed before its first request leaves an empty one.
-        Err(LedgerError::Empty { .. }) if options.ledger.is_none() => Ok(None),
-        Err(LedgerError::Read { source, .. }) => Err(read_error(&path, source)),
-        Err(error) => Err(read_error(&path, io::Error::other(error))),
+    let leaking = |columns: &[&'static str]| -> Vec<&'static str> {
+        let leaks = |column: &&&str| leaking.iter().any(|leak| leak == **column);
+        columns.iter().filter(leaks).copied().collect()
+    };
+    let (of_spans, ids) = (
+        leaking(&FEATURES),
+        leaking(&measure::ID_COLUMNS.map(|(_, id)| id)),
+    );
+    let mut dropped = [&of_spans[..], &ids[..]].concat();
+    dropped.sort_unstable();
+    dropped.dedup();
+    figures.dropped_columns = dropped.into_iter().map(str::to_owned).collect();
+    let windows = truth.timeline.windows.iter();
+    let declared: Vec<String> = windows
+        .filter(|window| window.anomaly.kind != NONE)
+        .map(|window| window.anomaly.kind.clone())
+        .collect();
+    RowRules {
+        truth,
+        texts: Texts::new(
+            &truth.timeline,
+            &truth.conditions,
+            &run.phases,
+            &run.evidence,
+        ),
+        classes: Classes::new(&truth.conditions, &declared, options.all_phases),
+        spans: Columns::without(&of_spans),
+        traces: Columns::without(&[]),
+        logs: Columns::without(&ids),
+        points: Columns::without(&ids),
+        steady_only: options.steady_only,
+        include_foreign: options.include_foreign,
     }
 }
 
-/// Notes the requests of a ledger. Gives the names of its scenarios and whether it is torn.
-fn note_ledger(
-    mut ledger: LedgerReader,
-    heads: &mut Heads,
-) -> io::Result<(Option<Vec<String>>, bool)> {
-    while let Some(batch) = ledger.next_batch()? {
-        for request in batch.rows() {
-            let id = u128::from_be_bytes(request.trace_id);
-            heads.request(RequestHead {
-                trace: [(id >> 64) as u64, id as u64],
-                span: u64::from_be_bytes(request.span_id),
-                sent: request.sent_ns,
-                finished: request.finished_ns,
-                scenario: u32::from(request.scenario_index),
-                sent_out: u32::from(request.was_sent()),
-            })?;
+/// Adds what was counted while rows were written.
+fn counted(
+    figures: &mut Figures,
+    truth: &Truth,
+    scanned: &Scanned,
+    labelled: &Labelled,
+    counts: &WriteCounts,
+    input: &InputReport,
+) {
+    let [spans, points, logs] = scanned.read;
+    let rows = |read, counts: &crate::write::RowCounts| Rows {
+        read,
+        written: counts.written,
+        filtered: counts.filtered,
+        foreign: counts.foreign,
+    };
+    figures.spans = rows(spans, &counts.spans);
+    figures.points = rows(points, &counts.points);
+    figures.logs = rows(logs, &counts.logs);
+    figures.skipped_lines = input.skipped_lines;
+    figures.torn_lines = input.torn_last_lines;
+    let owned = |(name, count): (&&str, &u64)| ((*name).to_owned(), *count);
+    figures.spans_by_source = counts.spans_by_source.iter().map(owned).collect();
+    figures.spans_by_phase = counts.spans_by_phase.iter().map(owned).collect();
+    figures.spans_by_type = counts.spans.by_type.clone();
+    let left_out = counts.left_out.iter();
+    figures.left_out = left_out.map(|(r, n)| (r.name().to_owned(), *n)).collect();
+    for (stretch, steady) in &counts.steady {
+        for &window in &truth.conditions.stretches()[*stretch].windows {
+            figures.windows[window].steady_spans += steady;
         }
     }
-    Ok((Some(ledger.scenarios().to_vec()), ledger.report().torn))
+    if labelled.points_outside > 0 {
+        measure::foreign_points(figures, labelled.points_outside);
+    }
 }
 
-fn find_leaks(first: &FirstPass, tally: &Tally) -> Vec<crate::figures::Leak> {
-    let known = first.sample.iter().filter_map(|span| {
-        let kind = tally.type_of(span.key)?;
-        Some((&span.features[..], kind))
-    });
-    leaks::find(known)
+fn label_counts(rules: &RowRules<'_>, counts: &WriteCounts) -> Vec<LabelCount> {
+    let mut types: Vec<&String> = rules.classes.types().iter().collect();
+    let by_type = [&counts.spans, &counts.points, &counts.logs].map(|c| &c.by_type);
+    for kind in by_type.iter().flat_map(|of| of.keys()) {
+        if !types.contains(&kind) {
+            types.push(kind);
+        }
+    }
+    let of = |index: usize, kind: &String| by_type[index].get(kind).copied().unwrap_or(0);
+    let count = |kind: &String| LabelCount {
+        anomaly_type: kind.clone(),
+        spans: of(0, kind),
+        data_points: of(1, kind),
+        log_records: of(2, kind),
+    };
+    types.into_iter().map(count).collect()
 }
 
 /// Files in which there is something, but nothing that could be read, are the wrong files; so are
 /// files that lack the signal that they were given for.
 fn check_input(
     options: &ExtractOptions,
-    inputs: &[Input],
-    lines: &Lines<'_>,
+    inputs: &[PathBuf],
+    messages: &[[u64; 3]],
+    input: &InputReport,
+    problems: &Problems,
 ) -> Result<(), ExtractError> {
-    let first_problem = || lines.skipped.first().or(lines.torn.first());
-    let read: u64 = lines.messages.iter().flatten().sum();
+    let first_problem = || problems.skipped.first().or(problems.torn.first());
+    let read: u64 = messages.iter().flatten().sum();
     if let Some(first) = first_problem().filter(|_| read == 0) {
         return Err(ExtractError::Unreadable {
-            files: lines.report.files,
+            files: input.files,
             first: first.clone(),
         });
     }
     if options.strict
-        && let Some(first) = lines.skipped.first()
+        && let Some(first) = problems.skipped.first()
     {
         return Err(ExtractError::Strict {
-            lines: lines.report.skipped_lines,
+            lines: input.skipped_lines,
             first: first.clone(),
         });
     }
@@ -288,11 +282,8 @@ fn check_input(
         ("logs", &options.logs),
     ];
     for (signal, (name, paths)) in signals.into_iter().enumerate() {
-        let of = |(index, input): (usize, &Input)| {
-            paths
-                .contains(&input.path)
-                .then_some(&lines.messages[index])
-        };
+        let of =
+            |(index, path): (usize, &PathBuf)| paths.contains(path).then_some(&messages[index]);
         let counts: Vec<_> = inputs.iter().enumerate().filter_map(of).collect();
         let here: u64 = counts.iter().map(|c| c[signal]).sum();
         let others: u64 = counts.iter().flat_map(|c| c.iter()).sum();
@@ -306,99 +297,6 @@ fn check_input(
     Ok(())
 }
 
-fn complete(
-    figures: &mut Figures,
-    timeline: Option<&Timeline>,
-    written: &Written,
-    lines: &Lines<'_>,
-) {
-    let rows = |counts: &Counts| Rows {
-        read: counts.read,
-        written: counts.written,
-        filtered: counts.read - counts.written,
-    };
-    figures.spans = rows(&written.spans);
-    figures.points = rows(&written.points);
-    figures.logs = rows(&written.logs);
-    figures.skipped_lines = lines.report.skipped_lines;
-    figures.torn_lines = lines.report.torn_last_lines;
-    let Some(timeline) = timeline else {
-        return;
-    };
-    figures.run = timeline.run.as_ref().map(|run| RunFigures {
-        run_id: run.run_id.clone(),
-        scenario_file: run.scenario_file.clone(),
-        seed: run.seed,
-        time_scale: run.time_scale,
-    });
-    figures.timeline = Some(TimelineFigures {
-        finished: timeline.finished.is_some(),
-        status: timeline.finished.as_ref().map(|end| end.status),
-        skipped_lines: timeline.skipped.len() as u64,
-        fault_failures: fault_failures(timeline),
-        without_fault: without_fault(timeline),
-    });
-    let of_windows = timeline
-        .windows
-        .iter()
-        .filter_map(|w| w.anomaly.root_cause_service.clone());
-    let of_faults = timeline.faults.iter().map(|f| f.injected.service.clone());
-    let mut expected: Vec<String> = of_windows
-        .chain(of_faults)
-        .filter(|s| !s.is_empty())
-        .collect();
-    expected.sort();
-    expected.dedup();
-    figures.expected_services = expected;
-}
-
-/// Says of each window when the system was back at its baseline after its fault.
-fn recoveries(figures: &mut Figures, timeline: &Timeline, found: &[(i64, i64)]) {
-    if !figures.recovery_known {
-        return;
-    }
-    for (window, of) in timeline.windows.iter().zip(&mut figures.windows) {
-        let own = timeline
-            .faults
-            .iter()
-            .rev()
-            .find(|f| f.injected.scenario == window.scenario);
-        let Some(cleared) = own.and_then(|f| f.cleared.as_ref()) else {
-            continue;
-        };
-        let recovery = found.iter().find(|(from, _)| *from == cleared.at_ns);
-        of.recovered_ns = Some(recovery.map_or(cleared.at_ns, |(_, to)| *to));
-    }
-}
-
-fn write_windows(
-    extraction: &mut Extraction,
-    labels: &Labels,
-    figures: &Figures,
-) -> Result<StagedFile, ExtractError> {
-    let mut file = create(extraction, "windows", &window_table::COLUMNS)?;
-    let mut rows = CsvRows::new();
-    for (index, of) in figures.windows.iter().enumerate() {
-        let label = labels.get(labels.position_of(index));
-        window_table::write_csv(&mut rows, &labels.timeline, index, label, of);
-    }
-    let write_error = |source| extraction.write_error(source);
-    let (bytes, count) = rows.into_counted_bytes().map_err(write_error)?;
-    file.append(&bytes, count).map_err(write_error)?;
-    Ok(file)
-}
-
-fn write_audit(extraction: &mut Extraction, audit: &AuditFile) -> Result<StagedFile, ExtractError> {
-    let name = format!("audit_{}.json", extraction.stamp);
-    let write = |staging: &mut Staging| {
-        let mut file = staging.create(name)?;
-        serde_json::to_writer_pretty(&mut file, audit)?;
-        io::Write::write_all(&mut file, b"\n")?;
-        Ok(file)
-    };
-    write(&mut extraction.staging).map_err(|source| extraction.write_error(source))
-}
-
 /// No file is moved in place unless there is a row for everything that was read.
 fn check_rows(report: &ExtractReport) -> Result<(), ExtractError> {
     if report.reconciles() {
@@ -410,88 +308,6 @@ fn check_rows(report: &ExtractReport) -> Result<(), ExtractError> {
         records_read: signals.iter().map(|s| s.read).sum(),
         rows_written: signals.iter().map(|s| s.written).sum(),
     })
-}
-
-/// The folder nearest to the output that exists already: an error should leave nothing behind.
-fn scratch(output: &Path) -> PathBuf {
-    let exists = |folder: &&Path| folder.is_dir();
-    let nearest = output.ancestors().find(exists);
-    nearest.map_or_else(|| PathBuf::from("."), Path::to_path_buf)
-}
-
-fn open<'p>(
-    paths: impl Iterator<Item = &'p PathBuf>,
-    scratch: &Path,
-) -> Result<Vec<Input>, ExtractError> {
-    let mut inputs = Vec::new();
-    let mut seen = HashSet::new();
-    for path in paths {
-        let error = |source| read_error(path, source);
-        for file in forms::paths::expand(path).map_err(error)? {
-            let error = |source| read_error(&file, source);
-            // A file that is given twice, as patterns do, would double its rows without a word.
-            if let Ok(real) = file.canonicalize()
-                && real.is_file()
-                && !seen.insert(real)
-            {
-                return Err(ExtractError::GivenTwice { path: file });
-            }
-            inputs.push(Input::open(&file, scratch).map_err(error)?);
-        }
-    }
-    if inputs.is_empty() {
-        return Err(ExtractError::NoInput);
-    }
-    Ok(inputs)
-}
-
-fn read_error(path: &Path, source: io::Error) -> ExtractError {
-    ExtractError::Read {
-        path: path.to_path_buf(),
-        source,
-    }
-}
-
-fn label_counts(
-    labels: &Labels,
-    spans: &Counts,
-    points: &Counts,
-    logs: &Counts,
-) -> Vec<LabelCount> {
-    let count = |(kind, anomaly_type): (usize, &std::sync::Arc<str>)| LabelCount {
-        anomaly_type: anomaly_type.to_string(),
-        spans: spans.of_type(kind),
-        data_points: points.of_type(kind),
-        log_records: logs.of_type(kind),
-    };
-    labels.types().iter().enumerate().map(count).collect()
-}
-
-/// Scenarios that are labelled with an anomaly which nothing on the timeline backs.
-fn without_fault(timeline: &Timeline) -> Vec<String> {
-    let has_fault = |scenario: &str| {
-        timeline
-            .faults
-            .iter()
-            .any(|fault| fault.injected.scenario == scenario)
-    };
-    let windows = timeline.windows.iter();
-    windows
-        .filter(|window| window.anomaly.kind != NONE && !has_fault(&window.scenario))
-        .map(|window| window.scenario.clone())
-        .collect()
-}
-
-fn fault_failures(timeline: &Timeline) -> Vec<String> {
-    let failures = timeline.fault_failures.iter();
-    failures
-        .map(|f| {
-            format!(
-                "{}: can't {} {}: {}",
-                f.scenario, f.change, f.fault, f.reason
-            )
-        })
-        .collect()
 }
 
 #[cfg(test)]

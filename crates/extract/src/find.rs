@@ -2,16 +2,18 @@
 //! know what became of them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::convert::Infallible;
+use std::path::PathBuf;
+
+use loadgen_otlp::source::decode;
+use loadgen_otlp::view::{PlainObject, Resource, Span};
+use loadgen_otlp::{Origin, Owner, Sink};
 
 use crate::error::ExtractError;
-use crate::join::skew::{Exchange, Exchanges, GENERATOR};
-use crate::telemetry::attribute::{AsObject, KeyValue};
-use crate::telemetry::forms;
-use crate::telemetry::input::{Block, Input};
-use crate::telemetry::line::{Skip, for_each_message};
-use crate::telemetry::pipeline::{PipelineError, for_each_block};
-use crate::telemetry::trace::ResourceSpans;
+use crate::label::clocks::{Exchange, Exchanges, GENERATOR};
+use crate::scan::inputs::{Inputs, read_error};
+use crate::scan::pipeline::{PipelineError, Placed, Results, for_each_unit};
+use crate::scan::resource::ResourceAttributes;
 
 /// A span that was found. Times are Unix nanoseconds, 0 where they are not known.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,8 +49,8 @@ pub struct SentSpan {
     pub finished_ns: i64,
 }
 
-/// The spans of some traces in files of any form that [`extract`](crate::extract()) reads. Lines that can't
-/// be read are passed over.
+/// The spans of some traces in files of any form that [`extract`](crate::extract()) reads, in the
+/// order of their starts. Lines that can't be read are passed over.
 ///
 /// # Errors
 ///
@@ -57,66 +59,77 @@ pub fn find_spans(
     paths: &[PathBuf],
     traces: &HashSet<u128>,
 ) -> Result<Vec<FoundSpan>, ExtractError> {
-    let scratch = std::env::temp_dir();
-    let error = |path: &Path, source| ExtractError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
-    let mut inputs = Vec::new();
-    for path in paths {
-        for file in forms::paths::expand(path).map_err(|e| error(path, e))? {
-            inputs.push(Input::open(&file, &scratch).map_err(|e| error(&file, e))?);
-        }
-    }
+    let mut inputs = Inputs::open(paths.iter())?;
     let mut found = Vec::new();
-    let work = |block: &Block, ()| spans_of(block, traces);
-    let outcome = for_each_block(
-        &inputs,
-        1,
-        |_| Ok(()),
-        work,
-        |_, spans| {
-            found.extend(spans);
-            Ok::<(), std::convert::Infallible>(())
-        },
-    );
+    let work = |placed: &Placed, results: &Results<'_, Vec<FoundSpan>>| {
+        let mut wanted = Wanted {
+            traces,
+            service: String::new(),
+            spans: Vec::new(),
+            message: 0,
+        };
+        decode(&placed.unit, &mut wanted);
+        results.send(wanted.spans);
+    };
+    let outcome = for_each_unit(&mut inputs.sources, 1, work, |_, spans| {
+        found.extend(spans);
+        Ok::<(), Infallible>(())
+    });
     match outcome {
-        Ok(()) => Ok(found),
-        Err(PipelineError::Read(file, source)) => Err(error(&inputs[file].path, source)),
+        Ok(()) => {
+            found.sort_by_key(|span| (span.start_ns, span.trace_id, span.span_id));
+            Ok(found)
+        }
+        Err(PipelineError::Read(file, source)) => Err(read_error(&inputs.paths[file], source)),
         Err(PipelineError::Consumer(never)) => match never {},
     }
 }
 
-fn spans_of(block: &Block, traces: &HashSet<u128>) -> Vec<FoundSpan> {
-    let mut found = Vec::new();
-    for_each_message(
-        block,
-        |_, _, data: Vec<ResourceSpans<'_, Vec<KeyValue<'_>>>>| {
-            for resource in data {
-                let service = resource.resource.attributes().service_name().to_owned();
-                let spans = resource
-                    .scope_spans
-                    .into_iter()
-                    .flat_map(|scope| scope.spans);
-                for span in spans.filter(|span| traces.contains(&span.trace_id.0)) {
-                    found.push(FoundSpan {
-                        trace_id: span.trace_id.0,
-                        span_id: span.span_id.0,
-                        parent_span_id: span.parent_span_id.0,
-                        service: service.clone(),
-                        kind: span.kind.0,
-                        start_ns: span.start_time_unix_nano.get().unwrap_or(0),
-                        end_ns: span.end_time_unix_nano.get().unwrap_or(0),
-                        attributes: serde_json::to_value(AsObject(&span.attributes))
-                            .unwrap_or_default(),
-                    });
-                }
-            }
-        },
-        |_, _, _: Skip| (),
-        |_, _, _: Skip| (),
-    );
-    found
+/// Collects the spans of some traces.
+struct Wanted<'t> {
+    traces: &'t HashSet<u128>,
+    service: String,
+    spans: Vec<FoundSpan>,
+    /// Spans before the message that is being read.
+    message: usize,
+}
+
+impl Sink for Wanted<'_> {
+    fn wants(&self, owner: Owner, key: &str) -> bool {
+        match owner {
+            Owner::Resource => key == "service.name",
+            owner => owner == Owner::Span,
+        }
+    }
+
+    fn begin(&mut self, _: u64) {
+        self.message = self.spans.len();
+    }
+
+    fn undo(&mut self) {
+        self.spans.truncate(self.message);
+    }
+
+    fn resource(&mut self, resource: &Resource<'_>) {
+        self.service = ResourceAttributes::of(resource).service_name().to_owned();
+    }
+
+    fn span(&mut self, _: Origin<'_, '_>, span: &Span<'_>) {
+        if !self.traces.contains(&span.trace_id.0) {
+            return;
+        }
+        let attributes = serde_json::to_value(PlainObject(&span.attributes));
+        self.spans.push(FoundSpan {
+            trace_id: span.trace_id.0,
+            span_id: span.span_id.0,
+            parent_span_id: span.parent_span_id.0,
+            service: self.service.clone(),
+            kind: span.kind.0,
+            start_ns: span.start_time_unix_nano.get().unwrap_or(0),
+            end_ns: span.end_time_unix_nano.get().unwrap_or(0),
+            attributes: attributes.unwrap_or_default(),
+        });
+    }
 }
 
 /// How far each service's clock is ahead of the sender's, and the bound of that, in nanoseconds;

@@ -2,12 +2,12 @@
 //!
 //! The folders are the way that the data goes:
 //!
-//! - `telemetry` reads OTLP/JSON lines, typed and borrowed, on all cores, in bounded memory;
-//! - `spool` keeps what the join needs on disk, so that memory does not grow with the input;
-//! - `join` says which label a thing gets, by the ledger and the windows of the timeline;
-//! - `dataset` writes CSV and Parquet, and puts the files in place when they are whole;
-//! - `audit` says whether the result can be trusted;
-//! - `signal` ties them together for traces, metrics and logs.
+//! - `scan` reads telemetry on all cores and deals it into partitions by trace, on disk where
+//!   memory would not do;
+//! - `label` says of each partition what the condition of the system was, by ledger and timeline;
+//! - `measure` finds out what holds for the run as a whole: phases, evidence, what was lost;
+//! - `write` makes rows, which `dataset` defines, writes as CSV and Parquet and puts in place;
+//! - `audit` says whether the result can be trusted.
 //!
 //! ```no_run
 //! use loadgen_extract::{ExtractOptions, extract};
@@ -28,16 +28,17 @@ pub mod audit;
 mod dataset;
 mod error;
 mod extract;
-pub mod figures;
 pub mod find;
-mod join;
+mod ground_truth;
+mod label;
+mod lines;
+mod measure;
+mod parallel;
 mod report;
-mod signal;
-mod spool;
-mod telemetry;
+mod scan;
+mod stages;
+mod write;
 
 pub use error::ExtractError;
 pub use extract::{ExtractOptions, extract};
-pub use report::{
-    ExtractReport, InputReport, LabelCount, LineProblem, MAX_LINES_NAMED, WrittenFile,
-};
+pub use report::{ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile};

@@ -2,11 +2,8 @@
 
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::audit::Audit;
-use crate::figures::Figures;
+use loadgen_timeline::audit::{Audit, Figures, LineProblem};
+use serde::Serialize;
 
 /// What an extraction read and wrote, for people and, as JSON, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -85,17 +82,4 @@ pub struct LabelCount {
     pub data_points: u64,
     /// Log records.
     pub log_records: u64,
-}
-
-/// A line that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LineProblem {
-    /// The file.
-    pub file: PathBuf,
-    /// Number of the line, from 1.
-    pub line: u64,
-    /// Offset in the file of the byte at which reading failed.
-    pub byte: u64,
-    /// What is wrong.
-    pub reason: String,
 }

@@ -16,6 +16,11 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn extract_golden(output: &Path) -> ExtractReport {
+    // What lies outside of the run has rows, too.
+    extract_with(output, true)
+}
+
+fn extract_with(output: &Path, include_foreign: bool) -> ExtractReport {
     let options = ExtractOptions {
         traces: vec![golden("traces-1.jsonl"), golden("traces-2.jsonl")],
         metrics: vec![golden("metrics.jsonl")],
@@ -23,6 +28,7 @@ fn extract_golden(output: &Path) -> ExtractReport {
         timeline: Some(golden("timeline.jsonl")),
         output: output.to_path_buf(),
         stamp: DateTime::from_timestamp(1_770_000_000, 0),
+        include_foreign,
         ..ExtractOptions::default()
     };
     extract(&options).expect("the input is readable")
@@ -75,9 +81,9 @@ fn the_report_counts_what_was_read_skipped_and_written() {
     let figures = &report.figures;
     assert_eq!((figures.spans.read, report.input.lines), (13, 10));
     assert_eq!((figures.points.read, figures.logs.read), (9, 5));
-    assert_eq!(figures.traces, 9);
-    assert_eq!(figures.spans_by_type["unknown"], 4);
-    assert_eq!(figures.spans_by_source["ambiguous"], 1);
+    // One of nine has no time, so that nobody knows whose it is.
+    assert_eq!(figures.traces, 8);
+    assert_eq!(figures.spans_by_type["unknown"], 1);
     assert!(!figures.timeline.as_ref().is_some_and(|t| t.finished));
 
     let [bad_id] = &report.skipped[..] else {
@@ -113,10 +119,11 @@ fn the_report_counts_what_was_read_skipped_and_written() {
             .find(|l| l.anomaly_type == kind)
             .map(|l| l.spans)
     };
-    assert_eq!(spans("none"), Some(6));
+    assert_eq!(spans("none"), Some(7));
     assert_eq!(spans("latency_spike"), Some(0));
     assert_eq!(spans("Error/Spike"), Some(2));
-    assert_eq!(spans("timeout"), Some(1));
+    assert_eq!(spans("timeout"), Some(2));
+    assert_eq!(spans("Error/Spike+timeout"), Some(1));
     for file in &report.files {
         assert_eq!(
             fs::metadata(&file.path).expect("there").len(),
@@ -124,6 +131,18 @@ fn the_report_counts_what_was_read_skipped_and_written() {
             "{file:?}"
         );
     }
+}
+
+#[test]
+fn what_is_of_no_time_is_left_out_and_counted() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let report = extract_with(dir.path(), false);
+    assert!(report.reconciles());
+    let of = |rows: loadgen_timeline::audit::Rows| (rows.read, rows.written, rows.foreign);
+    let figures = &report.figures;
+    assert_eq!(of(figures.spans), (13, 12, 1));
+    assert_eq!(of(figures.logs), (5, 4, 1));
+    assert_eq!(of(figures.points), (9, 9, 0));
 }
 
 #[test]
@@ -153,4 +172,26 @@ fn an_error_leaves_nothing_behind() {
     let error = extract(&again).expect_err("the stamp is taken").to_string();
     assert!(error.contains("already"), "{error}");
     assert_eq!(file_names(&output), before);
+}
+
+#[test]
+fn the_example_of_the_docs_runs() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/dataset-format.md");
+    let docs = fs::read_to_string(docs).expect("the docs");
+    let example = docs
+        .split("```python\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    extract_golden(dir.path());
+    let ran = std::process::Command::new("python3")
+        .args(["-c", example.expect("an example")])
+        .current_dir(dir.path())
+        .output()
+        .expect("python3");
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
 }

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Extract(ExtractArgs),
     /// Check again whether a dataset can be trusted.
     Audit(AuditArgs),
+    /// Show what the evidence says of each window of a dataset.
+    Show(ShowArgs),
     /// Compare both engines in paired runs, or two runs that are done.
     Compare(CompareArgs),
     /// Make a timeline of what another program wrote down.
@@ -54,7 +56,7 @@ pub(crate) enum Command {
     Shop(ShopArgs),
     /// Start the laptop collector alone.
     Collect(CollectArgs),
-    /// Print a JSON Schema: of scenario files, plans, or timelines.
+    /// Print a JSON Schema: of scenario files, plans, timelines, audits, evidence, or comparisons.
     Schema(SchemaArgs),
     /// Print completions for a shell.
     Completions {
@@ -113,7 +115,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) plan: PlanChanges,
     /// Folder for what the run leaves behind [default: runs/{UTC stamp}-{scenario file}]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Who sends the requests.
     #[arg(long, value_name = "ENGINE", value_enum, default_value_t = EngineChoice::Rust)]
@@ -222,17 +224,27 @@ pub(crate) struct ExtractArgs {
     /// The run's ledger.arrows [default: the one beside the timeline, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,
+    /// More timeline lines, fault_injected and fault_cleared, for faults that were made by hand.
+    #[arg(long, value_name = "FILE", requires = "timeline")]
+    pub(crate) faults: Option<PathBuf>,
     /// Folder for the dataset.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long = "out", visible_alias = "output", value_name = "DIR")]
     pub(crate) output: PathBuf,
-    /// Look windows up by times that are corrected by the offset of each service's clock. Rows keep
+    /// Look moments up by times that are corrected by the offset of each service's clock. Rows keep
     /// the times as they came.
     #[arg(long)]
     pub(crate) correct_skew: bool,
     /// Write only rows whose phase is steady.
     #[arg(long)]
     pub(crate) steady_only: bool,
-    /// Leave columns that give the label away out of the files of traces.
+    /// Keep rows of other runs, of the doctor, and from before and after the run, labelled unknown.
+    #[arg(long)]
+    pub(crate) include_foreign: bool,
+    /// Put rows of all phases and verdicts into the files of classes, not only steady ones of windows
+    /// that the evidence backs.
+    #[arg(long)]
+    pub(crate) all_phases: bool,
+    /// Leave columns that give the label away, ids included, out of the files.
     #[arg(long)]
     pub(crate) drop_leaks: bool,
     /// Take a line that can't be read for an error.
@@ -288,6 +300,23 @@ pub(crate) struct AuditArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct ShowArgs {
+    /// The folder of a dataset, or of a run that has one.
+    pub(crate) dir: PathBuf,
+    /// Which extraction in it [default: the last]
+    #[arg(long, value_name = "YYYYMMDD_HHMMSS")]
+    pub(crate) stamp: Option<String>,
+    /// Only this window, with everything that was compared. Windows are numbered from 0, in the order
+    /// of opening.
+    #[arg(long, value_name = "N")]
+    pub(crate) window: Option<usize>,
+    /// Print all of it as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Compare both engines in paired runs, or two runs that are done.
 ///
 /// With a scenario file, each repetition runs it with the Rust engine and with k6, in alternating
@@ -311,7 +340,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
     pub(crate) tolerance: f64,
     /// Folder for the runs and the comparison [default: runs/{UTC stamp}-compare-{scenario file}]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Threads of the engine `rust` that send requests; k6 uses all processors by itself.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -348,7 +377,7 @@ pub(crate) struct FromK6Args {
     /// The event log.
     pub(crate) log: PathBuf,
     /// Folder for timeline.jsonl, ledger.arrows and summary.json.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long = "out", visible_alias = "output", value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Print the result as one JSON object on standard output.
     #[arg(long)]
@@ -395,7 +424,12 @@ pub(crate) struct ShopServiceArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CollectArgs {
     /// Folder for traces.jsonl, metrics.jsonl and logs.jsonl.
-    #[arg(long, value_name = "DIR", default_value = "telemetry")]
+    #[arg(
+        long = "out",
+        visible_alias = "output",
+        value_name = "DIR",
+        default_value = "telemetry"
+    )]
     pub(crate) output: PathBuf,
     /// Address of OTLP/gRPC; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4317")]
@@ -436,6 +470,8 @@ pub(crate) enum SchemaOf {
     Timeline,
     /// The audit of a dataset, `audit_STAMP.json`.
     Audit,
+    /// The evidence of a dataset, `evidence_STAMP.json`.
+    Evidence,
     /// What `loadgen compare` writes, `comparison.json`.
     Comparison,
 }

@@ -32,6 +32,37 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// What a run came to, as far as a script can ask.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Outcome {
+    /// An error ended it.
+    pub(crate) failed: bool,
+    /// Whether its dataset is usable; none: it made none.
+    pub(crate) usable: Option<bool>,
+    /// A fault could not be injected or cleared.
+    pub(crate) fault_failed: bool,
+    /// A signal ended it.
+    pub(crate) interrupted: bool,
+}
+
+impl Outcome {
+    /// The first that holds of 1, 8, 6 and 5: what spoils most comes first. Warnings are shown; a run that
+    /// made a usable dataset has done its job.
+    pub(crate) fn exit(self) -> Exit {
+        if self.failed {
+            Exit::Failed
+        } else if self.usable == Some(false) {
+            Exit::NotUsable
+        } else if self.fault_failed {
+            Exit::FaultFailed
+        } else if self.interrupted {
+            Exit::Interrupted
+        } else {
+            Exit::Success
+        }
+    }
+}
+
 /// An error with its exit code; shows as a message for people.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -60,5 +91,32 @@ impl fmt::Display for Failure {
         } else {
             write!(f, "error: {}", self.message)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_spoils_most_decides_how_a_run_ends() {
+        let mut outcome = Outcome {
+            failed: true,
+            usable: Some(false),
+            fault_failed: true,
+            interrupted: true,
+        };
+        let mut codes = vec![outcome.exit() as u8];
+        outcome.failed = false;
+        codes.push(outcome.exit() as u8);
+        outcome.usable = Some(true);
+        codes.push(outcome.exit() as u8);
+        outcome.fault_failed = false;
+        codes.push(outcome.exit() as u8);
+        outcome.interrupted = false;
+        codes.push(outcome.exit() as u8);
+        assert_eq!(codes, [1, 8, 6, 5, 0]);
+        outcome.usable = None;
+        assert_eq!(outcome.exit(), Exit::Success);
     }
 }

@@ -14,6 +14,7 @@ mod folder;
 mod guard;
 mod interrupts;
 mod reach;
+mod show;
 mod tables;
 
 use std::process::ExitCode;

@@ -1,14 +1,16 @@
 //! Tables for people, on standard output.
 
+mod dataset;
+
 use comfy_table::{CellAlignment, Table, presets};
 use loadgen_doctor::Finding;
 use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
 use loadgen_engine::consumers::ClientSpanReport;
-use loadgen_extract::ExtractReport;
-use loadgen_extract::audit::{Audit, Level, Verdict};
 use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target};
 use loadgen_timeline::summary::Summary;
+
+pub(crate) use dataset::{audit, dataset, verdict, window_label};
 
 /// `loadgen plan`: when what runs.
 pub(crate) fn timetable(plan: &Plan) -> String {
@@ -208,113 +210,6 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
     out
 }
 
-/// The dataset: what was written, and how it is labelled.
-pub(crate) fn dataset(report: &ExtractReport) -> String {
-    let mut labels = table(
-        &[
-            "anomaly_type",
-            "spans",
-            "share",
-            "data points",
-            "log records",
-        ],
-        &[1, 2, 3, 4],
-    );
-    let all: u64 = report.labels.iter().map(|l| l.spans).sum();
-    for label in &report.labels {
-        let share = if all == 0 {
-            0.0
-        } else {
-            100.0 * label.spans as f64 / all as f64
-        };
-        labels.add_row([
-            label.anomaly_type.clone(),
-            label.spans.to_string(),
-            format!("{share:.1} %"),
-            label.data_points.to_string(),
-            label.log_records.to_string(),
-        ]);
-    }
-    let mut out = format!("\n{labels}\n");
-    let figures = &report.figures;
-    for (name, rows) in [
-        ("spans", &figures.spans),
-        ("data points", &figures.points),
-        ("log records", &figures.logs),
-    ] {
-        let left_out = match rows.filtered {
-            0 => String::new(),
-            filtered => format!(", {filtered} left out"),
-        };
-        out += &format!(
-            "{} {name} read, {} rows written{left_out}\n",
-            rows.read, rows.written
-        );
-    }
-    out += &format!(
-        "{} traces in {} files of {}\n",
-        figures.traces,
-        report.input.files,
-        bytes(report.input.bytes)
-    );
-    for problem in report.skipped.iter().chain(&report.torn).take(10) {
-        out += &format!(
-            "warning: {}, line {}, byte {}: {}\n",
-            problem.file.display(),
-            problem.line,
-            problem.byte,
-            problem.reason
-        );
-    }
-    out += &audit(&report.audit);
-    out += &format!("\nWritten to {}:\n", report.output.display());
-    for file in &report.files {
-        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        out += &format!("  {name}  {} rows, {}\n", file.rows, bytes(file.bytes));
-    }
-    out
-}
-
-/// The checks of an audit: those that found something in full, the others by name.
-pub(crate) fn audit(audit: &Audit) -> String {
-    let mut checks = table(&["check", "level", "found"], &[]);
-    for check in &audit.checks {
-        let level = match check.level {
-            Level::Ok => "ok",
-            Level::Info => "info",
-            Level::Warning => "WARNING",
-            Level::Error => "ERROR",
-        };
-        let cells = [&*check.id, level, &check.figure];
-        checks.add_row(cells.map(str::to_owned));
-    }
-    let mut out = format!("\n{checks}\n");
-    for check in audit
-        .checks
-        .iter()
-        .filter(|check| check.level > Level::Info)
-    {
-        out += &format!(
-            "\n{}: {} (limit: {}).\n",
-            check.id, check.figure, check.limit
-        );
-        out += &format!("  {}\n", check.advice);
-        let hidden = check.details.len().saturating_sub(DETAILS_SHOWN);
-        for detail in check.details.iter().take(DETAILS_SHOWN) {
-            out += &format!("  {detail}\n");
-        }
-        if hidden > 0 {
-            out += &format!("  and {hidden} more in the audit file\n");
-        }
-    }
-    out += match audit.verdict {
-        Verdict::Usable => "\nAudit: usable\n",
-        Verdict::UsableWithWarnings => "\nAudit: usable with warnings\n",
-        Verdict::NotUsable => "\nAudit: NOT USABLE\n",
-    };
-    out
-}
-
 /// What the doctor found: each step, what became of the traces, and what to fix.
 pub(crate) fn doctor(
     steps: &[StepOutcome],
@@ -392,10 +287,8 @@ pub(crate) fn doctor(
     out
 }
 
-/// So many details of a check are shown.
-const DETAILS_SHOWN: usize = 10;
-
-fn table(columns: &[&str], right: &[usize]) -> Table {
+/// A table whose columns at `right` are numbers.
+pub(crate) fn table(columns: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
@@ -407,6 +300,31 @@ fn table(columns: &[&str], right: &[usize]) -> Table {
         }
     }
     table
+}
+
+/// Columns of a screen that text is broken for.
+const WIDTH: usize = 100;
+
+/// A line of text as lines that fit the screen, each with an indent; those after the first with two
+/// columns more.
+pub(crate) fn wrapped(text: &str, indent: &str) -> String {
+    let mut out = String::new();
+    let mut line = indent.to_owned();
+    let mut is_first_word = true;
+    for word in text.split(' ') {
+        if !is_first_word && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out += &line;
+            out.push('\n');
+            line = format!("{indent}  ");
+            is_first_word = true;
+        }
+        if !is_first_word {
+            line.push(' ');
+        }
+        line += word;
+        is_first_word = false;
+    }
+    out + &line + "\n"
 }
 
 fn ms(value: Option<f64>) -> String {
@@ -436,5 +354,19 @@ fn bytes(bytes: u64) -> String {
         format!("{kib:.1} KiB")
     } else {
         format!("{:.1} MiB", kib / 1024.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_broken_between_words() {
+        let text = format!("{} bcd", "a".repeat(97));
+        assert_eq!(wrapped(&text, ""), format!("{}\n  bcd\n", "a".repeat(97)));
+        assert_eq!(wrapped("ab cd", "  "), "  ab cd\n");
+        // What can't be broken stays whole.
+        assert_eq!(wrapped(&"a".repeat(120), ""), "a".repeat(120) + "\n");
     }
 }

@@ -303,6 +303,7 @@ fn files_that_grow_are_labelled_as_they_grow() {
         "timeline.jsonl",
         "--output",
         "d",
+        "--all-phases",
         "--follow",
         "--every",
         "1",
@@ -312,8 +313,8 @@ fn files_that_grow_are_labelled_as_they_grow() {
     place.write("timeline.jsonl", &format!("{opened}\n{ended}\n"));
     place.write("t.jsonl", &(span(1, 200) + &span(2, 600) + &span(3, 700)));
     let code = child.wait().unwrap().code();
-    // Usable, with warnings: three spans are thin for a window.
-    assert_eq!(code, Some(7));
+    // Three spans back no label.
+    assert_eq!(code, Some(8));
     assert_eq!(rows(&place), [3]);
 }
 
@@ -440,6 +441,8 @@ fn the_program_describes_itself() {
         (vec!["man"], ".TH loadgen"),
         (vec!["completions", "bash"], "complete -F"),
         (vec!["schema", "timeline"], "window_opened"),
+        (vec!["schema", "audit"], "traces_without_root"),
+        (vec!["schema", "evidence"], "not_enough_data"),
         (vec!["schema", "scenario"], "pre_allocated_vus"),
     ] {
         let out = place.loadgen(&args);

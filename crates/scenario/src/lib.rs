@@ -35,6 +35,7 @@ mod diagnostic;
 mod duration;
 mod expect;
 mod file;
+mod interval;
 pub mod iteration;
 mod load;
 mod number;

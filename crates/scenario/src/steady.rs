@@ -10,6 +10,7 @@
 use std::fmt::Write as _;
 
 use crate::diagnostic::Finding;
+use crate::interval::{Interval, merged, without};
 use crate::plan::{Plan, PlannedScenario};
 
 /// The least steady time that evidence can come of, 3 s. Evidence compares stretches of at least a
@@ -34,60 +35,27 @@ pub fn short_windows(plan: &Plan) -> Vec<(&PlannedScenario, u64)> {
 
 /// Steady time of each window in nanoseconds, by the timetable alone, in the plan's order.
 pub fn steady_ns(plan: &Plan) -> Vec<u64> {
-    let scenarios = &plan.scenarios;
-    // Time in which an anomaly is in force, or its end has just been.
-    let is_anomalous = |scenario: &PlannedScenario| !scenario.anomaly.is_none();
-    let until = |scenario: &PlannedScenario| scenario.end_ns.saturating_add(scenario.guard_ns);
-    let from = |scenario: &PlannedScenario| scenario.start_ns.saturating_add(scenario.guard_ns);
-    let mut bounds: Vec<u64> = Vec::with_capacity(4 * scenarios.len());
-    for scenario in scenarios {
-        bounds.extend([
-            scenario.start_ns,
-            from(scenario),
-            scenario.end_ns,
-            until(scenario),
-        ]);
-    }
-    bounds.sort_unstable();
-    bounds.dedup();
-    let index = |at: u64| bounds.partition_point(|bound| *bound < at);
-    // Between two bounds nothing changes: how many anomalous windows hold there, and the sum of
-    // their numbers, which is the number of the one where there is one.
-    let mut changes = vec![(0i64, 0i64); bounds.len() + 1];
-    for (number, scenario) in scenarios
-        .iter()
-        .enumerate()
-        .filter(|(_, s)| is_anomalous(s))
-    {
-        let (a, b) = (index(scenario.start_ns), index(until(scenario)));
-        changes[a].0 += 1;
-        changes[a].1 += number as i64;
-        changes[b].0 -= 1;
-        changes[b].1 -= number as i64;
-    }
-    let mut own = vec![0; scenarios.len()];
-    // Time without any anomaly up to each bound.
-    let mut calm = vec![0; bounds.len() + 1];
-    let (mut count, mut numbers) = (0, 0);
-    for (at, ends) in bounds.windows(2).enumerate() {
-        count += changes[at].0;
-        numbers += changes[at].1;
-        let length = ends[1] - ends[0];
-        calm[at + 1] = calm[at] + if count == 0 { length } else { 0 };
-        if count == 1
-            && let Some(number) = usize::try_from(numbers).ok()
-            && from(&scenarios[number]) <= ends[0]
-            && ends[1] <= scenarios[number].end_ns
-        {
-            own[number] += length;
-        }
-    }
-    for (own, scenario) in own.iter_mut().zip(scenarios) {
-        if !is_anomalous(scenario) && from(scenario) < scenario.end_ns {
-            *own = calm[index(scenario.end_ns)] - calm[index(from(scenario))];
-        }
-    }
-    own
+    // Windows that change the condition, each until its end has had its guard. By start, as the
+    // plan's scenarios are.
+    let anomalous: Vec<(usize, Interval)> = (plan.scenarios.iter().enumerate())
+        .filter(|(_, scenario)| !scenario.anomaly.is_none())
+        .map(|(index, scenario)| {
+            let until = scenario.end_ns.saturating_add(scenario.guard_ns);
+            (index, (scenario.start_ns, until))
+        })
+        .collect();
+    let own = |(index, scenario): (usize, &PlannedScenario)| {
+        let from = scenario.start_ns.saturating_add(scenario.guard_ns);
+        let others = anomalous
+            .iter()
+            .filter(|(other, (start, until))| {
+                *other != index && *start < scenario.end_ns && from < *until
+            })
+            .map(|(_, interval)| *interval);
+        let own = without(vec![(from, scenario.end_ns)], &merged(others));
+        own.iter().map(|(start, end)| end - start).sum()
+    };
+    plan.scenarios.iter().enumerate().map(own).collect()
 }
 
 /// What there is to say of windows that are too short.

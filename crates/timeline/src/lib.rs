@@ -6,12 +6,20 @@
 //!   object a line, readable up to the last flush after a kill.
 //! - `ledger.arrows` ([`ledger`]): one record a request, as an Arrow IPC stream.
 //!
+//! [`condition`] says from it what was wrong with the system at each time, and [`phase`] whether
+//! it had settled.
+//!
+//! [`audit`] is what is known of a dataset that was made from it.
+//!
 //! All times in both come from one [`clock`].
 
+pub mod audit;
 pub mod clock;
+pub mod condition;
 mod consistency;
 pub mod event;
 pub mod ledger;
+pub mod phase;
 pub mod read;
 pub mod record;
 pub mod summary;
@@ -23,8 +31,10 @@ pub use event::Event;
 pub use ledger::{
     Ledger, LedgerBatch, LedgerError, LedgerReader, LedgerReport, RequestRow, read_ledger,
 };
+pub use loadgen_scenario::plan::Anomaly;
 pub use read::{
-    BadLine, Integrity, Timeline, TimelineError, Window, WindowAt, WindowEnd, read_timeline,
+    BadLine, FaultInterval, Integrity, Timeline, TimelineError, Window, WindowAt, WindowEnd,
+    read_timeline,
 };
 pub use record::{Failure, RequestRecord};
 pub use writer::TimelineWriter;

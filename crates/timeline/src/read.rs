@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use loadgen_scenario::plan::Anomaly;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::condition::{Label, NONE};
 use crate::event::{
     Event, FaultChanged, FaultFailed, FaultNoticed, GeneratorStalled, Heartbeat, RunFinished,
     RunStarted, WindowClosed, WindowOpened,
@@ -75,6 +77,8 @@ pub struct Timeline {
     pub faults: Vec<FaultInterval>,
     /// Faults that could not be injected or cleared.
     pub fault_failures: Vec<FaultFailed>,
+    /// Clearings of faults whose injection was never confirmed.
+    pub stray_clears: Vec<FaultChanged>,
     /// What looks at the target showed of faults that somebody else changed.
     pub noticed: Vec<FaultNoticed>,
     /// Times during which the generator did not run.
@@ -96,7 +100,8 @@ pub struct Timeline {
 }
 
 /// Whether a timeline is as it was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Integrity {
     /// The checksum at the end is that of all lines before it.
     Verified,
@@ -360,8 +365,9 @@ impl Timeline {
                         && f.injected.scenario == cleared.scenario
                         && f.injected.fault == cleared.fault
                 };
-                if let Some(interval) = self.faults.iter_mut().find(of) {
-                    interval.cleared = Some(cleared);
+                match self.faults.iter_mut().find(of) {
+                    Some(interval) => interval.cleared = Some(cleared),
+                    None => self.stray_clears.push(cleared),
                 }
                 at_ns
             }
@@ -394,11 +400,28 @@ impl Timeline {
     }
 }
 
+/// In timelines of schema 1 the symptom stood in the place of the label. `normal` is another word for
+/// the type `none`.
+fn with_label(mut anomaly: Anomaly) -> Anomaly {
+    if anomaly.kind == Label::Normal.name() {
+        anomaly.kind = NONE.to_owned();
+    }
+    let label = match anomaly.kind == NONE {
+        true => Label::Normal,
+        false => Label::Anomalous,
+    };
+    if anomaly.label != label.name() {
+        let symptom = std::mem::replace(&mut anomaly.label, label.name().to_owned());
+        anomaly.symptom.get_or_insert(symptom);
+    }
+    anomaly
+}
+
 impl From<WindowOpened> for Window {
     fn from(opened: WindowOpened) -> Self {
         Self {
             scenario: opened.scenario,
-            anomaly: opened.anomaly,
+            anomaly: with_label(opened.anomaly),
             declared: opened.declared,
             warm_up: opened.warm_up,
             may_end_early: opened.may_end_early,
@@ -434,6 +457,18 @@ mod tests {
         format!(
             r#"{{"event":"heartbeat","at_ns":{at_ns},"sent":0,"completed":0,"failed":0,"dropped":0}}"#
         ) + "\n"
+    }
+
+    #[test]
+    fn normal_is_another_word_for_none() {
+        let timeline = parse(opened("a", 10).replace("\"t\"", "\"normal\"").as_bytes());
+        assert_eq!(
+            (
+                &*timeline.windows[0].anomaly.kind,
+                &*timeline.windows[0].anomaly.label
+            ),
+            (NONE, "normal")
+        );
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! and `GET /health`.
 
 use super::admission::Budget;
-use super::json;
 use crate::topology::{Refusal, Signal, Topology};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -12,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
 use flate2::bufread::MultiGzDecoder;
+use loadgen_otlp::json;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -229,7 +229,7 @@ fn decode<S: Signal>(body: Bytes, encoding: Encoding) -> Result<S, Refusal> {
     match encoding {
         Encoding::Protobuf => S::decode(body)
             .map_err(|error| Refusal::Invalid(format!("the body is not OTLP protobuf: {error}"))),
-        Encoding::Json => json::from_slice(&body)
+        Encoding::Json => json::read(&body)
             .map_err(|error| Refusal::Invalid(format!("the body is not OTLP/JSON: {error}"))),
     }
 }

@@ -4,4 +4,3 @@
 pub(crate) mod admission;
 pub(crate) mod grpc;
 pub(crate) mod http;
-pub(crate) mod json;

@@ -7,8 +7,8 @@ mod ledger;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use loadgen_extract::audit::AuditFile;
 use loadgen_scenario::Plan;
+use loadgen_timeline::audit::read_audit;
 use loadgen_timeline::event::{Engine, RunStarted, RunStatus};
 use loadgen_timeline::summary::Summary;
 use loadgen_timeline::{Severity, Timeline, consistency, read_timeline};
@@ -159,7 +159,7 @@ fn warnings(summary: &Summary, timeline: &Timeline) -> Vec<String> {
 /// Over services other than the generator. Headers on spans of other kinds, which some SDKs copy
 /// from the baggage, don't make up for server spans without one.
 fn header_coverage(audit: &Path) -> Option<f64> {
-    let file: AuditFile = json(audit).ok()?;
+    let file = read_audit(audit).ok()?;
     let (mut server, mut with_header) = (0, 0);
     for (_, service) in file
         .figures

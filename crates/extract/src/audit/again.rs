@@ -1,37 +1,13 @@
 //! Audits a dataset again, from its audit file and the files beside it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{AUDIT_SCHEMA_VERSION, AuditFile, Check, Level, audit, of_checks};
-use crate::figures::Figures;
+use loadgen_timeline::audit::{
+    Audit, AuditError, AuditFile, Check, Figures, Level, latest_audit, read_audit,
+};
 
-/// Why a dataset can't be audited.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AuditError {
-    /// There is no audit file in the folder.
-    #[error("no audit_<stamp>.json in {}: give the folder that `loadgen extract` wrote to", .0.display())]
-    NoAudit(PathBuf),
-    /// A file can't be read.
-    #[error("can't read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file is not what its name says.
-    #[error("{} is not an audit file that this loadgen can read: {reason}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-}
+use super::audit;
 
 /// Checks the figures again by today's limits, and counts the rows of the files again.
 ///
@@ -41,44 +17,13 @@ pub enum AuditError {
 pub fn audit_again(folder: &Path, stamp: Option<&str>) -> Result<AuditFile, AuditError> {
     let path = match stamp {
         Some(stamp) => folder.join(format!("audit_{stamp}.json")),
-        None => latest(folder)?,
+        None => latest_audit(folder)?,
     };
-    let read = |source| AuditError::Read {
-        path: path.clone(),
-        source,
-    };
-    let malformed = |reason: String| AuditError::Malformed {
-        path: path.clone(),
-        reason,
-    };
-    let bytes = fs::read(&path).map_err(read)?;
-    let mut file: AuditFile =
-        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-    if file.schema_version > AUDIT_SCHEMA_VERSION {
-        let version = file.schema_version;
-        return Err(malformed(format!(
-            "it has schema version {version}: use a newer loadgen"
-        )));
-    }
+    let mut file = read_audit(&path)?;
     let mut checks = audit(&file.figures).checks;
     checks.push(files(folder, &file.stamp, &file.figures));
-    file.audit = of_checks(checks);
+    file.audit = Audit::from(checks);
     Ok(file)
-}
-
-/// The audit file with the last stamp.
-fn latest(folder: &Path) -> Result<PathBuf, AuditError> {
-    let entries = fs::read_dir(folder).map_err(|source| AuditError::Read {
-        path: folder.to_path_buf(),
-        source,
-    })?;
-    let names = entries.flatten().map(|entry| entry.path());
-    let is_audit = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("audit_") && name.ends_with(".json")
-    };
-    let last = names.filter(is_audit).max();
-    last.ok_or_else(|| AuditError::NoAudit(folder.to_path_buf()))
 }
 
 /// Compares the rows on the disk with the figures.

@@ -1,8 +1,6 @@
 //! Names of the dataset's files. Whatever an anomaly type is called, a name holds nothing but
 //! `a-z`, `0-9`, `_` and `-`.
 
-use std::sync::Arc;
-
 /// Longest part that is taken from an anomaly type, in characters.
 const MAX_PART: usize = 64;
 
@@ -11,7 +9,7 @@ const RESERVED: [&str; 3] = ["labeled", "normal", "anomalous"];
 
 /// A part of a file name for each anomaly type, all different. Where two types would share a
 /// part, or one would take a reserved one, the later gets `-2`, `-3`, ….
-pub(crate) fn parts(types: &[Arc<str>]) -> Vec<String> {
+pub(crate) fn parts(types: &[String]) -> Vec<String> {
     let mut taken: Vec<String> = RESERVED.map(str::to_owned).to_vec();
     for kind in types {
         let wanted = safe(kind);
@@ -30,9 +28,11 @@ fn safe(kind: &str) -> String {
     let part: String = kind
         .chars()
         .take(MAX_PART)
-        .map(|c| match c.to_ascii_lowercase() {
-            c @ ('a'..='z' | '0'..='9' | '_' | '-') => c,
-            _ => '_',
+        .flat_map(|c| match c.to_ascii_lowercase() {
+            c @ ('a'..='z' | '0'..='9' | '_' | '-') => vec![c],
+            // Between the types of a compound.
+            '+' => vec!['-', '-'],
+            _ => vec!['_'],
         })
         .collect();
     if part.is_empty() {
@@ -48,14 +48,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn parts_of(types: &[&str]) -> Vec<String> {
-        parts(&types.iter().map(|t| Arc::from(*t)).collect::<Vec<_>>())
+        parts(&types.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>())
     }
 
     #[test]
     fn ordinary_types_keep_their_name() {
         assert_eq!(
-            parts_of(&["none", "latency_spike"]),
-            ["none", "latency_spike"]
+            parts_of(&["none", "latency_spike", "latency_spike+timeout"]),
+            ["none", "latency_spike", "latency_spike--timeout"]
         );
     }
 
@@ -77,7 +77,6 @@ mod tests {
     proptest! {
         #[test]
         fn parts_are_safe_and_different(types: Vec<String>) {
-            let types: Vec<Arc<str>> = types.into_iter().map(Arc::from).collect();
             let parts = parts(&types);
             prop_assert_eq!(parts.len(), types.len());
             let mut distinct = parts.clone();
@@ -85,7 +84,7 @@ mod tests {
             distinct.dedup();
             prop_assert_eq!(distinct.len(), parts.len());
             for part in parts {
-                prop_assert!(!part.is_empty() && part.len() <= MAX_PART + 20);
+                prop_assert!(!part.is_empty() && part.len() <= 2 * MAX_PART + 20);
                 prop_assert!(part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-'));
             }
         }

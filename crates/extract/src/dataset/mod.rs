@@ -1,14 +1,21 @@
-//! Writes the dataset: rows to CSV and Parquet, under names that can't escape the folder, renamed
-//! into place when they are whole.
+//! The dataset: tables from one definition each, written as CSV and Parquet, and put in place when
+//! all of them are whole.
 
-pub(crate) mod csv_row;
-pub(crate) mod file_name;
-pub(crate) mod log_row;
-pub(crate) mod metric_row;
-pub(crate) mod span_columns;
-pub(crate) mod span_row;
+pub(crate) mod classes;
+mod csv_row;
+mod file_name;
+pub(crate) mod files;
+pub(crate) mod logs;
+pub(crate) mod points;
+pub(crate) mod rows;
+pub(crate) mod said;
+pub(crate) mod spans;
 pub(crate) mod staging;
-pub(crate) mod timestamp;
-pub(crate) mod trace_files;
-pub(crate) mod trace_table;
-pub(crate) mod window_table;
+pub(crate) mod table;
+pub(crate) mod texts;
+mod timestamp;
+pub(crate) mod traces;
+pub(crate) mod windows;
+
+#[cfg(test)]
+mod docs_tests;

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::csv_row::CsvRows;
-
 /// The hidden folder.
 #[derive(Debug)]
 pub(crate) struct Staging {
@@ -61,15 +59,6 @@ impl Staging {
             rows: 0,
             bytes: 0,
         })
-    }
-
-    /// Starts a CSV file with its header.
-    pub(crate) fn create_csv(&mut self, name: &str, columns: &[&str]) -> io::Result<StagedFile> {
-        let mut file = self.create(name.to_owned())?;
-        let mut header = CsvRows::new();
-        header.header(columns);
-        file.append(&header.into_bytes()?, 0)?;
-        Ok(file)
     }
 
     /// The hidden folder, for what else is needed on the way.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use loadgen_extract::audit::{Audit, Verdict};
 use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport};
+use loadgen_timeline::audit::{Audit, DatasetVerdict};
 
 use crate::args::ExtractArgs;
 use crate::display::say;
@@ -25,10 +25,13 @@ fn options(args: &ExtractArgs) -> ExtractOptions {
         logs: args.logs.clone(),
         timeline: args.timeline.clone(),
         ledger: args.ledger.clone(),
+        faults: args.faults.clone(),
         output: args.output.clone(),
         stamp: None,
         correct_skew: args.correct_skew,
         steady_only: args.steady_only,
+        include_foreign: args.include_foreign,
+        all_phases: args.all_phases,
         strict: args.strict,
         drop_leaks: args.drop_leaks,
     }
@@ -38,7 +41,7 @@ fn show(args: &ExtractArgs, report: &ExtractReport) -> Result<Exit, Failure> {
     if args.json {
         super::print(&super::json(report)?)
     } else {
-        super::print(&tables::dataset(report))
+        super::print(&tables::dataset(report, &report.output))
     }
 }
 
@@ -112,9 +115,9 @@ pub(super) async fn follow(args: ExtractArgs) -> Result<Exit, Failure> {
 /// What an audit means for a script.
 pub(super) fn exit(audit: &Audit) -> Exit {
     match audit.verdict {
-        Verdict::Usable => Exit::Success,
-        Verdict::UsableWithWarnings => Exit::Warnings,
-        Verdict::NotUsable => Exit::NotUsable,
+        DatasetVerdict::Usable => Exit::Success,
+        DatasetVerdict::UsableWithWarnings => Exit::Warnings,
+        DatasetVerdict::NotUsable => Exit::NotUsable,
     }
 }
 

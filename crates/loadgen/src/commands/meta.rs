@@ -13,7 +13,8 @@ pub(super) fn schema(args: &SchemaArgs) -> Result<Exit, Failure> {
         SchemaOf::Scenario => loadgen_scenario::file_json_schema(),
         SchemaOf::Plan => loadgen_scenario::plan_json_schema(),
         SchemaOf::Timeline => loadgen_timeline::timeline_json_schema(),
-        SchemaOf::Audit => loadgen_extract::audit::audit_json_schema(),
+        SchemaOf::Audit => loadgen_timeline::audit::audit_json_schema(),
+        SchemaOf::Evidence => loadgen_evidence::evidence_json_schema().to_value(),
         SchemaOf::Comparison => loadgen_compare::comparison_json_schema(),
     };
     super::print(&super::json(&schema)?)

@@ -11,6 +11,7 @@ mod meta;
 mod plan;
 mod run;
 mod shop;
+mod show;
 mod timeline;
 
 use crate::args::Command;
@@ -26,6 +27,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Extract(args) if args.follow => asynchronously(extract::follow(args)),
         Command::Extract(args) => extract::extract(&args),
         Command::Audit(args) => audit::audit(&args),
+        Command::Show(args) => show::show(&args),
         Command::Compare(args) => asynchronously(compare::compare(args)),
         Command::Timeline(command) => timeline::timeline(&command),
         Command::Guard(args) => asynchronously(guard::guard(args)),

@@ -8,11 +8,11 @@ use loadgen_engine::consumers::{
 };
 use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
-use loadgen_extract::audit::Verdict;
 use loadgen_extract::{ExtractOptions, ExtractReport};
 use loadgen_fault::Drivers;
 use loadgen_fault::shop::ShopDriver;
 use loadgen_scenario::{Plan, Target};
+use loadgen_timeline::audit::DatasetVerdict;
 use loadgen_timeline::event::RunStatus;
 use loadgen_timeline::summary::Summary;
 use serde::Serialize;
@@ -22,7 +22,7 @@ use super::{doctor, plan};
 use crate::args::{EngineChoice, Protocol, RunArgs};
 use crate::display::{self, say};
 use crate::embedded::Embedded;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::folder::RunFolder;
 use crate::guard::Guard;
 use crate::interrupts::Interrupts;
@@ -125,7 +125,18 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             () = interrupts.nth(2) => None,
         }
     };
-    let exit = exit(&ran, dataset.as_ref(), stopped.err());
+    let outcome = Outcome {
+        failed: ran.broken.is_some() || ran.status == RunStatus::Failed,
+        usable: dataset
+            .as_ref()
+            .map(|d| d.audit.verdict != DatasetVerdict::NotUsable),
+        fault_failed: !ran.summary.fault_failures.is_empty(),
+        interrupted: ran.status == RunStatus::Interrupted,
+    };
+    let exit = match (outcome.exit(), stopped) {
+        (Exit::Success, Err(failure)) => failure.code(),
+        (exit, _) => exit,
+    };
     if args.json {
         let RunOutcome {
             summary,
@@ -141,28 +152,12 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         })?)?;
     } else {
         if let Some(report) = &dataset {
-            super::print(&tables::dataset(report))?;
+            super::print(&tables::dataset(report, folder.path()))?;
+        } else {
+            super::print(&next_command(&folder, has_telemetry))?;
         }
-        super::print(&next_command(&folder, dataset.as_ref(), has_telemetry))?;
     }
     Ok(exit)
-}
-
-/// The first that holds: what takes the most from the dataset comes first. Warnings are shown; a
-/// run that made a usable dataset has done its job.
-fn exit(ran: &RunOutcome, dataset: Option<&ExtractReport>, stopped: Option<Failure>) -> Exit {
-    let holds = [
-        (
-            ran.broken.is_some() || ran.status == RunStatus::Failed,
-            Exit::Failed,
-        ),
-        (not_usable(dataset), Exit::NotUsable),
-        (!ran.summary.fault_failures.is_empty(), Exit::FaultFailed),
-        (ran.status == RunStatus::Interrupted, Exit::Interrupted),
-    ];
-    let first = holds.into_iter().find(|(holds, _)| *holds);
-    let stopped = || stopped.map_or(Exit::Success, |failure| failure.code());
-    first.map_or_else(stopped, |(_, exit)| exit)
 }
 
 /// A run that was brought to an end.
@@ -465,10 +460,6 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
     }
 }
 
-fn not_usable(dataset: Option<&ExtractReport>) -> bool {
-    dataset.is_some_and(|report| report.audit.verdict == Verdict::NotUsable)
-}
-
 async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
     let existing = |path: PathBuf| Some(path).filter(|p| p.exists()).into_iter().collect();
     let options = ExtractOptions {
@@ -485,38 +476,26 @@ async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
         .map_err(super::extract::failure)
 }
 
-fn next_command(
-    folder: &RunFolder,
-    dataset: Option<&ExtractReport>,
-    has_telemetry: bool,
-) -> String {
+/// How a dataset can be made of a run that made none.
+fn next_command(folder: &RunFolder, has_telemetry: bool) -> String {
     let at = folder.path().display();
-    let traces = dataset.and_then(|d| {
-        d.files
-            .iter()
-            .find(|f| f.path.extension().is_some_and(|e| e == "parquet"))
-    });
-    match traces {
-        Some(file) => format!(
-            "\nThe run is in {at}. Next, for example:\n  \
-             python3 -c \"import pandas as pd; print(pd.read_parquet('{}').groupby('anomaly_type').duration_ms.describe())\"\n",
-            file.path.display()
-        ),
-        None if has_telemetry => format!(
-            "\nThe run is in {at}. Next:\n  loadgen extract --traces {} --metrics {} --logs {} --timeline {} --output {}\n",
+    let (timeline, output) = (folder.timeline(), folder.dataset());
+    if has_telemetry {
+        return format!(
+            "\nThe run is in {at}. Next:\n  loadgen extract --traces {} --metrics {} --logs {} --timeline {} --out {}\n",
             folder.traces().display(),
             folder.metrics().display(),
             folder.logs().display(),
-            folder.timeline().display(),
-            folder.dataset().display(),
-        ),
-        None => format!(
-            "\nThe run is in {at}. The target's telemetry is where its collector put it; label it with:\n  \
-             loadgen extract --traces <traces.jsonl> --metrics <metrics.jsonl> --logs <logs.jsonl> --timeline {} --output {}\n",
-            folder.timeline().display(),
-            folder.dataset().display(),
-        ),
+            timeline.display(),
+            output.display(),
+        );
     }
+    format!(
+        "\nThe run is in {at}. The target's telemetry is where its collector put it; label it with:\n  \
+         loadgen extract <traces.jsonl> <metrics.jsonl> <logs.jsonl> --timeline {} --out {}\n",
+        timeline.display(),
+        output.display(),
+    )
 }
 
 fn note(args: &RunArgs, text: &str) {

@@ -5,6 +5,7 @@
 
 use crate::diagnostic::Finding;
 use crate::file::ScenarioFile;
+use crate::interval::{Interval, merged, without};
 use crate::options::PlanOptions;
 use crate::plan::PlannedScenario;
 
@@ -29,7 +30,8 @@ pub(super) fn select(all: Vec<PlannedScenario>, chosen: &[String]) -> Vec<Planne
     }
     let (mut kept, left_out): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|s| chosen.contains(&s.name));
-    let cuts = without(merged(&left_out), &merged(&kept));
+    let windows = |of: &[PlannedScenario]| merged(of.iter().map(window));
+    let cuts = without(windows(&left_out), &windows(&kept));
     for scenario in &mut kept {
         // No cut lies within a window that is kept: its end moves as its start does.
         let cut_ns: u64 = cuts
@@ -43,36 +45,6 @@ pub(super) fn select(all: Vec<PlannedScenario>, chosen: &[String]) -> Vec<Planne
     kept
 }
 
-type Interval = (u64, u64);
-
-/// The windows of scenarios that are sorted by start, as intervals that are apart.
-fn merged(scenarios: &[PlannedScenario]) -> Vec<Interval> {
-    let mut merged: Vec<Interval> = Vec::new();
-    for scenario in scenarios {
-        match merged.last_mut() {
-            Some((_, end)) if scenario.start_ns <= *end => *end = scenario.end_ns.max(*end),
-            _ => merged.push((scenario.start_ns, scenario.end_ns)),
-        }
-    }
-    merged
-}
-
-/// What is in the first intervals and not in the second; both sorted, and each apart.
-fn without(from: Vec<Interval>, holes: &[Interval]) -> Vec<Interval> {
-    let mut left = Vec::new();
-    for (mut start, end) in from {
-        for &(hole_start, hole_end) in holes {
-            if hole_end <= start || end <= hole_start {
-                continue;
-            }
-            if start < hole_start {
-                left.push((start, hole_start));
-            }
-            start = hole_end.min(end);
-        }
-        if start < end {
-            left.push((start, end));
-        }
-    }
-    left
+fn window(scenario: &PlannedScenario) -> Interval {
+    (scenario.start_ns, scenario.end_ns)
 }

@@ -1,0 +1,99 @@
+//! Whether each window's label is backed by what was measured.
+
+use loadgen_timeline::audit::{Check, Figures, Level, WindowFigures};
+use loadgen_timeline::condition::FaultState;
+
+use super::{Build, check, count};
+
+/// The verdict of each window against what it is labelled with.
+pub(super) fn evidence(figures: &Figures) -> Check {
+    let limit = "supported or clean each";
+    let windows = &figures.windows;
+    if windows.iter().all(|w| w.verdict.is_none()) && windows.iter().any(|w| !w.warm_up) {
+        return check("evidence", Level::Info, "none", limit).advise(
+            "An older loadgen made this dataset, without evidence. Extract again to see whether the \
+             labels are backed.",
+        );
+    }
+    let judged = || windows.iter().filter(|w| !w.warm_up);
+    let worst = judged().map(level).max().unwrap_or(Level::Ok);
+    let with = |of: Level| judged().filter(|w| level(w) == of).count();
+    let (bad, doubtful) = (with(Level::Error), with(Level::Warning));
+    let shams = judged().filter(|w| is_false_alarm(w)).count();
+    let mut figure = match (bad, doubtful) {
+        (0, 0) => format!("{} backed", count(judged().count(), "window")),
+        _ => format!(
+            "{} of {} not backed, {doubtful} doubtful",
+            bad,
+            count(judged().count(), "window")
+        ),
+    };
+    if shams > 0 {
+        figure += &format!(
+            "; {} supported: an error of the evidence",
+            count(shams, "sham window")
+        );
+    }
+    let advice = match (worst, shams) {
+        (Level::Warning, 1..) => {
+            "A window in which nothing was injected shows its anomaly: something else disturbed the \
+             target, or chance did. Look at it with `loadgen show`; its rows are normal by label."
+        }
+        (Level::Warning, _) => {
+            "The details say why. A weak window needs more traffic through the declared service or a \
+             stronger fault; a disturbed one a quieter machine or a longer warm-up. `loadgen show` has \
+             the comparisons."
+        }
+        _ => {
+            "These labels are not backed by what was measured, and their rows are in no file of a class. \
+             The details say why: where nothing differs, look whether the fault took effect and whether \
+             requests reach its service; where there is too little, send more, or use a larger \
+             --time-scale. `loadgen show` has the comparisons."
+        }
+    };
+    let order = |w: &&WindowFigures| std::cmp::Reverse(level(w));
+    let mut details: Vec<&WindowFigures> = judged().collect();
+    details.sort_by_key(order);
+    check("evidence", worst, figure, limit)
+        .advise(advice)
+        .detail(details.into_iter().map(detail))
+}
+
+/// Nothing was injected, and the evidence takes it for an anomaly.
+fn is_false_alarm(window: &WindowFigures) -> bool {
+    window.sham && window.verdict.as_deref() == Some("supported")
+}
+
+fn level(window: &WindowFigures) -> Level {
+    if window.sham {
+        return match is_false_alarm(window) {
+            true => Level::Warning,
+            false => Level::Ok,
+        };
+    }
+    // Its rows are `unknown`: there is no label to be backed.
+    if window.fault_state == FaultState::Failed.name() {
+        return Level::Warning;
+    }
+    match window.verdict.as_deref() {
+        Some("not_supported" | "not_enough_data") => Level::Error,
+        Some("weak" | "disturbed") => Level::Warning,
+        _ => Level::Ok,
+    }
+}
+
+fn detail(window: &WindowFigures) -> String {
+    let of = match (&window.declared, window.sham) {
+        (Some(declared), true) => format!("sham of {declared}"),
+        _ => window.anomaly_type.clone(),
+    };
+    let verdict = match window.fault_state == FaultState::Failed.name() {
+        true => "its fault failed, so its label is unknown",
+        false => window.verdict.as_deref().unwrap_or("not judged"),
+    };
+    let reason = window
+        .reasons
+        .first()
+        .map_or(String::new(), |r| format!(": {r}"));
+    format!("{} ({of}): {verdict}{reason}", window.scenario)
+}

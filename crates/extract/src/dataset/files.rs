@@ -1,0 +1,193 @@
+//! The files of the dataset while they are written: each table as CSV and Parquet, and the rows of
+//! spans also in the files of their classes.
+
+use std::io::{self, Write};
+
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::classes::{NORMAL_CLASS, UNKNOWN_CLASS};
+use super::file_name;
+use super::rows::{Columns, Made};
+use super::staging::{StagedFile, Staging};
+use super::table::{Kind, Table};
+
+/// Rows in a row group of a Parquet file: what a reader can skip, and what the writer keeps in
+/// memory, encoded.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+/// A table that is being written.
+pub(crate) struct TableFiles {
+    csv: StagedFile,
+    parquet: ArrowWriter<StagedFile>,
+    rows: u64,
+}
+
+impl TableFiles {
+    /// Starts both files of a table.
+    pub(crate) fn create<T: Table>(
+        staging: &mut Staging,
+        stamp: &str,
+        columns: &Columns<T>,
+    ) -> io::Result<Self> {
+        let name = T::NAME;
+        let mut csv = staging.create(format!("{name}_{stamp}.csv"))?;
+        csv.append(&columns.header(), 0)?;
+        let parquet = staging.create(format!("{name}_{stamp}.parquet"))?;
+        let properties = Some(properties(columns));
+        let parquet = ArrowWriter::try_new(parquet, columns.schema().clone(), properties);
+        Ok(Self {
+            csv,
+            parquet: parquet.map_err(as_io)?,
+            rows: 0,
+        })
+    }
+
+    /// Appends rows.
+    pub(crate) fn append(&mut self, made: &Made) -> io::Result<()> {
+        self.csv.append(&made.csv, made.rows)?;
+        self.rows += made.rows;
+        self.parquet.write(&made.batch).map_err(as_io)
+    }
+
+    /// Writes what is still in memory: CSV, Parquet.
+    pub(crate) fn finish(self) -> io::Result<[StagedFile; 2]> {
+        let mut csv = self.csv;
+        let mut parquet = self.parquet.into_inner().map_err(as_io)?;
+        parquet.rows = self.rows;
+        csv.flush()?;
+        parquet.flush()?;
+        Ok([csv, parquet])
+    }
+}
+
+/// Rows of one class that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Number of the class; none: the rows are in no file of a class.
+    pub(crate) class: Option<usize>,
+    pub(crate) rows: u64,
+    /// Where they end in the CSV, in bytes.
+    pub(crate) end: usize,
+}
+
+/// The files of classes.
+pub(crate) struct ClassFiles {
+    stamp: String,
+    parts: Vec<String>,
+    header: Vec<u8>,
+    normal: StagedFile,
+    anomalous: StagedFile,
+    /// By class; that of `unknown` is made when the first row of it comes.
+    by_class: Vec<Option<StagedFile>>,
+}
+
+impl ClassFiles {
+    /// `types` are the anomaly types by class.
+    pub(crate) fn create(
+        staging: &mut Staging,
+        stamp: &str,
+        types: &[String],
+        header: Vec<u8>,
+    ) -> io::Result<Self> {
+        let parts = file_name::parts(types);
+        let mut csv = |part: &str| csv_file(staging, part, stamp, &header);
+        let (normal, anomalous) = (csv("normal")?, csv("anomalous")?);
+        let mut by_class = Vec::with_capacity(types.len());
+        for (class, part) in parts.iter().enumerate() {
+            by_class.push(match class {
+                UNKNOWN_CLASS | NORMAL_CLASS => None,
+                _ => Some(csv(part)?),
+            });
+        }
+        Ok(Self {
+            stamp: stamp.to_owned(),
+            parts,
+            normal,
+            anomalous,
+            by_class,
+            header,
+        })
+    }
+
+    /// Appends rows of spans to the files of their classes.
+    pub(crate) fn append(
+        &mut self,
+        staging: &mut Staging,
+        csv: &[u8],
+        runs: &[Run],
+    ) -> io::Result<()> {
+        let mut start = 0;
+        for run in runs {
+            let rows = &csv[start..run.end];
+            start = run.end;
+            match run.class {
+                None => {}
+                Some(NORMAL_CLASS) => self.normal.append(rows, run.rows)?,
+                Some(class) => {
+                    if class != UNKNOWN_CLASS {
+                        self.anomalous.append(rows, run.rows)?;
+                    }
+                    let file = match &mut self.by_class[class] {
+                        Some(file) => file,
+                        vacant => {
+                            let part = &self.parts[class];
+                            vacant.insert(csv_file(staging, part, &self.stamp, &self.header)?)
+                        }
+                    };
+                    file.append(rows, run.rows)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is still in memory. The files in the order of their listing in the docs.
+    pub(crate) fn finish(self) -> io::Result<Vec<StagedFile>> {
+        let mut files = vec![self.normal, self.anomalous];
+        files.extend(self.by_class.into_iter().flatten());
+        for file in &mut files {
+            file.flush()?;
+        }
+        Ok(files)
+    }
+}
+
+fn csv_file(
+    staging: &mut Staging,
+    part: &str,
+    stamp: &str,
+    header: &[u8],
+) -> io::Result<StagedFile> {
+    let mut file = staging.create(format!("traces_{part}_{stamp}.csv"))?;
+    file.append(header, 0)?;
+    Ok(file)
+}
+
+fn as_io(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(other) => io::Error::other(other),
+        },
+        other => io::Error::other(other),
+    }
+}
+
+fn properties<T: Table>(columns: &Columns<T>) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for (column, kind) in columns.distinct() {
+        let path = ColumnPath::from(column);
+        properties = properties.set_column_dictionary_enabled(path.clone(), false);
+        if matches!(kind, Kind::Timestamp | Kind::UnixNanos) {
+            properties = properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    properties.build()
+}

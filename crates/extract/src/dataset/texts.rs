@@ -1,0 +1,172 @@
+//! What is said of each condition and of each stretch of the run, written out once.
+
+use loadgen_evidence::{Evidence, Verdict};
+use loadgen_timeline::Timeline;
+use loadgen_timeline::condition::{Condition, Conditions, FaultState, Placed, UNKNOWN_CONDITION};
+use loadgen_timeline::phase::{Phase, Phases};
+
+use super::said::{LabelSource, LabelTexts, Said, StretchTexts};
+use crate::label::truth::Foreign;
+
+/// All that rows can say.
+#[derive(Debug)]
+pub(crate) struct Texts<'r> {
+    conditions: &'r Conditions,
+    phases: &'r Phases,
+    labels: Vec<LabelTexts>,
+    stretches: Vec<StretchTexts>,
+    /// Of what is in no stretch.
+    nowhere: StretchTexts,
+}
+
+impl<'r> Texts<'r> {
+    pub(crate) fn new(
+        timeline: &Timeline,
+        conditions: &'r Conditions,
+        phases: &'r Phases,
+        evidence: &Evidence,
+    ) -> Self {
+        let verdict = |window: usize| evidence.window(window as u32).and_then(|w| w.verdict);
+        let stretches = conditions.stretches().iter().map(|stretch| {
+            let windows = &stretch.windows;
+            let names: Vec<&str> = windows
+                .iter()
+                .map(|&w| timeline.windows[w].scenario.as_str())
+                .collect();
+            // Where windows overlap the worst of them counts.
+            let worst = windows
+                .iter()
+                .filter_map(|&w| verdict(w))
+                .max_by_key(|v| badness(*v));
+            let of = windows.iter().filter_map(|&w| evidence.window(w as u32));
+            let services = of.flat_map(|window| &window.services);
+            let affected = services.filter(|s| s.affected).map(|s| s.service.clone());
+            StretchTexts {
+                scenario: (!names.is_empty()).then(|| names.join("+")),
+                fault_state: stretch.fault_state.name(),
+                verdict: worst.map(Verdict::as_str),
+                affected: affected.collect(),
+            }
+        });
+        let mut labels: Vec<LabelTexts> = conditions.all().iter().map(label).collect();
+        if labels.is_empty() {
+            labels.push(unknown());
+        }
+        Self {
+            labels,
+            stretches: stretches.collect(),
+            nowhere: StretchTexts {
+                fault_state: FaultState::None.name(),
+                ..StretchTexts::default()
+            },
+            conditions,
+            phases,
+        }
+    }
+
+    /// What is said of a moment, in Unix nanoseconds, and its condition.
+    pub(crate) fn at(
+        &self,
+        moment_ns: Option<i64>,
+        source: LabelSource,
+        foreign: Option<Foreign>,
+    ) -> (Said<'_>, usize) {
+        let placed = moment_ns.map_or(Placed::Outside, |at| self.conditions.at(at));
+        let phase = moment_ns.map_or(Phase::None, |at| self.phases.at(at));
+        self.said(placed, phase, source, foreign)
+    }
+
+    /// What is said of the interval `(start, end]`.
+    pub(crate) fn over(&self, time: (i64, i64), foreign: Option<Foreign>) -> (Said<'_>, usize) {
+        let placed = self.conditions.over(time);
+        let settled = matches!(placed, Placed::Within { settled: true, .. });
+        let phase = match time.0 < time.1 {
+            true if settled => self.phases.of(time),
+            true => Phase::Transition,
+            false => self.phases.at(time.1),
+        };
+        self.said(placed, phase, LabelSource::Window, foreign)
+    }
+
+    /// What is said of what a header names, where there is no timeline.
+    pub(crate) fn by_header<'t>(&'t self, label: &'t LabelTexts) -> Said<'t> {
+        Said {
+            label,
+            stretch: &self.nowhere,
+            source: LabelSource::Header,
+            phase: Phase::None,
+            foreign: None,
+        }
+    }
+
+    fn said(
+        &self,
+        placed: Placed,
+        phase: Phase,
+        source: LabelSource,
+        foreign: Option<Foreign>,
+    ) -> (Said<'_>, usize) {
+        let place = match placed {
+            Placed::Within {
+                condition, stretch, ..
+            } if foreign.is_none() => Some((condition, stretch)),
+            _ => None,
+        };
+        let (condition, stretch) = match place {
+            Some((condition, stretch)) => (condition, &self.stretches[stretch]),
+            None => (UNKNOWN_CONDITION, &self.nowhere),
+        };
+        let said = Said {
+            label: &self.labels[condition],
+            stretch,
+            source,
+            phase: if place.is_some() { phase } else { Phase::None },
+            foreign: foreign.map(Foreign::name),
+        };
+        (said, condition)
+    }
+}
+
+fn badness(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Supported => 0,
+        Verdict::Clean => 1,
+        Verdict::Weak => 2,
+        Verdict::Disturbed => 3,
+        Verdict::NotEnoughData => 4,
+        Verdict::NotSupported => 5,
+    }
+}
+
+fn label(condition: &Condition) -> LabelTexts {
+    let of = |part: fn(&loadgen_timeline::Anomaly) -> Option<&String>| {
+        let parts = condition.anomalies.iter().filter_map(part);
+        parts.cloned().collect()
+    };
+    LabelTexts {
+        anomaly_type: condition.anomaly_type(),
+        anomaly_label: condition.label.name(),
+        anomaly_root_cause: condition.root_cause(),
+        anomaly_msg: Some(condition.msg.clone()).filter(|msg| !msg.is_empty()),
+        anomaly_symptom: condition.symptom(),
+        root_cause_service: condition.root_cause_service(),
+        types: of(|a| Some(&a.kind)),
+        root_causes: of(|a| Some(&a.root_cause)),
+        services: of(|a| a.root_cause_service.as_ref()),
+    }
+}
+
+fn unknown() -> LabelTexts {
+    let unknown = || loadgen_timeline::condition::UNKNOWN.to_owned();
+    LabelTexts {
+        anomaly_type: unknown(),
+        anomaly_label: loadgen_timeline::condition::UNKNOWN,
+        anomaly_root_cause: unknown(),
+        anomaly_msg: None,
+        anomaly_symptom: None,
+        root_cause_service: None,
+        types: Vec::new(),
+        root_causes: Vec::new(),
+        services: Vec::new(),
+    }
+}

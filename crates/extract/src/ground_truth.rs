@@ -1,0 +1,83 @@
+//! Reads what a run says of itself: its timeline, faults that were made by hand, and its ledger.
+
+use std::io;
+
+use loadgen_timeline::{LedgerError, LedgerReader, LedgerReport, Timeline, read_timeline as read};
+
+use crate::error::ExtractError;
+use crate::extract::ExtractOptions;
+use crate::scan::Scanned;
+use crate::scan::inputs::read_error;
+use crate::scan::records::RequestBuilder;
+
+/// The timeline, with the faults that were made by hand; none if none was given.
+pub(crate) fn read_timeline(options: &ExtractOptions) -> Result<Option<Timeline>, ExtractError> {
+    let timeline = options.timeline.as_deref().map(read).transpose()?;
+    let (Some(path), Some(mut timeline)) = (&options.faults, timeline.clone()) else {
+        return Ok(timeline);
+    };
+    let by_hand = read(path)?;
+    let has_others = by_hand.run.is_some() || !by_hand.windows.is_empty();
+    if has_others || by_hand.faults.is_empty() || !by_hand.skipped.is_empty() {
+        let first = by_hand.skipped.first();
+        return Err(ExtractError::NotFaults {
+            path: path.clone(),
+            reason: match first {
+                Some(bad) => format!("line {}: {}", bad.line, bad.reason),
+                None => "it has other lines, or none of these".to_owned(),
+            },
+        });
+    }
+    timeline.faults.extend(by_hand.faults);
+    timeline.faults.sort_by_key(|fault| fault.injected.at_ns);
+    timeline.fault_failures.extend(by_hand.fault_failures);
+    timeline.stray_clears.extend(by_hand.stray_clears);
+    Ok(Some(timeline))
+}
+
+/// The ledger that is named, or that stands beside the timeline of run `run_id`.
+pub(crate) fn open_ledger(
+    options: &ExtractOptions,
+    run_id: Option<&str>,
+) -> Result<Option<LedgerReader>, ExtractError> {
+    let beside = || Some(options.timeline.as_ref()?.with_file_name("ledger.arrows"));
+    let path = match &options.ledger {
+        Some(path) => path.clone(),
+        None => match beside().filter(|path| path.exists()) {
+            Some(path) => path,
+            None => return Ok(None),
+        },
+    };
+    match LedgerReader::open(&path, run_id) {
+        Ok(ledger) => Ok(Some(ledger)),
+        // A run that was killed before its first request leaves an empty one.
+        Err(LedgerError::Empty { .. }) if options.ledger.is_none() => Ok(None),
+        Err(LedgerError::Read { source, .. }) => Err(read_error(&path, source)),
+        Err(error) => Err(read_error(&path, io::Error::other(error))),
+    }
+}
+
+/// Reads the requests of a ledger into partitions. Gives what was found wrong with it.
+pub(crate) fn read_ledger(
+    mut ledger: LedgerReader,
+    scanned: &mut Scanned,
+) -> io::Result<LedgerReport> {
+    while let Some(batch) = ledger.next_batch()? {
+        let mut requests = RequestBuilder::default();
+        for request in batch.rows() {
+            let id = u128::from_be_bytes(request.trace_id);
+            requests.trace_high.append_value((id >> 64) as u64);
+            requests.trace_low.append_value(id as u64);
+            requests
+                .span_id
+                .append_value(u64::from_be_bytes(request.span_id));
+            requests.sent_ns.append_value(request.sent_ns);
+            requests.finished_ns.append_value(request.finished_ns);
+            requests.scenario.append_value(request.scenario);
+            requests.step.append_value(request.step);
+            requests.sent.append_value(request.was_sent());
+        }
+        scanned.requests(requests)?;
+    }
+    ledger.finish()
+}

@@ -1,0 +1,281 @@
+//! From a partition of what was scanned to what is said of each thing in it: pure, and the same
+//! whichever process does it. Nothing of the whole run is in here but the timeline; what has to be
+//! known of the whole run is gathered in a [`Survey`], which merges.
+
+pub(crate) mod clocks;
+pub(crate) mod groups;
+pub(crate) mod interval;
+pub(crate) mod names;
+mod points;
+pub(crate) mod records;
+pub(crate) mod survey;
+mod trace;
+pub(crate) mod truth;
+
+use std::collections::HashMap;
+
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
+use loadgen_timeline::condition::Placed;
+
+use crate::dataset::said::LabelSource;
+use crate::scan::records::SpanBatch;
+use crate::scan::spans::GENERATOR_SERVICE;
+use clocks::Offset;
+use groups::{Group, Partition, Sorted, number, text};
+use names::ResourceId;
+pub(crate) use points::label_points;
+use records::{LogMarkBuilder, SpanMarkBuilder, TraceBuilder};
+use survey::Survey;
+pub(crate) use trace::{CLIENT, CONSUMER, ERROR, SERVER, Span, TraceFacts};
+use truth::{Sender, Truth};
+
+/// How far clocks are ahead of the generator's.
+pub(crate) type Offsets = HashMap<ResourceId, Offset>;
+
+/// What is said of a partition of traces.
+#[derive(Debug)]
+pub(crate) struct LabelledTraces {
+    pub(crate) traces: RecordBatch,
+    pub(crate) spans: RecordBatch,
+    pub(crate) logs: RecordBatch,
+    pub(crate) survey: Survey,
+}
+
+/// A trace with what is said of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decided<'a> {
+    /// The moment by which it is labelled, Unix nanoseconds.
+    pub(crate) moment_ns: Option<i64>,
+    pub(crate) source: LabelSource,
+    pub(crate) foreign: Option<truth::Foreign>,
+    /// The scenario that sent it.
+    pub(crate) sent_by: Option<&'a str>,
+    /// What its header says.
+    pub(crate) header: Option<usize>,
+}
+
+/// Labels a partition of traces. `offsets` corrects the times of those that the ledger does not
+/// have; empty: times are taken as they came.
+pub(crate) fn label_traces(
+    partition: &Partition,
+    truth: &Truth,
+    offsets: &Offsets,
+    mut survey: Survey,
+) -> Result<LabelledTraces, ArrowError> {
+    let sorted = Sorted::new(partition);
+    let ahead_ns: Vec<i64> = sorted
+        .resources
+        .things
+        .iter()
+        .map(|(service, instance)| {
+            let id = ResourceId {
+                service: (*service).to_owned(),
+                instance: (*instance).to_owned(),
+            };
+            offsets.get(&id).map_or(0, |offset| offset.ahead_ns)
+        })
+        .collect();
+    survey.begin(&sorted, truth.is_k6());
+    let mut traces = TraceBuilder::default();
+    let mut spans = SpanMarkBuilder::default();
+    let mut logs = LogMarkBuilder::default();
+    let mut loose = Vec::new();
+    let mut row = 0u32;
+    sorted.for_each(|group| {
+        if group.spans.is_empty() && group.request.is_none() {
+            loose.extend_from_slice(group.logs);
+            return;
+        }
+        let facts = (!group.spans.is_empty()).then(|| TraceFacts::new(group.spans, group.request));
+        let decided = decide(partition, truth, &group, facts.as_ref(), &ahead_ns);
+        survey.trace(partition, &sorted, truth, &group, facts.as_ref(), &decided);
+        push_trace(
+            &mut traces,
+            partition,
+            truth,
+            &sorted,
+            &group,
+            facts.as_ref(),
+            &decided,
+        );
+        for (index, span) in group.spans.iter().enumerate() {
+            spans.row.append_value(span.row);
+            spans.trace.append_value(row);
+            spans
+                .late
+                .append_value(facts.as_ref().is_some_and(|f| f.late[index]));
+        }
+        for &log in group.logs {
+            logs.row.append_value(log);
+            logs.trace.append_value(row);
+        }
+        row += 1;
+    });
+    loose.extend_from_slice(&sorted.loose_logs);
+    for log in loose {
+        logs.row.append_value(log);
+        logs.trace.append_null();
+        survey.loose_log(truth, number(&partition.logs.time_ns, log as usize));
+    }
+    Ok(LabelledTraces {
+        traces: traces.finish()?,
+        spans: spans.finish()?,
+        logs: logs.finish()?,
+        survey,
+    })
+}
+
+/// When the request of a trace was sent, and whose it is.
+fn decide<'p>(
+    partition: &'p Partition,
+    truth: &Truth,
+    group: &Group<'_>,
+    facts: Option<&TraceFacts>,
+    ahead_ns: &[i64],
+) -> Decided<'p> {
+    let (sender, header) = sender(&partition.spans, group);
+    if let Some(request) = group.request {
+        return Decided {
+            moment_ns: Some(request.sent),
+            source: LabelSource::Ledger,
+            foreign: None,
+            sent_by: text(&partition.requests.scenario, request.row as usize),
+            header,
+        };
+    }
+    let root = facts
+        .map(|facts| &facts.root)
+        .filter(|root| root.start != 0);
+    // Spans are in the order of their starts.
+    let first = root.or_else(|| group.spans.iter().find(|span| span.start != 0));
+    let moment_ns = first.map(|span| {
+        let ahead = ahead_ns.get(span.resource as usize).copied().unwrap_or(0);
+        (span.start - ahead).max(1)
+    });
+    Decided {
+        moment_ns,
+        source: match (truth.has_timeline, moment_ns, header) {
+            (true, Some(_), _) => LabelSource::Window,
+            (false, _, Some(_)) => LabelSource::Header,
+            _ => LabelSource::None,
+        },
+        foreign: truth.foreign(&sender, moment_ns),
+        sent_by: None,
+        header,
+    }
+}
+
+/// What the spans of a trace say of who sent it, and the row of the span whose header names an
+/// anomaly. Headers that name different ones name none.
+fn sender<'p>(spans: &'p SpanBatch, group: &Group<'_>) -> (Sender<'p>, Option<usize>) {
+    let mut sender = Sender::default();
+    let mut header: Option<usize> = None;
+    let mut contradict = false;
+    for span in group.spans {
+        let row = span.row as usize;
+        sender.run_id = sender.run_id.or(text(&spans.run_id, row));
+        let Some(said) = text(&spans.header_type, row) else {
+            continue;
+        };
+        if !spans.header_default.value(row) {
+            sender.header = sender.header.or(Some(said));
+        }
+        if ["none", "normal"].contains(&said) {
+            continue;
+        }
+        match header {
+            Some(held) => contradict |= text(&spans.header_type, held) != Some(said),
+            None => header = Some(row),
+        }
+    }
+    (sender, header.filter(|_| !contradict))
+}
+
+fn push_trace(
+    traces: &mut TraceBuilder,
+    partition: &Partition,
+    truth: &Truth,
+    sorted: &Sorted<'_>,
+    group: &Group<'_>,
+    facts: Option<&TraceFacts>,
+    decided: &Decided<'_>,
+) {
+    let spans = &partition.spans;
+    let alone = group
+        .spans
+        .first()
+        .is_some_and(|s| spans.alone.value(s.row as usize));
+    let id = if alone { [0, 0] } else { group.trace };
+    let services = facts.map_or_else(Vec::new, |facts| services(sorted, facts));
+    traces.trace_high.append_value(id[0]);
+    traces.trace_low.append_value(id[1]);
+    let root = facts.map(|facts| facts.root);
+    let start = root.map(|root| root.start).filter(|start| *start != 0);
+    traces.start_ns.append_option(start);
+    traces
+        .duration_ns
+        .append_value(facts.map_or(0, |f| f.duration));
+    let root_service = root.map_or("", |root| sorted.resources.first(root.resource));
+    traces.root_service.append_value(root_service);
+    traces
+        .root_name
+        .append_value(root.map_or("", |root| sorted.names.first(root.name)));
+    traces
+        .has_root
+        .append_value(facts.is_some_and(|f| f.has_root));
+    traces.services.append_value(services.join(";"));
+    traces.service_count.append_value(services.len() as u32);
+    traces.depth.append_value(facts.map_or(0, |f| f.depth));
+    traces.spans.append_value(facts.map_or(0, |f| f.spans));
+    traces.errors.append_value(facts.map_or(0, |f| f.errors));
+    let orphans = facts.map_or(0, |f| f.orphans.len() as u32);
+    traces.orphans.append_value(orphans);
+    traces
+        .duplicates
+        .append_value(facts.map_or(0, |f| f.duplicates));
+    let late = facts.map_or(0, |f| f.late.iter().filter(|late| **late).count() as u32);
+    traces.late.append_value(late);
+    traces.moment_ns.append_option(decided.moment_ns);
+    traces.source.append_value(decided.source as u8);
+    traces
+        .touches
+        .append_value(touches(truth, decided.moment_ns, &services));
+    traces
+        .foreign
+        .append_value(decided.foreign.map_or(0, |f| f as u8));
+    traces.sent_by.append_option(decided.sent_by);
+    let header = decided.header.filter(|_| !truth.has_timeline);
+    let of = |column| header.and_then(|row| text(column, row));
+    traces.header_type.append_option(of(&spans.header_type));
+    traces
+        .header_root_cause
+        .append_option(of(&spans.header_root_cause));
+    traces.header_msg.append_option(of(&spans.header_msg));
+}
+
+/// Names of a trace's services, sorted, each once.
+fn services<'s>(sorted: &Sorted<'s>, facts: &TraceFacts) -> Vec<&'s str> {
+    let of = facts.resources.iter();
+    let mut names: Vec<&str> = of.map(|&r| sorted.resources.first(r)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Whether a trace has a span of a service that a fault was in at its moment.
+fn touches(truth: &Truth, moment_ns: Option<i64>, services: &[&str]) -> bool {
+    match moment_ns.map(|at| truth.conditions.at(at)) {
+        Some(Placed::Within { condition, .. }) => {
+            let condition = &truth.conditions.all()[condition];
+            let mut faulty = condition.root_cause_services();
+            faulty.any(|service| services.binary_search(&service).is_ok())
+        }
+        _ => false,
+    }
+}
+
+/// Whether a resource is the generator's own.
+pub(crate) fn is_generator(sorted: &Sorted<'_>, resource: u32) -> bool {
+    sorted.resources.first(resource) == GENERATOR_SERVICE
+}

@@ -1,0 +1,126 @@
+//! Keeps count of lines, and names those that could not be read.
+
+use std::path::PathBuf;
+
+use loadgen_otlp::Signal;
+use loadgen_otlp::source::{Skipped, UnitTally};
+use loadgen_timeline::audit::LineProblem;
+
+use crate::report::{InputReport, MAX_LINES_NAMED};
+
+/// Lines of all files.
+pub(crate) struct Lines {
+    pub(crate) report: InputReport,
+    /// Messages of traces, metrics, logs, by file.
+    pub(crate) messages: Vec<[u64; 3]>,
+    skipped: Vec<(usize, Skipped)>,
+}
+
+/// Lines that could not be read, by file and place.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    /// The first [`MAX_LINES_NAMED`] of them.
+    pub(crate) skipped: Vec<LineProblem>,
+    /// Last lines of files that were cut off.
+    pub(crate) torn: Vec<LineProblem>,
+}
+
+impl Lines {
+    /// None yet, of so many files.
+    pub(crate) fn new(files: usize) -> Self {
+        let report = InputReport {
+            files: files as u64,
+            ..InputReport::default()
+        };
+        Self {
+            report,
+            messages: vec![[0; 3]; files],
+            skipped: Vec::new(),
+        }
+    }
+
+    /// Adds those of a unit of a file. Units come in any order.
+    pub(crate) fn take(&mut self, file: usize, tally: UnitTally) {
+        for skipped in tally.skipped {
+            match skipped.torn {
+                true => self.report.torn_last_lines += 1,
+                false => self.report.skipped_lines += 1,
+            }
+            self.skipped.push((file, skipped));
+        }
+        if self.skipped.len() > 2 * MAX_LINES_NAMED {
+            self.sort();
+            // Torn lines are few, at most one a file.
+            let mut named = 0;
+            self.skipped.retain(|(_, skipped)| {
+                named += usize::from(!skipped.torn);
+                skipped.torn || named <= MAX_LINES_NAMED
+            });
+        }
+        self.report.lines += tally.lines;
+        self.report.bytes += tally.bytes;
+        let counts = tally.counts;
+        let of =
+            [Signal::Traces, Signal::Metrics, Signal::Logs].map(|signal| counts.messages(signal));
+        for (sum, count) in self.messages[file].iter_mut().zip(of) {
+            *sum += count;
+        }
+    }
+
+    fn sort(&mut self) {
+        let place = |(file, skipped): &(usize, Skipped)| (*file, skipped.message, skipped.byte);
+        self.skipped.sort_by_key(place);
+    }
+
+    /// What could not be read.
+    pub(crate) fn problems(mut self, paths: &[PathBuf]) -> (InputReport, Problems) {
+        self.sort();
+        let mut problems = Problems::default();
+        for (file, skipped) in self.skipped {
+            let problem = LineProblem {
+                file: paths[file].clone(),
+                line: skipped.message + 1,
+                byte: skipped.byte,
+                reason: skipped.reason,
+            };
+            if skipped.torn {
+                problems.torn.push(problem);
+            } else if problems.skipped.len() < MAX_LINES_NAMED {
+                problems.skipped.push(problem);
+            }
+        }
+        (self.report, problems)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_in_the_order_of_the_input_and_the_first_are_named() {
+        let mut lines = Lines::new(2);
+        let skipped = |message, torn| Skipped {
+            message,
+            byte: 9,
+            reason: "odd".into(),
+            torn,
+        };
+        let tally = |skipped| UnitTally {
+            bytes: 5,
+            lines: 3,
+            skipped,
+            ..UnitTally::default()
+        };
+        lines.take(1, tally(vec![skipped(2, true)]));
+        for message in (0..3000).rev() {
+            lines.take(0, tally(vec![skipped(message, false)]));
+        }
+        let (report, problems) = lines.problems(&["a".into(), "b".into()]);
+        assert_eq!((report.lines, report.bytes), (9003, 15005));
+        assert_eq!((report.skipped_lines, report.torn_last_lines), (3000, 1));
+        let numbers: Vec<u64> = problems.skipped.iter().map(|p| p.line).collect();
+        assert_eq!(numbers, (1..=1000).collect::<Vec<_>>());
+        assert_eq!(problems.torn[0].file, PathBuf::from("b"));
+    }
+}

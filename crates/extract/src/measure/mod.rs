@@ -1,0 +1,216 @@
+//! What is found out about the run as a whole, from what was gathered: clocks, phases, recoveries,
+//! the evidence, what was lost, and what gives the label away.
+
+pub(crate) mod arrivals;
+mod counting;
+mod figures;
+mod ids;
+pub(crate) mod leaks;
+pub(crate) mod observe;
+pub(crate) mod outcomes;
+mod predict;
+mod recovery;
+mod run_said;
+
+use loadgen_evidence::{
+    Declared, Evidence, Interval, Recovery, Run, Thresholds, Window, WindowKind, judge,
+};
+use loadgen_timeline::Timeline;
+use loadgen_timeline::audit::ClockFigures;
+use loadgen_timeline::condition::{self, NONE, UNKNOWN_CONDITION};
+use loadgen_timeline::phase::Phases;
+use loadgen_timeline::read::FaultInterval;
+
+use crate::label::Offsets;
+use crate::label::clocks::{GENERATOR, GRAIN_NS, WHOLE_MILLISECONDS_GRAIN_NS};
+use crate::label::survey::Gathered;
+use crate::label::truth::Truth;
+use crate::scan::spans::GENERATOR_SERVICE;
+pub(crate) use figures::{figures, foreign_points};
+pub(crate) use ids::ID_COLUMNS;
+pub(crate) use leaks::{leaking_columns, leaks};
+pub(crate) use run_said::RunSaid;
+
+/// What holds for the whole run.
+#[derive(Debug)]
+pub(crate) struct RunFacts {
+    pub(crate) phases: Phases,
+    pub(crate) evidence: Evidence,
+    /// From the clearing of each fault until the system was back; none: there is no steady normal
+    /// time to compare with.
+    pub(crate) recoveries: Option<Vec<condition::Interval>>,
+}
+
+impl RunFacts {
+    /// From what was gathered of all partitions.
+    pub(crate) fn new(truth: &Truth, gathered: &Gathered) -> Self {
+        let p99_ns = |window: usize| {
+            let durations = &gathered.windows[window].durations;
+            i64::try_from(durations.value_at_quantile(0.99)).unwrap_or(i64::MAX / 1000) * 1000
+        };
+        let mut phases = Phases::new(&truth.timeline, p99_ns);
+        let recoveries = recovery::recoveries(
+            &truth.timeline,
+            &truth.conditions,
+            &phases,
+            &gathered.outcomes,
+        );
+        phases.set_recoveries(recoveries.clone().unwrap_or_default());
+        Self {
+            evidence: judge(
+                &run(truth, &phases),
+                &gathered.sample,
+                &Thresholds::default(),
+            ),
+            phases,
+            recoveries,
+        }
+    }
+}
+
+/// The run as the evidence sees it.
+fn run(truth: &Truth, phases: &Phases) -> Run {
+    let timeline = &truth.timeline;
+    let windows: Vec<Window> = timeline
+        .windows
+        .iter()
+        .enumerate()
+        .map(|(index, window)| {
+            let own = own_time(truth, index);
+            let steady = own.iter().flat_map(|time| phases.steady_in(*time));
+            let fault = fault_of(timeline, window);
+            Window {
+                index: index as u32,
+                scenario: window.scenario.clone(),
+                kind: kind(window),
+                opened_ns: window.opened_ns,
+                closed_ns: window.closed_ns,
+                steady: steady.map(interval).collect(),
+                own: own.into_iter().map(interval).collect(),
+                injected_ns: fault.map(|f| f.injected.at_ns),
+                recovery: fault.and_then(|f| recovery_after(truth, f)),
+            }
+        })
+        .collect();
+    let normal = windows.iter().filter(|w| w.kind == WindowKind::Normal);
+    let run_id = timeline.run.as_ref().map(|run| run.run_id.clone());
+    Run {
+        run_id: run_id.unwrap_or_default(),
+        reference: normal.flat_map(|w| w.steady.iter().copied()).collect(),
+        windows,
+    }
+}
+
+fn interval((from, to): condition::Interval) -> Interval {
+    Interval::new(from, to)
+}
+
+fn kind(window: &loadgen_timeline::Window) -> WindowKind {
+    let declared = |anomaly: &loadgen_timeline::Anomaly| Declared {
+        kind: anomaly.kind.clone(),
+        root_cause_service: anomaly.root_cause_service.clone(),
+    };
+    match &window.declared {
+        _ if window.warm_up => WindowKind::WarmUp,
+        Some(sham) => WindowKind::Sham(declared(sham)),
+        None if window.anomaly.kind == NONE => WindowKind::Normal,
+        None => WindowKind::Anomalous(declared(&window.anomaly)),
+    }
+}
+
+/// The time in which a window's own condition held and no other: that of its fault, or its edges
+/// where there is no fault event.
+fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
+    let timeline = &truth.timeline;
+    let window = &timeline.windows[index];
+    let fault = fault_of(timeline, window);
+    let time = match fault {
+        Some(fault) => {
+            let cleared = fault.cleared.as_ref().map(|c| c.at_ns);
+            let end = cleared.or(truth.conditions.run().map(|run| run.1));
+            (fault.injected.at_ns, end.unwrap_or(window.closed_ns))
+        }
+        None => (window.opened_ns, window.closed_ns),
+    };
+    let stretches = truth.conditions.stretches().iter();
+    let own = stretches.filter(|stretch| {
+        if stretch.condition == UNKNOWN_CONDITION {
+            return false;
+        }
+        let anomalies = &truth.conditions.all()[stretch.condition].anomalies;
+        match (&anomalies[..], window.anomaly.kind == NONE) {
+            ([], true) => true,
+            ([one], false) => one.kind == window.anomaly.kind,
+            _ => false,
+        }
+    });
+    own.map(|s| (s.time.0.max(time.0), s.time.1.min(time.1)))
+        .filter(|(from, to)| from < to)
+        .collect()
+}
+
+/// The last fault that a window's scenario injected.
+pub(crate) fn fault_of<'t>(
+    timeline: &'t Timeline,
+    window: &loadgen_timeline::Window,
+) -> Option<&'t FaultInterval> {
+    let mut faults = timeline.faults.iter().rev();
+    faults.find(|f| f.injected.scenario == window.scenario)
+}
+
+fn recovery_after(truth: &Truth, fault: &FaultInterval) -> Option<Recovery> {
+    let cleared = fault.cleared.as_ref()?;
+    let faults = truth.timeline.faults.iter();
+    let requests = faults.map(|f| f.injected.requested_ns);
+    let next = requests.filter(|&at| at >= cleared.requested_ns).min();
+    let until_ns = next.or(truth.conditions.run().map(|run| run.1))?;
+    (until_ns > cleared.at_ns).then_some(Recovery {
+        cleared_ns: cleared.at_ns,
+        until_ns,
+    })
+}
+
+/// How far clocks are ahead of the generator's, and the same for the audit.
+pub(crate) fn clocks(truth: &Truth, gathered: &Gathered) -> (Offsets, Vec<ClockFigures>) {
+    let exchanges = &gathered.exchanges;
+    let resources = 0..gathered.resources.len() as u32;
+    let grain = |resource: u32| match gathered.whole_milliseconds.get(resource as usize) {
+        Some(true) => WHOLE_MILLISECONDS_GRAIN_NS,
+        None if truth.is_k6() => WHOLE_MILLISECONDS_GRAIN_NS,
+        _ => GRAIN_NS,
+    };
+    // Without the generator's clock the one that most exchanges were seen of is the measure.
+    let reference = if exchanges.exchanges_of(GENERATOR) > 0 {
+        GENERATOR
+    } else {
+        let is_generator = |r: &u32| gathered.resources[*r as usize].service == GENERATOR_SERVICE;
+        let most = |r: &u32| {
+            (
+                exchanges.exchanges_of(*r),
+                std::cmp::Reverse(&gathered.resources[*r as usize]),
+            )
+        };
+        let own = resources.clone().find(is_generator);
+        own.or_else(|| resources.clone().max_by_key(most))
+            .unwrap_or(GENERATOR)
+    };
+    let by_number = exchanges.offsets(reference, grain);
+    let mut offsets = Offsets::new();
+    let mut figures = Vec::new();
+    for (resource, id) in gathered.resources.iter().enumerate() {
+        let Some(offset) = by_number.get(&(resource as u32)) else {
+            continue;
+        };
+        figures.push(ClockFigures {
+            service: id.service.clone(),
+            instance: id.instance.clone(),
+            ahead_ns: offset.ahead_ns,
+            bound_ns: offset.bound_ns,
+            exchanges: exchanges.exchanges_of(resource as u32),
+        });
+        offsets.insert(id.clone(), *offset);
+    }
+    let order = |c: &ClockFigures| (c.service.clone(), c.instance.clone());
+    figures.sort_by_key(order);
+    (offsets, figures)
+}

@@ -1,0 +1,148 @@
+//! What timeline and ledger say of the run and of each other, as figures.
+
+use loadgen_timeline::audit::{
+    Figures, LedgerFigures, Level, OffPlan, RunFigures, TimelineFigures,
+};
+use loadgen_timeline::condition::NONE;
+use loadgen_timeline::{
+    Inconsistency, InconsistencyKind, LedgerReport, Severity, Timeline, consistency,
+};
+
+/// What is known before any telemetry is looked at.
+#[derive(Debug, Default)]
+pub(crate) struct RunSaid {
+    run: Option<RunFigures>,
+    timeline: Option<TimelineFigures>,
+    pub(crate) ledger: Option<LedgerFigures>,
+    expected_services: Vec<String>,
+}
+
+impl RunSaid {
+    /// Of both, as far as they are there.
+    pub(crate) fn new(timeline: Option<&Timeline>, ledger: Option<&LedgerReport>) -> Self {
+        let found = timeline.map_or_else(Vec::new, |timeline| consistency(timeline, ledger));
+        Self {
+            run: timeline
+                .and_then(|timeline| timeline.run.as_ref())
+                .map(|run| RunFigures {
+                    run_id: run.run_id.clone(),
+                    scenario_file: run.scenario_file.clone(),
+                    seed: run.seed,
+                    time_scale: run.time_scale,
+                    began_ns: run.at_ns,
+                }),
+            timeline: timeline.map(|timeline| timeline_figures(timeline, &found)),
+            ledger: ledger.map(|report| ledger_figures(report, &found)),
+            expected_services: timeline.map_or_else(Vec::new, expected_services),
+        }
+    }
+
+    /// Puts all of it into the figures of an extraction.
+    pub(crate) fn put(self, figures: &mut Figures) {
+        figures.run = self.run;
+        figures.timeline = self.timeline;
+        figures.ledger = self.ledger;
+        figures.expected_services = self.expected_services;
+    }
+}
+
+fn timeline_figures(timeline: &Timeline, found: &[Inconsistency]) -> TimelineFigures {
+    let of = |kind: InconsistencyKind| found.iter().filter(move |f| f.kind == kind);
+    let off_plan = of(InconsistencyKind::WindowOffPlan).map(|found| OffPlan {
+        scenario: found.scenario.clone().unwrap_or_default(),
+        level: match found.severity {
+            Severity::Info => Level::Info,
+            Severity::Warning => Level::Warning,
+            Severity::Error => Level::Error,
+        },
+        message: found.message.clone(),
+    });
+    TimelineFigures {
+        finished: timeline.finished.is_some(),
+        status: timeline.finished.as_ref().map(|end| end.status),
+        integrity: timeline.integrity,
+        skipped_lines: timeline.skipped.len() as u64,
+        fault_failures: fault_failures(timeline),
+        without_fault: without_fault(timeline),
+        off_plan: off_plan.collect(),
+        stalls: of(InconsistencyKind::Stalled)
+            .map(|found| found.message.clone())
+            .collect(),
+    }
+}
+
+fn ledger_figures(report: &LedgerReport, found: &[Inconsistency]) -> LedgerFigures {
+    use InconsistencyKind::{LedgerTorn, OtherRun, OutsideWindow, RecordsMissing, TooManyRecords};
+    // What is damaged, or not proven, stands in fields of its own.
+    let kinds = [
+        OtherRun,
+        LedgerTorn,
+        RecordsMissing,
+        TooManyRecords,
+        OutsideWindow,
+    ];
+    let found = found.iter().filter(|found| kinds.contains(&found.kind));
+    let (explained, differences): (Vec<_>, Vec<_>) =
+        found.partition(|found| found.severity == Severity::Info);
+    let messages = |found: Vec<&Inconsistency>| -> Vec<String> {
+        found.iter().map(|found| found.message.clone()).collect()
+    };
+    LedgerFigures {
+        schema_version: report.schema_version,
+        requests: report
+            .records
+            .values()
+            .map(|of| of.records - of.unsent)
+            .sum(),
+        torn: report.torn,
+        damage: report.damage.describe(),
+        lost_requests: report.lost_rows(),
+        differences: messages(differences),
+        missing_at_the_end: messages(explained),
+    }
+}
+
+fn expected_services(timeline: &Timeline) -> Vec<String> {
+    let of_windows = timeline
+        .windows
+        .iter()
+        .filter_map(|w| w.anomaly.root_cause_service.clone());
+    let of_faults = timeline.faults.iter().map(|f| f.injected.service.clone());
+    // `*` stands for all services of a host.
+    let mut expected: Vec<String> = of_windows
+        .chain(of_faults)
+        .filter(|service| !service.is_empty() && service != "*")
+        .collect();
+    expected.sort();
+    expected.dedup();
+    expected
+}
+
+/// Scenarios that are labelled with an anomaly of which no fault event says anything.
+fn without_fault(timeline: &Timeline) -> Vec<String> {
+    let has_fault = |scenario: &str| {
+        let injected = timeline.faults.iter().map(|f| &f.injected.scenario);
+        let failed = timeline.fault_failures.iter().map(|f| &f.scenario);
+        injected.chain(failed).any(|of| of == scenario)
+    };
+    let windows = timeline.windows.iter();
+    windows
+        .filter(|window| window.anomaly.kind != NONE && !has_fault(&window.scenario))
+        .map(|window| window.scenario.clone())
+        .collect()
+}
+
+/// Changes of faults that failed, and those that others made.
+fn fault_failures(timeline: &Timeline) -> Vec<String> {
+    let failures = timeline.fault_failures.iter();
+    let noticed = timeline.noticed.iter().map(|seen| seen.describe());
+    failures
+        .map(|f| {
+            format!(
+                "{}: can't {} {}: {}",
+                f.scenario, f.change, f.fault, f.reason
+            )
+        })
+        .chain(noticed)
+        .collect()
+}

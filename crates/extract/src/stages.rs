@@ -1,0 +1,309 @@
+//! The stages of an extraction, each entered once: scan, label, write. What is measured between the
+//! last two is pure and needs none of this.
+
+use std::io;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use arrow_array::RecordBatch;
+use chrono::Utc;
+use loadgen_timeline::audit::Figures;
+use loadgen_timeline::{LedgerReader, LedgerReport};
+use serde::Serialize;
+
+use crate::dataset::files::{ClassFiles, TableFiles};
+use crate::dataset::rows::{Columns, Made, Rows};
+use crate::dataset::staging::{StagedFile, Staging};
+use crate::dataset::windows::{WindowRow, Windows};
+use crate::error::ExtractError;
+use crate::extract::ExtractOptions;
+use crate::ground_truth::read_ledger;
+use crate::label::groups::Partition;
+use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};
+use crate::label::survey::{Gathered, Survey};
+use crate::label::truth::Truth;
+use crate::label::{Offsets, label_points, label_traces};
+use crate::lines::Lines;
+use crate::measure::fault_of;
+use crate::parallel::in_order;
+use crate::scan::batch::Batch;
+use crate::scan::inputs::{Inputs, read_error};
+use crate::scan::pipeline::PipelineError;
+use crate::scan::records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
+use crate::scan::spool::Spool;
+use crate::scan::{ScanFacts, Scanned};
+use crate::write::{RowRules, TracePartition, WriteCounts, write_points, write_traces};
+
+/// Where an extraction works.
+pub(crate) struct Stages {
+    workers: usize,
+    pub(crate) stamp: String,
+    output: PathBuf,
+    staging: Staging,
+}
+
+/// What was said of all partitions.
+pub(crate) struct Labelled {
+    pub(crate) gathered: Gathered,
+    /// Data points before or after the run.
+    pub(crate) points_outside: u64,
+    traces: Spool,
+    span_marks: Spool,
+    log_marks: Spool,
+    point_marks: Spool,
+}
+
+impl Stages {
+    pub(crate) fn new(options: &ExtractOptions) -> Result<Self, ExtractError> {
+        let write_error = |source| ExtractError::Write {
+            path: options.output.clone(),
+            source,
+        };
+        let stamp = options.stamp.unwrap_or_else(Utc::now);
+        Ok(Self {
+            workers: thread::available_parallelism().map_or(1, NonZero::get),
+            stamp: stamp.format("%Y%m%d_%H%M%S").to_string(),
+            output: options.output.clone(),
+            staging: Staging::new(&options.output).map_err(write_error)?,
+        })
+    }
+
+    fn write_error(&self, source: io::Error) -> ExtractError {
+        ExtractError::Write {
+            path: self.output.clone(),
+            source,
+        }
+    }
+
+    /// Reads the ledger and the input into partitions.
+    pub(crate) fn scan(
+        &self,
+        inputs: &mut Inputs,
+        ledger: Option<LedgerReader>,
+        lines: &mut Lines,
+    ) -> Result<(Scanned, Option<LedgerReport>), ExtractError> {
+        let folder = self.staging.folder();
+        let cannot = |source| self.write_error(source);
+        let mut scanned = Scanned::new(folder, inputs.bytes()).map_err(cannot)?;
+        let ledger = ledger.map(|ledger| read_ledger(ledger, &mut scanned));
+        let ledger = ledger.transpose().map_err(cannot)?;
+        let read = scanned.read(&mut inputs.sources, self.workers, lines);
+        read.map_err(|error| match error {
+            PipelineError::Read(file, source) => read_error(&inputs.paths[file], source),
+            PipelineError::Consumer(source) => self.write_error(source),
+        })?;
+        scanned.split_large(folder).map_err(cannot)?;
+        Ok((scanned, ledger))
+    }
+
+    /// Labels all partitions.
+    pub(crate) fn label(
+        &self,
+        scanned: &Scanned,
+        truth: &Truth,
+        facts: &Arc<ScanFacts>,
+        offsets: &Offsets,
+    ) -> Result<Labelled, ExtractError> {
+        let labelled = self.try_label(scanned, truth, facts, offsets);
+        labelled.map_err(|source| self.write_error(source))
+    }
+
+    fn try_label(
+        &self,
+        scanned: &Scanned,
+        truth: &Truth,
+        facts: &Arc<ScanFacts>,
+        offsets: &Offsets,
+    ) -> io::Result<Labelled> {
+        let spool = |schema, partitions| Spool::new(self.staging.folder(), schema, partitions);
+        let partitions = scanned.spans.len();
+        let mut labelled = Labelled {
+            gathered: Survey::new(truth, facts).finish(),
+            points_outside: 0,
+            traces: spool(TraceBatch::schema(), partitions)?,
+            span_marks: spool(SpanMarkBatch::schema(), partitions)?,
+            log_marks: spool(LogMarkBatch::schema(), partitions)?,
+            point_marks: spool(PointMarkBatch::schema(), scanned.points.len())?,
+        };
+        let of_traces = |partition| {
+            let scanned = Partition {
+                spans: view::<SpanBatch>(&scanned.spans.read(partition)?)?,
+                logs: view::<LogBatch>(&scanned.logs.read(partition)?)?,
+                requests: view::<RequestBatch>(&scanned.requests.read(partition)?)?,
+            };
+            let survey = Survey::new(truth, facts);
+            let of = label_traces(&scanned, truth, offsets, survey).map_err(io::Error::other)?;
+            Ok((partition, of.traces, of.spans, of.logs, of.survey.finish()))
+        };
+        in_order(
+            partitions,
+            self.workers,
+            of_traces,
+            |(partition, traces, spans, logs, gathered)| {
+                labelled.traces.push((partition, traces))?;
+                labelled.span_marks.push((partition, spans))?;
+                labelled.log_marks.push((partition, logs))?;
+                labelled.gathered.merge(gathered);
+                Ok(())
+            },
+        )?;
+        let of_points = |partition| {
+            let points = view::<PointBatch>(&scanned.points.read(partition)?)?;
+            let mut survey = Survey::new(truth, facts);
+            let of = label_points(&points, truth, survey.sampler()).map_err(io::Error::other)?;
+            Ok((partition, of, survey.finish()))
+        };
+        in_order(
+            scanned.points.len(),
+            self.workers,
+            of_points,
+            |(partition, points, gathered)| {
+                labelled.point_marks.push((partition, points.marks))?;
+                labelled.points_outside += points.outside;
+                labelled.gathered.merge(gathered);
+                Ok(())
+            },
+        )?;
+        Ok(labelled)
+    }
+
+    /// Writes the rows of all partitions.
+    pub(crate) fn write(
+        &mut self,
+        scanned: &Scanned,
+        labelled: &Labelled,
+        rules: &RowRules<'_>,
+    ) -> Result<(WriteCounts, Vec<StagedFile>), ExtractError> {
+        let written = self.try_write(scanned, labelled, rules);
+        written.map_err(|source| self.write_error(source))
+    }
+
+    fn try_write(
+        &mut self,
+        scanned: &Scanned,
+        labelled: &Labelled,
+        rules: &RowRules<'_>,
+    ) -> io::Result<(WriteCounts, Vec<StagedFile>)> {
+        let (staging, stamp) = (&mut self.staging, &self.stamp);
+        let mut counts = WriteCounts::default();
+        let mut spans = TableFiles::create(staging, stamp, &rules.spans)?;
+        let types = rules.classes.types();
+        let mut classes = ClassFiles::create(staging, stamp, types, rules.spans.header())?;
+        let mut traces = TableFiles::create(staging, stamp, &rules.traces)?;
+        let [_, points_read, logs_read] = scanned.read;
+        let mut logs = (logs_read > 0)
+            .then(|| TableFiles::create(staging, stamp, &rules.logs))
+            .transpose()?;
+        let mut points = (points_read > 0)
+            .then(|| TableFiles::create(staging, stamp, &rules.points))
+            .transpose()?;
+        let of_traces = |partition| {
+            let of = TracePartition::new(
+                &scanned.spans.read(partition)?,
+                &scanned.logs.read(partition)?,
+                &labelled.traces.read(partition)?,
+                &labelled.span_marks.read(partition)?,
+                &labelled.log_marks.read(partition)?,
+            )?;
+            write_traces(rules, &of)
+        };
+        in_order(scanned.spans.len(), self.workers, of_traces, |written| {
+            for rows in &written.spans {
+                spans.append(&rows.made)?;
+                classes.append(staging, &rows.made.csv, &rows.runs)?;
+            }
+            append(Some(&mut traces), &written.traces)?;
+            append(logs.as_mut(), &written.logs)?;
+            counts.merge(&written.counts);
+            Ok(())
+        })?;
+        let of_points = |partition| {
+            let read = scanned.points.read(partition)?;
+            write_points(rules, &read, &labelled.point_marks.read(partition)?)
+        };
+        in_order(scanned.points.len(), self.workers, of_points, |written| {
+            append(points.as_mut(), &written.points)?;
+            counts.merge(&written.counts);
+            Ok(())
+        })?;
+        let [labeled, parquet] = spans.finish()?;
+        let mut files = vec![labeled];
+        files.extend(classes.finish()?);
+        files.push(parquet);
+        for table in [points, logs, Some(traces)].into_iter().flatten() {
+            files.extend(table.finish()?);
+        }
+        Ok((counts, files))
+    }
+
+    /// Writes the table of windows.
+    pub(crate) fn write_windows(
+        &mut self,
+        truth: &Truth,
+        figures: &Figures,
+    ) -> Result<[StagedFile; 2], ExtractError> {
+        let columns = Columns::<Windows>::without(&[]);
+        let mut rows = Rows::new(&columns);
+        let timeline = &truth.timeline;
+        for (number, (window, figures)) in timeline.windows.iter().zip(&figures.windows).enumerate()
+        {
+            rows.push(&WindowRow {
+                number,
+                window,
+                fault: fault_of(timeline, window),
+                figures,
+            });
+        }
+        let mut write = || {
+            let mut files = TableFiles::create(&mut self.staging, &self.stamp, &columns)?;
+            files.append(&rows.take()?)?;
+            files.finish()
+        };
+        write().map_err(|source| ExtractError::Write {
+            path: self.output.clone(),
+            source,
+        })
+    }
+
+    /// Writes `<name>_<stamp>.json`.
+    pub(crate) fn write_json(
+        &mut self,
+        name: &str,
+        value: &impl Serialize,
+    ) -> Result<StagedFile, ExtractError> {
+        let name = format!("{name}_{}.json", self.stamp);
+        let write = |staging: &mut Staging| {
+            let mut file = staging.create(name)?;
+            serde_json::to_writer_pretty(&mut file, value)?;
+            file.append(b"\n", 0)?;
+            io::Write::flush(&mut file)?;
+            Ok(file)
+        };
+        write(&mut self.staging).map_err(|source| self.write_error(source))
+    }
+
+    /// Moves all files to their place.
+    pub(crate) fn commit(self) -> Result<(), ExtractError> {
+        let output = self.output;
+        let moved = self.staging.commit();
+        moved.map_err(|source| ExtractError::Write {
+            path: output,
+            source,
+        })
+    }
+}
+
+fn append(files: Option<&mut TableFiles>, rows: &[Made]) -> io::Result<()> {
+    if let Some(files) = files {
+        for made in rows {
+            files.append(made)?;
+        }
+    }
+    Ok(())
+}
+
+fn view<B: Batch>(batch: &RecordBatch) -> io::Result<B> {
+    B::view(batch).map_err(io::Error::other)
+}

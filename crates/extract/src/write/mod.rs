@@ -1,0 +1,160 @@
+//! From what was scanned and what was said of it to rows: pure, partition by partition.
+
+mod points;
+mod traces;
+
+use std::collections::BTreeMap;
+
+use crate::dataset::classes::{Classes, LeftOut};
+use crate::dataset::files::Run;
+use crate::dataset::logs::Logs;
+use crate::dataset::points::Points;
+use crate::dataset::rows::{Columns, Made};
+use crate::dataset::said::Said;
+use crate::dataset::spans::Spans;
+use crate::dataset::texts::Texts;
+use crate::dataset::traces::Traces;
+use crate::label::truth::{Foreign, Truth};
+
+pub(crate) use points::write_points;
+pub(crate) use traces::{TracePartition, write_traces};
+
+/// Rows that are made at once.
+const ROWS_AT_ONCE: u64 = 8192;
+
+/// What rows are made by.
+pub(crate) struct RowRules<'r> {
+    pub(crate) truth: &'r Truth,
+    pub(crate) texts: Texts<'r>,
+    pub(crate) classes: Classes,
+    pub(crate) spans: Columns<Spans>,
+    pub(crate) traces: Columns<Traces>,
+    pub(crate) logs: Columns<Logs>,
+    pub(crate) points: Columns<Points>,
+    /// Only rows whose phase is steady are written.
+    pub(crate) steady_only: bool,
+    /// Rows that are not the run's are kept.
+    pub(crate) include_foreign: bool,
+}
+
+impl RowRules<'_> {
+    fn keeps(&self, said: &Said<'_>) -> Keep {
+        use loadgen_timeline::phase::Phase;
+        if said.foreign.is_some() && !self.include_foreign {
+            Keep::Foreign
+        } else if self.steady_only && said.phase != Phase::Steady {
+            Keep::Filtered
+        } else {
+            Keep::Yes
+        }
+    }
+
+    fn foreign_at(&self, moment_ns: Option<i64>) -> Option<Foreign> {
+        use loadgen_timeline::condition::Placed;
+        let placed = moment_ns.map(|at| self.truth.conditions.at(at));
+        let outside = matches!(placed, None | Some(Placed::Outside));
+        (self.truth.has_timeline && outside).then_some(Foreign::Outside)
+    }
+}
+
+/// Whether a row is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Yes,
+    /// Left out on request.
+    Filtered,
+    /// Not the run's.
+    Foreign,
+}
+
+/// Rows of spans, with the classes that they go to.
+#[derive(Debug)]
+pub(crate) struct SpanRows {
+    pub(crate) made: Made,
+    pub(crate) runs: Vec<Run>,
+}
+
+/// The rows of a partition.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) spans: Vec<SpanRows>,
+    pub(crate) traces: Vec<Made>,
+    pub(crate) logs: Vec<Made>,
+    pub(crate) points: Vec<Made>,
+    pub(crate) counts: WriteCounts,
+}
+
+/// What was counted on the way; it merges.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct WriteCounts {
+    pub(crate) spans: RowCounts,
+    pub(crate) logs: RowCounts,
+    pub(crate) points: RowCounts,
+    pub(crate) spans_by_source: BTreeMap<&'static str, u64>,
+    pub(crate) spans_by_phase: BTreeMap<&'static str, u64>,
+    /// Spans in no file of a class, by the reason.
+    pub(crate) left_out: BTreeMap<LeftOut, u64>,
+    /// Steady spans by stretch.
+    pub(crate) steady: BTreeMap<usize, u64>,
+}
+
+/// Rows of one signal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RowCounts {
+    pub(crate) written: u64,
+    pub(crate) filtered: u64,
+    pub(crate) foreign: u64,
+    /// By anomaly type.
+    pub(crate) by_type: BTreeMap<String, u64>,
+}
+
+impl RowCounts {
+    fn take(&mut self, keep: Keep, said: &Said<'_>) -> bool {
+        match keep {
+            Keep::Filtered => self.filtered += 1,
+            Keep::Foreign => self.foreign += 1,
+            Keep::Yes => {
+                self.written += 1;
+                add(&mut self.by_type, &said.label.anomaly_type, 1);
+            }
+        }
+        keep == Keep::Yes
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.written += other.written;
+        self.filtered += other.filtered;
+        self.foreign += other.foreign;
+        for (kind, count) in &other.by_type {
+            add(&mut self.by_type, kind, *count);
+        }
+    }
+}
+
+fn add(counts: &mut BTreeMap<String, u64>, key: &str, count: u64) {
+    match counts.get_mut(key) {
+        Some(sum) => *sum += count,
+        None => _ = counts.insert(key.to_owned(), count),
+    }
+}
+
+impl WriteCounts {
+    /// Adds those of another partition.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.spans.merge(&other.spans);
+        self.logs.merge(&other.logs);
+        self.points.merge(&other.points);
+        for (source, count) in &other.spans_by_source {
+            *self.spans_by_source.entry(source).or_default() += count;
+        }
+        for (phase, count) in &other.spans_by_phase {
+            *self.spans_by_phase.entry(phase).or_default() += count;
+        }
+        for (reason, count) in &other.left_out {
+            *self.left_out.entry(*reason).or_default() += count;
+        }
+        for (stretch, count) in &other.steady {
+            *self.steady.entry(*stretch).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The end of an extraction: each window with its verdict, what stays out of the files of classes, what
+//! the audit found, the files.
+
+use std::path::Path;
+
+use loadgen_extract::ExtractReport;
+use loadgen_timeline::audit::{Audit, DatasetVerdict, Figures, Level, WindowFigures};
+
+use super::{bytes, table, wrapped};
+
+/// So many details of a check are shown.
+const DETAILS_SHOWN: usize = 10;
+
+/// The dataset: windows first. `show` is the folder that `loadgen show` is to be given.
+pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
+    let figures = &report.figures;
+    let mut out = windows(&figures.windows);
+    out += &left_out(figures);
+    let read = format!(
+        "{} spans, {} data points and {} log records read from {} files of {}, {} traces",
+        figures.spans.read,
+        figures.points.read,
+        figures.logs.read,
+        report.input.files,
+        bytes(report.input.bytes),
+        figures.traces
+    );
+    out += &wrapped(&read, "");
+    let filtered = figures.spans.filtered + figures.points.filtered + figures.logs.filtered;
+    if filtered > 0 {
+        out += &format!("{filtered} of them left out on request\n");
+    }
+    let foreign = figures.spans.foreign + figures.points.foreign + figures.logs.foreign;
+    if foreign > 0 {
+        out += &format!("{foreign} of them left out because they are not the run's\n");
+    }
+    for problem in report.skipped.iter().chain(&report.torn).take(10) {
+        out += &format!(
+            "warning: {}, line {}, byte {}: {}\n",
+            problem.file.display(),
+            problem.line,
+            problem.byte,
+            problem.reason
+        );
+    }
+    out += &checks(&report.audit, Level::Info);
+    out += &format!("\nWritten to {}:\n", report.output.display());
+    for file in &report.files {
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        out += &format!("  {name}  {} rows, {}\n", file.rows, bytes(file.bytes));
+    }
+    out += &format!(
+        "\nWhat each verdict rests on:\n  loadgen show {}\n",
+        show.display()
+    );
+    out
+}
+
+/// A line for each window; none without a timeline.
+fn windows(windows: &[WindowFigures]) -> String {
+    if windows.is_empty() {
+        return "\n".to_owned();
+    }
+    let columns = ["window", "verdict", "strongest effect", "traces", "rank"];
+    let mut table = table(&columns, &[3]);
+    for window in windows {
+        let effect = window.effect.as_ref().map_or("-".to_owned(), |of| {
+            format!(
+                "{:+.2} ({:+.2} to {:+.2}) {}",
+                of.value, of.low, of.high, of.signal
+            )
+        });
+        let verdict = match &window.verdict {
+            Some(verdict) => verdict.as_str(),
+            None if window.warm_up => "-",
+            None => "not judged",
+        };
+        let traces = window.traces_met.unwrap_or(window.traces);
+        let rank = match (window.root_cause_rank, window.root_cause_tied) {
+            (None, _) => "-".to_owned(),
+            (Some(rank), false) => rank.to_string(),
+            (Some(rank), true) => format!("{rank}="),
+        };
+        table.add_row([
+            window_label(window),
+            verdict.to_owned(),
+            effect,
+            traces.to_string(),
+            rank,
+        ]);
+    }
+    format!(
+        "\n{table}\nTraces: those that met the declared service. Rank: its place among all services, = where tied.\n"
+    )
+}
+
+/// A window by its scenario, and by its type where that has another name.
+pub(crate) fn window_label(window: &WindowFigures) -> String {
+    let (scenario, kind) = (&window.scenario, &window.anomaly_type);
+    match &window.declared {
+        _ if window.warm_up => format!("{scenario} (warm-up)"),
+        Some(declared) if window.sham => format!("{scenario} (sham of {declared})"),
+        _ if scenario == kind => scenario.clone(),
+        _ => format!("{scenario} ({kind})"),
+    }
+}
+
+/// How many spans are in no file of a class, and why.
+fn left_out(figures: &Figures) -> String {
+    let all: u64 = figures.left_out.values().sum();
+    if all == 0 {
+        return String::new();
+    }
+    let mut reasons: Vec<(&String, &u64)> = figures.left_out.iter().collect();
+    reasons.sort_by_key(|(_, spans)| std::cmp::Reverse(**spans));
+    let reasons: Vec<String> = reasons
+        .iter()
+        .map(|(why, spans)| format!("{spans} {why}"))
+        .collect();
+    let text = format!(
+        "{} of {} spans are in the files of classes; left out: {}",
+        figures.spans.written.saturating_sub(all),
+        figures.spans.written,
+        reasons.join(", ")
+    );
+    wrapped(&text, "")
+}
+
+/// All checks of an audit: those that found something in full, the others by name.
+pub(crate) fn audit(audit: &Audit) -> String {
+    checks(audit, Level::Ok)
+}
+
+/// The checks from a level on, and the verdict.
+fn checks(audit: &Audit, from: Level) -> String {
+    let mut checks = table(&["check", "level", "found"], &[]);
+    let shown = || audit.checks.iter().filter(|check| check.level >= from);
+    for check in shown() {
+        let level = match check.level {
+            Level::Ok => "ok",
+            Level::Info => "info",
+            Level::Warning => "WARNING",
+            Level::Error => "ERROR",
+        };
+        let cells = [&*check.id, level, &check.figure];
+        checks.add_row(cells.map(str::to_owned));
+    }
+    let mut out = match shown().next() {
+        Some(_) => format!("\n{checks}\n"),
+        None => String::new(),
+    };
+    for check in shown().filter(|check| check.level > Level::Info) {
+        let found = format!("{}: {} (limit: {}).", check.id, check.figure, check.limit);
+        out += &format!("\n{}{}", wrapped(&found, ""), wrapped(&check.advice, "  "));
+        let hidden = check.details.len().saturating_sub(DETAILS_SHOWN);
+        for detail in check.details.iter().take(DETAILS_SHOWN) {
+            out += &wrapped(&format!("- {detail}"), "  ");
+        }
+        if hidden > 0 {
+            out += &format!("  and {hidden} more in the audit file\n");
+        }
+    }
+    let others = audit
+        .checks
+        .iter()
+        .filter(|check| check.level < from)
+        .count();
+    let and = match others {
+        0 => String::new(),
+        others => format!(" ({others} checks found nothing)"),
+    };
+    out += &format!("\nAudit: {}{and}\n", verdict(audit.verdict));
+    out
+}
+
+/// What to think of a dataset, in words.
+pub(crate) fn verdict(verdict: DatasetVerdict) -> &'static str {
+    match verdict {
+        DatasetVerdict::Usable => "usable",
+        DatasetVerdict::UsableWithWarnings => "usable with warnings",
+        DatasetVerdict::NotUsable => "NOT USABLE",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loadgen_timeline::audit::Effect;
+
+    fn window(scenario: &str, kind: &str) -> WindowFigures {
+        WindowFigures {
+            scenario: scenario.into(),
+            anomaly_type: kind.into(),
+            verdict: Some("supported".into()),
+            traces_met: Some(215),
+            root_cause_rank: Some(1),
+            root_cause_tied: true,
+            effect: Some(Effect {
+                signal: "saturation".into(),
+                value: 0.93,
+                low: 0.88,
+                high: 0.972,
+            }),
+            ..WindowFigures::default()
+        }
+    }
+
+    #[test]
+    fn a_line_for_each_window_fits_the_screen() {
+        let mut sham = window("quiet", "none");
+        (sham.sham, sham.declared) = (true, Some("dependency_bottleneck".into()));
+        let mut warm_up = window("warm_up", "none");
+        (warm_up.warm_up, warm_up.verdict, warm_up.effect) = (true, None, None);
+        let shown = windows(&[
+            window("dependency_bottleneck", "dependency_bottleneck"),
+            sham,
+            warm_up,
+        ]);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= 100),
+            "{shown}"
+        );
+        let has = |parts: &[&str]| {
+            lines
+                .iter()
+                .any(|l| parts.iter().all(|part| l.contains(part)))
+        };
+        let effect = "+0.93 (+0.88 to +0.97) saturation";
+        assert!(
+            has(&[" dependency_bottleneck ", "supported", effect, "215", "1="]),
+            "{shown}"
+        );
+        assert!(
+            has(&["quiet (sham of dependency_bottleneck)", "supported"]),
+            "{shown}"
+        );
+        assert!(has(&["warm_up (warm-up)", " - "]), "{shown}");
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_by_reason() {
+        let mut figures = Figures::default();
+        figures.spans.written = 100;
+        assert_eq!(left_out(&figures), "");
+        figures.left_out = [
+            ("label unknown".to_owned(), 5),
+            ("not steady".to_owned(), 30),
+        ]
+        .into();
+        assert_eq!(
+            left_out(&figures),
+            "65 of 100 spans are in the files of classes; left out: 30 not steady, 5 label unknown\n"
+        );
+    }
+}

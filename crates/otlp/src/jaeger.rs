@@ -1,0 +1,305 @@
+//! Jaeger's JSON, as its user interface saves it and its query API answers: a trace with its spans,
+//! and the processes that sent them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::input::Input as _;
+use crate::json::cursor::Json;
+use crate::problem::Result;
+use crate::sink::{Origin, Owner, Signal, Sink};
+use crate::view::{
+    AnyValue, KeyValue, Link, MAX_ELEMENTS, Resource, Scope, Span, SpanId, SpanKind, StatusCode,
+    TraceId, UnixNanos,
+};
+use crate::walk::Walk;
+
+/// Reads the spans of a trace. They name their processes, which stand behind them.
+pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+    let mut again = json.clone();
+    let mut processes = BTreeMap::new();
+    json.fields(|json, key| match &**key {
+        "processes" => json.fields(|json, id| {
+            if processes.len() == MAX_ELEMENTS as usize {
+                return json.fail(format!("more than {MAX_ELEMENTS} processes of one trace"));
+            }
+            processes.insert(id.clone(), process(json, walk.sink)?);
+            Ok(())
+        }),
+        _ => json.skip(),
+    })?;
+    walk.counts.message(Signal::Traces);
+    let mut last: Option<(Resource<'a>, Scope<'a>)> = None;
+    again.fields(|json, key| match &**key {
+        "spans" => json.array(|json, null| {
+            if null {
+                return Ok(());
+            }
+            walk.before_item()?;
+            let JaegerSpan {
+                span,
+                scope,
+                process,
+                process_id,
+            } = JaegerSpan::read(json, walk.sink)?;
+            let nobody = Resource::default();
+            let resource = process
+                .as_ref()
+                .or_else(|| processes.get(&process_id))
+                .unwrap_or(&nobody);
+            let is_last = |last: &(Resource<'a>, Scope<'a>)| last.0 == *resource && last.1 == scope;
+            if !last.as_ref().is_some_and(is_last) {
+                walk.sink.resource(resource);
+                walk.sink.scope(&scope);
+                last = Some((resource.clone(), scope.clone()));
+            }
+            let scope = &scope;
+            walk.sink.span(Origin { resource, scope }, &span);
+            walk.counts.item(Signal::Traces);
+            Ok(())
+        }),
+        _ => json.skip(),
+    })
+}
+
+/// A span, and who speaks.
+#[derive(Default)]
+struct JaegerSpan<'a> {
+    span: Span<'a>,
+    scope: Scope<'a>,
+    process: Option<Resource<'a>>,
+    process_id: Cow<'a, str>,
+}
+
+/// Another span that a span refers to; of its own trace where none is named.
+#[derive(Default)]
+struct Reference<'a> {
+    kind: Cow<'a, str>,
+    trace_id: Option<TraceId>,
+    span_id: SpanId,
+}
+
+impl<'a> JaegerSpan<'a> {
+    fn read<S: Sink>(json: &mut Json<'a>, sink: &S) -> Result<Self> {
+        let mut read = Self::default();
+        let mut references: Vec<Reference<'a>> = Vec::new();
+        let (mut start, mut duration) = (0i64, 0i64);
+        let mut is_error = false;
+        json.fields(|json, key| {
+            let span = &mut read.span;
+            match &**key {
+                "traceID" => span.trace_id = TraceId(id(json, 32)?),
+                "spanID" => span.span_id = SpanId(id(json, 16)? as u64),
+                "parentSpanID" => span.parent_span_id = SpanId(id(json, 16)? as u64),
+                "operationName" => span.name = json.text()?,
+                "startTime" => start = json.integer("Unix microseconds")?,
+                "duration" => duration = json.integer("microseconds")?,
+                "processID" => read.process_id = json.text()?,
+                "process" => read.process = Some(process(json, sink)?),
+                "references" => each(json, |json| {
+                    references.push(reference(json)?);
+                    Ok(())
+                })?,
+                "tags" => each(json, |json| {
+                    let tag = tag(json)?;
+                    let is_true =
+                        tag.value == AnyValue::Bool(true) || tag.value.as_text() == Some("true");
+                    is_error |= tag.key == "error" && is_true;
+                    read.take(tag, sink);
+                    Ok(())
+                })?,
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        let span = &mut read.span;
+        let ns = |us: i64| UnixNanos::new(u64::try_from(us).unwrap_or(0).saturating_mul(1000));
+        span.start_time_unix_nano = ns(start);
+        span.end_time_unix_nano = ns(start.saturating_add(duration));
+        if is_error && span.status.code == StatusCode::default() {
+            span.status.code = StatusCode::ERROR;
+        }
+        let own = span.trace_id;
+        let parent = |kind: &str| {
+            let mut own = references
+                .iter()
+                .filter(|r| r.trace_id.is_none_or(|trace| trace == own));
+            own.find(|r| r.kind == kind).map(|r| r.span_id)
+        };
+        if let Some(parent) = parent("CHILD_OF").or_else(|| parent("FOLLOWS_FROM")) {
+            span.parent_span_id = parent;
+        }
+        for reference in &references {
+            match reference.trace_id {
+                Some(trace_id) if trace_id != own => span.links.push(Link {
+                    trace_id,
+                    span_id: reference.span_id,
+                }),
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+
+    /// A tag is an attribute, or a field of the span that Jaeger has no place for.
+    fn take<S: Sink>(&mut self, tag: KeyValue<'a>, sink: &S) {
+        let text = match &tag.value {
+            AnyValue::Text(text) => text.clone(),
+            _ => Cow::default(),
+        };
+        match &*tag.key {
+            "span.kind" => {
+                self.span.kind = match &*text {
+                    "internal" => SpanKind::INTERNAL,
+                    "server" => SpanKind::SERVER,
+                    "client" => SpanKind::CLIENT,
+                    "producer" => SpanKind::PRODUCER,
+                    "consumer" => SpanKind::CONSUMER,
+                    _ => SpanKind::default(),
+                }
+            }
+            "otel.status_code" => {
+                self.span.status.code = match &*text {
+                    "ERROR" => StatusCode::ERROR,
+                    "OK" => StatusCode::OK,
+                    _ => StatusCode::default(),
+                }
+            }
+            "otel.status_description" => {}
+            "otel.scope.name" | "otel.library.name" => self.scope.name = text,
+            "otel.scope.version" | "otel.library.version" => self.scope.version = text,
+            key if sink.wants(Owner::Span, key) => self.span.attributes.push(tag),
+            _ => {}
+        }
+    }
+}
+
+/// Calls `each` at the elements of a list, of which there must not be too many to hold.
+fn each<'a>(json: &mut Json<'a>, mut each: impl FnMut(&mut Json<'a>) -> Result<()>) -> Result<()> {
+    let mut left = MAX_ELEMENTS;
+    json.array(|json, null| {
+        left -= 1;
+        match (null, left) {
+            (_, 0) => json.fail(format!(
+                "more than {MAX_ELEMENTS} tags or references of one span"
+            )),
+            (true, _) => Ok(()),
+            (false, _) => each(json),
+        }
+    })
+}
+
+/// A process: a service's name, and tags that are attributes of its resource.
+fn process<'a, S: Sink>(json: &mut Json<'a>, sink: &S) -> Result<Resource<'a>> {
+    let mut attributes = Vec::new();
+    let mut take = |tag: KeyValue<'a>| {
+        if sink.wants(Owner::Resource, &tag.key) {
+            attributes.push(tag);
+        }
+    };
+    json.fields(|json, key| match &**key {
+        "serviceName" => {
+            take(KeyValue {
+                key: Cow::Borrowed("service.name"),
+                value: AnyValue::Text(json.text()?),
+            });
+            Ok(())
+        }
+        "tags" => each(json, |json| {
+            take(tag(json)?);
+            Ok(())
+        }),
+        _ => json.skip(),
+    })?;
+    Ok(Resource { attributes })
+}
+
+fn reference<'a>(json: &mut Json<'a>) -> Result<Reference<'a>> {
+    let mut read = Reference::default();
+    json.fields(|json, key| {
+        match &**key {
+            "refType" => read.kind = json.text()?,
+            "traceID" => read.trace_id = Some(TraceId(id(json, 32)?)),
+            "spanID" => read.span_id = SpanId(id(json, 16)? as u64),
+            _ => json.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(read)
+}
+
+/// An id in hex, of which some versions leave out zeros at the front.
+fn id(json: &mut Json<'_>, digits: usize) -> Result<u128> {
+    let start = json.clone();
+    let text = json.text()?;
+    let is_hex = text.len() <= digits && text.bytes().all(|b| b.is_ascii_hexdigit());
+    match u128::from_str_radix(&text, 16) {
+        Ok(id) if is_hex => Ok(id),
+        _ if text.is_empty() => Ok(0),
+        _ => start.fail(format!("expected an id of at most {digits} hex digits")),
+    }
+}
+
+/// A tag as an attribute, by its type where that is named.
+fn tag<'a>(json: &mut Json<'a>) -> Result<KeyValue<'a>> {
+    let mut read = KeyValue::default();
+    let mut kind = Cow::default();
+    json.fields(|json, key| {
+        match &**key {
+            "key" => read.key = json.text()?,
+            "type" => kind = json.text()?,
+            "value" => read.value = value(json)?,
+            _ => json.skip()?,
+        }
+        Ok(())
+    })?;
+    read.value = of_kind(read.value, &kind);
+    Ok(read)
+}
+
+fn value<'a>(json: &mut Json<'a>) -> Result<AnyValue<'a>> {
+    Ok(match json.peek() {
+        b'"' => AnyValue::Text(json.text()?),
+        b't' | b'f' => AnyValue::Bool(json.boolean()?),
+        b'-' | b'0'..=b'9' => {
+            let text = json.raw()?;
+            match (text.parse(), text.parse()) {
+                (Ok(number), _) => AnyValue::Int(number),
+                (_, Ok(number)) => AnyValue::Double(number),
+                _ => AnyValue::Text(Cow::Borrowed(text)),
+            }
+        }
+        _ => AnyValue::Text(Cow::Borrowed(json.raw()?)),
+    })
+}
+
+/// What a value is by the word for its type; stores that know only strings write all as such.
+fn of_kind<'a>(value: AnyValue<'a>, kind: &str) -> AnyValue<'a> {
+    let converted = match (kind, &value) {
+        ("float64", AnyValue::Int(number)) => Some(AnyValue::Double(*number as f64)),
+        ("float64", AnyValue::Text(text)) => text.parse().ok().map(AnyValue::Double),
+        ("int64", AnyValue::Text(text)) => text.parse().ok().map(AnyValue::Int),
+        ("bool", AnyValue::Text(text)) => text.parse().ok().map(AnyValue::Bool),
+        ("binary", AnyValue::Text(text)) => BASE64
+            .decode(&**text)
+            .ok()
+            .map(|bytes| AnyValue::Bytes(bytes.into())),
+        // Lists come as the text of their JSON.
+        (_, AnyValue::Text(text)) if text.starts_with('[') => {
+            let texts: Option<Vec<String>> = serde_json::from_str(text).ok();
+            texts.map(|texts| {
+                AnyValue::Array(
+                    texts
+                        .into_iter()
+                        .map(|t| AnyValue::Text(t.into()))
+                        .collect(),
+                )
+            })
+        }
+        _ => None,
+    };
+    converted.unwrap_or(value)
+}

@@ -1,0 +1,156 @@
+//! What a file is, by its first bytes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::MAX_MESSAGE_BYTES;
+use super::documents::Braces;
+
+/// So many bytes are enough to tell a form.
+pub(super) const SNIFFED: usize = 4096;
+
+/// How messages are told from each other, or how they are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One message a line.
+    Lines,
+    /// Messages with their length before them: 4 bytes, big-endian.
+    Frames,
+    /// JSON over many lines, in lists, or in an answer of Jaeger.
+    Documents,
+    Gzip,
+    /// A stream of whole zstd frames.
+    Zstd,
+}
+
+/// Whether a file begins as telemetry does.
+///
+/// # Errors
+/// When it can't be read.
+pub fn looks_like_telemetry(path: &Path) -> io::Result<bool> {
+    let head = head(&mut File::open(path)?)?;
+    let names_a_resource = || memchr::memmem::find(&head, b"\"resource").is_some();
+    Ok(match Form::of(&head) {
+        Form::Lines => names_a_resource(),
+        Form::Documents => names_a_resource() || is_jaegers(text(&head)),
+        Form::Frames | Form::Gzip | Form::Zstd => true,
+    })
+}
+
+/// The first bytes of a file.
+pub(super) fn head(source: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(SNIFFED);
+    source.take(SNIFFED as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+impl Form {
+    pub(super) fn of(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => return Form::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => return Form::Zstd,
+            [0, b, c, d, first, ..] => {
+                let length = u32::from_be_bytes([0, *b, *c, *d]) as usize;
+                // 0x0a begins field 1 of a protobuf message, which is all that these messages
+                // have; the others begin JSON and a zstd frame.
+                let begins = [0x0a, b'{', 0x28].contains(first);
+                if begins && (1..=MAX_MESSAGE_BYTES).contains(&length) {
+                    return Form::Frames;
+                }
+            }
+            _ => {}
+        }
+        let text = text(head);
+        if text.starts_with(b"[") || is_jaegers(text) || goes_on(text) {
+            Form::Documents
+        } else {
+            Form::Lines
+        }
+    }
+}
+
+/// What follows a byte order mark and white space.
+fn text(head: &[u8]) -> &[u8] {
+    let mark = "\u{feff}".as_bytes();
+    head.strip_prefix(mark).unwrap_or(head).trim_ascii_start()
+}
+
+/// Whether it begins as an answer of Jaeger's query API, a trace of Jaeger, or a list of these.
+fn is_jaegers(text: &[u8]) -> bool {
+    const FIRST: [&[u8]; 8] = [
+        b"\"data\"",
+        b"\"total\"",
+        b"\"limit\"",
+        b"\"offset\"",
+        b"\"errors\"",
+        b"\"traceID\"",
+        b"\"spans\"",
+        b"\"processes\"",
+    ];
+    let text = text.strip_prefix(b"[").unwrap_or(text).trim_ascii_start();
+    let inside = text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    inside.is_some_and(|inside| FIRST.iter().any(|key| inside.starts_with(key)))
+}
+
+/// Whether an object goes on behind its first line. (A line that was torn when its writer was
+/// killed is followed by the `{` of another.)
+fn goes_on(text: &[u8]) -> bool {
+    let Some(end) = memchr::memchr(b'\n', text).filter(|_| text.starts_with(b"{")) else {
+        return false;
+    };
+    let mut braces = Braces::default();
+    text[..end].iter().for_each(|b| braces.take(*b));
+    let mut next = text[end..].iter().filter(|b| !b"\r\n".contains(b));
+    braces.depth > 0 && next.next().is_some_and(|b| *b != b'{')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_told_by_their_first_bytes() {
+        let cases: [(&[u8], Form); 19] = [
+            (b"{\"resourceSpans\":[]}\n", Form::Lines),
+            (b"\n\n{\"resourceSpans\":[]}\n", Form::Lines),
+            (b"\xef\xbb\xbf{\"resourceSpans\":[]}\n", Form::Lines),
+            (
+                b"{\"resourceSpans\":[{\"res\n{\"resourceSpans\":[]}\n",
+                Form::Lines,
+            ),
+            (b"{\n  \"resourceSpans\": []\n}\n", Form::Documents),
+            (b"{ \"resourceSpans\": [\n  {}\n]}\n", Form::Documents),
+            (b"{\"resourceSpans\": [\n{}\n]}\n", Form::Lines),
+            (b"[{\"resourceSpans\":[]}]", Form::Documents),
+            (b"{\"data\":[{\"traceID\":\"1\"}]}", Form::Documents),
+            (b"\xef\xbb\xbf{\"data\":[", Form::Documents),
+            (b"{\n  \"data\": [", Form::Documents),
+            (b"{\"traceID\":\"1\",", Form::Documents),
+            (b"\x1f\x8b\x08", Form::Gzip),
+            (b"\x28\xb5\x2f\xfd", Form::Zstd),
+            (b"\0\0\0\x05\x0a\x03abc", Form::Frames),
+            (b"\0\0\0\x05\x28\xb5\x2f\xfd", Form::Frames),
+            (b"\x05\0\0\0\x0a\x03abc", Form::Lines),
+            (b"", Form::Lines),
+            (b"hello", Form::Lines),
+        ];
+        for (head, form) in cases {
+            assert_eq!(Form::of(head), form, "{}", String::from_utf8_lossy(head));
+        }
+    }
+
+    #[test]
+    fn what_looks_like_telemetry_is_told_from_the_rest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let looks = |content: &[u8]| {
+            let path = folder.path().join("file");
+            std::fs::write(&path, content).expect("written");
+            looks_like_telemetry(&path).expect("readable")
+        };
+        assert!(
+            looks(b"{\"resourceLogs\":[]}") && looks(b"{\"data\":[]}") && looks(b"\x1f\x8b\x08")
+        );
+        assert!(!looks(b"words") && !looks(b"") && !looks(b"[{\"a\":1}]"));
+    }
+}

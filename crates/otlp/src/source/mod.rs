@@ -1,0 +1,140 @@
+//! Files of telemetry of any form, cut into units that can be decoded apart from each other.
+//!
+//! Forms are told apart by content and not by name. Those of the Collector's file exporter are
+//! taken from its source (exporter/fileexporter). Reading and decompression are on the thread that
+//! calls [`Source::next_unit`]; everything else is [`decode`], on whatever thread.
+
+mod documents;
+mod form;
+mod frames;
+mod layer;
+mod lines;
+mod unit;
+
+use std::fs::File;
+use std::io::{self, BufRead, Read, Seek};
+use std::path::Path;
+
+pub use form::looks_like_telemetry;
+pub use unit::{Skipped, Unit, UnitTally, decode};
+
+use documents::Documents;
+use form::Form;
+use frames::Frames;
+use layer::Damage;
+use lines::Lines;
+
+/// A message of more bytes is passed over rather than held in memory. A Collector's largest has a
+/// few megabytes.
+pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// Bytes of a unit, unless a single message is longer.
+pub const UNIT_BYTES: usize = 1 << 20;
+
+/// A file of telemetry.
+pub struct Source {
+    /// None where it can't be read again.
+    file: Option<File>,
+    len: Option<u64>,
+    cutter: Cutter,
+    damage: Damage,
+}
+
+type Reader = Box<dyn BufRead + Send>;
+
+/// By what messages are told from each other.
+enum Cutter {
+    Lines(Lines<Reader>),
+    Frames(Frames<Reader>),
+    Documents(Documents<Reader>),
+}
+
+impl Source {
+    /// Opens a file, or a pipe.
+    ///
+    /// A file is read up to the length that it has now, so that one that is still being written
+    /// gives the same units each time it is gone through.
+    ///
+    /// # Errors
+    /// When it can't be opened or is a folder.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            let message = "is a directory";
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, message));
+        }
+        if !metadata.is_file() {
+            return Self::from_reader(file);
+        }
+        let len = metadata.len();
+        let (cutter, damage) = start(Box::new(file.try_clone()?.take(len)))?;
+        Ok(Self {
+            file: Some(file),
+            len: Some(len),
+            cutter,
+            damage,
+        })
+    }
+
+    /// Reads from something that can be gone through once.
+    ///
+    /// # Errors
+    /// When its first bytes can't be read.
+    pub fn from_reader(reader: impl Read + Send + 'static) -> io::Result<Self> {
+        let (cutter, damage) = start(Box::new(reader))?;
+        Ok(Self {
+            file: None,
+            len: None,
+            cutter,
+            damage,
+        })
+    }
+
+    /// Bytes of the file as it is stored, when it was opened; none of a pipe.
+    pub fn stored_bytes(&self) -> Option<u64> {
+        self.len
+    }
+
+    /// Goes back to the start.
+    ///
+    /// # Errors
+    /// When it is a pipe, or can't be read.
+    pub fn rewind(&mut self) -> io::Result<()> {
+        let (Some(file), Some(len)) = (&mut self.file, self.len) else {
+            let message = "a pipe can't be read twice";
+            return Err(io::Error::new(io::ErrorKind::NotSeekable, message));
+        };
+        file.rewind()?;
+        (self.cutter, self.damage) = start(Box::new(file.try_clone()?.take(len)))?;
+        Ok(())
+    }
+
+    /// Fills a unit, whose memory is used again; false at the end.
+    ///
+    /// # Errors
+    /// When the file can't be read. What is damaged in it is no error: it is named by [`decode`].
+    pub fn next_unit(&mut self, unit: &mut Unit) -> io::Result<bool> {
+        let more = match &mut self.cutter {
+            Cutter::Lines(lines) => lines.next(unit),
+            Cutter::Frames(frames) => frames.next(unit),
+            Cutter::Documents(documents) => documents.next(unit),
+        }?;
+        if !more && let Some(reason) = self.damage.take() {
+            unit.skip(reason, false);
+            return Ok(true);
+        }
+        Ok(more)
+    }
+}
+
+fn start(reader: Box<dyn Read + Send>) -> io::Result<(Cutter, Damage)> {
+    let damage = Damage::default();
+    let (form, reader) = layer::innermost(reader, &damage)?;
+    let cutter = match form {
+        Form::Frames => Cutter::Frames(Frames::new(reader)),
+        Form::Documents => Cutter::Documents(Documents::new(reader)),
+        Form::Lines | Form::Gzip | Form::Zstd => Cutter::Lines(Lines::new(reader)),
+    };
+    Ok((cutter, damage))
+}

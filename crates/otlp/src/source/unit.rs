@@ -1,0 +1,242 @@
+//! A part of a file, and how it is decoded.
+
+use std::io::{self, Read};
+
+use super::MAX_MESSAGE_BYTES;
+use super::frames::LENGTH;
+use super::layer::MAX_ZSTD_WINDOW_LOG;
+use crate::problem::Problem;
+use crate::read::{read_json, read_protobuf};
+use crate::sink::{Counts, Sink};
+
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Whole messages of a file, about 1 MiB or one that is longer.
+#[derive(Debug, Default)]
+pub struct Unit {
+    pub(super) cut: Cut,
+    pub(super) bytes: Vec<u8>,
+    pub(super) first_message: u64,
+    pub(super) offset: u64,
+    /// Bytes of the file, those included that are passed over.
+    pub(super) length: u64,
+    /// Messages, blank lines and those included that are passed over.
+    pub(super) messages: u64,
+    /// What couldn't even be cut.
+    pub(super) skipped: Vec<Skipped>,
+}
+
+/// How messages lie in the bytes of a unit.
+#[derive(Debug, Default)]
+pub(super) enum Cut {
+    /// Each ends with a newline.
+    #[default]
+    Lines,
+    /// Each has its length before it.
+    Frames,
+    /// One after the other.
+    Objects(Vec<Object>),
+}
+
+#[derive(Debug)]
+pub(super) struct Object {
+    /// Of its first byte in the file.
+    pub(super) offset: u64,
+    /// Of the byte behind its last in the unit.
+    pub(super) end: usize,
+}
+
+/// A message that was passed over because it can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Messages before it in the file, blank lines included: in a file of lines, its line less one.
+    pub message: u64,
+    /// Offset in the file, after decompression, of the byte at which reading failed; of the
+    /// message's first byte where it has a length before it.
+    pub byte: u64,
+    /// What is wrong with it.
+    pub reason: String,
+    /// The file ends in the middle of it: it was being written when the file was copied or its
+    /// writer stopped.
+    pub torn: bool,
+}
+
+/// What there was in a unit.
+#[derive(Debug, Default, PartialEq)]
+pub struct UnitTally {
+    /// Bytes of the file, after decompression.
+    pub bytes: u64,
+    /// Lines or messages, blank and bad ones included.
+    pub lines: u64,
+    /// What was read.
+    pub counts: Counts,
+    /// What couldn't be read.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Unit {
+    /// Messages before it in the file, blank lines included.
+    pub fn first_message(&self) -> u64 {
+        self.first_message
+    }
+
+    /// Offset of its first byte in the file, after decompression.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(super) fn begin(&mut self, cut: Cut, first_message: u64, offset: u64) {
+        self.bytes.clear();
+        *self = Self {
+            cut,
+            bytes: std::mem::take(&mut self.bytes),
+            first_message,
+            offset,
+            ..Self::default()
+        };
+    }
+
+    /// Names the message that would come next.
+    pub(super) fn skip(&mut self, reason: String, torn: bool) {
+        self.skip_at(self.offset + self.length, reason, torn);
+    }
+
+    pub(super) fn skip_at(&mut self, byte: u64, reason: String, torn: bool) {
+        self.skipped.push(Skipped {
+            message: self.first_message + self.messages,
+            byte,
+            reason,
+            torn,
+        });
+    }
+}
+
+/// Reads the messages of a unit into a sink. Each bad message costs itself and is named.
+pub fn decode(unit: &Unit, sink: &mut impl Sink) -> UnitTally {
+    let mut tally = UnitTally {
+        bytes: unit.length,
+        lines: unit.messages,
+        counts: Counts::default(),
+        skipped: unit.skipped.clone(),
+    };
+    let mut scratch = Vec::new();
+    for (number, message) in (unit.first_message..).zip(unit.messages()) {
+        match message.read(number, &mut scratch, sink) {
+            Ok(counts) => tally.counts.add(counts),
+            Err(problem) => tally.skipped.push(Skipped {
+                message: number,
+                byte: message.byte
+                    + if message.is_framed {
+                        0
+                    } else {
+                        problem.byte as u64
+                    },
+                reason: problem.reason,
+                torn: message.is_cut_off,
+            }),
+        }
+    }
+    tally
+}
+
+/// One message of a unit.
+struct Message<'u> {
+    bytes: &'u [u8],
+    /// Its offset in the file.
+    byte: u64,
+    /// It had its length before it; then it can be JSON or protobuf, or a zstd frame with either.
+    is_framed: bool,
+    /// A line without a newline.
+    is_cut_off: bool,
+}
+
+impl Unit {
+    fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        let mut start = 0;
+        let mut index = 0;
+        std::iter::from_fn(move || {
+            let rest = &self.bytes[start..];
+            let mut message = Message {
+                bytes: rest,
+                byte: self.offset + start as u64,
+                is_framed: false,
+                is_cut_off: false,
+            };
+            match &self.cut {
+                Cut::Lines if rest.is_empty() => return None,
+                Cut::Lines => {
+                    let newline = memchr::memchr(b'\n', rest);
+                    let end = newline.unwrap_or(rest.len());
+                    message.bytes = &rest[..end];
+                    message.is_cut_off = newline.is_none();
+                    start += (end + 1).min(rest.len());
+                }
+                Cut::Frames => {
+                    let (length, rest) = rest.split_first_chunk::<LENGTH>()?;
+                    message.bytes = rest.get(..u32::from_be_bytes(*length) as usize)?;
+                    message.is_framed = true;
+                    start += LENGTH + message.bytes.len();
+                }
+                Cut::Objects(objects) => {
+                    let object = objects.get(index)?;
+                    message.bytes = &self.bytes[start..object.end];
+                    message.byte = object.offset;
+                    index += 1;
+                    start = object.end;
+                }
+            }
+            Some(message)
+        })
+    }
+}
+
+impl Message<'_> {
+    fn read(
+        &self,
+        number: u64,
+        scratch: &mut Vec<u8>,
+        sink: &mut impl Sink,
+    ) -> Result<Counts, Problem> {
+        if !self.is_framed {
+            if self.bytes.trim_ascii_start().is_empty() {
+                return Ok(Counts::default());
+            }
+            sink.begin(number);
+            return read_json(self.bytes, sink);
+        }
+        let bytes = if self.bytes.starts_with(&ZSTD_MAGIC) {
+            decompress(self.bytes, scratch).map_err(|reason| Problem { byte: 0, reason })?;
+            scratch
+        } else {
+            self.bytes
+        };
+        sink.begin(number);
+        // No message of protobuf begins so.
+        let is_json = bytes.starts_with(b"{") || bytes.starts_with("\u{feff}".as_bytes());
+        if is_json {
+            read_json(bytes, sink)
+        } else {
+            read_protobuf(bytes, sink)
+        }
+    }
+}
+
+fn decompress(frame: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    let cannot = |error: io::Error| format!("the zstd frame can't be decompressed: {error}");
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(frame).map_err(cannot)?;
+    decoder
+        .window_log_max(MAX_ZSTD_WINDOW_LOG)
+        .map_err(cannot)?;
+    out.clear();
+    let limit = MAX_MESSAGE_BYTES;
+    decoder
+        .take(limit as u64 + 1)
+        .read_to_end(out)
+        .map_err(cannot)?;
+    if out.len() > limit {
+        return Err(format!(
+            "the message decompresses to more than {limit} bytes"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! The way through an OTLP message: resources, their scopes, and the items of these, which go to
+//! the sink one by one.
+//!
+//! The order of fields is free, in JSON and in protobuf. What an item needs to know (its resource,
+//! its scope, its metric) mostly stands before it; where it doesn't, the items are passed over and
+//! read on a second way through that part of the message. So nothing is held but the one item.
+
+use std::cell::Cell;
+
+use crate::input::{Field, Input, ListOf, field};
+use crate::problem::Result;
+use crate::read::Message;
+use crate::sink::{Counts, Origin, Owner, Signal, Sink, UNDO_ITEMS};
+use crate::view::{
+    Keep, LogRecord, MAX_ELEMENTS, Merge, Metric, MetricKind, Point, Resource, Span, Temporality,
+};
+
+const RESOURCE: [Field; 1] = [field!(1, resource)];
+const SCOPE: [Field; 2] = [field!(1, scope), field!(1, instrumentation_library)];
+
+impl Signal {
+    /// The field of a message that holds this signal.
+    pub(crate) const fn message_field(self) -> Field {
+        match self {
+            Signal::Traces => field!(1, resource_spans),
+            Signal::Metrics => field!(1, resource_metrics),
+            Signal::Logs => field!(1, resource_logs),
+        }
+    }
+
+    /// The fields of a resource's part that hold its scopes, by the names of today and of before
+    /// version 0.15. (In protobuf those of before moved to 1000.)
+    const fn scopes(self) -> [Field; 2] {
+        match self {
+            Signal::Traces => [
+                field!(2, scope_spans),
+                field!(1000, instrumentation_library_spans),
+            ],
+            Signal::Metrics => [
+                field!(2, scope_metrics),
+                field!(1000, instrumentation_library_metrics),
+            ],
+            Signal::Logs => [
+                field!(2, scope_logs),
+                field!(1000, instrumentation_library_logs),
+            ],
+        }
+    }
+
+    /// The fields of a scope's part that hold its items.
+    const fn items(self) -> &'static [Field] {
+        match self {
+            Signal::Traces => const { &[field!(2, spans)] },
+            Signal::Metrics => const { &[field!(2, metrics)] },
+            Signal::Logs => const { &[field!(2, log_records), field!(2, logs)] },
+        }
+    }
+}
+
+/// The way through one message.
+pub(crate) struct Walk<'w, 'a, S> {
+    pub(crate) sink: &'w mut S,
+    pub(crate) counts: Counts,
+    /// None where it needn't be checked before very many items are handed on.
+    message: Option<Message<'a>>,
+    // Room for the item that is read, used again for the next.
+    span: Span<'a>,
+    point: Point<'a>,
+    log_record: LogRecord<'a>,
+}
+
+impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
+    pub(crate) fn new(sink: &'w mut S, message: Option<Message<'a>>) -> Self {
+        Self {
+            sink,
+            counts: Counts::default(),
+            message,
+            span: Span::default(),
+            point: Point::default(),
+            log_record: LogRecord::default(),
+        }
+    }
+
+    /// Before an item is handed on that [`Sink::undo`] need not take back, all of the message has
+    /// to be known to be good.
+    pub(crate) fn before_item(&mut self) -> Result<()> {
+        match self.message {
+            Some(message) if self.counts.all_items() == UNDO_ITEMS => message.check(self.sink),
+            _ => Ok(()),
+        }
+    }
+
+    /// The field of a message that holds a signal.
+    pub(crate) fn resources<I: Input<'a>>(&mut self, input: &mut I, signal: Signal) -> Result<()> {
+        input.elements(ListOf::Messages, |input, _| {
+            let mut is_new = true;
+            let bodies = signal.scopes();
+            let owner = Owner::Resource;
+            self.part(input, owner, &RESOURCE, &bodies, |walk, input, resource| {
+                if std::mem::take(&mut is_new) {
+                    walk.sink.resource(resource);
+                }
+                walk.scopes(input, signal, resource)
+            })
+        })
+    }
+
+    fn scopes<I: Input<'a>>(
+        &mut self,
+        input: &mut I,
+        signal: Signal,
+        resource: &Resource<'a>,
+    ) -> Result<()> {
+        input.elements(ListOf::Messages, |input, _| {
+            let mut is_new = true;
+            let bodies = signal.items();
+            self.part(input, Owner::Scope, &SCOPE, bodies, |walk, input, scope| {
+                if std::mem::take(&mut is_new) {
+                    walk.sink.scope(scope);
+                }
+                walk.items(input, signal, Origin { resource, scope })
+            })
+        })
+    }
+
+    /// A message that has a head, which says who speaks, and bodies of what is said. Calls `body`
+    /// at each of these.
+    fn part<I: Input<'a>, H: Merge<'a>>(
+        &mut self,
+        input: &mut I,
+        owner: Owner,
+        heads: &[Field],
+        bodies: &[Field],
+        mut body: impl FnMut(&mut Self, &mut I, &H) -> Result<()>,
+    ) -> Result<()> {
+        let is = |key: &I::Key, fields: &[Field]| fields.iter().any(|field| I::is(key, *field));
+        let mut again = input.clone();
+        let mut head = None;
+        let mut passed_over = false;
+        input.fields(|input, key| {
+            if is(key, heads) {
+                read(self.sink, owner, head.get_or_insert_with(H::default), input)
+            } else if !is(key, bodies) {
+                input.skip()
+            } else if let (Some(head), false) = (&head, passed_over) {
+                body(self, input, head)
+            } else {
+                passed_over = true;
+                input.skip()
+            }
+        })?;
+        if passed_over {
+            let head = head.unwrap_or_default();
+            again.fields(|input, key| match is(key, bodies) {
+                true => body(self, input, &head),
+                false => input.skip(),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn items<I: Input<'a>>(
+        &mut self,
+        input: &mut I,
+        signal: Signal,
+        origin: Origin<'_, 'a>,
+    ) -> Result<()> {
+        input.elements(ListOf::Messages, |input, _| {
+            if signal == Signal::Metrics {
+                return self.metric(input, origin);
+            }
+            self.before_item()?;
+            if signal == Signal::Traces {
+                read(self.sink, Owner::Span, &mut self.span, input)?;
+                self.sink.span(origin, &self.span);
+            } else {
+                read(self.sink, Owner::LogRecord, &mut self.log_record, input)?;
+                self.sink.log_record(origin, &self.log_record);
+            }
+            self.counts.item(signal);
+            Ok(())
+        })
+    }
+
+    /// What holds for all points of a metric mostly stands behind them, so they are always passed
+    /// over first.
+    fn metric<I: Input<'a>>(&mut self, input: &mut I, origin: Origin<'_, 'a>) -> Result<()> {
+        let mut again = input.clone();
+        let mut metric = Metric::default();
+        input.fields(|input, key| {
+            if I::is(key, field!(1, name)) {
+                metric.name = input.text()?;
+            } else if I::is(key, field!(3, unit)) {
+                metric.unit = input.text()?;
+            } else if let Some(kind) = kind_of::<I>(key) {
+                metric.kind = Some(kind);
+                return input.fields(|input, key| metric.read_field(input, key));
+            } else {
+                return input.skip();
+            }
+            Ok(())
+        })?;
+        let Some(kind) = metric.kind else {
+            return Ok(());
+        };
+        again.fields(|input, key| {
+            if !I::is(key, kind.field()) {
+                return input.skip();
+            }
+            input.fields(|input, key| match I::is(key, field!(1, data_points)) {
+                true => input.elements(ListOf::Messages, |input, _| {
+                    self.before_item()?;
+                    let point = &mut self.point;
+                    keep(self.sink, Owner::Point, |keep| {
+                        point.read(kind, input, keep)
+                    })?;
+                    self.sink.point(origin, &metric, point);
+                    self.counts.item(Signal::Metrics);
+                    Ok(())
+                }),
+                false => input.skip(),
+            })
+        })
+    }
+}
+
+/// Reads a view with those attributes that a sink wants.
+fn read<'a, S: Sink, I: Input<'a>>(
+    sink: &S,
+    owner: Owner,
+    view: &mut impl Merge<'a>,
+    input: &mut I,
+) -> Result<()> {
+    view.clear();
+    keep(sink, owner, |keep| view.merge(input, keep))
+}
+
+fn keep<S: Sink>(sink: &S, owner: Owner, read: impl FnOnce(&Keep<'_>) -> Result<()>) -> Result<()> {
+    read(&Keep {
+        wants: &|key| sink.wants(owner, key),
+        left: &Cell::new(MAX_ELEMENTS),
+    })
+}
+
+fn kind_of<'a, I: Input<'a>>(key: &I::Key) -> Option<MetricKind> {
+    let mut kinds = MetricKind::ALL.into_iter();
+    kinds.find(|kind| I::is(key, kind.field()))
+}
+
+impl<'a> Metric<'a> {
+    /// What stands beside the points of a sum or histogram.
+    fn read_field<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<()> {
+        if I::is(key, field!(2, aggregation_temporality)) {
+            self.temporality = Temporality(input.enumeration::<Temporality>()?);
+        } else if I::is(key, field!(3, is_monotonic)) {
+            self.is_monotonic = input.boolean()?;
+        } else {
+            return input.skip();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,289 @@
+//! Files of any form: those that a real Collector wrote in each of its formats, and these
+//! compressed, cut and joined as it happens in the field.
+
+use std::io::{Cursor, Write as _};
+use std::path::{Path, PathBuf};
+
+use loadgen_otlp::Signal;
+use loadgen_otlp::source::{Source, Unit, UnitTally, decode};
+
+use crate::collect::Collected;
+
+const SIGNALS: [&str; 3] = ["traces.out", "metrics.out", "logs.out"];
+
+pub(crate) fn fixture(form: &str, signal: &str) -> Vec<u8> {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../extract/tests/forms")
+        .join(form)
+        .join(signal);
+    std::fs::read(path).expect("there")
+}
+
+fn drain(source: &mut Source) -> (Vec<String>, UnitTally) {
+    let mut sink = Collected::default();
+    let mut unit = Unit::default();
+    let mut all = UnitTally::default();
+    while source.next_unit(&mut unit).expect("readable") {
+        assert_eq!(
+            (unit.first_message(), unit.offset()),
+            (all.lines, all.bytes)
+        );
+        let tally = decode(&unit, &mut sink);
+        all.bytes += tally.bytes;
+        all.lines += tally.lines;
+        all.counts.add(tally.counts);
+        all.skipped.extend(tally.skipped);
+    }
+    (sink.items, all)
+}
+
+/// Everything in a file with this content.
+pub(crate) fn read(content: impl Into<Vec<u8>>) -> (Vec<String>, UnitTally) {
+    drain(&mut Source::from_reader(Cursor::new(content.into())).expect("readable"))
+}
+
+fn framed(messages: &[&[u8]]) -> Vec<u8> {
+    let frame = |m: &&[u8]| [&(m.len() as u32).to_be_bytes(), *m].concat();
+    messages.iter().flat_map(frame).collect()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(content).expect("compressed");
+    gzip.finish().expect("compressed")
+}
+
+fn zstd(content: &[u8]) -> Vec<u8> {
+    zstd::encode_all(content, 3).expect("compressed")
+}
+
+fn expected(signal: &str) -> Vec<String> {
+    let (items, tally) = read(fixture("json-none", signal));
+    assert!(!items.is_empty() && tally.skipped.is_empty());
+    items
+}
+
+#[track_caller]
+fn assert_same(content: Vec<u8>, expected: &[String]) {
+    let (items, tally) = read(content);
+    assert_eq!(tally.skipped, []);
+    assert_eq!(items, expected);
+}
+
+#[test]
+fn every_format_and_compression_of_the_file_exporter_gives_the_same() {
+    for signal in SIGNALS {
+        let expected = expected(signal);
+        for form in ["proto-none", "json-zstd", "proto-zstd"] {
+            assert_same(fixture(form, signal), &expected);
+        }
+        for form in ["json-none", "proto-none", "json-zstd", "proto-zstd"] {
+            let bytes = fixture(form, signal);
+            assert_same(gzip(&bytes), &expected);
+            // A stream of whole frames, one a half: the exporter's native compression.
+            let (a, b) = bytes.split_at(bytes.len() / 2);
+            assert_same([zstd(a), zstd(b)].concat(), &expected);
+            assert_same(gzip(&zstd(&bytes)), &expected);
+        }
+    }
+}
+
+#[test]
+fn signals_may_be_mixed_in_one_file() {
+    let expected = SIGNALS.map(expected).concat();
+    for form in ["json-none", "proto-none", "json-zstd", "proto-zstd"] {
+        assert_same(SIGNALS.map(|s| fixture(form, s)).concat(), &expected);
+    }
+}
+
+#[test]
+fn messages_over_many_lines_and_lists_of_messages_are_read() {
+    for signal in SIGNALS {
+        let expected = expected(signal);
+        let lines = String::from_utf8(fixture("json-none", signal)).expect("UTF-8");
+        let trees: Vec<serde_json::Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        let pretty: Vec<String> = trees
+            .iter()
+            .map(|tree| serde_json::to_string_pretty(tree).expect("JSON"))
+            .collect();
+        let list = serde_json::to_string(&trees).expect("JSON");
+        for content in [
+            pretty.join("\n"),
+            pretty.concat(),
+            format!("[{}]", pretty.join(",\n")),
+            list.clone(),
+            format!("\u{feff}{list}\n{list}")
+                .split_at(list.len() + 4)
+                .0
+                .to_owned(),
+            format!("\u{feff}{lines}"),
+        ] {
+            assert_same(content.into_bytes(), &expected);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_off_in_each_form_costs_what_is_cut_and_no_more() {
+    for form in ["json-none", "proto-none", "json-zstd", "proto-zstd"] {
+        let mut bytes = fixture(form, "metrics.out");
+        bytes.truncate(bytes.len() - 5);
+        let (items, tally) = read(bytes);
+        assert!(!items.is_empty(), "{form}");
+        let [skipped] = &tally.skipped[..] else {
+            panic!("{form}: {tally:?}")
+        };
+        assert!(skipped.torn, "{form}");
+    }
+    let bytes = gzip(&fixture("json-none", "metrics.out"));
+    let (items, tally) = read(&bytes[..bytes.len() - 100]);
+    assert!(!items.is_empty() && tally.skipped.iter().all(|skipped| skipped.torn));
+}
+
+#[test]
+fn a_compressed_stream_that_is_damaged_gives_what_came_before_and_says_so() {
+    let lines = fixture("json-none", "traces.out").repeat(50);
+    let (first, second) = (zstd(&lines), zstd(&lines));
+    let in_gzip = gzip(&lines).len() * 3 / 4;
+    // The head of a frame: zstd has no checksum unless asked for one.
+    for (mut bytes, at) in [
+        (gzip(&lines), in_gzip),
+        ([first.clone(), second].concat(), first.len()),
+    ] {
+        bytes[at..at + 8].copy_from_slice(b"damaged!");
+        let (items, tally) = read(bytes);
+        assert!(!items.is_empty());
+        let said = tally
+            .skipped
+            .iter()
+            .filter(|s| s.reason.contains("damaged"));
+        assert_eq!(said.count(), 1, "{:?}", tally.skipped);
+    }
+}
+
+#[test]
+fn a_bad_line_costs_itself_and_is_located() {
+    let good = "{\"resourceSpans\":[]}\n";
+    let bad = "{\"resourceSpans\":7}\n";
+    let (_, tally) = read([good, "\r\n", bad, good].concat());
+    assert_eq!((tally.lines, tally.counts.messages(Signal::Traces)), (4, 2));
+    let [skipped] = &tally.skipped[..] else {
+        panic!("{tally:?}")
+    };
+    let byte = (good.len() + 2 + "{\"resourceSpans\":".len()) as u64;
+    assert_eq!(
+        (skipped.message, skipped.byte, skipped.torn),
+        (2, byte, false)
+    );
+    let (_, tally) = read(
+        "\n{\"resourceLogs\":[{\"schemaUrl\":7}],\"x\":\"\u{e9}\"}\n{\"resourceLogs\":null}\n{\"x\":1}",
+    );
+    assert_eq!((tally.lines, tally.counts.messages(Signal::Logs)), (4, 1));
+    assert_eq!(tally.skipped.len(), 2);
+    assert!(tally.skipped[1].reason.contains("resourceSpans"));
+    let (_, tally) = read(b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\xfe\"}]}\n");
+    assert_eq!(tally.skipped[0].byte, 32);
+}
+
+#[test]
+fn a_last_line_without_newline_is_read_if_whole_and_torn_if_not() {
+    let (_, tally) = read("{\"resourceSpans\":[]}");
+    assert_eq!(
+        (tally.counts.messages(Signal::Traces), tally.skipped.len()),
+        (1, 0)
+    );
+    let (_, tally) = read("{\"resourceSpans\":[]}\n{\"resourceSp");
+    assert_eq!(
+        (tally.counts.messages(Signal::Traces), tally.skipped.len()),
+        (1, 1)
+    );
+    assert!(tally.skipped[0].torn);
+}
+
+#[test]
+fn a_bad_frame_costs_itself_and_a_cut_one_is_torn() {
+    let json = b"{\"resourceSpans\":\n[]}";
+    let magic = [0x28, 0xb5, 0x2f, 0xfd];
+    let mut bytes = framed(&[json, b"\x0anonsense", &zstd(json), &magic, b"", json]);
+    bytes.truncate(bytes.len() - 3);
+    let (_, tally) = read(bytes);
+    assert_eq!((tally.lines, tally.counts.messages(Signal::Traces)), (6, 3));
+    let places: Vec<_> = tally.skipped.iter().map(|s| (s.message, s.torn)).collect();
+    // What was found when the file was cut comes first.
+    assert_eq!(places, [(5, true), (1, false), (3, false)]);
+    assert_eq!(tally.skipped[1].byte, 4 + json.len() as u64);
+}
+
+#[test]
+fn a_bomb_is_a_bad_message() {
+    let zeros = vec![b' '; (64 << 20) + 10];
+    let (_, tally) = read(framed(&[&zstd(&zeros)]));
+    assert!(tally.skipped[0].reason.contains("more than"), "{tally:?}");
+    let good = framed(&[b"{\"resourceSpans\":[]}"]);
+    let (_, tally) = read([&good[..], b"\x7f\xff\xff\xff\x0a"].concat());
+    assert_eq!(tally.counts.messages(Signal::Traces), 1);
+    assert!(tally.skipped[0].reason.contains("announced"), "{tally:?}");
+}
+
+#[test]
+fn a_document_that_is_too_long_costs_itself() {
+    let long = format!("{{\"x\": \"{}\"}}", "x".repeat(64 << 20));
+    let good = "{\"resourceSpans\":[]}";
+    let (_, tally) = read(format!("[{good},{long},{good}]"));
+    assert_eq!((tally.lines, tally.counts.messages(Signal::Traces)), (3, 2));
+    let [skipped] = &tally.skipped[..] else {
+        panic!("{tally:?}")
+    };
+    assert_eq!((skipped.message, skipped.byte), (1, 2 + good.len() as u64));
+}
+
+#[test]
+fn a_file_is_read_up_to_the_length_that_it_had_and_as_often_as_one_likes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("traces.jsonl");
+    let line = "{\"resourceSpans\":[]}\n";
+    std::fs::write(&path, line).expect("written");
+    let mut source = Source::open(&path).expect("opened");
+    std::fs::write(&path, line.repeat(3)).expect("written");
+    assert_eq!(drain(&mut source).1.lines, 1);
+    source.rewind().expect("a file");
+    assert_eq!(drain(&mut source).1.lines, 1);
+    assert_eq!(source.stored_bytes(), Some(line.len() as u64));
+    assert!(Source::open(folder.path()).is_err());
+    let mut pipe = Source::from_reader(line.as_bytes()).expect("readable");
+    assert!(pipe.rewind().is_err() && pipe.stored_bytes().is_none());
+}
+
+#[test]
+fn nothing_that_the_fuzzer_ever_found_makes_a_reader_panic() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/telemetry");
+    let mut files = 0;
+    for entry in corpus.read_dir().expect("a folder") {
+        let content = std::fs::read(entry.expect("a file").path()).expect("readable");
+        let (items, tally) = read(content);
+        let counts = tally.counts;
+        assert_eq!(items.len() as u64, counts.all_items());
+        files += 1;
+    }
+    assert!(files > 100);
+}
+
+#[test]
+fn units_go_from_thread_to_thread() {
+    fn assert_sends<T: Send>() {}
+    assert_sends::<Source>();
+    assert_sends::<Unit>();
+    let mut source = Source::from_reader(Cursor::new(fixture("proto-zstd", "traces.out")));
+    let mut unit = Unit::default();
+    let source = source.as_mut().expect("readable");
+    assert!(source.next_unit(&mut unit).expect("readable"));
+    let tallies = std::thread::scope(|scope| {
+        let threads = [0; 2].map(|_| scope.spawn(|| decode(&unit, &mut Collected::default())));
+        threads.map(|thread| thread.join().expect("no panic"))
+    });
+    assert!(tallies[0].counts.items(Signal::Traces) > 0);
+    assert_eq!(tallies[0], tallies[1]);
+}

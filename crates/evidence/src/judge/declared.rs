@@ -179,7 +179,7 @@ pub(super) fn strongest(family: &[SignalEvidence], limits: &Thresholds) -> Optio
 
 /// The signal with the smallest p, of equal ones the strongest.
 fn nearest(family: &[SignalEvidence]) -> Option<&SignalEvidence> {
-    let p = |signal: &SignalEvidence| signal.p_family.unwrap_or(1.0);
+    let p = |signal: &SignalEvidence| signal.p.unwrap_or(1.0);
     let tested = family.iter().filter(|signal| signal.p_family.is_some());
     tested.min_by(|a, b| p(a).total_cmp(&p(b)).then(effect(b).total_cmp(&effect(a))))
 }

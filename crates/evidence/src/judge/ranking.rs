@@ -7,8 +7,8 @@ use super::onset::onset_s;
 use super::signals::{FAMILY, Test};
 use super::strata::Sides;
 use crate::evidence::{
-    Comparison, EffectSize, RankedEdge, RankedService, RootCauseRank, Signal, SignalEvidence,
-    Strength,
+    Comparison, EffectSize, Measure, RankedEdge, RankedService, RootCauseRank, Signal,
+    SignalEvidence, Strength,
 };
 use crate::statistics::arrangements::Arrangements;
 use crate::statistics::multiplicity::benjamini_hochberg;
@@ -39,14 +39,18 @@ pub(super) fn rank(
     let limits = case.limits;
     let test = case.test(sides, least, arrangements);
     let names: Vec<&str> = case.sample.services().collect();
-    let all: Vec<Vec<SignalEvidence>> = names
-        .iter()
-        .map(|name| FAMILY.map(|signal| test.signal(signal, &[name])).into())
-        .collect();
+    let (mut all, mut own) = (Vec::new(), Vec::new());
+    for name in &names {
+        let signals = FAMILY.map(|signal| test.own_signal(signal, name));
+        // What it shows with the part that others have in it.
+        let shared = signals.iter().map(|own| match own.signal {
+            Signal::Duration | Signal::Errors => test.signal(own.signal, &[name]),
+            _ => own.clone(),
+        });
+        all.push(shared.collect());
+        own.push(signals.into_iter().chain([test.reach(name)]).collect());
+    }
     let affected = affected(&all, limits);
-    let own: Vec<Vec<SignalEvidence>> = std::iter::zip(&names, all)
-        .map(|(name, all)| own(&test, name, all))
-        .collect();
     let shown = strengths(own, limits, |_, signal| {
         let interval = shows_in?;
         let shows = showing(signal, limits);
@@ -109,16 +113,6 @@ fn edges(
     edges
 }
 
-/// The signals of a service by itself: of the family those that are its own anyway, and the two that
-/// others have a part in without that part.
-fn own(test: &Test<'_>, service: &str, all: Vec<SignalEvidence>) -> Vec<SignalEvidence> {
-    let own = |signal: SignalEvidence| match signal.signal {
-        Signal::Duration | Signal::Errors => test.own_signal(signal.signal, service),
-        _ => signal,
-    };
-    all.into_iter().map(own).collect()
-}
-
 /// Whether each service has a signal with an effect that counts, at an acceptable rate of false ones
 /// over all signals of all services.
 fn affected(all: &[Vec<SignalEvidence>], limits: &Thresholds) -> Vec<bool> {
@@ -179,7 +173,15 @@ fn counts(strength: &Strength, limits: &Thresholds) -> bool {
 /// Stronger is what counts rather than what does not, and then what is surely stronger: a δ of 0.9
 /// from hundreds of requests rather than one of 1 from five.
 fn stronger(a: &Strength, b: &Strength, limits: &Thresholds) -> std::cmp::Ordering {
-    let key = |one: &Strength| (counts(one, limits), one.size);
+    // Who is not reached any more may be dead, or somebody before it gave up: the weakest sign of all.
+    let is_own = |one: &Strength| one.measure != Measure::NotReachedShare;
+    let key = |one: &Strength| {
+        (
+            counts(one, limits),
+            counts(one, limits) && is_own(one),
+            one.size,
+        )
+    };
     key(a)
         .cmp(&key(b))
         .then(a.effect.low.total_cmp(&b.effect.low))

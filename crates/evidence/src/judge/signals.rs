@@ -41,20 +41,34 @@ impl Test<'_> {
             Signal::Saturation => self.of_metrics(services, |service| {
                 self.sides.saturation(service, self.least)
             }),
-            Signal::Spans => self.missing_or_new(services),
+            Signal::Spans => {
+                let mut candidates = self.missing_or_new(services);
+                candidates.extend(self.unreached(services));
+                enough(candidates, "spans of one operation")
+            }
         };
         self.test(signal, candidates)
     }
 
     /// A signal of what a service does by itself, for the ranking: without the time in which it waits
-    /// for others, and without errors that come from them.
+    /// for others, without errors that come from them, and without requests that don't reach it
+    /// because another one gave up before.
     pub(crate) fn own_signal(&self, signal: Signal, service: &str) -> SignalEvidence {
-        let measure = match signal {
-            Signal::Duration => Measure::OwnDurationMs,
-            Signal::Errors => Measure::OwnErrorShare,
+        let candidates = match signal {
+            Signal::Duration => self.of_spans(&[service], Measure::OwnDurationMs),
+            Signal::Errors => self.of_spans(&[service], Measure::OwnErrorShare),
+            Signal::Spans => enough(self.missing_or_new(&[service]), "spans of one operation"),
             _ => return self.signal(signal, &[service]),
         };
-        self.test(signal, self.of_spans(&[service], measure))
+        self.test(signal, candidates)
+    }
+
+    /// Requests that don't reach a service any more, by itself.
+    pub(crate) fn reach(&self, service: &str) -> SignalEvidence {
+        self.test(
+            Signal::Spans,
+            enough(self.unreached(&[service]), "requests of one kind"),
+        )
     }
 
     /// What an edge shows: the time between the two, the caller's errors, how long calls take.
@@ -96,9 +110,8 @@ impl Test<'_> {
         group.candidates(self.least)
     }
 
-    /// Spans below each operation: more of them, or fewer than ever. And requests that used to reach
-    /// the service and don't any more.
-    fn missing_or_new(&self, services: &[&str]) -> Result<Candidates, String> {
+    /// Spans below each operation: more of them, or fewer than ever.
+    fn missing_or_new(&self, services: &[&str]) -> Candidates {
         let strata = self.sides.spans(services, Measure::SpansBelow);
         let fewer = Group {
             measure: Measure::FewerSpansShare,
@@ -107,12 +120,19 @@ impl Test<'_> {
         };
         let mut candidates = self.of_strata(Measure::SpansBelow, strata, Subject::AllOperations);
         candidates.extend(fewer.candidates(self.least));
-        let entries = services
+        candidates
+    }
+
+    /// Requests that used to reach a service and don't any more.
+    fn unreached(&self, services: &[&str]) -> Candidates {
+        let reached = services
             .iter()
-            .flat_map(|service| self.sides.not_reached(service))
-            .collect();
-        candidates.extend(self.of_strata(Measure::NotReachedShare, entries, Subject::AllEntries));
-        enough(candidates, "spans of one operation")
+            .flat_map(|service| self.sides.not_reached(service));
+        self.of_strata(
+            Measure::NotReachedShare,
+            reached.collect(),
+            Subject::AllEntries,
+        )
     }
 
     /// Candidates of each service that has the metric; the reason of the first that does not where

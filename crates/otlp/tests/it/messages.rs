@@ -299,7 +299,8 @@ fn metric() -> impl Strategy<Value = Metric> {
     ];
     (text(), text(), text(), option::of(data), attributes()).prop_map(
         |(name, description, unit, data, metadata)| Metric {
-            name,
+            // One without a name or points is the same bytes as a span without anything.
+            name: format!("m{name}"),
             description,
             unit,
             data,

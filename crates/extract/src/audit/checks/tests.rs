@@ -121,10 +121,10 @@ fn a_good_dataset_is_usable() {
     assert_eq!((audit.verdict, &bad[..]), (DatasetVerdict::Usable, &[][..]));
 }
 
-/// Spoils the good figures and looks at one check. What is not in order is told what to do about.
 /// A check, the level that it is to have, and what makes it so.
 type Case = (&'static str, Level, fn(&mut Figures));
 
+/// Spoils the good figures and looks at one check. What is not in order is told what to do about.
 fn expect(cases: &[Case]) {
     for (number, (id, expected, spoil)) in cases.iter().enumerate() {
         let mut figures = good();

@@ -331,7 +331,10 @@ fn a_header_is_named_as_a_leak() {
     };
     let found = report.figures.leaks.iter().find(leak).expect("named");
     // It says what a scenario is for, and around each edge that is not what the system was in.
-    assert_eq!(found.values, [(r#"["none"]"#.to_owned(), "none".to_owned())]);
+    assert_eq!(
+        found.values,
+        [(r#"["none"]"#.to_owned(), "none".to_owned())]
+    );
     assert!(!found.perfect);
     assert_eq!(report.audit, audit::audit(&report.figures));
 }

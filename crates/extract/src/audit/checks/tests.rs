@@ -121,8 +121,11 @@ fn a_good_dataset_is_usable() {
     assert_eq!((audit.verdict, &bad[..]), (DatasetVerdict::Usable, &[][..]));
 }
 
+/// A check, its level, and what spoils the good figures.
+type Case<'c> = (&'c str, Level, fn(&mut Figures));
+
 /// Spoils the good figures and looks at one check. What is not in order is told what to do about.
-fn expect(cases: &[(&str, Level, fn(&mut Figures))]) {
+fn expect(cases: &[Case]) {
     for (number, (id, expected, spoil)) in cases.iter().enumerate() {
         let mut figures = good();
         spoil(&mut figures);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use loadgen_timeline::audit::{AUDIT_SCHEMA_VERSION, AuditFile, Figures, LedgerFigures, Rows};
+use loadgen_timeline::audit::{AUDIT_SCHEMA_VERSION, AuditFile, Figures, Rows};
 use loadgen_timeline::condition::NONE;
 
 use crate::audit::audit;
@@ -94,8 +94,7 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
     let (input, problems) = lines.problems(&inputs.paths);
     check_input(options, &inputs.paths, &messages, &input, &problems)?;
     let said = RunSaid::new(timeline.as_ref(), ledger.as_ref());
-    let ledger_is_whole = said.ledger.as_ref().is_some_and(LedgerFigures::is_whole);
-    let truth = Truth::new(timeline, ledger_is_whole);
+    let truth = Truth::new(timeline, said.ledger_is_whole);
     let facts = Arc::new(scanned.facts());
     let mut labelled = stages.label(&scanned, &truth, &facts, &Offsets::new())?;
     let (offsets, clocks) = measure::clocks(&truth, &labelled.gathered);

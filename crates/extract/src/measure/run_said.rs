@@ -13,7 +13,9 @@ use loadgen_timeline::{
 pub(crate) struct RunSaid {
     run: Option<RunFigures>,
     timeline: Option<TimelineFigures>,
-    pub(crate) ledger: Option<LedgerFigures>,
+    ledger: Option<LedgerFigures>,
+    /// Each request of the run is known to be in the ledger.
+    pub(crate) ledger_is_whole: bool,
     expected_services: Vec<String>,
 }
 
@@ -33,6 +35,7 @@ impl RunSaid {
                 }),
             timeline: timeline.map(|timeline| timeline_figures(timeline, &found)),
             ledger: ledger.map(|report| ledger_figures(report, &found)),
+            ledger_is_whole: ledger.is_some_and(|report| is_whole(report, &found)),
             expected_services: timeline.map_or_else(Vec::new, expected_services),
         }
     }
@@ -69,6 +72,14 @@ fn timeline_figures(timeline: &Timeline, found: &[Inconsistency]) -> TimelineFig
             .map(|found| found.message.clone())
             .collect(),
     }
+}
+
+/// Whether nothing that was sent is missing. Records that are too many, or sent at other times than the
+/// timeline says, are an error of the audit and take none away.
+fn is_whole(report: &LedgerReport, found: &[Inconsistency]) -> bool {
+    use InconsistencyKind::{OtherRun, RecordsMissing};
+    let is_missing = |found: &Inconsistency| [OtherRun, RecordsMissing].contains(&found.kind);
+    !report.torn && report.damage.is_none() && !found.iter().any(is_missing)
 }
 
 fn ledger_figures(report: &LedgerReport, found: &[Inconsistency]) -> LedgerFigures {

@@ -197,7 +197,7 @@ fn value(value: Option<f64>, measure: Measure) -> String {
 }
 
 fn interval(of: &Estimate) -> String {
-    format!("{:+.2} to {:+.2}", of.low, of.high)
+    format!("{:.2} to {:.2}", of.low, of.high)
 }
 
 fn p(p: f64) -> String {

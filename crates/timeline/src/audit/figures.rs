@@ -151,13 +151,6 @@ pub struct LedgerFigures {
     pub missing_at_the_end: Vec<String>,
 }
 
-impl LedgerFigures {
-    /// Whether each request of the run is known to be in it.
-    pub fn is_whole(&self) -> bool {
-        !self.torn && self.damage.is_none() && self.differences.is_empty()
-    }
-}
-
 /// Rows of one signal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -20,7 +20,7 @@ pub(super) fn header_coverage(figures: &Figures) -> Check {
         _ => Level::Info,
     };
     let figure = format!(
-        "{with} of {spans} spans carry the anomaly header ({}), {defaults} only a default",
+        "{with} of {spans} spans carry the header ({}), {defaults} only a default",
         percent(share(with, spans))
     );
     let details = services().map(|(name, s)| {

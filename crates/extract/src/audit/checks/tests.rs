@@ -121,8 +121,8 @@ fn a_good_dataset_is_usable() {
     assert_eq!((audit.verdict, &bad[..]), (DatasetVerdict::Usable, &[][..]));
 }
 
-/// A check, the level that it is to have, and what makes it so.
-type Case = (&'static str, Level, fn(&mut Figures));
+/// A check, its level, and what spoils the good figures.
+type Case<'c> = (&'c str, Level, fn(&mut Figures));
 
 /// Spoils the good figures and looks at one check. What is not in order is told what to do about.
 fn expect(cases: &[Case]) {

@@ -1,5 +1,6 @@
 //! How much is kept of a run, at most. With these limits a sample of 50 operations and 20 stretches
-//! takes up to 150 MB, and one of a usual run (its windows have hundreds of requests each) a few.
+//! takes up to 150 MB (72 bytes an observation), and one of a usual run (its windows have hundreds of
+//! requests of an operation) a few.
 
 use crate::time::SECOND_NS;
 

@@ -1,6 +1,6 @@
-//! How often a window without any fault is called `supported`, and how often one with a fault is: by
-//! drawing windows. `cargo run --release -p loadgen-evidence --example error_rates -- 1000` draws as
-//! many of each kind. The figures of `docs/evidence.md` are from here.
+//! How often a window without any fault is called `supported`, and how often one with a fault is:
+//! by drawing windows. `cargo run --release -p loadgen-evidence --example error_rates -- 1000`
+//! draws as many of each kind. The figures of `docs/evidence.md` are from here.
 
 #[path = "../tests/it/simulated.rs"]
 mod simulated;

@@ -2,8 +2,8 @@
 //!
 //! A label says what was wrong with a system. Evidence says whether that could be seen: it compares
 //! the steady time of each window with the steady normal time of the same run, operation by
-//! operation, and ends with a [`Verdict`]. What the verdicts mean, each formula with its source, and
-//! how to read the result stands in `docs/evidence.md`.
+//! operation, and ends with a [`Verdict`]. What the verdicts mean, each formula with its source,
+//! and how to read the result stands in `docs/evidence.md`.
 //!
 //! - A [`Sampler`] collects observations while traces and metrics go by; what it ends with, a
 //!   [`Sample`], is bounded, merges with others, and does not depend on the order or the split.
@@ -12,6 +12,7 @@
 //!
 //! Nothing here reads a file, a clock or a random number that is not drawn from the run's name.
 
+mod comparison;
 mod evidence;
 mod judge;
 mod metric;
@@ -21,10 +22,13 @@ mod statistics;
 mod thresholds;
 mod time;
 
+pub use comparison::{
+    Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Signal, SignalEvidence,
+    Subject,
+};
 pub use evidence::{
-    Compared, Comparison, EVIDENCE_SCHEMA_VERSION, EffectKind, EffectSize, Estimate, Evidence,
-    JudgedAs, Measure, Measured, RankedEdge, RankedService, Reference, RootCauseRank, Side, Signal,
-    SignalEvidence, Strength, Strongest, Subject, Verdict, WindowEvidence, WindowRow,
+    Compared, EVIDENCE_SCHEMA_VERSION, Evidence, JudgedAs, RankedEdge, RankedService, Reference,
+    RootCauseRank, Side, Strength, Strongest, Verdict, WindowEvidence, WindowRow,
     evidence_json_schema,
 };
 pub use judge::judge;

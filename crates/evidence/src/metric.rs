@@ -1,6 +1,6 @@
 //! Which metrics say something about processor time or saturation. They are chosen by their names
-//! alone, before anybody looks at their values: OpenTelemetry's semantic conventions of today and of
-//! before, and what runtimes and pools call the same things.
+//! alone, before anybody looks at their values: OpenTelemetry's semantic conventions of today and
+//! of before, and what runtimes and pools call the same things.
 
 use crate::sample::Series;
 
@@ -31,8 +31,8 @@ pub fn is_relevant(metric: &str) -> bool {
     cpu_preference(metric).is_some() || saturation(metric).is_some()
 }
 
-/// What processor time is read from. The first of these that a service has is used, and the others are
-/// not.
+/// What processor time is read from. The first of these that a service has is used, and the others
+/// are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cpu {
     /// The process's own, as the conventions call it.

@@ -31,8 +31,8 @@ pub struct Window {
     pub opened_ns: i64,
     /// When it closed, Unix ns.
     pub closed_ns: i64,
-    /// The time in which its own condition held and no other: between its fault's confirmed changes,
-    /// or its edges where there is no fault event. Sorted, without overlap.
+    /// The time in which its own condition held and no other: between its fault's confirmed
+    /// changes, or its edges where there is no fault event. Sorted, without overlap.
     pub own: Vec<Interval>,
     /// The steady part of its own time. Sorted, without overlap.
     pub steady: Vec<Interval>,
@@ -49,8 +49,8 @@ pub struct Window {
 pub struct Recovery {
     /// When the clear was confirmed, Unix ns. The recovery is counted from here.
     pub cleared_ns: i64,
-    /// Until when what is sent says something about this fault, Unix ns: until the next fault of any
-    /// window is asked for, or the run ends.
+    /// Until when what is sent says something about this fault, Unix ns: until the next fault of
+    /// any window is asked for, or the run ends.
     pub until_ns: i64,
 }
 

@@ -69,9 +69,9 @@ pub(crate) fn difference(intervals: &[Interval], others: &[Interval]) -> Vec<Int
 }
 
 /// The stretches that a run's time is cut into. A cut belongs at each moment at which the condition
-/// of the system may change: where a window opens or closes, and where a fault's change is confirmed.
-/// Within a stretch observations are sampled; which of them are steady is asked only later, so the
-/// cuts need not know. More cuts than needed cost memory and are harmless.
+/// of the system may change: where a window opens or closes, and where a fault's change is
+/// confirmed. Within a stretch observations are sampled; which of them are steady is asked only
+/// later, so the cuts need not know. More cuts than needed cost memory and are harmless.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretches {
     cuts: Vec<i64>,
@@ -122,8 +122,8 @@ impl Stretches {
     }
 }
 
-/// Equal bins over a run, in which is counted exactly. At most [`Bins::MOST`], however long the run,
-/// so that counts stay small.
+/// Equal bins over a run, in which is counted exactly. At most [`Bins::MOST`], however long the
+/// run, so that counts stay small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bins {
     from_ns: i64,

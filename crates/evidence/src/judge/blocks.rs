@@ -1,5 +1,5 @@
-//! Time cut into blocks. What happens in one moment is like what happens in the next, so requests are
-//! not independent; blocks of a second and more nearly are. Permutations exchange whole blocks.
+//! Time cut into blocks. What happens in one moment is like what happens in the next, so requests
+//! are not independent; blocks of a second and more nearly are. Permutations exchange whole blocks.
 
 use crate::thresholds::Thresholds;
 use crate::time::{Interval, SECOND_NS, total_ns};
@@ -25,8 +25,8 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Cuts both sides into blocks of one length: a tenth of the shorter side, and at least a second.
-    /// Where that would leave fewer than six, a sixth, and at least half a second.
+    /// Cuts both sides into blocks of one length: a tenth of the shorter side, and at least a
+    /// second. Where that would leave fewer than six, a sixth, and at least half a second.
     pub(crate) fn new(window: &[Interval], reference: &[Interval], limits: &Thresholds) -> Self {
         let second = SECOND_NS as f64;
         let shorter = total_ns(window).min(total_ns(reference)) as f64;
@@ -85,8 +85,9 @@ impl Blocks {
     }
 }
 
-/// The parts of sorted intervals with the number of their block, counted from `first`, and the number
-/// after the last. An interval too short to be a block belongs to the one before it, or after it.
+/// The parts of sorted intervals with the number of their block, counted from `first`, and the
+/// number after the last. An interval too short to be a block belongs to the one before it, or
+/// after it.
 fn cut(intervals: &[Interval], length_ns: f64, first: usize) -> (Vec<(Interval, usize)>, usize) {
     let mut parts = Vec::new();
     let mut next = first;

@@ -1,12 +1,12 @@
-//! From values of both sides to comparisons: each operation by itself, and all together, each compared
-//! with itself.
+//! From values of both sides to comparisons: each operation by itself, and all together, each
+//! compared with itself.
 
 use super::least::Least;
-use crate::evidence::{Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Subject};
-use crate::statistics::arrangements::Scores;
+use crate::comparison::{Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Subject};
 use crate::statistics::delta::{self, Delta, Values};
 use crate::statistics::quantile::median;
 use crate::statistics::ratio::{self, Mean};
+use crate::statistics::scores::Scores;
 use crate::statistics::shares::{self, Share};
 
 /// What is compared with itself and nothing else: an operation, on both sides.

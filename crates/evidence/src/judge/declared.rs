@@ -5,10 +5,8 @@ use super::least::Least;
 use super::signals::FAMILY;
 use super::strata::Sides;
 use super::{Case, onset, ranking, words};
-use crate::evidence::{
-    Comparison, EffectSize, RankedService, Signal, SignalEvidence, Strongest, Verdict,
-    WindowEvidence,
-};
+use crate::comparison::{Comparison, EffectSize, Signal, SignalEvidence};
+use crate::evidence::{RankedService, Strongest, Verdict, WindowEvidence};
 use crate::run::Declared;
 use crate::sample::{name_hash, within};
 use crate::statistics::multiplicity::holm;
@@ -212,8 +210,8 @@ fn showing<'f>(family: &'f [SignalEvidence], limits: &Thresholds) -> Vec<&'f Com
 }
 
 /// Traces of a window's own time that would have met the service as in normal time, whether or not
-/// they did: of kinds of requests of which nine in ten meet it there. A service that does not answer
-/// at all leaves no spans, and that is not a lack of data.
+/// they did: of kinds of requests of which nine in ten meet it there. A service that does not
+/// answer at all leaves no spans, and that is not a lack of data.
 fn due(sides: &Sides<'_>, own: &[Interval], service: &str) -> u64 {
     let hash = name_hash(&[service]);
     let entries = sides.sample.entries.values().filter(|kept| {

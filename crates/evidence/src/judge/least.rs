@@ -1,6 +1,6 @@
 //! How much of an effect a comparison shows: whether it is one that counts.
 
-use crate::evidence::{Comparison, EffectSize, Measure};
+use crate::comparison::{Comparison, EffectSize, Measure};
 use crate::thresholds::Thresholds;
 
 /// The least effects that count, for what is judged.

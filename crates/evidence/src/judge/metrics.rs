@@ -7,14 +7,14 @@ use super::blocks::At;
 use super::compare::{Candidate, Candidates};
 use super::least::Least;
 use super::strata::Sides;
-use crate::evidence::{Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Subject};
+use crate::comparison::{Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Subject};
 use crate::metric::{
     Lookup, Saturation, cpu_preference, figure_name, is_idle, lookup, saturation, seconds_in,
 };
 use crate::sample::{Cell, Series};
-use crate::statistics::arrangements::{Scores, Total, TotalKind};
 use crate::statistics::delta::{Delta, Values};
 use crate::statistics::ratio::{self, Mean};
+use crate::statistics::scores::{Scores, Total, TotalKind};
 use crate::statistics::shares::{Share, newcombe};
 use crate::thresholds::Thresholds;
 use crate::time::{Interval, SECOND_NS};
@@ -97,9 +97,9 @@ impl<'a> Sides<'a> {
         [totals(At::Window, window), totals(At::Reference, reference)]
     }
 
-    /// Processor time a request of a service. Two things have to differ: the time a request, and the
-    /// time a second (an intersection-union test; Berger 1982). A service that gets fewer requests
-    /// than before needs more time for each, because it also spends some without any.
+    /// Processor time a request of a service. Two things have to differ: the time a request, and
+    /// the time a second (an intersection-union test; Berger 1982). A service that gets fewer
+    /// requests than before needs more time for each, because it also spends some without any.
     pub(crate) fn cpu(
         &self,
         service: &str,
@@ -254,8 +254,8 @@ fn scores(totals: &[Vec<Total>; 2], kind: TotalKind) -> Scores {
     Scores::totals(&totals.concat(), kind)
 }
 
-/// All totals of a side over all that they are of. The standard error of such a ratio comes from how
-/// far blocks are from it (Cochran 1977, 6.4).
+/// All totals of a side over all that they are of. The standard error of such a ratio comes from
+/// how far blocks are from it (Cochran 1977, 6.4).
 fn mean(totals: &[Total]) -> Mean {
     let of: f64 = totals.iter().map(|total| total.of).sum();
     let value = totals.iter().map(|total| total.sum).sum::<f64>() / of;
@@ -322,8 +322,8 @@ fn of_totals(
     })
 }
 
-/// The difference of two shares, of which each is worth as many as its blocks, which are alike within,
-/// leave of it.
+/// The difference of two shares, of which each is worth as many as its blocks, which are alike
+/// within, leave of it.
 fn risk_difference(totals: &[Vec<Total>; 2]) -> Estimate {
     let [a, b] = totals.each_ref().map(|side| {
         let of: f64 = side.iter().map(|total| total.of).sum();

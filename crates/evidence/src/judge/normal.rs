@@ -4,7 +4,8 @@ use super::declared::{adjust, strongest, supports};
 use super::least::Least;
 use super::strata::Sides;
 use super::{Case, ranking, words};
-use crate::evidence::{Compared, Signal, SignalEvidence, Verdict, WindowEvidence};
+use crate::comparison::{Signal, SignalEvidence};
+use crate::evidence::{Compared, Verdict, WindowEvidence};
 use crate::time::{Interval, difference, total_ns};
 
 /// What can disturb normal time.

@@ -7,15 +7,15 @@
 
 use super::compare::Stratum;
 use super::strata::{Sides, of_call, of_span};
-use crate::evidence::{Comparison, Measure, Subject};
+use crate::comparison::{Comparison, Measure, Subject};
 use crate::sample::{Edge, Observed, closely};
 use crate::statistics::delta::Values;
 use crate::time::{Interval, SECOND_NS};
 
 /// Bins of a histogram, of about equal numbers of normal values.
 const BINS: usize = 10;
-/// What one observation may say for or against, at most: one that never happened before is rare, not
-/// impossible.
+/// What one observation may say for or against, at most: one that never happened before is rare,
+/// not impossible.
 const MOST: f64 = 3.0;
 /// Fewest observations in which something can be looked for.
 const LEAST: usize = 5;
@@ -142,8 +142,8 @@ pub(crate) fn onset_s(spoken: &[Spoken], since_ns: i64) -> Option<f64> {
     best.1.map(|moment| seconds(moment - since_ns))
 }
 
-/// Seconds from `since_ns` until the first request from which on the anomaly does not show any more;
-/// none: too few were sent, or it shows until the end.
+/// Seconds from `since_ns` until the first request from which on the anomaly does not show any
+/// more; none: too few were sent, or it shows until the end.
 pub(crate) fn recovery_s(spoken: &[Spoken], since_ns: i64) -> Option<f64> {
     if spoken.len() < LEAST {
         return None;

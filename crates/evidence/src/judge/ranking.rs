@@ -6,10 +6,8 @@ use super::least::Least;
 use super::onset::onset_s;
 use super::signals::{FAMILY, Test};
 use super::strata::Sides;
-use crate::evidence::{
-    Comparison, EffectSize, Measure, RankedEdge, RankedService, RootCauseRank, Signal,
-    SignalEvidence, Strength,
-};
+use crate::comparison::{Comparison, EffectSize, Measure, Signal, SignalEvidence};
+use crate::evidence::{RankedEdge, RankedService, RootCauseRank, Strength};
 use crate::statistics::arrangements::Arrangements;
 use crate::statistics::multiplicity::benjamini_hochberg;
 use crate::thresholds::Thresholds;
@@ -113,8 +111,8 @@ fn edges(
     edges
 }
 
-/// Whether each service has a signal with an effect that counts, at an acceptable rate of false ones
-/// over all signals of all services.
+/// Whether each service has a signal with an effect that counts, at an acceptable rate of false
+/// ones over all signals of all services.
 fn affected(all: &[Vec<SignalEvidence>], limits: &Thresholds) -> Vec<bool> {
     let mut q = false_discovery(all).into_iter();
     let is_affected = |signals: &Vec<SignalEvidence>| {
@@ -173,7 +171,8 @@ fn counts(strength: &Strength, limits: &Thresholds) -> bool {
 /// Stronger is what counts rather than what does not, and then what is surely stronger: a δ of 0.9
 /// from hundreds of requests rather than one of 1 from five.
 fn stronger(a: &Strength, b: &Strength, limits: &Thresholds) -> std::cmp::Ordering {
-    // Who is not reached any more may be dead, or somebody before it gave up: the weakest sign of all.
+    // Who is not reached any more may be dead, or somebody before it gave up: the weakest sign of
+    // all.
     let is_own = |one: &Strength| one.measure != Measure::NotReachedShare;
     let key = |one: &Strength| {
         (
@@ -220,8 +219,8 @@ fn rank_by_onset(services: &mut [RankedService]) {
     }
 }
 
-/// The comparisons of single operations in which a signal shows: those of its deciding measure with an
-/// effect that counts.
+/// The comparisons of single operations in which a signal shows: those of its deciding measure with
+/// an effect that counts.
 pub(super) fn showing<'s>(signal: &'s SignalEvidence, limits: &Thresholds) -> Vec<&'s Comparison> {
     let Some(deciding) = signal.deciding() else {
         return Vec::new();

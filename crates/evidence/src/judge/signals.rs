@@ -4,9 +4,10 @@
 use super::compare::{Candidates, Group, Stratum};
 use super::least::Least;
 use super::strata::Sides;
-use crate::evidence::{Comparison, EffectSize, Measure, Signal, SignalEvidence, Subject};
+use crate::comparison::{Comparison, Measure, Signal, SignalEvidence, Subject};
 use crate::sample::Edge;
-use crate::statistics::arrangements::{Arrangements, Scores};
+use crate::statistics::arrangements::Arrangements;
+use crate::statistics::scores::Scores;
 use crate::thresholds::Thresholds;
 
 /// The declared family, in the order in which it is shown.
@@ -50,9 +51,9 @@ impl Test<'_> {
         self.test(signal, candidates)
     }
 
-    /// A signal of what a service does by itself, for the ranking: without the time in which it waits
-    /// for others, without errors that come from them, and without requests that don't reach it
-    /// because another one gave up before.
+    /// A signal of what a service does by itself, for the ranking: without the time in which it
+    /// waits for others, without errors that come from them, and without requests that don't reach
+    /// it because another one gave up before.
     pub(crate) fn own_signal(&self, signal: Signal, service: &str) -> SignalEvidence {
         let candidates = match signal {
             Signal::Duration => self.of_spans(&[service], Measure::OwnDurationMs),
@@ -189,8 +190,8 @@ impl Test<'_> {
             })
             .collect();
         let deciding = deciding(&comparisons);
-        // What is the same everywhere can't differ by chance either: it is no question that would have
-        // to be paid for (Tarone 1990).
+        // What is the same everywhere can't differ by chance either: it is no question that would
+        // have to be paid for (Tarone 1990).
         let varies = strata.iter().chain(&also).any(Scores::vary);
         SignalEvidence {
             signal,
@@ -205,8 +206,9 @@ impl Test<'_> {
     }
 }
 
-/// The comparison that a signal stands for: of those with the largest kind of effect the one with the
-/// smallest p, and of equal ones the one that is surely the largest: by the lower end of its interval.
+/// The comparison that a signal stands for: of those with the largest kind of effect the one with
+/// the smallest p, and of equal ones the one that is surely the largest: by the lower end of its
+/// interval.
 fn deciding(comparisons: &[Comparison]) -> Option<usize> {
     let better = |a: &Comparison, b: &Comparison| {
         a.size
@@ -222,18 +224,5 @@ fn enough(candidates: Candidates, what: &str) -> Result<Candidates, String> {
     match candidates.list.is_empty() {
         true => Err(format!("there are too few {what} on one side or the other")),
         false => Ok(candidates),
-    }
-}
-
-impl SignalEvidence {
-    /// The comparison that it stands for.
-    pub fn deciding(&self) -> Option<&Comparison> {
-        self.comparisons.get(self.deciding?)
-    }
-
-    /// How much of an effect it shows.
-    pub(crate) fn size(&self) -> EffectSize {
-        self.deciding()
-            .map_or(EffectSize::None, |comparison| comparison.size)
     }
 }

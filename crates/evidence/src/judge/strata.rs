@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::blocks::{At, Blocks};
 use super::compare::Stratum;
-use crate::evidence::{Measure, Subject};
+use crate::comparison::{Measure, Subject};
 use crate::sample::{
     CallObservation, Edge, Kept, Observed, Operation, Sample, SpanKind, SpanObservation, TraceMet,
     name_hash, within,

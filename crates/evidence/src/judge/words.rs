@@ -2,7 +2,8 @@
 
 use super::blocks::At;
 use super::strata::Sides;
-use crate::evidence::{Compared, Comparison, EffectKind, Measure, SignalEvidence};
+use crate::comparison::{Comparison, EffectKind, Measure, SignalEvidence};
+use crate::evidence::Compared;
 use crate::thresholds::Thresholds;
 use crate::time::total_ns;
 

@@ -33,7 +33,7 @@ impl<T: Observed> BottomK<T> {
             return;
         }
         self.items.push(item);
-        if self.items.len() >= 2 * self.k {
+        if self.items.len() > self.k + self.k / 4 {
             self.items.select_nth_unstable(self.k - 1);
             self.items.truncate(self.k);
             self.limit = self.items.iter().max().cloned();

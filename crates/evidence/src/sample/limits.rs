@@ -1,11 +1,13 @@
 //! How much is kept of a run, at most. With these limits a sample of 50 operations and 20 stretches
-//! takes up to 150 MB, and one of a usual run (its windows have hundreds of requests each) a few.
+//! takes up to 150 MB (72 bytes an observation), and one of a usual run (its windows have hundreds of
+//! requests of an operation) a few.
 
 use crate::time::SECOND_NS;
 
-/// Observations kept of each key and stretch, and as many again of its first [`START_NS`]. With 1,000
-/// on both sides the 95 % interval of Cliff's δ is ±0.05 wide where nothing differs: a tenth of what
-/// is between "no difference" and the least effect is all that more observations could tell.
+/// Observations kept of each key and stretch, and as many again of its first [`START_NS`]. With
+/// 1,000 on both sides the 95 % interval of Cliff's δ is ±0.05 wide where nothing differs: a tenth
+/// of what is between "no difference" and the least effect is all that more observations could
+/// tell.
 pub(crate) const K: usize = 1_000;
 
 /// Time after the begin of a stretch of which a sample of its own is kept: onset and recovery are

@@ -94,8 +94,8 @@ impl Observed for TraceMet {
 pub struct DifferentStretches;
 
 impl Sample {
-    /// Takes in what was observed of another part of the same run. The order does not matter, nor how
-    /// the run was split.
+    /// Takes in what was observed of another part of the same run. The order does not matter, nor
+    /// how the run was split.
     ///
     /// # Errors
     /// When the other part was cut into other stretches.
@@ -128,8 +128,9 @@ impl Sample {
         self.services.values().map(ServiceSample::left_out).sum()
     }
 
-    /// Traces that were sent in `intervals`, of a service those with a span of it. Counted in bins of
-    /// 100 ms (of runs above 1,000 s, of a ten thousandth), of which those at the edges count in part.
+    /// Traces that were sent in `intervals`, of a service those with a span of it. Counted in bins
+    /// of 100 ms (of runs above 1,000 s, of a ten thousandth), of which those at the edges count in
+    /// part.
     pub(crate) fn traces_met(&self, service: Option<&str>, intervals: &[Interval]) -> f64 {
         let counts = match service {
             Some(service) => self.services.get(service).map(|service| &service.traces),
@@ -189,8 +190,8 @@ fn merge_cells(cells: &mut BTreeMap<u32, Cell>, other: BTreeMap<u32, Cell>) {
     }
 }
 
-/// The observations sent in `intervals`, of all stretches with the same chance: where one stretch had
-/// more than were kept, only the hashes that were kept of it count in the others too.
+/// The observations sent in `intervals`, of all stretches with the same chance: where one stretch
+/// had more than were kept, only the hashes that were kept of it count in the others too.
 pub(crate) fn within<'a, T: Observed>(
     stretches: &'a BTreeMap<usize, Kept<T>>,
     intervals: &[Interval],
@@ -212,8 +213,8 @@ pub(crate) fn within<'a, T: Observed>(
         .collect()
 }
 
-/// The observations sent in an interval, from the fuller samples that were kept of the first seconds
-/// of each stretch where there are any. In the order of sending.
+/// The observations sent in an interval, from the fuller samples that were kept of the first
+/// seconds of each stretch where there are any. In the order of sending.
 pub(crate) fn closely<T: Observed>(
     stretches: &BTreeMap<usize, Kept<T>>,
     cuts: &Stretches,

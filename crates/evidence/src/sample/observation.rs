@@ -80,8 +80,8 @@ pub struct SpanObservation {
     /// party, stay in.
     pub own_ns: i64,
     /// Duration of the caller's client span minus the duration, ns; only of a server span whose
-    /// parent is a client span of another service, the load generator included. Here a service shows
-    /// that has no time to take requests.
+    /// parent is a client span of another service, the load generator included. Here a service
+    /// shows that has no time to take requests.
     pub gap_ns: Option<i64>,
     /// Spans below it in the same service, directly or over others of the same service.
     pub spans_below: u32,
@@ -115,8 +115,9 @@ pub struct Series {
     pub metric: String,
     /// Unit as sent, in UCUM; empty where none was.
     pub unit: String,
-    /// Whatever else tells the series of a metric apart: attributes of the point and of the resource,
-    /// as text. The attribute values `hit` and `miss` are looked for in it, as JSON strings.
+    /// Whatever else tells the series of a metric apart: attributes of the point and of the
+    /// resource, as text. The attribute values `hit` and `miss` are looked for in it, as JSON
+    /// strings.
     pub attributes: String,
 }
 
@@ -136,7 +137,7 @@ pub struct MetricPoint {
 pub enum Reading {
     /// A level at the end of the interval: a gauge, or a sum that also falls.
     Level(f64),
-    /// Growth in the interval, in the metric's unit: of a monotonic sum, or of the *sum* of a histogram
-    /// or summary (not of its count).
+    /// Growth in the interval, in the metric's unit: of a monotonic sum, or of the *sum* of a
+    /// histogram or summary (not of its count).
     Increase(f64),
 }

@@ -191,8 +191,8 @@ impl Sampler {
         }))
     }
 
-    /// The id of what traces begin with: the step that was sent, where the ledger names it, else the
-    /// root's service and name. Traces of one entry are expected to meet the same services.
+    /// The id of what traces begin with: the step that was sent, where the ledger names it, else
+    /// the root's service and name. Traces of one entry are expected to meet the same services.
     pub fn entry(&mut self, name: &str) -> EntryId {
         EntryId(self.entries.number(name.to_owned()))
     }
@@ -227,9 +227,10 @@ impl Sampler {
         }
     }
 
-    /// A whole trace: its [`trace_hash()`](crate::trace_hash()), when its request was sent (Unix ns),
-    /// what it began with, and each service of which it has a span. Traces without any span of the
-    /// target belong here too, if the ledger has them: a service that is dead shows by being missing.
+    /// A whole trace: its [`trace_hash()`](crate::trace_hash()), when its request was sent (Unix
+    /// ns), what it began with, and each service of which it has a span. Traces without any span of
+    /// the target belong here too, if the ledger has them: a service that is dead shows by being
+    /// missing.
     pub fn trace(&mut self, trace: u64, moment_ns: i64, entry: EntryId, met: &[ServiceId]) {
         let Some(stretch) = self.stretches.index(moment_ns) else {
             return;

@@ -1,11 +1,13 @@
-//! p by rearranging blocks of time: if nothing differs, any choice of the blocks could have been the
-//! window. All choices are gone through where there are few, else some are drawn.
+//! p by rearranging blocks of time: if nothing differs, any choice of the blocks could have been
+//! the window. All choices are gone through where there are few, else some are drawn.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// Arrangements at least as extreme after which a p is known well enough: to a seventh of itself. A p
-/// of 0.01 is settled after 5,000.
+use super::scores::Scores;
+
+/// Arrangements at least as extreme after which a p is known well enough: to a seventh of itself. A
+/// p of 0.01 is settled after 5,000.
 const SETTLED: usize = 50;
 
 /// Choices of which blocks are the window's. The first is the one that really was.
@@ -83,14 +85,15 @@ impl Arrangements {
     }
 
     /// The one-sided p of each row: in what share of the arrangements its statistic is at least as
-    /// large as it really was. Drawn arrangements are gone through only until that is settled for all
-    /// rows, which it is at once where nothing differs ([`SETTLED`]; Besag and Clifford 1991).
+    /// large as it really was. Drawn arrangements are gone through only until that is settled for
+    /// all rows, which it is at once where nothing differs ([`SETTLED`]; Besag and Clifford 1991).
     ///
     /// The statistic is Wilcoxon's rank sum over its standard deviation, of several strata together
-    /// van Elteren's (1960). The deviation is the larger of two: that of independent values, and that
-    /// of blocks which are alike within. So it is comparable between operations, and a window that
-    /// has ten times as many requests as normal time is not at a disadvantage (Chung and Romano 2013
-    /// on why permutations want a studentised statistic where sides differ in more than their middle).
+    /// van Elteren's (1960). The deviation is the larger of two: that of independent values, and
+    /// that of blocks which are alike within. So it is comparable between operations, and a window
+    /// that has ten times as many requests as normal time is not at a disadvantage (Chung and
+    /// Romano 2013 on why permutations want a studentised statistic where sides differ in more than
+    /// their middle).
     pub(crate) fn p(&self, strata: &[Scores], rows: &[Vec<usize>]) -> Vec<P> {
         let mut work = Work::new(strata, rows, self.blocks);
         let mut observed: Vec<f64> = Vec::new();
@@ -125,109 +128,6 @@ impl Arrangements {
         };
         counts.into_iter().map(share).collect()
     }
-}
-
-/// The scores of a stratum's values, block by block: their ranks, or how far totals are from what they
-/// would be if nothing differed. All scores together are 0.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Scores {
-    /// Blocks that have values.
-    blocks: Vec<InBlock>,
-    /// How many values there are.
-    n: f64,
-    /// Sum of the squares of all scores.
-    squares: f64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct InBlock {
-    block: usize,
-    /// Sum of the scores.
-    sum: f64,
-    /// How many values.
-    count: f64,
-}
-
-impl Scores {
-    /// Ranks, counted from their mean, of pairs of a value and its block; equal values share theirs.
-    pub(crate) fn ranks(mut pairs: Vec<(f64, usize)>) -> Self {
-        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let n = pairs.len() as f64;
-        let mut squares = 0.0;
-        let mut before = 0.0;
-        let mut ranks: Vec<(usize, f64)> = Vec::with_capacity(pairs.len());
-        for same in pairs.chunk_by(|a, b| a.0 == b.0) {
-            let equal = same.len() as f64;
-            let rank = before + (equal + 1.0) / 2.0 - (n + 1.0) / 2.0;
-            ranks.extend(same.iter().map(|(_, block)| (*block, rank)));
-            squares += equal * rank * rank;
-            before += equal;
-        }
-        ranks.sort_by_key(|(block, _)| *block);
-        let in_block = |same: &[(usize, f64)]| InBlock {
-            block: same[0].0,
-            sum: same.iter().map(|(_, rank)| rank).sum(),
-            count: same.len() as f64,
-        };
-        Self {
-            blocks: ranks.chunk_by(|a, b| a.0 == b.0).map(in_block).collect(),
-            n,
-            squares,
-        }
-    }
-
-    /// Whether anything differs from anything.
-    pub(crate) fn vary(&self) -> bool {
-        self.squares > 0.0
-    }
-
-    /// Of totals a block, over what they are a total of (requests, lookups, seconds): how far each is
-    /// from its share. Whatever the load, a block's score is 0 on average if nothing differs, which is
-    /// not so of ratios: with few requests in a block these are mostly 0 or large.
-    pub(crate) fn totals(totals: &[Total], kind: TotalKind) -> Self {
-        let sum = |of: fn(&Total) -> f64| totals.iter().map(of).sum::<f64>();
-        let of = sum(|total| total.of);
-        let ratio = if of > 0.0 {
-            sum(|total| total.sum) / of
-        } else {
-            0.0
-        };
-        let blocks: Vec<InBlock> = totals
-            .iter()
-            .map(|total| InBlock {
-                block: total.block,
-                sum: total.sum - ratio * total.of,
-                count: total.of,
-            })
-            .collect();
-        Self {
-            n: of,
-            squares: match kind {
-                TotalKind::Events => of * ratio * (1.0 - ratio),
-                TotalKind::Amounts => blocks.iter().map(|block| block.sum * block.sum).sum(),
-            },
-            blocks,
-        }
-    }
-}
-
-/// A total in a block.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Total {
-    pub(crate) block: usize,
-    /// The total.
-    pub(crate) sum: f64,
-    /// What it is a total of: requests, lookups, seconds. Above 0.
-    pub(crate) of: f64,
-}
-
-/// What is summed up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TotalKind {
-    /// Things that happen or don't.
-    Events,
-    /// Amounts of something.
-    Amounts,
 }
 
 /// What is needed to go through arrangements, made once.
@@ -303,8 +203,8 @@ impl<'a> Work<'a> {
     }
 }
 
-/// The variance of a sum over one side's blocks, estimated from how far blocks of each side are from
-/// each other.
+/// The variance of a sum over one side's blocks, estimated from how far blocks of each side are
+/// from each other.
 fn alike_in_blocks(deviations: &[f64], is_window: &[bool]) -> f64 {
     let mut sides = [(0.0, 0.0); 2];
     for (deviation, is_window) in deviations.iter().zip(is_window) {
@@ -354,6 +254,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::statistics::scores::{Total, TotalKind};
 
     /// One value for each block.
     fn scores(values: &[f64]) -> Scores {
@@ -411,8 +312,8 @@ mod tests {
         );
     }
 
-    /// A busy window against a quiet baseline: 40 requests a block, four in five of them slow, against
-    /// one request a block.
+    /// A busy window against a quiet baseline: 40 requests a block, four in five of them slow,
+    /// against one request a block.
     #[test]
     fn more_requests_in_the_window_than_in_normal_time_do_no_harm() {
         let slow = |i: usize| {
@@ -486,8 +387,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
-        /// Where nothing differs, a p of at most x comes in at most a share x of the cases. Here over
-        /// all arrangements of the same numbers, so that it holds exactly.
+        /// Where nothing differs, a p of at most x comes in at most a share x of the cases. Here
+        /// over all arrangements of the same numbers, so that it holds exactly.
         #[test]
         fn p_is_no_smaller_than_it_may_be(
             values in prop::collection::vec((0..20_u8, 0..8_usize), 8..40),

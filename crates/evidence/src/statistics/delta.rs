@@ -1,9 +1,9 @@
 //! Cliff's δ: the chance that a value of one sample is larger than one of another, less the chance
-//! that it is smaller (Cliff 1993). It needs no shape of distribution, and of figures that are 0 or 1
-//! it is the difference of their shares.
+//! that it is smaller (Cliff 1993). It needs no shape of distribution, and of figures that are 0 or
+//! 1 it is the difference of their shares.
 
 use super::quantile::student_97_5;
-use crate::evidence::Estimate;
+use crate::comparison::Estimate;
 
 /// A variance below this is one of rounding.
 const NO_VARIANCE: f64 = 1e-12;
@@ -125,9 +125,9 @@ impl Delta {
 }
 
 /// δ of several strata together, with given weights that sum to 1, and its 95 % interval: Feng and
-/// Cliff's (2004), which stays within -1 and 1, with the larger of two variances: that of independent
-/// values (DeLong et al. 1988) and that of blocks which are alike within (Obuchowski 1997), and with
-/// Student's t for the number of blocks.
+/// Cliff's (2004), which stays within -1 and 1, with the larger of two variances: that of
+/// independent values (DeLong et al. 1988) and that of blocks which are alike within (Obuchowski
+/// 1997), and with Student's t for the number of blocks.
 pub(crate) fn pooled(strata: &[(f64, &Delta)]) -> Estimate {
     let sum: f64 = strata
         .iter()
@@ -164,8 +164,8 @@ pub(crate) fn pooled(strata: &[(f64, &Delta)]) -> Estimate {
     Estimate { value, low, high }
 }
 
-/// For each value of `of` the chance that it is larger than a value of `against`, less the chance that
-/// it is smaller.
+/// For each value of `of` the chance that it is larger than a value of `against`, less the chance
+/// that it is smaller.
 fn placements(of: &Values, against: &Values) -> Vec<f64> {
     let n = against.len() as f64;
     of.sorted
@@ -206,8 +206,8 @@ fn feng_and_cliff(delta: f64, variance: f64, t: f64) -> (f64, f64) {
     )
 }
 
-/// Where nothing overlaps there is no variance to estimate. Feng and Cliff's bound for that case, with
-/// the smaller number of values.
+/// Where nothing overlaps there is no variance to estimate. Feng and Cliff's bound for that case,
+/// with the smaller number of values.
 fn without_variance(delta: f64, n: f64) -> (f64, f64) {
     let z2 = super::quantile::NORMAL_97_5.powi(2);
     let bound = ((n - z2) / (n + z2)).max(-1.0);
@@ -291,8 +291,8 @@ mod tests {
         assert!(width(delta.estimate()) > 4.0 * width(apart.estimate()));
     }
 
-    /// Why blocks matter: values that share a mood in each of ten blocks, with no difference between
-    /// the sides. Of intervals that take them for independent far too few have 0 in them.
+    /// Why blocks matter: values that share a mood in each of ten blocks, with no difference
+    /// between the sides. Of intervals that take them for independent far too few have 0 in them.
     #[test]
     fn intervals_that_know_of_blocks_cover_as_often_as_they_say() {
         let mut rng = ChaCha8Rng::seed_from_u64(7);

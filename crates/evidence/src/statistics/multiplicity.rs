@@ -12,8 +12,8 @@ pub(crate) fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Adjusted p by Benjamini and Hochberg (1995), also called q: of those at or below it, at most this
-/// share is wrong on average. In the order in which they were given.
+/// Adjusted p by Benjamini and Hochberg (1995), also called q: of those at or below it, at most
+/// this share is wrong on average. In the order in which they were given.
 pub(crate) fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     let mut adjusted = vec![0.0; p.len()];
     let mut smallest = 1.0_f64;
@@ -41,8 +41,8 @@ mod tests {
         }
     }
 
-    /// The fifteen p of Benjamini and Hochberg (1995), table 1. Expected values: p.adjust of R, also
-    /// statsmodels' multipletests.
+    /// The fifteen p of Benjamini and Hochberg (1995), table 1. Expected values: p.adjust of R,
+    /// also statsmodels' multipletests.
     const PAPER: [f64; 15] = [
         0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262,
         0.5719, 0.6528, 0.7590, 1.0,

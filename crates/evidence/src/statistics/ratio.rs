@@ -1,11 +1,11 @@
 //! How many times as much: ratios of medians and of means, with intervals.
 
 use super::quantile::{NORMAL_97_5, median, median_interval};
-use crate::evidence::Estimate;
+use crate::comparison::Estimate;
 
-/// Ratio of the medians of two samples in order; none: one of them is not above 0. The interval joins
-/// those of the two medians on the scale of logarithms, each as far from its median as it is (MOVER:
-/// Zou and Donner 2008). `effective` is how many independent values each sample is worth.
+/// Ratio of the medians of two samples in order; none: one of them is not above 0. The interval
+/// joins those of the two medians on the scale of logarithms, each as far from its median as it is
+/// (MOVER: Zou and Donner 2008). `effective` is how many independent values each sample is worth.
 pub(crate) fn of_medians(a: &[f64], b: &[f64], effective: (f64, f64)) -> Option<Estimate> {
     let (upper, lower) = (median(a), median(b));
     if upper <= 0.0 || lower <= 0.0 {
@@ -46,8 +46,8 @@ pub(crate) fn of_means(a: Mean, b: Mean) -> Option<Estimate> {
     })
 }
 
-/// The weighted geometric mean of ratios, with the interval that theirs give it (MOVER: Zou, Huang and
-/// Zhang 2009). Weights sum to 1.
+/// The weighted geometric mean of ratios, with the interval that theirs give it (MOVER: Zou, Huang
+/// and Zhang 2009). Weights sum to 1.
 pub(crate) fn geometric_mean(ratios: &[(f64, Estimate)]) -> Option<Estimate> {
     if ratios.is_empty() {
         return None;
@@ -65,8 +65,8 @@ pub(crate) fn geometric_mean(ratios: &[(f64, Estimate)]) -> Option<Estimate> {
     })
 }
 
-/// A weighted sum of estimates, with the interval that theirs give it: the distances to the ends are
-/// added as squares (MOVER: Zou, Huang and Zhang 2009).
+/// A weighted sum of estimates, with the interval that theirs give it: the distances to the ends
+/// are added as squares (MOVER: Zou, Huang and Zhang 2009).
 pub(crate) fn weighted_sum(parts: &[(f64, Estimate)]) -> Estimate {
     let value: f64 = parts.iter().map(|(weight, part)| weight * part.value).sum();
     let distance = |end: fn(&Estimate) -> f64| {

@@ -1,6 +1,6 @@
-//! A made-up shop whose windows can be drawn by the thousand: requests come at random times, load and
-//! mix differ between the window and normal time, and durations are alike for as long as a machine's
-//! mood lasts. What is drawn depends on the seed alone.
+//! A made-up shop whose windows can be drawn by the thousand: requests come at random times, load
+//! and mix differ between the window and normal time, and durations are alike for as long as a
+//! machine's mood lasts. What is drawn depends on the seed alone.
 
 use loadgen_evidence::{
     CallObservation, Declared, Interval, MetricPoint, Reading, Recovery, Run, SECOND_NS, Sample,

@@ -40,8 +40,8 @@ const DRAWN: Drawn = Drawn {
     recovery_s: 0.0,
 };
 
-/// Windows without any fault: under other load, another mix, moods of the machine; short ones; and of
-/// a shop whose operations take long enough for the least increase not to matter.
+/// Windows without any fault: under other load, another mix, moods of the machine; short ones; and
+/// of a shop whose operations take long enough for the least increase not to matter.
 #[test]
 fn nothing_is_not_supported() {
     let shams = [

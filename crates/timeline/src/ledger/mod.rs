@@ -4,7 +4,7 @@
 //! whole batch; `pyarrow.ipc.open_stream("ledger.arrows").read_all()` reads it. Names of
 //! scenarios, flows, steps and failures are dictionaries.
 //!
-//! Each batch states a checksum of what it holds ([`checksum`]), and the head names the run, so
+//! Each batch states a checksum of what it holds (`checksum`), and the head names the run, so
 //! that a reader ([`LedgerReader`]) knows what it can rely on: a batch that is damaged is left out
 //! and told, and the rest goes on.
 

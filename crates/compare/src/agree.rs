@@ -3,8 +3,8 @@
 
 use loadgen_scenario::Plan;
 
-use crate::compare::Pair;
 use crate::load::Run;
+use crate::pair::Pair;
 
 /// What should be known before a comparison of these runs is trusted.
 pub(crate) fn warnings(pairs: &[Pair]) -> Vec<String> {

@@ -10,30 +10,13 @@ use crate::comparison::{
 };
 use crate::figures::{self, Figure, Metric, Unit, Value};
 use crate::load::{Run, ScenarioRequests};
+use crate::pair::Pair;
 use crate::statistics::{
     BOOTSTRAP_SEED, CONFIDENCE, Estimate, Kind, RESAMPLES, Sample, Verdict, paired_quantiles,
     paired_scalars, verdict,
 };
 use crate::work::{WorkAgreement, agreement};
 use crate::{agree, cause};
-
-/// Two runs of one repetition.
-#[derive(Debug)]
-pub struct Pair {
-    /// Number of the repetition, from 1.
-    pub repetition: u32,
-    /// The run that differences refer to.
-    pub a: Run,
-    /// The other one.
-    pub b: Run,
-}
-
-impl Pair {
-    /// Whether side a ran first.
-    pub fn a_was_first(&self) -> bool {
-        self.a.started.at_ns <= self.b.started.at_ns
-    }
-}
 
 /// What a comparison is asked for.
 #[derive(Debug, Clone, PartialEq)]

@@ -27,13 +27,15 @@ mod compare;
 mod comparison;
 pub mod figures;
 mod load;
+mod pair;
 pub mod report;
 pub mod statistics;
 pub mod work;
 
-pub use compare::{Options, Pair, compare};
+pub use compare::{Options, compare};
 pub use comparison::{
     COMPARISON_SCHEMA_VERSION, Comparison, Difference, Intervals, LeftOut, PairOfRuns, Row,
     RunReference, ScenarioComparison, Sides, comparison_json_schema,
 };
 pub use load::{Choice, LoadError, Run, ScenarioRequests, TargetSide};
+pub use pair::Pair;

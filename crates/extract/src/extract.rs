@@ -1,6 +1,5 @@
 //! An extraction from its options to its report: scan → label → measure → write.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,50 +18,12 @@ use crate::label::Offsets;
 use crate::label::truth::Truth;
 use crate::lines::{Lines, Problems};
 use crate::measure::{self, RunFacts, RunSaid};
+use crate::options::ExtractOptions;
 use crate::report::{ExtractReport, InputReport, LabelCount, WrittenFile};
 use crate::scan::Scanned;
 use crate::scan::inputs::Inputs;
 use crate::stages::{Labelled, Stages};
 use crate::write::{RowRules, WriteCounts};
-
-/// What to extract.
-#[derive(Debug, Clone, Default)]
-pub struct ExtractOptions {
-    /// Files of any signals, also mixed, in any form that `docs/dataset-format.md` names; folders;
-    /// patterns; `-` for standard input.
-    pub inputs: Vec<PathBuf>,
-    /// Files that hold traces; that none of them does is an error.
-    pub traces: Vec<PathBuf>,
-    /// Files that hold metrics; that none of them does is an error.
-    pub metrics: Vec<PathBuf>,
-    /// Files that hold logs; that none of them does is an error.
-    pub logs: Vec<PathBuf>,
-    /// The run's `timeline.jsonl`. Without one only headers can give a label, and the audit says
-    /// that the dataset is not usable.
-    pub timeline: Option<PathBuf>,
-    /// The run's `ledger.arrows`; none: the one beside the timeline, if there is one.
-    pub ledger: Option<PathBuf>,
-    /// More timeline lines of faults, for those that were made by hand.
-    pub faults: Option<PathBuf>,
-    /// Folder for the dataset; made if it does not exist.
-    pub output: PathBuf,
-    /// Time in the names of the files; none: now.
-    pub stamp: Option<DateTime<Utc>>,
-    /// Look moments up by times that are corrected by the offset of each service's clock. Rows keep
-    /// the times as they came.
-    pub correct_skew: bool,
-    /// Write only rows whose phase is `steady`.
-    pub steady_only: bool,
-    /// Keep rows that are not the run's, labelled `unknown`.
-    pub include_foreign: bool,
-    /// Rows of all phases and verdicts go to the files of classes.
-    pub all_phases: bool,
-    /// A line that can't be read is an error.
-    pub strict: bool,
-    /// Leave columns that give the label away out of the files of spans, and ids that do out of those of data points and
-    /// log records.
-    pub drop_leaks: bool,
-}
 
 /// Labels telemetry by the timeline and the ledger and writes the dataset.
 ///

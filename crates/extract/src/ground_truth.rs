@@ -5,7 +5,7 @@ use std::io;
 use loadgen_timeline::{LedgerError, LedgerReader, LedgerReport, Timeline, read_timeline as read};
 
 use crate::error::ExtractError;
-use crate::extract::ExtractOptions;
+use crate::options::ExtractOptions;
 use crate::scan::Scanned;
 use crate::scan::inputs::read_error;
 use crate::scan::records::RequestBuilder;

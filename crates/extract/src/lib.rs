@@ -33,6 +33,7 @@ mod ground_truth;
 mod label;
 mod lines;
 mod measure;
+mod options;
 mod parallel;
 mod report;
 mod scan;
@@ -40,5 +41,6 @@ mod stages;
 mod write;
 
 pub use error::ExtractError;
-pub use extract::{ExtractOptions, extract};
+pub use extract::extract;
+pub use options::ExtractOptions;
 pub use report::{ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile};

@@ -46,14 +46,15 @@ pub fn read_protobuf(message: &[u8], sink: &mut impl Sink) -> std::result::Resul
 
 /// A message and its form.
 #[derive(Clone, Copy)]
-pub(crate) enum Message<'a> {
+enum Message<'a> {
     Json(&'a [u8]),
     Protobuf(&'a [u8], Signal),
 }
 
 impl<'a> Message<'a> {
     fn read<S: Sink>(self, sink: &mut S) -> std::result::Result<Counts, Problem> {
-        let mut walk = Walk::new(sink, Some(self));
+        let check = |sink: &S| self.check(sink);
+        let mut walk = Walk::new(sink, Some(&check));
         match self.walk(&mut walk) {
             Ok(()) => Ok(walk.counts),
             Err(problem) => {
@@ -64,7 +65,7 @@ impl<'a> Message<'a> {
     }
 
     /// Whether it can be read to its end, without the sink, which is only asked what it wants.
-    pub(crate) fn check<S: Sink>(self, sink: &S) -> Result<()> {
+    fn check<S: Sink>(self, sink: &S) -> Result<()> {
         let wants = |owner: Owner, key: &str| sink.wants(owner, key);
         let mut nobody = Nobody::new(&wants);
         self.walk(&mut Walk::new(&mut nobody, None))

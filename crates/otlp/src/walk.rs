@@ -9,7 +9,6 @@ use std::cell::Cell;
 
 use crate::input::{Field, Input, ListOf, field};
 use crate::problem::Result;
-use crate::read::Message;
 use crate::sink::{Counts, Origin, Owner, Signal, Sink, UNDO_ITEMS};
 use crate::view::{
     Keep, LogRecord, MAX_ELEMENTS, Merge, Metric, MetricKind, Point, Resource, Span, Temporality,
@@ -57,12 +56,16 @@ impl Signal {
     }
 }
 
+/// Whether a whole message can be read, for a sink that is only asked what it wants.
+pub(crate) type Check<'w, S> = &'w dyn Fn(&S) -> Result<()>;
+
 /// The way through one message.
 pub(crate) struct Walk<'w, 'a, S> {
     pub(crate) sink: &'w mut S,
     pub(crate) counts: Counts,
-    /// None where it needn't be checked before very many items are handed on.
-    message: Option<Message<'a>>,
+    /// Whether the message can be read to its end; none where that needn't be known before very many
+    /// items are handed on.
+    check: Option<Check<'w, S>>,
     // Room for the item that is read, used again for the next.
     span: Span<'a>,
     point: Point<'a>,
@@ -70,11 +73,11 @@ pub(crate) struct Walk<'w, 'a, S> {
 }
 
 impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
-    pub(crate) fn new(sink: &'w mut S, message: Option<Message<'a>>) -> Self {
+    pub(crate) fn new(sink: &'w mut S, check: Option<Check<'w, S>>) -> Self {
         Self {
             sink,
             counts: Counts::default(),
-            message,
+            check,
             span: Span::default(),
             point: Point::default(),
             log_record: LogRecord::default(),
@@ -84,8 +87,8 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
     /// Before an item is handed on that [`Sink::undo`] need not take back, all of the message has
     /// to be known to be good.
     pub(crate) fn before_item(&mut self) -> Result<()> {
-        match self.message {
-            Some(message) if self.counts.all_items() == UNDO_ITEMS => message.check(self.sink),
+        match self.check {
+            Some(check) if self.counts.all_items() == UNDO_ITEMS => check(self.sink),
             _ => Ok(()),
         }
     }

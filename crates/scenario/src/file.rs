@@ -195,7 +195,7 @@ pub(crate) struct ExpectSpec {
 /// with.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = crate::schema::add_k6_spellings)]
+#[schemars(transform = crate::k6_spellings::add_k6_spellings)]
 pub(crate) struct ScenarioSpec {
     /// What the scenario is for; not used.
     pub description: Option<String>,
@@ -307,25 +307,4 @@ pub(crate) struct FaultSpec {
     /// against the anomaly all the same. Default: `false`.
     #[serde(default)]
     pub sham: bool,
-}
-
-/// Options that k6 spells otherwise: ours and k6's.
-pub(crate) const K6_SPELLINGS: [(&str, &str); 9] = [
-    ("start_time", "startTime"),
-    ("graceful_stop", "gracefulStop"),
-    ("max_duration", "maxDuration"),
-    ("start_vus", "startVUs"),
-    ("graceful_ramp_down", "gracefulRampDown"),
-    ("time_unit", "timeUnit"),
-    ("start_rate", "startRate"),
-    ("pre_allocated_vus", "preAllocatedVUs"),
-    ("max_vus", "maxVUs"),
-];
-
-/// k6's spelling of an option, where it differs.
-pub(crate) fn k6_spelling(name: &str) -> Option<&'static str> {
-    K6_SPELLINGS
-        .iter()
-        .find(|(ours, _)| *ours == name)
-        .map(|(_, k6)| *k6)
 }

@@ -37,6 +37,7 @@ mod expect;
 mod file;
 mod interval;
 pub mod iteration;
+mod k6_spellings;
 mod load;
 mod number;
 mod options;

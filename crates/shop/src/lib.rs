@@ -31,6 +31,7 @@ mod control;
 mod error;
 mod fault;
 mod kit;
+mod options;
 mod queue;
 mod service;
 mod services;
@@ -41,5 +42,6 @@ mod telemetry;
 
 pub use error::ShopError;
 pub use loadgen_shop_api::{Fault, Intensity, Service};
-pub use service::{ServiceOptions, run_service};
+pub use options::ServiceOptions;
+pub use service::run_service;
 pub use supervisor::{SERVICE_COMMAND, SERVICE_CONFIG, ShopOptions, supervise};

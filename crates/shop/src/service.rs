@@ -4,10 +4,8 @@
 //! single event loop. Telemetry and the admin listener have a thread of their own, so that a fault
 //! can neither hide itself nor lock out who wants to end it.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +20,7 @@ use crate::control;
 use crate::error::ShopError;
 use crate::fault::board::FaultBoard;
 use crate::kit::Kit;
+use crate::options::ServiceOptions;
 use crate::services;
 use crate::stdin;
 use crate::telemetry::server::{ServerLayer, answer_traced};
@@ -38,22 +37,6 @@ const LAST_STATEMENTS: Duration = Duration::from_millis(200);
 const DEADLINE: Duration = Duration::from_secs(4);
 /// Threads for database statements: the pool's, and some for what faults do.
 const BLOCKING_THREADS: usize = 16;
-
-/// What a service's process is told by the shop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceOptions {
-    /// Which service it is.
-    pub service: Service,
-    /// Where it listens; port 0 is a free one.
-    pub listen: SocketAddr,
-    /// Base URLs of the services that it calls.
-    pub peers: BTreeMap<Service, String>,
-    /// Existing folder for its database.
-    pub data_dir: PathBuf,
-    /// Where telemetry goes by OTLP/gRPC. None: where the `OTEL_EXPORTER_OTLP_*` variables say, or
-    /// nowhere.
-    pub otlp_endpoint: Option<String>,
-}
 
 /// The line that a service prints when it is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,8 @@ use tokio::time::Instant;
 
 use crate::admin;
 use crate::error::ShopError;
-use crate::service::{Ready, ServiceOptions};
+use crate::options::ServiceOptions;
+use crate::service::Ready;
 use crate::stdin;
 use loadgen_shop_api::Service;
 

@@ -10,13 +10,8 @@ use std::collections::BTreeMap;
 use loadgen_scenario::plan::Anomaly;
 
 use crate::event::{FaultChanged, NoticedChange};
+pub use crate::label::{Label, NONE, UNKNOWN};
 use crate::read::{FaultInterval, Timeline, Window};
-
-/// The anomaly type of a system that is well.
-pub const NONE: &str = "none";
-
-/// Type, label and root cause of a condition that is not known.
-pub const UNKNOWN: &str = "unknown";
 
 /// Stands between the parts of a compound.
 const AND: &str = "+";
@@ -26,28 +21,6 @@ pub type Interval = (i64, i64);
 
 /// Position of the condition that is not known in [`Conditions::all`].
 pub const UNKNOWN_CONDITION: usize = 0;
-
-/// `anomaly_label`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Label {
-    /// No fault was in force.
-    Normal,
-    /// At least one was.
-    Anomalous,
-    /// Whether one was can't be said.
-    Unknown,
-}
-
-impl Label {
-    /// As in the dataset and in `x-anomaly-label`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Label::Normal => "normal",
-            Label::Anomalous => "anomalous",
-            Label::Unknown => UNKNOWN,
-        }
-    }
-}
 
 /// What backs a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod condition;
 mod consistency;
 pub mod event;
+mod label;
 pub mod ledger;
 pub mod phase;
 pub mod read;

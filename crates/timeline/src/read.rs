@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::condition::{Label, NONE};
 use crate::event::{
     Event, FaultChanged, FaultFailed, FaultNoticed, GeneratorStalled, Heartbeat, RunFinished,
     RunStarted, WindowClosed, WindowOpened,
 };
+use crate::label::{Label, NONE};
 
 /// Why a file can't serve as a timeline.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::compare::Pair;
 use crate::comparison::Comparison;
+use crate::pair::Pair;
 
 pub use csv_rows::csv;
 pub use text::table;

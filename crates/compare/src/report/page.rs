@@ -8,8 +8,8 @@ use super::curves;
 use super::number;
 use super::plots::{self, Branch, Curve};
 use super::text::same_work;
-use crate::compare::Pair;
 use crate::comparison::{Comparison, Difference, Row, ScenarioComparison};
+use crate::pair::Pair;
 use crate::statistics::{Kind, Sample, Verdict};
 
 #[derive(Template)]

@@ -3,13 +3,14 @@
 //! known of the whole run is gathered in a [`Survey`], which merges.
 
 pub(crate) mod clocks;
+pub(crate) mod decide;
 pub(crate) mod groups;
 pub(crate) mod interval;
 pub(crate) mod names;
 mod points;
 pub(crate) mod records;
 pub(crate) mod survey;
-mod trace;
+pub(crate) mod trace;
 pub(crate) mod truth;
 
 use std::collections::HashMap;
@@ -18,17 +19,15 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 use loadgen_timeline::condition::Placed;
 
-use crate::dataset::said::LabelSource;
-use crate::scan::records::SpanBatch;
-use crate::scan::spans::GENERATOR_SERVICE;
 use clocks::Offset;
+use decide::{Decided, decide};
 use groups::{Group, Partition, Sorted, number, text};
 use names::ResourceId;
 pub(crate) use points::label_points;
 use records::{LogMarkBuilder, SpanMarkBuilder, TraceBuilder};
 use survey::Survey;
-pub(crate) use trace::{CLIENT, CONSUMER, ERROR, SERVER, Span, TraceFacts};
-use truth::{Sender, Truth};
+use trace::TraceFacts;
+use truth::Truth;
 
 /// How far clocks are ahead of the generator's.
 pub(crate) type Offsets = HashMap<ResourceId, Offset>;
@@ -40,19 +39,6 @@ pub(crate) struct LabelledTraces {
     pub(crate) spans: RecordBatch,
     pub(crate) logs: RecordBatch,
     pub(crate) survey: Survey,
-}
-
-/// A trace with what is said of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Decided<'a> {
-    /// The moment by which it is labelled, Unix nanoseconds.
-    pub(crate) moment_ns: Option<i64>,
-    pub(crate) source: LabelSource,
-    pub(crate) foreign: Option<truth::Foreign>,
-    /// The scenario that sent it.
-    pub(crate) sent_by: Option<&'a str>,
-    /// What its header says.
-    pub(crate) header: Option<usize>,
 }
 
 /// Labels a partition of traces. `offsets` corrects the times of those that the ledger does not
@@ -124,72 +110,6 @@ pub(crate) fn label_traces(
         logs: logs.finish()?,
         survey,
     })
-}
-
-/// When the request of a trace was sent, and whose it is.
-fn decide<'p>(
-    partition: &'p Partition,
-    truth: &Truth,
-    group: &Group<'_>,
-    facts: Option<&TraceFacts>,
-    ahead_ns: &[i64],
-) -> Decided<'p> {
-    let (sender, header) = sender(&partition.spans, group);
-    if let Some(request) = group.request {
-        return Decided {
-            moment_ns: Some(request.sent),
-            source: LabelSource::Ledger,
-            foreign: None,
-            sent_by: text(&partition.requests.scenario, request.row as usize),
-            header,
-        };
-    }
-    let root = facts
-        .map(|facts| &facts.root)
-        .filter(|root| root.start != 0);
-    // Spans are in the order of their starts.
-    let first = root.or_else(|| group.spans.iter().find(|span| span.start != 0));
-    let moment_ns = first.map(|span| {
-        let ahead = ahead_ns.get(span.resource as usize).copied().unwrap_or(0);
-        (span.start - ahead).max(1)
-    });
-    Decided {
-        moment_ns,
-        source: match (truth.has_timeline, moment_ns, header) {
-            (true, Some(_), _) => LabelSource::Window,
-            (false, _, Some(_)) => LabelSource::Header,
-            _ => LabelSource::None,
-        },
-        foreign: truth.foreign(&sender, moment_ns),
-        sent_by: None,
-        header,
-    }
-}
-
-/// What the spans of a trace say of who sent it, and the row of the span whose header names an
-/// anomaly. Headers that name different ones name none.
-fn sender<'p>(spans: &'p SpanBatch, group: &Group<'_>) -> (Sender<'p>, Option<usize>) {
-    let mut sender = Sender::default();
-    let mut header: Option<usize> = None;
-    let mut contradict = false;
-    for span in group.spans {
-        let row = span.row as usize;
-        sender.run_id = sender.run_id.or(text(&spans.run_id, row));
-        let Some(said) = text(&spans.header_type, row) else {
-            continue;
-        };
-        if !spans.header_default.value(row) {
-            sender.header = sender.header.or(Some(said));
-        }
-        if ["none", "normal"].contains(&said) {
-            continue;
-        }
-        match header {
-            Some(held) => contradict |= text(&spans.header_type, held) != Some(said),
-            None => header = Some(row),
-        }
-    }
-    (sender, header.filter(|_| !contradict))
 }
 
 fn push_trace(
@@ -273,9 +193,4 @@ fn touches(truth: &Truth, moment_ns: Option<i64>, services: &[&str]) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether a resource is the generator's own.
-pub(crate) fn is_generator(sorted: &Sorted<'_>, resource: u32) -> bool {
-    sorted.resources.first(resource) == GENERATOR_SERVICE
 }

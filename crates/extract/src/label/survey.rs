@@ -10,11 +10,11 @@ use loadgen_timeline::audit::ServiceFigures;
 use loadgen_timeline::condition::{NONE, Placed};
 
 use super::clocks::{Exchange, Exchanges, GENERATOR, GRAIN_NS, WHOLE_MILLISECONDS_GRAIN_NS};
+use super::decide::{Decided, is_generator};
 use super::groups::{Group, Partition, Sorted, text};
 use super::names::ResourceId;
 use super::trace::{CLIENT, SERVER, Span, TraceFacts};
 use super::truth::{Foreign, Truth};
-use super::{Decided, is_generator};
 use crate::measure::arrivals::Arrivals;
 use crate::measure::observe::observe;
 use crate::measure::outcomes::Outcomes;

@@ -5,8 +5,9 @@ use loadgen_evidence::{
     CallObservation, Sampler, ServiceId, SpanKind, SpanObservation, trace_hash,
 };
 
+use crate::label::decide::Decided;
 use crate::label::groups::{Group, Partition, Sorted, text};
-use crate::label::{CLIENT, CONSUMER, Decided, ERROR, SERVER, Span, TraceFacts};
+use crate::label::trace::{CLIENT, CONSUMER, ERROR, SERVER, Span, TraceFacts};
 use crate::scan::spans::GENERATOR_SERVICE;
 
 /// Shows a trace to the sampler. `facts` is none for a request of which no span arrived.

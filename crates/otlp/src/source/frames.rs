@@ -3,10 +3,7 @@
 use std::io::{self, Read};
 
 use super::unit::{Cut, Unit};
-use super::{MAX_MESSAGE_BYTES, UNIT_BYTES};
-
-/// Bytes of a length.
-pub(super) const LENGTH: usize = 4;
+use super::{LENGTH, MAX_MESSAGE_BYTES, UNIT_BYTES};
 
 /// Cuts into units of whole frames, lengths included.
 pub(super) struct Frames<R> {

@@ -3,14 +3,11 @@
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Reader;
 use super::form::{Form, head};
+use super::{MAX_ZSTD_WINDOW_LOG, Reader};
 
 /// Content with gzip in zstd in gzip and so on is nothing that a Collector writes.
 const MAX_LAYERS: usize = 3;
-
-/// The largest window of a zstd frame that is decoded: 128 MiB, what `zstd -d` takes, too.
-pub(super) const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 
 const BUFFER: usize = 1 << 16;
 

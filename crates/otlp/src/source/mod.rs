@@ -31,6 +31,12 @@ pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// Bytes of a unit, unless a single message is longer.
 pub const UNIT_BYTES: usize = 1 << 20;
 
+/// Bytes of a length.
+const LENGTH: usize = 4;
+
+/// The largest window of a zstd frame that is decoded: 128 MiB, what `zstd -d` takes, too.
+const MAX_ZSTD_WINDOW_LOG: u32 = 27;
+
 /// A file of telemetry.
 pub struct Source {
     /// None where it can't be read again.

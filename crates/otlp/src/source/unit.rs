@@ -2,9 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::MAX_MESSAGE_BYTES;
-use super::frames::LENGTH;
-use super::layer::MAX_ZSTD_WINDOW_LOG;
+use super::{LENGTH, MAX_MESSAGE_BYTES, MAX_ZSTD_WINDOW_LOG};
 use crate::problem::Problem;
 use crate::read::{read_json, read_protobuf};
 use crate::sink::{Counts, Sink};

@@ -93,7 +93,7 @@ impl Node {
 
 /// A name and k6's spelling of it.
 pub(super) fn spellings(name: &str) -> [&str; 2] {
-    [name, crate::file::k6_spelling(name).unwrap_or(name)]
+    [name, crate::k6_spellings::k6_spelling(name).unwrap_or(name)]
 }
 
 /// Reads one YAML document.

@@ -165,16 +165,16 @@ fn counted(
     counts: &WriteCounts,
     input: &InputReport,
 ) {
-    let [spans, points, logs] = scanned.read;
-    let rows = |read, counts: &crate::write::RowCounts| Rows {
-        read,
+    let rows = |signal: usize, counts: &crate::write::RowCounts| Rows {
+        read: scanned.read[signal],
+        too_large: scanned.too_large[signal],
         written: counts.written,
         filtered: counts.filtered,
         foreign: counts.foreign,
     };
-    figures.spans = rows(spans, &counts.spans);
-    figures.points = rows(points, &counts.points);
-    figures.logs = rows(logs, &counts.logs);
+    figures.spans = rows(0, &counts.spans);
+    figures.points = rows(1, &counts.points);
+    figures.logs = rows(2, &counts.logs);
     figures.skipped_lines = input.skipped_lines;
     figures.torn_lines = input.torn_last_lines;
     let owned = |(name, count): (&&str, &u64)| ((*name).to_owned(), *count);

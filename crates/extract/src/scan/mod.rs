@@ -29,7 +29,7 @@ use pipeline::{PipelineError, Placed, Results, for_each_unit};
 use records::{LogBatch, PointBatch, RequestBatch, RequestBuilder, SpanBatch};
 use sample::{Sample, SampleIndex, SampledSpan};
 use sink::{Part, Records};
-use spool::{Hashed, Spool, deal, hash, partitions};
+use spool::{Hashed, MAX_GROUP_BYTES, Spool, deal, hash, partitions};
 
 use crate::lines::Lines;
 
@@ -42,6 +42,8 @@ pub(crate) struct Scanned {
     pub(crate) points: Spool,
     /// Spans, data points and log records in the messages.
     pub(crate) read: [u64; 3],
+    /// Those of them that belong to traces, or series, which are too large.
+    pub(crate) too_large: [u64; 3],
     pub(crate) sample: Vec<SampledSpan>,
     /// First start and last end of all spans, Unix nanoseconds.
     extent: Option<(i64, i64)>,
@@ -76,6 +78,7 @@ impl Scanned {
             requests: spool(RequestBatch::schema())?,
             points: spool(PointBatch::schema())?,
             read: [0; 3],
+            too_large: [0; 3],
             sample: Vec::new(),
             extent: None,
         })
@@ -151,7 +154,7 @@ impl Scanned {
         }
     }
 
-    /// Deals what has become too large for memory again.
+    /// Deals what has become too large for memory again, and leaves out what can't be divided.
     pub(crate) fn split_large(&mut self, folder: &Path) -> io::Result<()> {
         let mut traces: [Hashed<'_>; 3] = [
             (&mut self.spans, trace_hashes::<SpanBatch>),
@@ -159,7 +162,16 @@ impl Scanned {
             (&mut self.requests, trace_hashes::<RequestBatch>),
         ];
         Spool::split_large(&mut traces, folder)?;
-        Spool::split_large(&mut [(&mut self.points, series_hashes)], folder)
+        Spool::split_large(&mut [(&mut self.points, series_hashes)], folder)?;
+        let all: [Hashed<'_>; 3] = [
+            (&mut self.spans, trace_hashes::<SpanBatch>),
+            (&mut self.points, series_hashes),
+            (&mut self.logs, trace_hashes::<LogBatch>),
+        ];
+        for (left_out, (spool, hashes)) in self.too_large.iter_mut().zip(all) {
+            *left_out = spool.leave_out_large(hashes, folder, MAX_GROUP_BYTES)?;
+        }
+        Ok(())
     }
 }
 

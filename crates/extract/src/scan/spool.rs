@@ -5,17 +5,19 @@
 //! holds all that there is of its traces, or series, and fits into memory. One that has become too
 //! large is dealt again by the next bits of the hashes. Design: `docs/design/0050-external-join.md`.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Mutex;
 
-use arrow_array::{RecordBatch, UInt32Array};
+use arrow_array::{Array, BooleanArray, RecordBatch, UInt32Array};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
+use arrow_select::filter::filter_record_batch;
 use arrow_select::take::take_record_batch;
 
 /// Input that makes up one partition, in bytes.
@@ -30,6 +32,10 @@ const BUDGET_BYTES: usize = 24 << 20;
 /// A partition of more bytes than this, in memory, is dealt again.
 const MAX_PARTITION_BYTES: usize = 16 << 20;
 
+/// A trace, or a series, can't be dealt to several partitions. One of more bytes than this in a
+/// signal is left out of it: no request makes such a trace, and it would not fit into memory.
+pub(crate) const MAX_GROUP_BYTES: usize = 256 << 20;
+
 /// Into how many partitions an input of so many bytes is dealt.
 pub(crate) fn partitions(input_bytes: u64) -> usize {
     input_bytes
@@ -37,7 +43,7 @@ pub(crate) fn partitions(input_bytes: u64) -> usize {
         .clamp(1, MAX_PARTITIONS) as usize
 }
 
-/// A trace by itself, which can't be dealt to two, is given up on after so many rounds.
+/// Partitions that are still too large after so many rounds hold hardly more than one trace.
 const MAX_ROUNDS: u32 = 3;
 
 /// A well mixed number of a trace id, the same on each machine: ids of some generators begin with
@@ -174,8 +180,7 @@ impl Spool {
     /// Adds rows to a partition.
     pub(crate) fn push(&mut self, (partition, batch): Dealt) -> io::Result<()> {
         let part = &mut self.parts[partition];
-        // What `take` and builders made is about what the rows need.
-        let bytes = batch.get_array_memory_size();
+        let bytes = bytes_of(&batch)?;
         part.bytes += bytes;
         part.held_bytes += bytes;
         part.rows += batch.num_rows();
@@ -248,9 +253,7 @@ impl Spool {
             for index in 0..parts {
                 fresh.parts[first + index].range = old.range.cut(index, parts);
             }
-            // What is in memory comes last.
-            let on_disk = old.chunks.chunks(1).map(|chunk| self.whole(chunk, &[]));
-            for batch in on_disk.chain([self.whole(&[], &old.held)]) {
+            for batch in self.batches(old) {
                 let batch = batch?;
                 for (part, rows) in deal_range(&batch, &hashes(&batch)?, old.range, parts)? {
                     fresh.push((first + part, rows))?;
@@ -260,6 +263,60 @@ impl Spool {
         }
         Ok(fresh)
     }
+
+    /// The rows of a partition, batch by batch.
+    fn batches<'s>(&'s self, part: &'s Part) -> impl Iterator<Item = io::Result<RecordBatch>> + 's {
+        // What is in memory comes last.
+        let on_disk = part.chunks.chunks(1).map(|chunk| self.whole(chunk, &[]));
+        on_disk.chain([self.whole(&[], &part.held)])
+    }
+
+    /// Leaves out the rows of those traces, or series, that have more bytes than `limit`. Gives
+    /// their number. `hashes` gives the hashes of a batch's rows.
+    pub(crate) fn leave_out_large(
+        &mut self,
+        hashes: HashRows,
+        folder: &Path,
+        limit: usize,
+    ) -> io::Result<u64> {
+        let mut bytes: HashMap<u64, usize> = HashMap::new();
+        for part in self.parts.iter().filter(|part| part.bytes > limit) {
+            for batch in self.batches(part) {
+                let batch = batch?;
+                let each = bytes_of(&batch)? / batch.num_rows().max(1);
+                for hash in hashes(&batch)? {
+                    *bytes.entry(hash).or_default() += each;
+                }
+            }
+        }
+        bytes.retain(|_, bytes| *bytes > limit);
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let large: HashSet<u64> = bytes.into_keys().collect();
+        let mut fresh = Spool::new(folder, self.schema.clone(), self.parts.len())?;
+        let mut left_out = 0;
+        for (index, old) in self.parts.iter().enumerate() {
+            fresh.parts[index].range = old.range;
+            for batch in self.batches(old) {
+                let batch = batch?;
+                let hashes = hashes(&batch)?;
+                let stays: BooleanArray = hashes.iter().map(|h| Some(!large.contains(h))).collect();
+                let kept = filter_record_batch(&batch, &stays).map_err(io::Error::other)?;
+                left_out += (batch.num_rows() - kept.num_rows()) as u64;
+                fresh.push((index, kept))?;
+            }
+        }
+        *self = fresh;
+        Ok(left_out)
+    }
+}
+
+/// Bytes that the rows of a batch need; its buffers may be parts of larger ones.
+fn bytes_of(batch: &RecordBatch) -> io::Result<usize> {
+    let columns = batch.columns().iter();
+    let sizes = columns.map(|column| column.to_data().get_slice_memory_size());
+    sizes.sum::<Result<usize, _>>().map_err(io::Error::other)
 }
 
 /// Gives the hashes of a batch's rows.
@@ -332,6 +389,28 @@ mod tests {
             prop_assert_eq!(part(range.from, Range::ALL, parts), of);
             prop_assert_eq!(part(range.last, Range::ALL, parts), of);
         }
+    }
+
+    #[test]
+    fn what_can_not_be_divided_and_is_too_large_is_left_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut spool = Spool::new(folder.path(), schema(), 2).expect("a spool");
+        // Small, so that some of it goes to the disk.
+        spool.limit = 1 << 10;
+        for chunk in 0..100 {
+            spool.push((0, batch(&[7; 100]))).expect("pushed");
+            spool.push((0, batch(&[chunk, 3]))).expect("pushed");
+            spool.push((1, batch(&[u64::MAX; 5]))).expect("pushed");
+        }
+        // 10,000 numbers of 8 bytes are 7; with their nulls a little more.
+        let mut left_out = |limit| {
+            let left_out = spool.leave_out_large(numbers, folder.path(), limit);
+            let rows = |part| spool.read(part).expect("read").num_rows();
+            (left_out.expect("left out"), rows(0), rows(1))
+        };
+        assert_eq!(left_out(200_000), (0, 10_200, 500));
+        assert_eq!(left_out(60_000), (10_001, 199, 500));
+        assert_eq!(left_out(60_000), (0, 199, 500));
     }
 
     #[test]

@@ -163,12 +163,14 @@ pub struct Rows {
     pub filtered: u64,
     /// Records that are not the run's.
     pub foreign: u64,
+    /// Records that were left out because their trace, or series, is too large for memory.
+    pub too_large: u64,
 }
 
 impl Rows {
-    /// Whether each record became a row or was left out on request.
+    /// Whether each record became a row or was left out for a reason that is counted.
     pub fn reconcile(&self) -> bool {
-        self.read == self.written + self.filtered + self.foreign
+        self.read == self.written + self.filtered + self.foreign + self.too_large
     }
 }
 

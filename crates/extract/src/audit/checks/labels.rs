@@ -14,7 +14,8 @@ pub(super) fn rows(figures: &Figures) -> Check {
     ];
     let differs = signals.iter().any(|(_, rows)| !rows.reconcile());
     let nothing = signals.iter().all(|(_, rows)| rows.read == 0);
-    let level = if differs || nothing {
+    let too_large: u64 = signals.iter().map(|(_, rows)| rows.too_large).sum();
+    let level = if differs || nothing || too_large > 0 {
         Level::Error
     } else {
         Level::Ok
@@ -28,12 +29,15 @@ pub(super) fn rows(figures: &Figures) -> Check {
         .filter(|(_, rows)| rows.read > 0)
         .map(|(name, rows)| {
             format!(
-                "{name}: {} read, {} rows, {} left out on request",
-                rows.read, rows.written, rows.filtered
+                "{name}: {} read, {} rows, {} left out on request, {} of traces or series that are too large",
+                rows.read, rows.written, rows.filtered, rows.too_large
             )
         });
     check("rows", level, figure, "a row for each")
-        .advise(if nothing {
+        .advise(if too_large > 0 {
+            "A trace, or a series, of more than 256 MiB was left out. Somebody uses one trace id for everything: see that each \
+             request begins a trace of its own, and each process has its own service.instance.id."
+        } else if nothing {
             "There is no telemetry in the input: look whether the Collector's exporter wrote to these files."
         } else {
             "This is a bug of loadgen; please report it with the audit file."

@@ -247,6 +247,10 @@ fn windows_stand_or_fall_by_their_evidence() {
 fn rows_and_labels() {
     expect(&[
         ("rows", Level::Error, |f| f.logs.read = 1),
+        ("rows", Level::Error, |f| {
+            f.spans.written -= 1;
+            f.spans.too_large += 1;
+        }),
         ("rows", Level::Error, |f| f.spans = Rows::default()),
         ("known-labels", Level::Warning, |f| {
             _ = f.spans_by_type.insert("unknown".into(), 100)

@@ -65,11 +65,14 @@ flows:
 anomalies:
   exhausted: {root_cause: pool, root_cause_service: shipping}
   slow: {root_cause: query, root_cause_service: catalogue}
-defaults: {executor: constant-vus, vus: 4, duration: 4s}
 scenarios:
-  calm: {}
-  sham: {anomaly: slow, fault: {sham: true, fault: slow_query, service: catalogue}}
-  unmet: {anomaly: exhausted, fault: {fault: pool_exhaustion, service: shipping}}
+  calm: {executor: constant-vus, vus: 4, duration: 4s}
+  sham:
+    {executor: constant-vus, vus: 4, duration: 4s, anomaly: slow,
+     fault: {sham: true, fault: slow_query, service: catalogue}}
+  unmet:
+    {executor: constant-vus, vus: 4, duration: 4s, anomaly: exhausted,
+     fault: {fault: pool_exhaustion, service: shipping}}
 ";
 
 #[test]

@@ -91,9 +91,11 @@ fn detail(window: &WindowFigures) -> String {
         true => "its fault failed, so its label is unknown",
         false => window.verdict.as_deref().unwrap_or("not judged"),
     };
-    let reason = window
-        .reasons
-        .first()
-        .map_or(String::new(), |r| format!(": {r}"));
+    let reason = match &window.reasons[..] {
+        [] => String::new(),
+        // The first is about what follows it.
+        [first, second, ..] if first.ends_with(':') => format!(": {first} {second}"),
+        [first, ..] => format!(": {first}"),
+    };
     format!("{} ({of}): {verdict}{reason}", window.scenario)
 }

@@ -115,6 +115,21 @@ def report(rows):
     return "\n".join(lines)
 
 
+def check(run, rows, loadgen):
+    """Ends the program unless shams and real faults are handled as they should be; verdicts may be any."""
+    shown = subprocess.run([loadgen, "show", str(run), "--json"], capture_output=True, text=True)
+    if shown.returncode != 0:
+        sys.exit(f"the evidence of {run} can't be read:\n{shown.stderr}")
+    judged = {"supported", "weak", "not_supported", "not_enough_data"}
+    kinds = {"sham": ("normal", judged), "confirmed": ("anomalous", judged), "none": ("normal", {"clean", "disturbed", ""})}
+    for row in rows:
+        label, verdicts = kinds.get(row["fault_state"], ("", set()))
+        if row["anomaly_label"] != label or row["verdict"] not in verdicts:
+            sys.exit(f"{run}: {row['scenario']} is {row['anomaly_label']}, {row['fault_state']}, {row['verdict']}")
+        if row["scenario"].endswith("_sham") != (row["fault_state"] == "sham"):
+            sys.exit(f"{run}: {row['scenario']} is {row['fault_state']}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--loadgen", default="target/release/loadgen", help="the program")
@@ -123,6 +138,8 @@ def main():
     parser.add_argument("--first-seed", type=int, default=1, help="seed of the first; the others follow")
     parser.add_argument("--time-scale", default="0.1")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("calibration"))
+    parser.add_argument("--check", action="store_true",
+                        help="only see that shams and real faults are handled as such; no rates")
     parser.add_argument("--keep", action="store_true", help="keep each run's telemetry and tables")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -138,6 +155,8 @@ def main():
         rows = list(rows_of(run))
         if not rows:
             sys.exit(f"run {seed} made no dataset (exit code {done.returncode}):\n{done.stderr}")
+        if args.check:
+            check(run, rows, args.loadgen)
         with found.open("a") as file:
             for row in rows:
                 file.write(json.dumps(dict(row, run=seed)) + "\n")
@@ -147,6 +166,8 @@ def main():
         verdicts = ", ".join(f"{row['scenario']} {row['verdict']}" for row in rows)
         print(f"run {seed}: exit code {done.returncode}; {verdicts}", flush=True)
     rows = [json.loads(line) for line in found.read_text().splitlines()]
+    if args.check:
+        return
     text = report(rows)
     (args.out / "report.md").write_text(text + "\n")
     print(text)

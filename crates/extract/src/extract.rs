@@ -1,9 +1,9 @@
 //! An extraction from its options to its report: scan → label → measure → write.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use loadgen_timeline::audit::{AUDIT_SCHEMA_VERSION, AuditFile, Figures, Rows};
 use loadgen_timeline::condition::NONE;
 

@@ -67,10 +67,10 @@ impl Phases {
                 transitions.push((window.opened_ns, window.closed_ns));
             }
         }
-        let mut change = |change: &FaultChanged, guard: u64| {
+        // `sent_by` is when the latest of what might still be under way at a change was sent.
+        let mut change = |change: &FaultChanged, sent_by: i64, guard: u64| {
             let (requested, at) = (change.requested_ns, change.at_ns.max(change.requested_ns));
-            // The window in which what might still be under way was sent.
-            let open = |w: &Window| w.opened_ns < requested && requested <= w.closed_ns;
+            let open = |w: &Window| w.opened_ns < sent_by && sent_by <= w.closed_ns;
             let sent_in = timeline.windows.iter().position(open);
             transitions.push((requested - sent_in.map_or(0, &p99_ns), at + 1));
             transitions.push(after(at, guard));
@@ -79,9 +79,20 @@ impl Phases {
             let scenario = &fault.injected.scenario;
             let window = timeline.windows.iter().find(|w| w.scenario == *scenario);
             let guard = window.map_or(0, |w| w.guard_ns);
-            change(&fault.injected, guard);
+            // Changes at the edges of a window are asked for a little later than these.
+            let at_edge = |edge: i64, requested: i64| match (edge..=after(edge, guard).1)
+                .contains(&requested)
+            {
+                true => edge,
+                false => requested,
+            };
+            let requested = fault.injected.requested_ns;
+            let opened = window.map_or(requested, |w| at_edge(w.opened_ns, requested));
+            change(&fault.injected, opened, guard);
             if let Some(cleared) = &fault.cleared {
-                change(cleared, guard);
+                let requested = cleared.requested_ns;
+                let closed = window.map_or(requested, |w| at_edge(w.closed_ns, requested));
+                change(cleared, closed, guard);
             }
         }
         Self {
@@ -200,6 +211,32 @@ mod tests {
             phases.steady_in((90, 260)),
             [(90, 100), (115, 180), (240, 260)]
         );
+    }
+
+    #[test]
+    fn what_is_under_way_at_an_edge_was_sent_before_it() {
+        // As `timeline`, with a second window whose fault is asked for before the first is cleared.
+        let mut timeline = timeline();
+        timeline.faults[0]
+            .cleared
+            .as_mut()
+            .expect("cleared")
+            .requested_ns = 202;
+        timeline.windows.push(Window {
+            scenario: "b".into(),
+            opened_ns: 200,
+            closed_ns: 300,
+            ..timeline.windows[0].clone()
+        });
+        let mut second = timeline.faults[0].clone();
+        second.injected.scenario = "b".into();
+        second.injected.requested_ns = 201;
+        second.injected.at_ns = 204;
+        second.cleared = None;
+        timeline.faults.push(second);
+        let p99_ns = |window| [20, 90][window];
+        let phases = Phases::new(&timeline, p99_ns);
+        assert_eq!(phases.steady_in((100, 300)), [(115, 181), (209, 300)]);
     }
 
     #[test]

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 
 use hdrhistogram::Histogram;
-use loadgen_timeline::Timeline;
 use loadgen_timeline::condition::{Conditions, Interval, Label};
 use loadgen_timeline::phase::{Phase, Phases};
+use loadgen_timeline::{FaultInterval, Timeline};
 
 use super::outcomes::{Outcome, Outcomes};
 
@@ -106,14 +106,26 @@ fn slice_ns(timeline: &Timeline) -> i64 {
 
 fn aftermaths(timeline: &Timeline, slice_ns: i64) -> Vec<Aftermath> {
     let end = timeline.last_ns.unwrap_or(0);
-    let real = || timeline.faults.iter().filter(|f| !f.injected.sham);
-    let cleared = real().filter_map(|f| f.cleared.as_ref());
+    let real = timeline.faults.iter().filter(|f| !f.injected.sham);
+    let real: Vec<&FaultInterval> = real.collect();
+    let cleared = real.iter().enumerate().filter_map(|(number, fault)| {
+        let cleared = fault.cleared.as_ref()?;
+        Some((number, cleared))
+    });
     cleared
-        .map(|cleared| {
-            // Where windows meet, the next fault is asked for while this one is being cleared.
-            let requests = real().map(|f| f.injected.requested_ns);
-            let next = requests.filter(|&at| at >= cleared.requested_ns).min();
-            let until = next.unwrap_or(end).max(cleared.at_ns);
+        .map(|(number, cleared)| {
+            // Where windows meet, the next fault is asked for while this one is being cleared, or
+            // even before.
+            let others = real
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != number);
+            let next = others.filter_map(|(_, other)| {
+                let ended = other.cleared.as_ref().map_or(i64::MAX, |c| c.at_ns);
+                (ended > cleared.requested_ns)
+                    .then_some(other.injected.requested_ns.max(cleared.requested_ns))
+            });
+            let until = next.min().unwrap_or(end).max(cleared.at_ns);
             // A run of weeks has no more slices than this after a fault.
             let slices = ((until - cleared.at_ns) / slice_ns + 1).clamp(1, 100_000) as usize;
             Aftermath {
@@ -212,8 +224,11 @@ mod tests {
     fn a_fault_that_follows_at_once_leaves_no_time_to_recover() {
         let next = r#"{"event":"fault_injected","scenario":"b","driver":"shop","fault":"hang","requested_ns":60000000000,"at_ns":61000000000}
 "#;
-        let found = found(&truth(next), |second| second >= 40);
-        assert_eq!(found, Some(vec![(60 * SECOND, 60 * SECOND)]));
+        for asked_for in ["60000000000", "59999000000"] {
+            let truth = truth(&next.replace("60000000000", asked_for));
+            let found = found(&truth, |second| second >= 40);
+            assert_eq!(found, Some(vec![(60 * SECOND, 60 * SECOND)]));
+        }
     }
 
     #[test]

@@ -153,8 +153,6 @@ fn assert_a_labelled_dataset(engine: &str) {
     assert_eq!(
         kinds,
         [
-            // The warm-up, and the baseline.
-            "none",
             "none",
             "latency_spike",
             "db_exhaustion",

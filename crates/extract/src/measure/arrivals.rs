@@ -157,7 +157,8 @@ impl Arrivals {
     pub(crate) fn sent_in(&self, (from, to): Interval) -> Vec<(i64, BTreeMap<usize, u64>)> {
         let slice_ns = self.slice_ns.max(1);
         let first = (from - self.begin_ns + slice_ns - 1).div_euclid(slice_ns);
-        let end = (to - self.begin_ns).div_euclid(slice_ns);
+        // A time within one slice holds none as a whole.
+        let end = (to - self.begin_ns).div_euclid(slice_ns).max(first);
         let mut slices: Vec<(i64, BTreeMap<usize, u64>)> = (first..end)
             .map(|slice| (self.begin_ns + slice * slice_ns, BTreeMap::new()))
             .collect();
@@ -211,5 +212,18 @@ mod tests {
             (losses.windows[&0].sent, losses.windows[&0].lost()),
             (100, 20)
         );
+    }
+
+    #[test]
+    fn only_whole_slices_count_as_sent_in_a_time() {
+        let mut arrivals = Arrivals::new(Some((0, 10 * SECOND)));
+        let slice = arrivals.slice_ns();
+        arrivals.add(slice + 1, "home", Some(0), true);
+        for (from, to, whole) in [(0, 3 * slice, 3), (1, 3 * slice - 1, 1), (1, slice - 1, 0)] {
+            let sent = arrivals.sent_in((from, to));
+            assert_eq!(sent.len(), whole, "{from} to {to}");
+            let requests: u64 = sent.iter().flat_map(|(_, steps)| steps.values()).sum();
+            assert_eq!(requests, u64::from(whole > 0));
+        }
     }
 }

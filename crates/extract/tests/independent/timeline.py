@@ -242,13 +242,16 @@ class Timeline:
         return columns, piece, len(shares) == 1 and within == length
 
     def changes(self):
-        """(requested, confirmed, guard, window that was open when it was asked for) of each."""
+        """(requested, confirmed, guard, window in which the latest that may still be under way was
+        sent) of each. What is asked for within a guard after a window's edge belongs to that edge."""
         for fault in self.faults:
             window = next((w for w in self.windows if w.scenario == fault["in"]["scenario"]), None)
-            for change in (fault["in"], fault["out"]):
+            for name, change in (("opened", fault["in"]), ("closed", fault["out"])):
                 if change:
-                    asked = change["requested_ns"]
-                    under = next((w for w in self.windows if w.opened < asked <= w.closed), None)
+                    asked = sent_by = change["requested_ns"]
+                    if window and 0 <= asked - getattr(window, name) <= window.guard:
+                        sent_by = getattr(window, name)
+                    under = next((w for w in self.windows if w.opened < sent_by <= w.closed), None)
                     yield asked, max(change["at_ns"], asked), window.guard if window else 0, under
 
 

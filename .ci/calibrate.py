@@ -19,6 +19,7 @@ import random
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 
 def windows_of(text):
@@ -121,7 +122,12 @@ def check(run, rows, loadgen):
     if shown.returncode != 0:
         sys.exit(f"the evidence of {run} can't be read:\n{shown.stderr}")
     judged = {"supported", "weak", "not_supported", "not_enough_data"}
-    kinds = {"sham": ("normal", judged), "confirmed": ("anomalous", judged), "none": ("normal", {"clean", "disturbed", ""})}
+    kinds = {
+        "sham": ("normal", judged),
+        "confirmed": ("anomalous", judged),
+        "failed": ("unknown", judged),
+        "none": ("normal", {"clean", "disturbed", ""}),
+    }
     for row in rows:
         label, verdicts = kinds.get(row["fault_state"], ("", set()))
         if row["anomaly_label"] != label or row["verdict"] not in verdicts:
@@ -130,11 +136,33 @@ def check(run, rows, loadgen):
             sys.exit(f"{run}: {row['scenario']} is {row['fault_state']}")
 
 
+def one_run(args, text, seed):
+    """Makes a run and gives its windows."""
+    run = args.out / f"run-{seed}"
+    file = args.out / f"run-{seed}.yaml"
+    file.write_text(scenario_file(text, seed))
+    command = [args.loadgen, "run", str(file), "--time-scale", args.time_scale,
+               "--seed", str(seed), "--out", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    rows = [dict(row, run=seed) for row in rows_of(run)]
+    if not rows:
+        sys.exit(f"run {seed} made no dataset (exit code {done.returncode}):\n{done.stderr}")
+    if args.check:
+        check(run, rows, args.loadgen)
+    if not args.keep:
+        subprocess.run(["rm", "-rf", str(run / "telemetry"), *glob.glob(f"{run}/dataset/*_labeled_*"),
+                        *glob.glob(f"{run}/dataset/trace*")], check=True)
+    verdicts = ", ".join(f"{row['scenario']} {row['verdict']}" for row in rows)
+    print(f"run {seed}: exit code {done.returncode}; {verdicts}", flush=True)
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--loadgen", default="target/release/loadgen", help="the program")
     parser.add_argument("--file", default="scenarios/default.yaml", help="the scenario file")
     parser.add_argument("--runs", type=int, default=50, help="how many runs")
+    parser.add_argument("--at-once", type=int, default=1, help="how many of them at the same time")
     parser.add_argument("--first-seed", type=int, default=1, help="seed of the first; the others follow")
     parser.add_argument("--time-scale", default="0.1")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("calibration"))
@@ -144,31 +172,15 @@ def main():
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     text = pathlib.Path(args.file).read_text()
+    seeds = range(args.first_seed, args.first_seed + args.runs)
     found = args.out / "windows.jsonl"
-    for seed in range(args.first_seed, args.first_seed + args.runs):
-        run = args.out / f"run-{seed}"
-        file = args.out / f"run-{seed}.yaml"
-        file.write_text(scenario_file(text, seed))
-        command = [args.loadgen, "run", str(file), "--time-scale", args.time_scale,
-                   "--seed", str(seed), "--out", str(run)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        rows = list(rows_of(run))
-        if not rows:
-            sys.exit(f"run {seed} made no dataset (exit code {done.returncode}):\n{done.stderr}")
-        if args.check:
-            check(run, rows, args.loadgen)
-        with found.open("a") as file:
-            for row in rows:
-                file.write(json.dumps(dict(row, run=seed)) + "\n")
-        if not args.keep:
-            subprocess.run(["rm", "-rf", str(run / "telemetry"), *glob.glob(f"{run}/dataset/*_labeled_*"),
-                            *glob.glob(f"{run}/dataset/trace*")], check=True)
-        verdicts = ", ".join(f"{row['scenario']} {row['verdict']}" for row in rows)
-        print(f"run {seed}: exit code {done.returncode}; {verdicts}", flush=True)
-    rows = [json.loads(line) for line in found.read_text().splitlines()]
+    with ThreadPoolExecutor(args.at_once) as pool, found.open("a") as file:
+        for rows in pool.map(lambda seed: one_run(args, text, seed), seeds):
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+            file.flush()
     if args.check:
         return
-    text = report(rows)
+    text = report([json.loads(line) for line in found.read_text().splitlines()])
     (args.out / "report.md").write_text(text + "\n")
     print(text)
 

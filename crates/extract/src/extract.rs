@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadgen_timeline::audit::{AUDIT_SCHEMA_VERSION, AuditFile, Figures, Rows};
+use loadgen_timeline::audit::{AUDIT_SCHEMA_VERSION, AuditFile, DatasetFile, Figures, Rows};
 use loadgen_timeline::condition::NONE;
 
 use crate::audit::audit;
 use crate::dataset::classes::Classes;
 use crate::dataset::rows::Columns;
 use crate::dataset::spans::FEATURES;
+use crate::dataset::staging::StagedFile;
 use crate::dataset::texts::Texts;
 use crate::error::ExtractError;
 use crate::ground_truth::{open_ledger, read_timeline};
@@ -73,6 +74,7 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
     let (counts, mut files) = stages.write(&scanned, &labelled, &rules)?;
     counted(&mut figures, &truth, &scanned, &labelled, &counts, &input);
     files.extend(stages.write_windows(&truth, &figures)?);
+    files.push(stages.write_json("evidence", &run.evidence)?);
     let audit = audit(&figures);
     let audit_file = AuditFile {
         schema_version: AUDIT_SCHEMA_VERSION,
@@ -81,8 +83,8 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
         audit: audit.clone(),
         figures: figures.clone(),
         skipped: problems.skipped.clone(),
+        files: files.iter().filter_map(dataset_file).collect(),
     };
-    files.push(stages.write_json("evidence", &run.evidence)?);
     files.push(stages.write_json("audit", &audit_file)?);
     let report = ExtractReport {
         stamp: stages.stamp.clone(),
@@ -106,6 +108,14 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
     check_rows(&report)?;
     stages.commit()?;
     Ok(report)
+}
+
+fn dataset_file(file: &StagedFile) -> Option<DatasetFile> {
+    Some(DatasetFile {
+        name: file.path.file_name()?.to_string_lossy().into_owned(),
+        rows: file.rows,
+        bytes: file.bytes,
+    })
 }
 
 fn row_rules<'r>(

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use loadgen_timeline::condition::{Conditions, Interval, Label, NONE, UNKNOWN};
 use loadgen_timeline::{LedgerError, LedgerReader, LedgerReport, Timeline, read_timeline as read};
 
 use crate::error::ExtractError;
@@ -17,22 +18,71 @@ pub(crate) fn read_timeline(options: &ExtractOptions) -> Result<Option<Timeline>
         return Ok(timeline);
     };
     let by_hand = read(path)?;
-    let has_others = by_hand.run.is_some() || !by_hand.windows.is_empty();
-    if has_others || by_hand.faults.is_empty() || !by_hand.skipped.is_empty() {
-        let first = by_hand.skipped.first();
+    if let Some(reason) = why_not_faults(&by_hand, Conditions::new(&timeline).run()) {
         return Err(ExtractError::NotFaults {
             path: path.clone(),
-            reason: match first {
-                Some(bad) => format!("line {}: {}", bad.line, bad.reason),
-                None => "it has other lines, or none of these".to_owned(),
-            },
+            reason,
         });
     }
     timeline.faults.extend(by_hand.faults);
     timeline.faults.sort_by_key(|fault| fault.injected.at_ns);
     timeline.fault_failures.extend(by_hand.fault_failures);
-    timeline.stray_clears.extend(by_hand.stray_clears);
     Ok(Some(timeline))
+}
+
+/// A fault that began longer than this before the run is none of its own.
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// What is wrong with faults that were made by hand: a mistake in them makes labels wrong until the
+/// end of the run. `run` is the time of the run.
+fn why_not_faults(by_hand: &Timeline, run: Option<Interval>) -> Option<String> {
+    if let Some(bad) = by_hand.skipped.first() {
+        return Some(format!("line {}: {}", bad.line, bad.reason));
+    }
+    if by_hand.torn_tail {
+        return Some("its last line is cut off, or lacks a newline and can't be read".to_owned());
+    }
+    let has_others = by_hand.run.is_some()
+        || by_hand.finished.is_some()
+        || by_hand.last_heartbeat.is_some()
+        || by_hand.unknown_events > 0
+        || ![
+            by_hand.windows.len(),
+            by_hand.noticed.len(),
+            by_hand.stalls.len(),
+        ]
+        .iter()
+        .all(|&lines| lines == 0);
+    if has_others || (by_hand.faults.is_empty() && by_hand.fault_failures.is_empty()) {
+        return Some("it has other lines, or none of these".to_owned());
+    }
+    if let Some(stray) = by_hand.stray_clears.first() {
+        return Some(format!(
+            "`{}` is cleared in `{}` without having been injected: scenario, driver, fault and \
+             service have to be the same, and the injection comes first",
+            stray.fault, stray.service
+        ));
+    }
+    by_hand.faults.iter().find_map(|fault| {
+        let injected = &fault.injected;
+        let name = &injected.fault;
+        let from = injected.at_ns;
+        let to = fault.cleared.as_ref().map(|cleared| cleared.at_ns);
+        if [NONE, UNKNOWN, Label::Normal.name()].contains(&name.as_str()) {
+            return Some(format!("a fault can't be called `{name}`"));
+        }
+        if to.is_some_and(|to| to < from) {
+            return Some(format!("`{name}` is cleared before it was injected"));
+        }
+        let (begin, end) = run?;
+        let is_elsewhere = from > end || to.unwrap_or(end) < begin || begin - from > DAY_NS;
+        is_elsewhere.then(|| {
+            format!(
+                "`{name}` is not within the run, which went on from {begin} to {end}: times are \
+                 Unix nanoseconds"
+            )
+        })
+    })
 }
 
 /// The ledger that is named, or that stands beside the timeline of run `run_id`.

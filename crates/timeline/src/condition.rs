@@ -65,7 +65,7 @@ impl FaultState {
 pub struct Condition {
     /// Normal, anomalous, or not known.
     pub label: Label,
-    /// Its anomalies by type, each type once; empty unless it is anomalous.
+    /// Its anomalies by type, root cause and service, each once; empty unless it is anomalous.
     pub anomalies: Vec<Anomaly>,
     /// A sentence for people.
     pub msg: String,
@@ -74,8 +74,18 @@ pub struct Condition {
 impl Condition {
     /// `none`, `unknown`, or the types joined by `+`.
     pub fn anomaly_type(&self) -> String {
-        self.joined(|a| Some(&a.kind))
-            .unwrap_or_else(|| self.without(NONE))
+        let types = self.types();
+        match types.is_empty() {
+            true => self.without(NONE),
+            false => types.join(AND),
+        }
+    }
+
+    /// The types of its anomalies, sorted, each once.
+    pub fn types(&self) -> Vec<&str> {
+        let mut types: Vec<&str> = self.anomalies.iter().map(|a| a.kind.as_str()).collect();
+        types.dedup();
+        types
     }
 
     /// `none`, `unknown`, or the root causes joined by `+`, in the order of the types.
@@ -200,9 +210,14 @@ impl Conditions {
         let covers = |of: Interval| of.0 <= time.0 && time.1 <= of.1;
         let active = || spans.iter().filter(|s| covers(s.time));
         let has = |state: FaultState| active().any(|s| s.state == state);
-        let mut anomalies: BTreeMap<&str, &Anomaly> = BTreeMap::new();
+        let mut anomalies: BTreeMap<_, &Anomaly> = BTreeMap::new();
         for anomaly in active().filter_map(|s| s.anomaly.as_ref()) {
-            anomalies.entry(&anomaly.kind).or_insert(anomaly);
+            let key = (
+                &anomaly.kind,
+                &anomaly.root_cause,
+                &anomaly.root_cause_service,
+            );
+            anomalies.entry(key).or_insert(anomaly);
         }
         let (condition, fault_state) = if has(FaultState::Failed) {
             (UNKNOWN_CONDITION, FaultState::Failed)
@@ -359,9 +374,19 @@ fn spans(timeline: &Timeline, run: Interval) -> Vec<Span> {
         let closed = window.map_or(failure.at_ns, |w| w.closed_ns);
         // An injection that was not confirmed may have come into force all the same.
         let clear = timeline.stray_clears.iter().find(|c| {
-            c.scenario == failure.scenario && c.fault == failure.fault && c.at_ns >= failure.at_ns
+            c.scenario == failure.scenario
+                && c.driver == failure.driver
+                && c.fault == failure.fault
+                && c.service == failure.service
+                && c.at_ns >= failure.at_ns
         });
-        let given_up = is_given_up(timeline, &failure.scenario, &failure.fault);
+        let of = [
+            &failure.scenario,
+            &failure.driver,
+            &failure.fault,
+            &failure.service,
+        ];
+        let given_up = is_given_up(timeline, of);
         let end = match clear {
             Some(clear) => clear.at_ns,
             None if given_up.is_some() => run.1,
@@ -393,23 +418,26 @@ fn failed(time: Interval) -> Span {
 /// known.
 fn in_force_until(timeline: &Timeline, fault: &FaultInterval, run: Interval) -> i64 {
     let injected = &fault.injected;
-    match (
-        &fault.cleared,
-        is_given_up(timeline, &injected.scenario, &injected.fault),
-    ) {
+    let of = [
+        &injected.scenario,
+        &injected.driver,
+        &injected.fault,
+        &injected.service,
+    ];
+    match (&fault.cleared, is_given_up(timeline, of)) {
         (Some(cleared), _) => cleared.at_ns,
         (None, Some(requested_ns)) => requested_ns,
         (None, None) => run.1,
     }
 }
 
-/// When a clearing was asked for that was given up.
-fn is_given_up(timeline: &Timeline, scenario: &str, fault: &str) -> Option<i64> {
-    let failures = timeline.fault_failures.iter();
-    let of = |f: &&crate::event::FaultFailed| {
-        f.change == "clear" && f.scenario == scenario && f.fault == fault
+/// When a clearing was asked for that was given up. `of`: scenario, driver, fault and service.
+fn is_given_up(timeline: &Timeline, of: [&String; 4]) -> Option<i64> {
+    let mut failures = timeline.fault_failures.iter();
+    let is_it = |f: &&crate::event::FaultFailed| {
+        f.change == "clear" && [&f.scenario, &f.driver, &f.fault, &f.service] == of
     };
-    failures.filter(of).map(|f| f.requested_ns).next()
+    failures.find(is_it).map(|f| f.requested_ns)
 }
 
 /// Times at which somebody else had changed a fault.

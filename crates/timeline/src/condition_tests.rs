@@ -249,3 +249,27 @@ fn without_a_timeline_everything_is_outside() {
     assert_eq!(Conditions::new(&Timeline::default()).at(5), Placed::Outside);
     assert_eq!(Conditions::default().run(), None);
 }
+
+#[test]
+fn one_type_in_two_services_is_one_type_with_two_services() {
+    let in_cart =
+        |event: &str, at: i64| fault(event, "nobody", at, at, "").replace("\"user\"", "\"cart\"");
+    let lines = [
+        fault("fault_injected", "nobody", 110, 110, ""),
+        in_cart("fault_injected", 120),
+        fault("fault_cleared", "nobody", 130, 130, ""),
+        in_cart("fault_cleared", 140),
+    ];
+    let conditions = conditions(&lines);
+    let services = |at_ns: i64| match conditions.at(at_ns) {
+        Placed::Outside => None,
+        Placed::Within { condition, .. } => {
+            let condition = &conditions.all()[condition];
+            assert_eq!(condition.anomaly_type(), "hang");
+            condition.root_cause_service()
+        }
+    };
+    assert_eq!(services(115).as_deref(), Some("user"));
+    assert_eq!(services(125).as_deref(), Some("cart+user"));
+    assert_eq!(services(135).as_deref(), Some("cart"));
+}

@@ -38,6 +38,33 @@ pub enum Event {
     RunFinished(RunFinished),
 }
 
+impl Event {
+    /// All moments that it names, Unix nanoseconds.
+    pub fn times(&self) -> impl Iterator<Item = i64> {
+        let times = match self {
+            Event::RunStarted(run) => [Some(run.at_ns), None, None],
+            Event::WindowOpened(window) => [
+                Some(window.at_ns),
+                Some(window.planned_start_ns),
+                Some(window.planned_end_ns),
+            ],
+            Event::FaultInjected(change) | Event::FaultCleared(change) => {
+                [Some(change.at_ns), Some(change.requested_ns), None]
+            }
+            Event::FaultFailed(failed) => [Some(failed.at_ns), Some(failed.requested_ns), None],
+            Event::FaultNoticed(seen) => [Some(seen.at_ns), Some(seen.since_ns), None],
+            Event::Heartbeat(beat) => [Some(beat.at_ns), None, None],
+            Event::WindowClosed(totals) | Event::WindowDrained(totals) => {
+                [Some(totals.at_ns), totals.last_completed_ns, None]
+            }
+            Event::ClockStepped(step) => [Some(step.at_ns), None, None],
+            Event::GeneratorStalled(stall) => [Some(stall.at_ns), None, None],
+            Event::RunFinished(end) => [Some(end.at_ns), None, None],
+        };
+        times.into_iter().flatten()
+    }
+}
+
 /// Which engine sent the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,6 +1,7 @@
 //! Reads a timeline back, also one that a kill cut short.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use loadgen_scenario::plan::Anomaly;
@@ -286,6 +287,9 @@ fn integrity(finished: &RunFinished, before: &[u8], timeline: &Timeline) -> Inte
     }
 }
 
+/// Times that can be told apart from a mistake, and that can be added up: until the year 2255.
+const TIMES_NS: RangeInclusive<i64> = 0..=9_000_000_000_000_000_000;
+
 /// `Ok(None)`: an event that this version does not know.
 fn parse_line(line: &[u8]) -> Result<Option<Event>, String> {
     #[derive(Deserialize)]
@@ -311,9 +315,12 @@ fn parse_line(line: &[u8]) -> Result<Option<Event>, String> {
     if !KNOWN.contains(&tag.event.as_ref()) {
         return Ok(None);
     }
-    serde_json::from_slice(line)
-        .map(Some)
-        .map_err(|e| e.to_string())
+    let event: Event = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+    let odd = event.times().find(|at| !TIMES_NS.contains(at));
+    match odd {
+        Some(at) => Err(format!("{at} is not a time after 1970 in Unix nanoseconds")),
+        None => Ok(Some(event)),
+    }
 }
 
 impl Timeline {
@@ -361,9 +368,12 @@ impl Timeline {
             Event::FaultCleared(cleared) => {
                 let at_ns = cleared.at_ns;
                 let of = |f: &&mut FaultInterval| {
+                    let injected = &f.injected;
                     f.cleared.is_none()
-                        && f.injected.scenario == cleared.scenario
-                        && f.injected.fault == cleared.fault
+                        && injected.scenario == cleared.scenario
+                        && injected.driver == cleared.driver
+                        && injected.fault == cleared.fault
+                        && injected.service == cleared.service
                 };
                 match self.faults.iter_mut().find(of) {
                     Some(interval) => interval.cleared = Some(cleared),
@@ -401,9 +411,10 @@ impl Timeline {
 }
 
 /// In timelines of schema 1 the symptom stood in the place of the label. `normal` is another word for
-/// the type `none`.
+/// the type `none`, unless the label says otherwise.
 fn with_label(mut anomaly: Anomaly) -> Anomaly {
-    if anomaly.kind == Label::Normal.name() {
+    let normal = Label::Normal.name();
+    if anomaly.kind == normal && anomaly.label == normal {
         anomaly.kind = NONE.to_owned();
     }
     let label = match anomaly.kind == NONE {
@@ -460,15 +471,48 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_can_not_be_one_makes_a_line_a_bad_one() {
+        for at_ns in [i64::MIN, -1, i64::MAX] {
+            let timeline = parse((opened("a", at_ns) + &opened("b", 10)).as_bytes());
+            assert_eq!(timeline.windows.len(), 1, "{at_ns}");
+            assert_eq!(timeline.skipped[0].line, 1);
+        }
+    }
+
+    #[test]
+    fn a_clearing_ends_the_fault_of_its_own_service_and_driver() {
+        let change = |event: &str, driver: &str, service: &str, at_ns: i64| {
+            format!(
+                r#"{{"event":"{event}","scenario":"a","driver":"{driver}","fault":"hog","service":"{service}","requested_ns":{at_ns},"at_ns":{at_ns}}}"#
+            ) + "\n"
+        };
+        let text = change("fault_injected", "hand", "cart", 8)
+            + &change("fault_injected", "hand", "user", 12)
+            + &change("fault_cleared", "hand", "user", 16)
+            + &change("fault_cleared", "other", "cart", 18)
+            + &change("fault_cleared", "hand", "cart", 22);
+        let timeline = parse(text.as_bytes());
+        let ends: Vec<_> = timeline
+            .faults
+            .iter()
+            .map(|f| f.cleared.as_ref().map(|c| c.at_ns))
+            .collect();
+        assert_eq!(ends, [Some(22), Some(16)]);
+        assert_eq!(timeline.stray_clears.len(), 1);
+    }
+
+    #[test]
     fn normal_is_another_word_for_none() {
-        let timeline = parse(opened("a", 10).replace("\"t\"", "\"normal\"").as_bytes());
-        assert_eq!(
-            (
-                &*timeline.windows[0].anomaly.kind,
-                &*timeline.windows[0].anomaly.label
-            ),
-            (NONE, "normal")
-        );
+        let normal = opened("a", 10).replace("\"t\"", "\"normal\"");
+        for (label, expected) in [
+            ("normal", (NONE, "normal")),
+            // A contradiction is no reason to take an anomaly for normal time.
+            ("anomalous", ("normal", "anomalous")),
+        ] {
+            let line = normal.replace("\"l\"", &format!("\"{label}\""));
+            let anomaly = &parse(line.as_bytes()).windows[0].anomaly;
+            assert_eq!((&*anomaly.kind, &*anomaly.label), expected);
+        }
     }
 
     #[test]

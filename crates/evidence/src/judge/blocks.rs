@@ -4,6 +4,9 @@
 use crate::thresholds::Thresholds;
 use crate::time::{Interval, SECOND_NS, total_ns};
 
+/// Blocks of the longer side: more of them cost memory and tell nothing more.
+const MOST_BLOCKS: f64 = 10_000.0;
+
 /// Which side of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum At {
@@ -35,7 +38,9 @@ impl Blocks {
             true => (limits.blocks, limits.block_s),
             false => (limits.short_blocks, limits.shortest_block_s),
         };
+        let longer = total_ns(window).max(total_ns(reference)) as f64;
         let length_ns = (shorter / parts as f64).max(least_s * second);
+        let length_ns = length_ns.max(longer / MOST_BLOCKS);
         let (window, in_window) = cut(window, length_ns, 0);
         let (reference, end) = cut(reference, length_ns, in_window);
         Self {

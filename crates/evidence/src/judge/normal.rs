@@ -19,6 +19,12 @@ pub(super) fn judge(case: &Case<'_>) -> WindowEvidence {
         ..
     } = *case;
     let steady = window.steady.clone();
+    if total_ns(&steady) == 0 {
+        return WindowEvidence {
+            reasons: vec![words::no_time()],
+            ..case.nothing()
+        };
+    }
     let others = difference(&case.run.reference, &steady);
     let against_others = Sides::new(sample, steady.clone(), others, limits);
     if against_others.are_long_enough(limits) {

@@ -21,6 +21,10 @@ pub(super) fn too_short(sides: &Sides<'_>, limits: &Thresholds) -> String {
     )
 }
 
+pub(super) fn no_time() -> String {
+    "no steady normal time of it is left: nothing can be told".to_owned()
+}
+
 pub(super) fn not_compared(sides: &Sides<'_>, limits: &Thresholds) -> String {
     format!(
         "not compared with anything: there is no other steady normal time, and halves of {:.1} s are \

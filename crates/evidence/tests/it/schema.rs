@@ -11,9 +11,10 @@ fn the_shipped_schema_is_that_of_the_types() {
         std::fs::write(&path, &text).unwrap();
     }
     let shipped = std::fs::read_to_string(&path).unwrap_or_default();
-    // Not assert_eq: what differs is better seen with git.
+    let shipped: Option<serde_json::Value> = serde_json::from_str(&shipped).ok();
+    // Not assert_eq: what differs is better seen with git. The order of keys depends on features.
     assert!(
-        shipped == text,
+        shipped == Some(schema),
         "run with UPDATE_SCHEMAS=1 to write {} anew",
         path.display()
     );

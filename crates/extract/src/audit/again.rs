@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use loadgen_timeline::audit::{
-    Audit, AuditError, AuditFile, Check, Figures, Level, latest_audit, read_audit,
+    Audit, AuditError, AuditFile, Check, Level, latest_audit, read_audit,
 };
 
 use super::audit;
@@ -21,14 +21,33 @@ pub fn audit_again(folder: &Path, stamp: Option<&str>) -> Result<AuditFile, Audi
     };
     let mut file = read_audit(&path)?;
     let mut checks = audit(&file.figures).checks;
-    checks.push(files(folder, &file.stamp, &file.figures));
+    checks.push(files(folder, &file));
     file.audit = Audit::from(checks);
     Ok(file)
 }
 
-/// Compares the rows on the disk with the figures.
-fn files(folder: &Path, stamp: &str, figures: &Figures) -> Check {
-    let mut problems = Vec::new();
+/// Compares the files on the disk with what was written, and rows with the figures.
+fn files(folder: &Path, file: &AuditFile) -> Check {
+    let AuditFile {
+        stamp,
+        figures,
+        files,
+        ..
+    } = file;
+    let sizes = files.iter().filter_map(|file| {
+        let path = folder.join(&file.name);
+        match path.metadata() {
+            Ok(found) if found.len() == file.bytes => None,
+            Ok(found) => Some(format!(
+                "{}: {} bytes, there were {}",
+                path.display(),
+                found.len(),
+                file.bytes
+            )),
+            Err(error) => Some(format!("{}: {error}", path.display())),
+        }
+    });
+    let mut problems: Vec<String> = sizes.collect();
     let signals = [
         ("traces_labeled", figures.spans.written),
         ("metrics_labeled", figures.points.written),

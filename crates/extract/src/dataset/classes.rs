@@ -16,7 +16,7 @@ pub(crate) enum LeftOut {
     Unknown,
     /// Its phase is not steady.
     Unsettled,
-    /// No window was open.
+    /// No window was open, or none declares the anomaly that was in force.
     NoWindow,
     /// The evidence of its window does not back the label.
     Verdict,
@@ -28,7 +28,7 @@ impl LeftOut {
         match self {
             LeftOut::Unknown => "label unknown",
             LeftOut::Unsettled => "not steady",
-            LeftOut::NoWindow => "no window open",
+            LeftOut::NoWindow => "no window of it",
             LeftOut::Verdict => "not backed by the evidence",
         }
     }

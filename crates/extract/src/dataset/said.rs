@@ -206,8 +206,8 @@ where
         Column::new(
             "verdict",
             Kind::Text,
-            "what the evidence of its window says",
-            "no window was open",
+            "what the evidence says of the window that declares its anomaly; of normal rows, of the window that they lie in",
+            "no such window",
             |r| Value::opt_text(r.said().stretch.verdict),
         ),
         Column::new(

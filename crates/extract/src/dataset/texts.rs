@@ -27,17 +27,28 @@ impl<'r> Texts<'r> {
         evidence: &Evidence,
     ) -> Self {
         let verdict = |window: usize| evidence.window(window as u32).and_then(|w| w.verdict);
+        // Of the windows that declare a type: those that are open, or else all.
+        let of_type = |kind: &str, open: &[usize]| {
+            let declares = |&w: &usize| timeline.windows[w].anomaly.kind == kind;
+            let here = open.iter().copied().filter(declares);
+            let anywhere = (0..timeline.windows.len()).filter(declares);
+            worst(here.filter_map(verdict)).or_else(|| worst(anywhere.filter_map(verdict)))
+        };
         let stretches = conditions.stretches().iter().map(|stretch| {
             let windows = &stretch.windows;
             let names: Vec<&str> = windows
                 .iter()
                 .map(|&w| timeline.windows[w].scenario.as_str())
                 .collect();
-            // Where windows overlap the worst of them counts.
-            let worst = windows
-                .iter()
-                .filter_map(|&w| verdict(w))
-                .max_by_key(|v| badness(*v));
+            let types = conditions.all()[stretch.condition].types();
+            let worst = match types.is_empty() {
+                true => worst(windows.iter().filter_map(|&w| verdict(w))),
+                false => {
+                    let of_types = types.iter().map(|kind| of_type(kind, windows));
+                    // Where no window declares one of them, nothing was compared.
+                    of_types.collect::<Option<Vec<_>>>().and_then(worst)
+                }
+            };
             let of = windows.iter().filter_map(|&w| evidence.window(w as u32));
             let services = of.flat_map(|window| &window.services);
             let affected = services.filter(|s| s.affected).map(|s| s.service.clone());
@@ -127,6 +138,11 @@ impl<'r> Texts<'r> {
     }
 }
 
+/// Where several windows say something the worst counts.
+fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Option<Verdict> {
+    verdicts.into_iter().max_by_key(|verdict| badness(*verdict))
+}
+
 fn badness(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Supported => 0,
@@ -150,7 +166,7 @@ fn label(condition: &Condition) -> LabelTexts {
         anomaly_msg: Some(condition.msg.clone()).filter(|msg| !msg.is_empty()),
         anomaly_symptom: condition.symptom(),
         root_cause_service: condition.root_cause_service(),
-        types: of(|a| Some(&a.kind)),
+        types: condition.types().into_iter().map(str::to_owned).collect(),
         root_causes: of(|a| Some(&a.root_cause)),
         services: of(|a| a.root_cause_service.as_ref()),
     }

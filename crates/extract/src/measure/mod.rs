@@ -118,20 +118,23 @@ fn kind(window: &loadgen_timeline::Window) -> WindowKind {
     }
 }
 
-/// The time in which a window's own condition held and no other: that of its fault, or its edges
+/// The time in which a window's own condition held and no other: that of its faults, or its edges
 /// where there is no fault event.
 fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
     let timeline = &truth.timeline;
     let window = &timeline.windows[index];
-    let fault = fault_of(timeline, window);
-    let time = match fault {
-        Some(fault) => {
+    let faults = timeline.faults.iter();
+    let faults = faults.filter(|f| f.injected.scenario == window.scenario);
+    let mut times: Vec<condition::Interval> = faults
+        .map(|fault| {
             let cleared = fault.cleared.as_ref().map(|c| c.at_ns);
             let end = cleared.or(truth.conditions.run().map(|run| run.1));
             (fault.injected.at_ns, end.unwrap_or(window.closed_ns))
-        }
-        None => (window.opened_ns, window.closed_ns),
-    };
+        })
+        .collect();
+    if times.is_empty() {
+        times.push((window.opened_ns, window.closed_ns));
+    }
     let stretches = truth.conditions.stretches().iter();
     let own = stretches.filter(|stretch| {
         if stretch.condition == UNKNOWN_CONDITION {
@@ -144,9 +147,11 @@ fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
             _ => false,
         }
     });
-    own.map(|s| (s.time.0.max(time.0), s.time.1.min(time.1)))
-        .filter(|(from, to)| from < to)
-        .collect()
+    let within = own.flat_map(|s| {
+        let times = times.iter();
+        times.map(|time| (s.time.0.max(time.0), s.time.1.min(time.1)))
+    });
+    within.filter(|(from, to)| from < to).collect()
 }
 
 /// The last fault that a window's scenario injected.
@@ -160,9 +165,7 @@ pub(crate) fn fault_of<'t>(
 
 fn recovery_after(truth: &Truth, fault: &FaultInterval) -> Option<Recovery> {
     let cleared = fault.cleared.as_ref()?;
-    let faults = truth.timeline.faults.iter();
-    let requests = faults.map(|f| f.injected.requested_ns);
-    let next = requests.filter(|&at| at >= cleared.requested_ns).min();
+    let next = recovery::next_fault_ns(&truth.timeline, fault);
     let until_ns = next.or(truth.conditions.run().map(|run| run.1))?;
     (until_ns > cleared.at_ns).then_some(Recovery {
         cleared_ns: cleared.at_ns,

@@ -107,25 +107,11 @@ fn slice_ns(timeline: &Timeline) -> i64 {
 fn aftermaths(timeline: &Timeline, slice_ns: i64) -> Vec<Aftermath> {
     let end = timeline.last_ns.unwrap_or(0);
     let real = timeline.faults.iter().filter(|f| !f.injected.sham);
-    let real: Vec<&FaultInterval> = real.collect();
-    let cleared = real.iter().enumerate().filter_map(|(number, fault)| {
-        let cleared = fault.cleared.as_ref()?;
-        Some((number, cleared))
-    });
+    let cleared = real.filter_map(|fault| Some((fault, fault.cleared.as_ref()?)));
     cleared
-        .map(|(number, cleared)| {
-            // Where windows meet, the next fault is asked for while this one is being cleared, or
-            // even before.
-            let others = real
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != number);
-            let next = others.filter_map(|(_, other)| {
-                let ended = other.cleared.as_ref().map_or(i64::MAX, |c| c.at_ns);
-                (ended > cleared.requested_ns)
-                    .then_some(other.injected.requested_ns.max(cleared.requested_ns))
-            });
-            let until = next.min().unwrap_or(end).max(cleared.at_ns);
+        .map(|(fault, cleared)| {
+            let next = next_fault_ns(timeline, fault);
+            let until = next.unwrap_or(end).max(cleared.at_ns);
             // A run of weeks has no more slices than this after a fault.
             let slices = ((until - cleared.at_ns) / slice_ns + 1).clamp(1, 100_000) as usize;
             Aftermath {
@@ -135,6 +121,20 @@ fn aftermaths(timeline: &Timeline, slice_ns: i64) -> Vec<Aftermath> {
             }
         })
         .collect()
+}
+
+/// When the first other fault that is in force after the clearing of this one was asked for, and not
+/// before that was. Where windows meet, that is while this one is being cleared, or just before.
+pub(crate) fn next_fault_ns(timeline: &Timeline, fault: &FaultInterval) -> Option<i64> {
+    let cleared = fault.cleared.as_ref()?;
+    let real = timeline.faults.iter().filter(|f| !f.injected.sham);
+    let others = real.filter(|other| *other != fault);
+    let next = others.filter_map(|other| {
+        let ended = other.cleared.as_ref().map_or(i64::MAX, |c| c.at_ns);
+        let asked_for = other.injected.requested_ns.max(cleared.requested_ns);
+        (ended > cleared.requested_ns).then_some(asked_for)
+    });
+    next.min()
 }
 
 impl Aftermath {

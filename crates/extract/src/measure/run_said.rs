@@ -4,8 +4,9 @@ use loadgen_timeline::audit::{
     Figures, LedgerFigures, Level, OffPlan, RunFigures, TimelineFigures,
 };
 use loadgen_timeline::condition::NONE;
+use loadgen_timeline::event::{FaultChanged, FaultFailed};
 use loadgen_timeline::{
-    Inconsistency, InconsistencyKind, LedgerReport, Severity, Timeline, consistency,
+    FaultInterval, Inconsistency, InconsistencyKind, LedgerReport, Severity, Timeline, consistency,
 };
 
 /// What is known before any telemetry is looked at.
@@ -147,6 +148,10 @@ fn without_fault(timeline: &Timeline) -> Vec<String> {
 fn fault_failures(timeline: &Timeline) -> Vec<String> {
     let failures = timeline.fault_failures.iter();
     let noticed = timeline.noticed.iter().map(|seen| seen.describe());
+    let doubtful = timeline
+        .faults
+        .iter()
+        .flat_map(|fault| doubts(timeline, fault));
     failures
         .map(|f| {
             format!(
@@ -155,5 +160,50 @@ fn fault_failures(timeline: &Timeline) -> Vec<String> {
             )
         })
         .chain(noticed)
+        .chain(doubtful)
         .collect()
+}
+
+/// What makes a fault's events doubtful.
+fn doubts(timeline: &Timeline, fault: &FaultInterval) -> Vec<String> {
+    let injected = &fault.injected;
+    let FaultChanged {
+        scenario,
+        fault: name,
+        service,
+        ..
+    } = injected;
+    let mut doubts = Vec::new();
+    let given_up =
+        |f: &FaultFailed| f.change == "clear" && f.scenario == *scenario && f.fault == *name;
+    match &fault.cleared {
+        Some(cleared) if cleared.at_ns < injected.at_ns => doubts.push(format!(
+            "{scenario}: {name} is cleared before it was injected, and counts as never in force"
+        )),
+        None if timeline.finished.is_some() && !timeline.fault_failures.iter().any(given_up) => {
+            doubts.push(format!(
+                "{scenario}: {name} is never cleared, and counts as in force until the end of the run"
+            ));
+        }
+        _ => {}
+    }
+    let window = timeline.windows.iter().find(|w| w.scenario == *scenario);
+    let declared = window.map(|w| w.declared.as_ref().unwrap_or(&w.anomaly));
+    match declared {
+        Some(anomaly) if anomaly.kind != NONE => {
+            if let Some(of) = &anomaly.root_cause_service
+                && !service.is_empty()
+                && of != service
+            {
+                doubts.push(format!(
+                    "{scenario}: {name} is in {service}, and the window says {of}"
+                ));
+            }
+        }
+        _ => doubts.push(format!(
+            "{scenario}: no window declares {name}, so that nothing says whether it had an effect; \
+             its rows are in no file of a class"
+        )),
+    }
+    doubts
 }

@@ -1,7 +1,8 @@
 //! What held when windows and faults are not the plain case: compounds, shams, faults that failed,
 //! were lost, or were made by hand.
 
-use loadgen_extract::ExtractOptions;
+use loadgen_extract::{ExtractOptions, ExtractReport, extract};
+use loadgen_timeline::audit::Level;
 use serde_json::json;
 
 use crate::world::{GUARD, Held, MS, World, at, closed, fault, join, opened, rows};
@@ -197,7 +198,7 @@ fn without_fault_events_the_edges_of_a_window_bound_what_it_declares() {
 }
 
 /// Extracts with a file of faults beside.
-fn with_faults(world: &World, lines: &[serde_json::Value]) {
+fn with_faults(world: &World, lines: &[serde_json::Value]) -> ExtractReport {
     let folder = tempfile::tempdir().expect("a folder");
     let order: Vec<usize> = (0..world.spans.len()).collect();
     let inputs = world.write(folder.path(), 3, 1, &order);
@@ -205,9 +206,10 @@ fn with_faults(world: &World, lines: &[serde_json::Value]) {
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
     std::fs::write(&faults, lines.join("\n") + "\n").expect("written");
     let change = |options: &mut ExtractOptions| options.faults = Some(faults.clone());
-    let (_, rows) = world.extract(folder.path(), inputs, change);
+    let (report, rows) = world.extract(folder.path(), inputs, change);
     world.compare(&rows, &order, false);
     join(folder.path());
+    report
 }
 
 #[test]
@@ -246,7 +248,85 @@ fn faults_by_hand_are_those_of_their_windows_or_go_by_their_own_name() {
     for edge in [20.0, 40.0] {
         world.transitions.push((at(edge) - 41 * MS, at(edge) + 1));
     }
-    with_faults(&world, &lines);
+    let report = with_faults(&world, &lines);
+    // No window declares `pulled_plug`, so nothing says that it had an effect.
+    let of_class = report.files.iter().find(|f| {
+        let name = f.path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("traces_pulled_plug_")
+    });
+    assert_eq!(of_class.expect("a file").rows, 0);
+    let faults = report
+        .audit
+        .checks
+        .iter()
+        .find(|check| check.id == "faults");
+    let faults = faults.expect("there");
+    assert_eq!(faults.level, Level::Warning);
+    assert!(
+        faults
+            .details
+            .iter()
+            .any(|said| said.contains("no window declares pulled_plug"))
+    );
+}
+
+#[test]
+fn mistakes_in_faults_by_hand_are_refused() {
+    let change = |event: &str, fault: &str, at_ns: i64| {
+        json!({"event": event, "scenario": "hand", "driver": "hand", "fault": fault,
+            "service": "cart", "requested_ns": at_ns, "at_ns": at_ns})
+        .to_string()
+            + "\n"
+    };
+    let (from, to) = (at(20.0), at(40.0));
+    let injected = change("fault_injected", "hog", from);
+    let cleared = change("fault_cleared", "hog", to);
+    let cases = [
+        (
+            injected.clone() + &cleared.replace("cleared", "clear"),
+            "other lines",
+        ),
+        (
+            injected.clone() + cleared.trim_end_matches("}\n"),
+            "cut off",
+        ),
+        (cleared.clone() + &injected, "without having been injected"),
+        (
+            injected.clone() + &cleared.replace("cart", "user"),
+            "without having been injected",
+        ),
+        (
+            change("fault_injected", "hog", to) + &change("fault_cleared", "hog", from),
+            "before it was",
+        ),
+        (
+            change("fault_injected", "hog", from / 1_000_000_000),
+            "not within the run",
+        ),
+        (change("fault_injected", "none", from), "can't be called"),
+        (
+            injected.clone()
+                + &cleared
+                + "{\"event\":\"heartbeat\",\"at_ns\":1,\"sent\":0,\"completed\":0,\"failed\":0,\"dropped\":0}\n",
+            "other lines",
+        ),
+    ];
+    let world = World::new();
+    for (lines, expected) in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inputs = world.write(folder.path(), 3, 1, &[0, 1, 2]);
+        let faults = folder.path().join("by-hand.jsonl");
+        std::fs::write(&faults, &lines).expect("written");
+        let error = extract(&ExtractOptions {
+            inputs,
+            timeline: Some(folder.path().join("timeline.jsonl")),
+            faults: Some(faults),
+            output: folder.path().join("dataset"),
+            ..ExtractOptions::default()
+        });
+        let error = error.expect_err(&lines).to_string();
+        assert!(error.contains(expected), "{lines}: {error}");
+    }
 }
 
 #[test]

@@ -46,10 +46,15 @@ def describe(label, anomalies):
         return "+".join(p for p in parts if p)
 
     if label == "anomalous":
-        return (joined(a.type for a in anomalies), label, joined(a.symptom for a in anomalies),
+        return (joined(dict.fromkeys(a.type for a in anomalies)), label, joined(a.symptom for a in anomalies),
                 "+".join(a.root_cause for a in anomalies), joined(a.service for a in anomalies))
     word = "none" if label == "normal" else "unknown"
     return (word, label, "", word, "")
+
+
+def identity(event):
+    """What a fault is known by."""
+    return tuple(event.get(key, "") for key in ("scenario", "driver", "fault", "service"))
 
 
 def read_events(paths):
@@ -104,7 +109,7 @@ class Timeline:
             self.faults.append({"in": event, "out": None})
         elif kind == "fault_cleared":
             same = [f for f in self.faults if f["out"] is None
-                    and f["in"]["scenario"] == event["scenario"] and f["in"]["fault"] == event["fault"]]
+                    and identity(f["in"]) == identity(event)]
             if same:
                 same[0]["out"] = event
             else:
@@ -119,17 +124,17 @@ class Timeline:
         of = [w for w in self.windows if w.scenario == scenario]
         return ([w for w in of if w.opened <= at] or of or [None])[-1]
 
-    def given_up(self, scenario, fault):
+    def given_up(self, event):
         """When a clearing was asked for that was given up."""
         for f in self.failures:
-            if f["change"] == "clear" and (f["scenario"], f["fault"]) == (scenario, fault):
+            if f["change"] == "clear" and identity(f) == identity(event):
                 return f["requested_ns"]
         return None
 
     def in_force_until(self, fault):
         if fault["out"]:
             return fault["out"]["at_ns"]
-        requested = self.given_up(fault["in"]["scenario"], fault["in"]["fault"])
+        requested = self.given_up(fault["in"])
         return self.end if requested is None else requested
 
     def anomaly_of(self, injected):
@@ -152,16 +157,15 @@ class Timeline:
         for failure in self.failures:
             if failure["change"] != "inject":
                 continue
-            scenario, fault = failure["scenario"], failure["fault"]
-            window = self.window_of(scenario, failure["requested_ns"])
+            window = self.window_of(failure["scenario"], failure["requested_ns"])
             begin = window.opened if window else failure["requested_ns"]
             closed = window.closed if window else failure["at_ns"]
             clears = [c["at_ns"] for c in self.stray_clears
-                      if (c["scenario"], c["fault"]) == (scenario, fault)
+                      if identity(c) == identity(failure)
                       and c["at_ns"] >= failure["at_ns"]]
             if clears:
                 closed = max(closed, clears[0])
-            elif self.given_up(scenario, fault) is not None:
+            elif self.given_up(failure) is not None:
                 closed = self.end
             yield begin, closed, "failed", None
         for index, seen in enumerate(self.noticed):
@@ -198,11 +202,13 @@ class Timeline:
         states = {s[2] for s in now}
         if "failed" in states:
             return Piece(begin, end, "unknown", "failed", [], windows)
-        by_type = {}
+        by_key = {}
         for _, _, _, anomaly in now:
             if anomaly:
-                by_type.setdefault(anomaly.type, anomaly)
-        anomalies = [by_type[kind] for kind in sorted(by_type)]
+                service = anomaly.service
+                key = (anomaly.type, anomaly.root_cause, service is not None, service or "")
+                by_key.setdefault(key, anomaly)
+        anomalies = [by_key[key] for key in sorted(by_key)]
         first = [s for s in ("declared", "confirmed", "sham") if s in states]
         if not anomalies:
             return Piece(begin, end, "normal", first[0] if first else "none", [], windows)

@@ -13,15 +13,16 @@ const BUFFER: usize = 1 << 16;
 
 /// What is wrong with a compressed stream, once that is known.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Damage(Arc<Mutex<Option<String>>>);
+pub(super) struct Damage(Arc<Mutex<Option<(String, bool)>>>);
 
 impl Damage {
-    pub(super) fn take(&self) -> Option<String> {
+    /// What is wrong, and whether the stream only breaks off.
+    pub(super) fn take(&self) -> Option<(String, bool)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn set(&self, reason: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    fn set(&self, reason: String, torn: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((reason, torn));
     }
 }
 
@@ -58,7 +59,7 @@ pub(super) fn innermost(
 }
 
 /// Ends a compressed stream that breaks off or is damaged where that is, as `zcat` does: what came
-/// before is good. Where it breaks off, the last message shows as torn.
+/// before is good.
 struct Decoded {
     /// None behind the end.
     decoder: Option<Box<dyn Read + Send>>,
@@ -75,11 +76,14 @@ impl Read for Decoded {
             Err(error)
                 if error.kind() != io::ErrorKind::Interrupted && error.raw_os_error().is_none() =>
             {
-                if error.kind() != io::ErrorKind::UnexpectedEof {
-                    self.damage.set(format!(
+                let torn = error.kind() == io::ErrorKind::UnexpectedEof;
+                let reason = match torn {
+                    true => "the compressed stream breaks off".to_owned(),
+                    false => format!(
                         "the compressed stream is damaged ({error}); what follows is passed over"
-                    ));
-                }
+                    ),
+                };
+                self.damage.set(reason, torn);
                 self.decoder = None;
                 Ok(0)
             }

@@ -126,8 +126,8 @@ impl Source {
             Cutter::Frames(frames) => frames.next(unit),
             Cutter::Documents(documents) => documents.next(unit),
         }?;
-        if !more && let Some(reason) = self.damage.take() {
-            unit.skip(reason, false);
+        if !more && let Some((reason, torn)) = self.damage.take() {
+            unit.skip(reason, torn);
             return Ok(true);
         }
         Ok(more)

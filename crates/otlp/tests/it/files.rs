@@ -141,6 +141,14 @@ fn a_file_that_is_cut_off_in_each_form_costs_what_is_cut_and_no_more() {
     let bytes = gzip(&fixture("json-none", "metrics.out"));
     let (items, tally) = read(&bytes[..bytes.len() - 100]);
     assert!(!items.is_empty() && tally.skipped.iter().all(|skipped| skipped.torn));
+    // All lines are there, the end of the stream with its checksum is not; and hardly its head is.
+    for length in [bytes.len() - 4, 20] {
+        let (_, tally) = read(&bytes[..length]);
+        assert!(
+            tally.skipped.last().is_some_and(|skipped| skipped.torn),
+            "{length}"
+        );
+    }
 }
 
 #[test]

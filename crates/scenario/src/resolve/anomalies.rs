@@ -12,7 +12,8 @@ const NORMAL: &str = "normal";
 const ANOMALOUS: &str = "anomalous";
 
 /// Types that mean something else in a dataset, and what.
-const RESERVED_TYPES: [(&str, &str); 2] = [
+const RESERVED_TYPES: [(&str, &str); 3] = [
+    (NORMAL, "data without an anomaly, whose type is `none`"),
     ("unknown", "data that no window can be told for"),
     ("loadgen_doctor", "the requests of `loadgen doctor`"),
 ];

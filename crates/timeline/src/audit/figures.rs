@@ -170,7 +170,9 @@ pub struct Rows {
 impl Rows {
     /// Whether each record became a row or was left out for a reason that is counted.
     pub fn reconcile(&self) -> bool {
-        self.read == self.written + self.filtered + self.foreign + self.too_large
+        let rows = [self.written, self.filtered, self.foreign, self.too_large];
+        let sum = rows.iter().try_fold(0u64, |sum, of| sum.checked_add(*of));
+        sum == Some(self.read)
     }
 }
 

@@ -106,6 +106,20 @@ pub struct AuditFile {
     pub figures: Figures,
     /// Lines that could not be read, as far as they are named.
     pub skipped: Vec<LineProblem>,
+    /// The other files of the dataset; empty in those of older versions.
+    #[serde(default)]
+    pub files: Vec<DatasetFile>,
+}
+
+/// A file of a dataset, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DatasetFile {
+    /// Its name.
+    pub name: String,
+    /// Rows in it, without the header.
+    pub rows: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
 }
 
 /// A line that could not be read.

@@ -46,8 +46,18 @@ pub(super) fn rows(figures: &Figures) -> Check {
 }
 
 pub(super) fn known_labels(figures: &Figures) -> Check {
-    let unknown = figures.spans_by_type.get(UNKNOWN).copied().unwrap_or(0);
-    let total = figures.spans_by_type.values().sum();
+    // Foreign rows are unknown, and kept only where that was asked for.
+    let foreign = match figures.spans.foreign {
+        0 => figures.foreign.iter().map(|of| of.spans).sum(),
+        _ => 0,
+    };
+    let all = figures.spans_by_type.get(UNKNOWN).copied().unwrap_or(0);
+    let unknown = all.saturating_sub(foreign);
+    let total = figures
+        .spans_by_type
+        .values()
+        .sum::<u64>()
+        .saturating_sub(foreign);
     let of = share(unknown, total);
     let level = match of {
         of if total > 0 && of > UNKNOWN_ERROR => Level::Error,
@@ -96,7 +106,20 @@ pub(super) fn windows(figures: &Figures) -> Check {
     let windows: Vec<&WindowFigures> = figures.windows.iter().filter(|w| !w.warm_up).collect();
     let empty = windows.iter().filter(|w| w.spans == 0).count();
     let thin = windows.iter().filter(|w| w.traces < WINDOW_TRACES).count();
+    let mut twice: Vec<&str> = figures
+        .windows
+        .iter()
+        .map(|w| w.scenario.as_str())
+        .collect();
+    twice.sort_unstable();
+    let twice: Vec<&str> = twice
+        .windows(2)
+        .filter(|w| w[0] == w[1])
+        .map(|w| w[0])
+        .collect();
     let level = match (empty, thin) {
+        _ if figures.timeline.is_some() && figures.windows.is_empty() => Level::Error,
+        _ if !twice.is_empty() => Level::Error,
         (0, 0) => Level::Ok,
         (0, _) => Level::Warning,
         _ if figures.spans.read == 0 => Level::Warning,
@@ -106,14 +129,24 @@ pub(super) fn windows(figures: &Figures) -> Check {
         "{} windows, {empty} without a span, {thin} with fewer traces than that",
         windows.len()
     );
+    let twice_said = twice.iter().map(|scenario| {
+        format!("{scenario}: several windows; which of them a fault belongs to can't be told")
+    });
     let details = windows.iter().map(|w| {
         format!(
             "{} ({}): {} traces, {} spans",
             w.scenario, w.anomaly_type, w.traces, w.spans
         )
     });
+    let details = twice_said.chain(details);
     check("windows", level, figure, format!("{WINDOW_TRACES} traces each"))
-        .advise("A window without spans teaches nothing: look whether the Collector ran then, and whether a sampler dropped them.")
+        .advise(if figures.windows.is_empty() {
+            "No window is on the timeline, so nothing says that this time was normal: give the whole timeline of the run."
+        } else if !twice.is_empty() {
+            "Give each window of the timeline a scenario name of its own."
+        } else {
+            "A window without spans teaches nothing: look whether the Collector ran then, and whether a sampler dropped them."
+        })
         .detail(details)
 }
 

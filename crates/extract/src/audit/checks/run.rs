@@ -145,7 +145,7 @@ pub(super) fn faults(figures: &Figures) -> Check {
         })
         .collect();
     let mut figure = format!(
-        "{} not injected, cleared or kept as asked for",
+        "{} not injected, cleared or kept as asked for, or in doubt",
         count(failures.len(), "fault")
     );
     if !without.is_empty() {
@@ -158,8 +158,9 @@ pub(super) fn faults(figures: &Figures) -> Check {
     check("faults", level, figure, "0")
         .advise(match level {
             Level::Warning => {
-                "Rows of the time in question are `unknown` and in no file of a class. Look at the target's \
-                 fault API and whether anybody else uses it, and run again."
+                "Where a change failed or others made one, rows of that time are `unknown` and in no file of a \
+                 class: look at the target's fault API and whether anybody else uses it, and run again. Where \
+                 events contradict each other, put them right in the file of --faults."
             }
             _ => {
                 "No fault event backs these windows (--no-faults, a k6 that ran alone, faults by other \

@@ -258,6 +258,17 @@ fn rows_and_labels() {
         ("known-labels", Level::Error, |f| {
             _ = f.spans_by_type.insert("unknown".into(), 2000)
         }),
+        // Foreign rows that were kept on request.
+        ("known-labels", Level::Ok, |f| {
+            _ = f.spans_by_type.insert("unknown".into(), 2000);
+            f.foreign.push(ForeignRows {
+                kind: "outside".into(),
+                traces: 1,
+                spans: 2000,
+                log_records: 0,
+                data_points: 0,
+            });
+        }),
         ("label-sources", Level::Warning, |f| {
             _ = f.spans_by_source.insert("header".into(), 1)
         }),
@@ -266,6 +277,10 @@ fn rows_and_labels() {
         }),
         ("windows", Level::Warning, |f| f.windows[0].traces = 3),
         ("windows", Level::Error, |f| f.windows[0].spans = 0),
+        ("windows", Level::Error, |f| f.windows.clear()),
+        ("windows", Level::Error, |f| {
+            f.windows[0].scenario = f.windows[1].scenario.clone()
+        }),
         ("steady-share", Level::Warning, |f| {
             f.windows[0].steady_spans = 124
         }),

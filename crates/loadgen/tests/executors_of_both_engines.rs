@@ -6,7 +6,8 @@
 //! [`HALF_NS`] of the schedule and nine in ten within [`MOST_NS`]; a machine that is busy with other
 //! tests may delay the rest. Both are far below the distances that tell the executors apart. The one
 //! iteration that falls on the very end of an arrival rate may be missing with k6: there its tick and
-//! the end of the scenario come at the same moment, and which of them is seen first is chance.
+//! the end of the scenario come at the same moment, and which of them is seen first is chance. One of
+//! three runs has to keep to all of this.
 
 mod program;
 
@@ -297,12 +298,23 @@ fn first_ns(seen: &BTreeMap<String, Seen>) -> i64 {
     seen["constant-vus"].closed["at_ns"].as_i64().unwrap() - 2 * SECOND
 }
 
+/// A machine that is busy with other things at the wrong moment spoils one run, an engine that is
+/// wrong spoils each.
+fn one_of_three(engine: &'static str) {
+    for _ in 0..2 {
+        if std::panic::catch_unwind(|| check(engine)).is_ok() {
+            return;
+        }
+    }
+    check(engine);
+}
+
 #[test]
 fn the_rust_engine_keeps_to_the_schedule() {
-    check("rust");
+    one_of_three("rust");
 }
 
 #[test]
 fn k6_keeps_to_the_schedule() {
-    check("k6");
+    one_of_three("k6");
 }

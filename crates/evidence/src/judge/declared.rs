@@ -60,25 +60,26 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         ),
         None => verdict(&family, limits),
     };
-    let mut reasons = reasons;
+    let since_ns = window.injected_ns.unwrap_or(window.opened_ns);
+    let own_end = window.own.last().map_or(since_ns, |own| own.to_ns);
+    let shows_in = Interval::new(since_ns, own_end);
+    let ranking = ranking::rank(case, &sides, &least, &arrangements, Some(shows_in));
+    let (mut verdict, mut reasons) = (verdict, reasons);
+    if verdict == Verdict::Supported && service.is_some_and(|of| !ranking.stands_out(of)) {
+        verdict = Verdict::Weak;
+        reasons.push(words::nothing_of_its_own());
+    }
     if matches!(verdict, Verdict::Supported | Verdict::Weak) {
         reasons.extend(words::load(&compared));
     }
     reasons.extend(words::not_tested(&family));
 
     let shows = showing(&family, limits);
-    let since_ns = window.injected_ns.unwrap_or(window.opened_ns);
-    let own_end = window.own.last().map_or(since_ns, |own| own.to_ns);
-    let onset_s = onset::onset_s(
-        &sides.spoken(&shows, Interval::new(since_ns, own_end)),
-        since_ns,
-    );
+    let onset_s = onset::onset_s(&sides.spoken(&shows, shows_in), since_ns);
     let recovery_s = window.recovery.and_then(|recovery| {
         let after = Interval::new(recovery.cleared_ns, recovery.until_ns);
         onset::recovery_s(&sides.spoken(&shows, after), recovery.cleared_ns)
     });
-    let shows_in = Interval::new(since_ns, own_end);
-    let ranking = ranking::rank(case, &sides, &least, &arrangements, Some(shows_in));
     let root_cause_rank = service.and_then(|service| ranking.rank_of(service));
     let mut services = ranking.services;
     if verdict == Verdict::Supported {

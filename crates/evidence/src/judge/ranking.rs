@@ -234,6 +234,14 @@ pub(super) fn showing<'s>(signal: &'s SignalEvidence, limits: &Thresholds) -> Ve
 }
 
 impl Ranking {
+    /// Whether a service shows an anomaly by what is its own.
+    pub(super) fn stands_out(&self, service: &str) -> bool {
+        let mut services = self.services.iter();
+        let of = services.find(|ranked| ranked.service == service);
+        of.and_then(|ranked| ranked.strength.as_ref())
+            .is_some_and(|own| own.size == EffectSize::Enough && own.q <= self.affected_q)
+    }
+
     /// Where a service stands; none: no service shows anything.
     pub(super) fn rank_of(&self, service: &str) -> Option<RootCauseRank> {
         let strength = |index: usize| self.services.get(index)?.strength.as_ref();

@@ -68,6 +68,12 @@ pub(super) fn weak(limits: &Thresholds) -> String {
     )
 }
 
+pub(super) fn nothing_of_its_own() -> String {
+    "weak: what the service shows may be that of those it waits for: nothing that is its own is \
+     different enough"
+        .to_owned()
+}
+
 /// A caution, where the window has so much more load that it may be slower from that alone.
 pub(super) fn load(compared: &Compared) -> Option<String> {
     let times = compared.window.throughput / compared.reference.throughput;

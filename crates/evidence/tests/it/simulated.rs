@@ -59,6 +59,8 @@ pub(crate) struct Drawn {
     pub(crate) onset_s: f64,
     /// How long after it was cleared it goes on, seconds. Ten seconds are drawn after the window.
     pub(crate) recovery_s: f64,
+    /// The service that calls has spans, too.
+    pub(crate) caller: bool,
 }
 
 impl Default for Drawn {
@@ -77,12 +79,16 @@ impl Default for Drawn {
             fault: Fault::Nothing,
             onset_s: 0.0,
             recovery_s: 0.0,
+            caller: false,
         }
     }
 }
 
 /// The service that is declared.
 pub(crate) const SERVICE: &str = "catalogue";
+
+/// The service that calls it.
+pub(crate) const CALLER: &str = "web";
 
 const OPERATIONS: [(&str, f64); 5] = [
     ("GET /categories", 0.05),
@@ -203,9 +209,11 @@ impl Drawn {
             .collect();
         let all: f64 = mix.iter().sum();
         let service = sampler.service(SERVICE);
-        let edge = sampler.edge("web", SERVICE);
+        let caller = self.caller.then(|| sampler.service(CALLER));
+        let edge = sampler.edge(CALLER, SERVICE);
         for (number, (name, median_ms)) in OPERATIONS.iter().enumerate() {
             let operation = sampler.operation(service, name, SpanKind::Server);
+            let calling = caller.map(|of| (of, sampler.operation(of, name, SpanKind::Server)));
             let entry = sampler.entry(name);
             let durations = LogNormal::new(median_ms.ln(), 0.35).unwrap();
             let gaps = LogNormal::new(0.27_f64.ln(), 0.3).unwrap();
@@ -252,8 +260,26 @@ impl Drawn {
                     sampler.trace(trace, moment_ns, entry, &[]);
                     continue;
                 }
-                sampler.trace(trace, moment_ns, entry, &[service]);
                 let (duration_ns, gap_ns) = (ns(duration_ms / 1e3), ns(gap_ms / 1e3));
+                match calling {
+                    None => sampler.trace(trace, moment_ns, entry, &[service]),
+                    Some((caller, calling)) => {
+                        sampler.trace(trace, moment_ns, entry, &[service, caller]);
+                        let own_ns = ns(durations.sample(rng) * slower / 1e3);
+                        let observation = SpanObservation {
+                            trace,
+                            moment_ns,
+                            start_ns: moment_ns,
+                            duration_ns: own_ns + gap_ns + duration_ns,
+                            own_ns,
+                            gap_ns: None,
+                            spans_below: 1,
+                            error: false,
+                            error_below: false,
+                        };
+                        sampler.span(calling, &observation);
+                    }
+                }
                 sampler.span(
                     operation,
                     &SpanObservation {

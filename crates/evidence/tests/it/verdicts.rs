@@ -5,7 +5,7 @@ use loadgen_evidence::{
     WindowKind, judge,
 };
 
-use crate::simulated::{Drawn, Fault, SERVICE};
+use crate::simulated::{CALLER, Drawn, Fault, SERVICE};
 
 fn evidence(drawn: Drawn) -> Evidence {
     let (run, sample) = drawn.run();
@@ -38,6 +38,7 @@ const DRAWN: Drawn = Drawn {
     fault: Fault::Nothing,
     onset_s: 0.0,
     recovery_s: 0.0,
+    caller: false,
 };
 
 /// Windows without any fault: under other load, another mix, moods of the machine; short ones; and
@@ -282,6 +283,26 @@ fn without_a_declared_service_all_are_tested() {
     assert_eq!(window.verdict, Some(Verdict::Supported));
     assert_eq!(window.root_cause_rank, None);
     assert_eq!(window.services[0].service, SERVICE);
+}
+
+/// A service that is slow because the one that it calls is, is not the root cause.
+#[test]
+fn what_is_not_its_own_does_not_support_a_root_cause() {
+    let (mut run, sample) = Drawn {
+        fault: Fault::Slow(20.0),
+        caller: true,
+        ..DRAWN
+    }
+    .run();
+    for (service, expected) in [(SERVICE, Verdict::Supported), (CALLER, Verdict::Weak)] {
+        run.windows[0].kind = WindowKind::Anomalous(Declared {
+            kind: "slow".into(),
+            root_cause_service: Some(service.into()),
+        });
+        let evidence = judge(&run, &sample, &Thresholds::default());
+        let window = &evidence.windows[0];
+        assert_eq!(window.verdict, Some(expected), "{:#?}", window.reasons);
+    }
 }
 
 #[test]

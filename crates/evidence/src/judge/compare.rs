@@ -119,12 +119,7 @@ impl Group {
                 also: None,
             });
         }
-        let sign = if self.measure == Measure::FewerSpansShare {
-            -1.0
-        } else {
-            1.0
-        };
-        let scores = strata.iter().map(|stratum| stratum.scores(sign));
+        let scores = strata.iter().map(|stratum| stratum.scores(self.measure));
         Candidates {
             strata: scores.collect(),
             list,
@@ -269,10 +264,17 @@ impl Computed {
 }
 
 impl Stratum {
-    /// The ranks of the values of both sides together; turned around with a sign of -1.
-    pub(crate) fn scores(&self, sign: f64) -> Scores {
+    /// The ranks of the values of both sides together. Of fewer spans than ever in normal time it is
+    /// only asked which values those are: an exceedance test (Mathisen 1943; Balakrishnan and Ng
+    /// 2006).
+    pub(crate) fn scores(&self, measure: Measure) -> Scores {
         let pairs = self.window.pairs().chain(self.reference.pairs());
-        Scores::ranks(pairs.map(|(value, block)| (sign * value, block)).collect())
+        Scores::ranks(match (measure, self.reference.sorted().first()) {
+            (Measure::FewerSpansShare, Some(fewest)) => pairs
+                .map(|(value, block)| (f64::from(u8::from(value < *fewest)), block))
+                .collect(),
+            _ => pairs.collect(),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 _default:
     @just --list
 
-# Run the default scenarios on the embedded shop in about 90 seconds and make a labelled dataset.
+# Run the default scenarios on the embedded shop in about 100 seconds and make a labelled dataset.
 run *args:
     cargo run --release -- run scenarios/default.yaml --time-scale 0.1 {{args}}
 

@@ -79,9 +79,11 @@ impl Said<'_> {
         (!services.is_empty()).then(|| services.iter().any(|s| s == service))
     }
 
-    fn is_affected(&self, service: &str) -> Option<bool> {
+    fn is_affected<'s>(&self, services: impl IntoIterator<Item = &'s str>) -> Option<bool> {
         self.stretch.verdict?;
-        Some(self.stretch.affected.iter().any(|s| s == service))
+        let affected = &self.stretch.affected;
+        let mut services = services.into_iter();
+        Some(services.any(|service| affected.iter().any(|s| s == service)))
     }
 }
 
@@ -89,7 +91,7 @@ impl Said<'_> {
 pub(crate) trait Labelled {
     fn said(&self) -> &Said<'_>;
 
-    /// `service.name` of the row.
+    /// `service.name` of the row; of a trace those of its spans, `;` between them.
     fn service(&self) -> &str;
 }
 
@@ -213,9 +215,9 @@ where
         Column::new(
             "service_affected",
             Kind::Boolean,
-            "whether its own service shifted in its window",
+            "whether its own service, or any of a trace's, shifted in its window",
             "no verdict",
-            |r| Value::opt_boolean(r.said().is_affected(r.service())),
+            |r| Value::opt_boolean(r.said().is_affected(r.service().split(';'))),
         ),
         Column::new(
             "foreign",

@@ -40,7 +40,7 @@ impl Labelled for TraceRow<'_> {
     }
 
     fn service(&self) -> &str {
-        self.root_service
+        self.services
     }
 }
 

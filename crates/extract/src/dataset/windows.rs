@@ -246,7 +246,7 @@ impl Table for Windows {
             new(
                 "effect",
                 Kind::Double,
-                "the strongest effect of the declared service",
+                "the effect that the verdict rests on: of the declared service's signals that carry it, the one that is surely the strongest (by the lower end of its interval)",
                 no_effect,
                 |r| Value::opt_double(r.figures.effect.as_ref().map(|e| e.value)),
             ),

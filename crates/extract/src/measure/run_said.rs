@@ -66,6 +66,12 @@ fn timeline_figures(timeline: &Timeline, found: &[Inconsistency]) -> TimelineFig
         status: timeline.finished.as_ref().map(|end| end.status),
         integrity: timeline.integrity,
         skipped_lines: timeline.skipped.len() as u64,
+        bad_lines: timeline
+            .skipped
+            .iter()
+            .take(10)
+            .map(|bad| format!("line {}: {}", bad.line, bad.reason))
+            .collect(),
         fault_failures: fault_failures(timeline),
         without_fault: without_fault(timeline),
         off_plan: off_plan.collect(),

@@ -32,7 +32,9 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
     }
     let foreign = figures.spans.foreign + figures.points.foreign + figures.logs.foreign;
     if foreign > 0 {
-        out += &format!("{foreign} of them left out because they are not the run's\n");
+        out += &format!(
+            "{foreign} of these rows left out: of another run, of the doctor, or from outside the run's time\n"
+        );
     }
     for problem in report.skipped.iter().chain(&report.torn).take(10) {
         out += &format!(
@@ -47,7 +49,11 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
     out += &format!("\nWritten to {}:\n", report.output.display());
     for file in &report.files {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        out += &format!("  {name}  {} rows, {}\n", file.rows, bytes(file.bytes));
+        let rows = match name.ends_with(".json") {
+            true => String::new(),
+            false => format!("{} rows, ", file.rows),
+        };
+        out += &format!("  {name}  {rows}{}\n", bytes(file.bytes));
     }
     out += &format!(
         "\nWhat each verdict rests on:\n  loadgen show {}\n",

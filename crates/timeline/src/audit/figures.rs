@@ -110,6 +110,8 @@ pub struct TimelineFigures {
     pub integrity: Integrity,
     /// Lines that could not be read.
     pub skipped_lines: u64,
+    /// The first of them, each with its number and what is wrong with it.
+    pub bad_lines: Vec<String>,
     /// Faults that could not be injected or cleared, and what others did to faults.
     pub fault_failures: Vec<String>,
     /// Scenarios whose windows are labelled with an anomaly, but for which no fault is on the timeline.

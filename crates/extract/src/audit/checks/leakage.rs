@@ -37,10 +37,15 @@ pub(super) fn leakage(figures: &Figures) -> Check {
             values.collect::<Vec<_>>().join(", ")
         )
     });
+    let columns: Vec<&str> = kept
+        .iter()
+        .map(|leak| leak.column.as_str())
+        .filter(|column| is_column(column))
+        .collect();
     check(
         "leakage",
         level,
-        format!("{} columns or attributes", kept.len()),
+        leaking_names(&columns, kept.len() - columns.len()),
         "no column",
     )
     .advise(
@@ -48,6 +53,15 @@ pub(super) fn leakage(figures: &Figures) -> Check {
              leaves such columns out; attributes are not in the files of traces.",
     )
     .detail(details)
+}
+
+/// Columns by name; attributes are in no file.
+fn leaking_names(columns: &[&str], attributes: usize) -> String {
+    let columns = match columns {
+        [] => "no column".to_owned(),
+        some => some.join(", "),
+    };
+    format!("{columns}; {}", count(attributes, "attribute"))
 }
 
 fn is_attribute(column: &str) -> bool {

@@ -103,6 +103,13 @@ pub(super) fn foreign(figures: &Figures) -> Check {
     let rows: u64 = figures.foreign.iter().map(of).sum();
     let total = figures.spans.read + figures.logs.read + figures.points.read;
     let is_there = !figures.foreign.is_empty();
+    let of_others = figures.foreign.iter().filter(|f| f.kind == "other_run");
+    let others: u64 = of_others.map(|f| f.spans).sum();
+    let is_other_run = others > 0 && figures.windows.iter().all(|w| w.spans == 0);
+    let level = match is_other_run {
+        true => Level::Error,
+        false => info_if(is_there),
+    };
     let figure = format!("{rows} of {total} rows ({})", percent(share(rows, total)));
     let details = figures.foreign.iter().map(|f| {
         let kind = match f.kind.as_str() {
@@ -116,12 +123,17 @@ pub(super) fn foreign(figures: &Figures) -> Check {
             f.traces, f.spans, f.log_records, f.data_points
         )
     });
-    check("foreign", info_if(is_there), figure, "")
-        .advise(
-            "A Collector that lives on stores other runs, too. These rows are in no file, unless \
-             --include-foreign keeps them as `unknown`. That the timeline is that of this telemetry is \
-             told by `windows` and `lost-traces`.",
-        )
+    check("foreign", level, figure, "")
+        .advise(match is_other_run {
+            true => {
+                "All spans are of another run than the timeline: give the telemetry and the timeline of \
+                 one run."
+            }
+            false => {
+                "A Collector that lives on stores other runs, too. These rows are in no file, unless \
+                 --include-foreign keeps them as `unknown`."
+            }
+        })
         .detail(details)
 }
 

@@ -36,7 +36,8 @@ pub(super) fn timeline(figures: &Figures) -> Check {
         add(Level::Warning, what.to_owned());
     }
     if timeline.skipped_lines > 0 {
-        let what = format!("{} lines could not be read", timeline.skipped_lines);
+        let lines = count(timeline.skipped_lines as usize, "line");
+        let what = format!("{lines} could not be read");
         add(Level::Warning, what);
     }
     if timeline.integrity == Integrity::NotStated && timeline.finished {
@@ -57,6 +58,7 @@ pub(super) fn timeline(figures: &Figures) -> Check {
         }
         _ => "An older loadgen wrote it. Run again with this one where proof is wanted.",
     })
+    .detail(timeline.bad_lines.iter().cloned())
 }
 
 /// The generator and its windows as planned against as they were.
@@ -144,13 +146,20 @@ pub(super) fn faults(figures: &Figures) -> Check {
             )
         })
         .collect();
-    let mut figure = format!(
-        "{} not injected, cleared or kept as asked for, or in doubt",
-        count(failures.len(), "fault")
-    );
-    if !without.is_empty() {
-        figure += &format!("; {} declared alone", count(without.len(), "window"));
+    let mut figures = Vec::new();
+    if !failures.is_empty() {
+        let faults = count(failures.len(), "fault");
+        figures.push(format!(
+            "{faults} not injected, cleared or kept as asked for, or in doubt"
+        ));
     }
+    if !without.is_empty() {
+        figures.push(format!("{} declared alone", count(without.len(), "window")));
+    }
+    let figure = match figures.is_empty() {
+        true => "all as asked for".to_owned(),
+        false => figures.join("; "),
+    };
     let level = match failures.is_empty() {
         false => Level::Warning,
         true => super::info_if(!without.is_empty()),

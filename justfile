@@ -37,7 +37,7 @@ docs:
 schemas:
     UPDATE_SCHEMAS=1 cargo test --workspace schema
 
-# Measure how often the evidence is wrong: 50 runs with real faults and shams, an hour with `--at-once 3`.
+# Measure how often the evidence is wrong: 50 runs with real faults and shams, about an hour with `--at-once 3`.
 calibrate *args:
     cargo build --release
     .ci/calibrate.py {{args}}

@@ -265,8 +265,7 @@ impl Computed {
 
 impl Stratum {
     /// The ranks of the values of both sides together. Of fewer spans than ever in normal time it is
-    /// only asked which values those are: an exceedance test (Mathisen 1943; Balakrishnan and Ng
-    /// 2006).
+    /// only asked which values those are: an exceedance test (Mathisen 1943).
     pub(crate) fn scores(&self, measure: Measure) -> Scores {
         let pairs = self.window.pairs().chain(self.reference.pairs());
         Scores::ranks(match (measure, self.reference.sorted().first()) {

@@ -81,7 +81,7 @@ pub(crate) struct ClassFiles {
     header: Vec<u8>,
     normal: StagedFile,
     anomalous: StagedFile,
-    /// By class; those of `unknown` and of compounds are made when their first row comes.
+    /// By class; that of `unknown` is made when the first row of it comes.
     by_class: Vec<Option<StagedFile>>,
 }
 
@@ -100,8 +100,6 @@ impl ClassFiles {
         for (class, part) in parts.iter().enumerate() {
             by_class.push(match class {
                 UNKNOWN_CLASS | NORMAL_CLASS => None,
-                // Where a fault is injected a moment before the last one is gone, none has a row.
-                _ if types[class].contains('+') => None,
                 _ => Some(csv(part)?),
             });
         }

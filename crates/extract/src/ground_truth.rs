@@ -46,13 +46,9 @@ fn why_not_faults(by_hand: &Timeline, run: Option<Interval>) -> Option<String> {
         || by_hand.finished.is_some()
         || by_hand.last_heartbeat.is_some()
         || by_hand.unknown_events > 0
-        || ![
-            by_hand.windows.len(),
-            by_hand.noticed.len(),
-            by_hand.stalls.len(),
-        ]
-        .iter()
-        .all(|&lines| lines == 0);
+        || !by_hand.windows.is_empty()
+        || !by_hand.noticed.is_empty()
+        || !by_hand.stalls.is_empty();
     if has_others || (by_hand.faults.is_empty() && by_hand.fault_failures.is_empty()) {
         return Some("it has other lines, or none of these".to_owned());
     }

@@ -38,7 +38,7 @@ pub struct ExtractOptions {
     pub all_phases: bool,
     /// A line that can't be read is an error.
     pub strict: bool,
-    /// Leave columns that give the label away out of the files of spans, and ids that do out of those of data points and
-    /// log records.
+    /// Leave columns that give the label away out of the files of spans, and ids that do out of
+    /// those of data points and log records.
     pub drop_leaks: bool,
 }

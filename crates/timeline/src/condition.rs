@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use loadgen_scenario::plan::Anomaly;
 
-use crate::event::{FaultChanged, NoticedChange};
+use crate::event::{FaultChanged, FaultFailed, NoticedChange};
 pub use crate::label::{Label, NONE, UNKNOWN};
 use crate::read::{FaultInterval, Timeline, Window};
 
@@ -373,20 +373,11 @@ fn spans(timeline: &Timeline, run: Interval) -> Vec<Span> {
         let begin = window.map_or(failure.requested_ns, |w| w.opened_ns);
         let closed = window.map_or(failure.at_ns, |w| w.closed_ns);
         // An injection that was not confirmed may have come into force all the same.
-        let clear = timeline.stray_clears.iter().find(|c| {
-            c.scenario == failure.scenario
-                && c.driver == failure.driver
-                && c.fault == failure.fault
-                && c.service == failure.service
-                && c.at_ns >= failure.at_ns
-        });
-        let of = [
-            &failure.scenario,
-            &failure.driver,
-            &failure.fault,
-            &failure.service,
-        ];
-        let given_up = is_given_up(timeline, of);
+        let clear = timeline
+            .stray_clears
+            .iter()
+            .find(|c| c.identity() == failure.identity() && c.at_ns >= failure.at_ns);
+        let given_up = is_given_up(timeline, failure.identity());
         let end = match clear {
             Some(clear) => clear.at_ns,
             None if given_up.is_some() => run.1,
@@ -417,26 +408,20 @@ fn failed(time: Interval) -> Span {
 /// The confirmation of the clearing; where that was given up, its request: what came after is not
 /// known.
 fn in_force_until(timeline: &Timeline, fault: &FaultInterval, run: Interval) -> i64 {
-    let injected = &fault.injected;
-    let of = [
-        &injected.scenario,
-        &injected.driver,
-        &injected.fault,
-        &injected.service,
-    ];
-    match (&fault.cleared, is_given_up(timeline, of)) {
+    match (
+        &fault.cleared,
+        is_given_up(timeline, fault.injected.identity()),
+    ) {
         (Some(cleared), _) => cleared.at_ns,
         (None, Some(requested_ns)) => requested_ns,
         (None, None) => run.1,
     }
 }
 
-/// When a clearing was asked for that was given up. `of`: scenario, driver, fault and service.
-fn is_given_up(timeline: &Timeline, of: [&String; 4]) -> Option<i64> {
+/// When a clearing of a fault was asked for that was given up.
+fn is_given_up(timeline: &Timeline, identity: [&str; 4]) -> Option<i64> {
     let mut failures = timeline.fault_failures.iter();
-    let is_it = |f: &&crate::event::FaultFailed| {
-        f.change == "clear" && [&f.scenario, &f.driver, &f.fault, &f.service] == of
-    };
+    let is_it = |f: &&FaultFailed| f.change == "clear" && f.identity() == identity;
     failures.find(is_it).map(|f| f.requested_ns)
 }
 

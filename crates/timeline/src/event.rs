@@ -155,6 +155,20 @@ pub struct FaultChanged {
     pub at_ns: i64,
 }
 
+impl FaultChanged {
+    /// What a fault is known by: scenario, driver, name and service.
+    pub fn identity(&self) -> [&str; 4] {
+        [&self.scenario, &self.driver, &self.fault, &self.service]
+    }
+}
+
+impl FaultFailed {
+    /// What the fault is known by: as [`FaultChanged::identity`].
+    pub fn identity(&self) -> [&str; 4] {
+        [&self.scenario, &self.driver, &self.fault, &self.service]
+    }
+}
+
 fn is_false(flag: &bool) -> bool {
     !flag
 }

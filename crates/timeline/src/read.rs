@@ -368,12 +368,7 @@ impl Timeline {
             Event::FaultCleared(cleared) => {
                 let at_ns = cleared.at_ns;
                 let of = |f: &&mut FaultInterval| {
-                    let injected = &f.injected;
-                    f.cleared.is_none()
-                        && injected.scenario == cleared.scenario
-                        && injected.driver == cleared.driver
-                        && injected.fault == cleared.fault
-                        && injected.service == cleared.service
+                    f.cleared.is_none() && f.injected.identity() == cleared.identity()
                 };
                 match self.faults.iter_mut().find(of) {
                     Some(interval) => interval.cleared = Some(cleared),

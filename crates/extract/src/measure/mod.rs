@@ -17,7 +17,7 @@ use loadgen_evidence::{
 };
 use loadgen_timeline::Timeline;
 use loadgen_timeline::audit::ClockFigures;
-use loadgen_timeline::condition::{self, NONE, UNKNOWN_CONDITION};
+use loadgen_timeline::condition::{self, NONE, Stretch, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phases;
 use loadgen_timeline::read::FaultInterval;
 
@@ -147,11 +147,9 @@ fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
             _ => false,
         }
     });
-    let within = own.flat_map(|s| {
-        let times = times.iter();
-        times.map(|time| (s.time.0.max(time.0), s.time.1.min(time.1)))
-    });
-    within.filter(|(from, to)| from < to).collect()
+    // Nothing changes within a stretch, so it lies in a fault's time as a whole or not at all.
+    let within = |s: &&Stretch| times.iter().any(|t| t.0 <= s.time.0 && s.time.1 <= t.1);
+    own.filter(within).map(|s| s.time).collect()
 }
 
 /// The last fault that a window's scenario injected.

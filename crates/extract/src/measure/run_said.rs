@@ -180,8 +180,7 @@ fn doubts(timeline: &Timeline, fault: &FaultInterval) -> Vec<String> {
         ..
     } = injected;
     let mut doubts = Vec::new();
-    let given_up =
-        |f: &FaultFailed| f.change == "clear" && f.scenario == *scenario && f.fault == *name;
+    let given_up = |f: &FaultFailed| f.change == "clear" && f.identity() == injected.identity();
     match &fault.cleared {
         Some(cleared) if cleared.at_ns < injected.at_ns => doubts.push(format!(
             "{scenario}: {name} is cleared before it was injected, and counts as never in force"

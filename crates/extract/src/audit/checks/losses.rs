@@ -105,7 +105,8 @@ pub(super) fn foreign(figures: &Figures) -> Check {
     let is_there = !figures.foreign.is_empty();
     let of_others = figures.foreign.iter().filter(|f| f.kind == "other_run");
     let others: u64 = of_others.map(|f| f.spans).sum();
-    let is_other_run = others > 0 && figures.windows.iter().all(|w| w.spans == 0);
+    let has_own = figures.windows.is_empty() || figures.windows.iter().any(|w| w.spans > 0);
+    let is_other_run = others > 0 && !has_own;
     let level = match is_other_run {
         true => Level::Error,
         false => info_if(is_there),

@@ -49,6 +49,9 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Compare both engines in paired runs, or two runs that are done.
     Compare(CompareArgs),
+    /// List or clear the faults that runs which were killed have left in their targets.
+    #[command(subcommand)]
+    Faults(FaultsCommand),
     /// Make a timeline of what another program wrote down.
     #[command(subcommand)]
     Timeline(TimelineCommand),
@@ -224,7 +227,8 @@ pub(crate) struct ExtractArgs {
     /// The run's ledger.arrows [default: the one beside the timeline, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,
-    /// More timeline lines, fault_injected and fault_cleared, for faults that were made by hand.
+    /// More timeline lines, fault_injected and fault_cleared, for faults that were made by hand
+    /// [default: faults.jsonl beside the timeline, if there is one]
     #[arg(long, value_name = "FILE", requires = "timeline")]
     pub(crate) faults: Option<PathBuf>,
     /// Folder for the dataset.
@@ -363,12 +367,76 @@ pub(crate) struct CompareArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum FaultsCommand {
+    /// List the runs that have left faults behind, and the faults.
+    List,
+    /// Clear what runs have left behind. The next run does so, too.
+    Clear(FaultsClearArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct FaultsClearArgs {
+    /// Ids or folders of runs [default: all that have left something behind]
+    #[arg(value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Give up what can't be cleared, such as a fault in a target that is gone for good.
+    #[arg(long)]
+    pub(crate) forget: bool,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum TimelineCommand {
     /// Make timeline, ledger and summary of the event log of a k6 that ran alone.
     ///
     /// The log is what loadgen's k6 module writes: `k6 run --log-format raw --console-output
     /// events.log -e LOADGEN_PLAN=plan.json k6/replay.js`, or a script of one's own with the module.
     FromK6(FromK6Args),
+    /// Write down a fault that was made by hand, during a run or after it.
+    ///
+    /// With --start alone it is in force until a second call gives --end. The lines go to
+    /// faults.jsonl beside the timeline, where extract finds them.
+    Fault(FaultByHandArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct FaultByHandArgs {
+    /// The folder of the run.
+    pub(crate) run: PathBuf,
+    /// What the fault is called.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) fault: String,
+    /// The service that it is in.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: String,
+    /// The scenario whose window it belongs to [default: the one that is open at its start]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Option<String>,
+    /// Since when it is in force: RFC 3339, such as 2026-03-01T10:00:00Z, Unix nanoseconds, or `now`.
+    #[arg(long, value_name = "TIME", required_unless_present = "end", value_parser = moment)]
+    pub(crate) start: Option<i64>,
+    /// Since when it is gone, likewise.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) end: Option<i64>,
+    /// How strong, above 0 up to 1.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    pub(crate) intensity: f64,
+}
+
+/// A moment in Unix nanoseconds.
+fn moment(text: &str) -> Result<i64, String> {
+    if text == "now" {
+        return Ok(loadgen_timeline::Clock::anchored_now().now_ns());
+    }
+    if let Ok(ns) = text.parse() {
+        return Ok(ns);
+    }
+    let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| {
+        "give RFC 3339, such as 2026-03-01T10:00:00Z, Unix nanoseconds, or `now`".to_owned()
+    })?;
+    let ns = time.timestamp_nanos_opt();
+    ns.ok_or_else(|| "that is too far from 1970".to_owned())
 }
 
 #[derive(Debug, ClapArgs)]
@@ -392,9 +460,6 @@ pub(crate) struct GuardArgs {
     /// The run's id: whose faults are taken away.
     #[arg(long)]
     pub(crate) run_id: String,
-    /// Admin URL of the shop that faults are injected into.
-    #[arg(long)]
-    pub(crate) admin_url: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -45,6 +45,9 @@ pub(crate) struct ScenarioFile {
     /// written.
     #[serde(default)]
     pub anomalies: IndexMap<String, AnomalySpec>,
+    /// What fault drivers must be told, by their names: addresses, mostly.
+    #[serde(default)]
+    pub drivers: IndexMap<String, IndexMap<String, Value>>,
     /// The journeys.
     pub flows: IndexMap<String, FlowSpec>,
     /// The timetable, with k6's executors and options.
@@ -303,6 +306,9 @@ pub(crate) struct FaultSpec {
     pub intensity: Option<f64>,
     /// What injects it. Default: `shop`, the demo shop's admin endpoint.
     pub driver: Option<String>,
+    /// What else the driver must be told of this fault.
+    #[serde(default)]
+    pub parameters: IndexMap<String, Value>,
     /// Goes through all motions and injects nothing: the window is normal, and its evidence is judged
     /// against the anomaly all the same. Default: `false`.
     #[serde(default)]

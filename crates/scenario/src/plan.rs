@@ -29,6 +29,9 @@ pub struct Plan {
     pub target: Target,
     /// The flows that scenarios refer to by index.
     pub flows: Vec<Flow>,
+    /// What fault drivers were told, by their names.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub drivers: IndexMap<String, Parameters>,
     /// The scenarios, by start time.
     pub scenarios: Vec<PlannedScenario>,
 }
@@ -215,6 +218,38 @@ pub struct Fault {
     /// evidence is seen where there is none.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sham: bool,
+    /// What else the driver is told.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
+}
+
+/// What a fault or a driver is told, by name. Times are numbers of milliseconds, under names that
+/// end with `_ms`.
+pub type Parameters = serde_json::Map<String, serde_json::Value>;
+
+impl Fault {
+    /// What is one fault of one place: two of the same key can't be in force at the same time.
+    pub fn key(&self) -> FaultKey {
+        FaultKey {
+            driver: self.driver.clone(),
+            fault: self.fault.clone(),
+            service: self.service.clone(),
+            parameters: serde_json::Value::Object(self.parameters.clone()).to_string(),
+        }
+    }
+}
+
+/// What a fault is apart from its intensity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FaultKey {
+    /// The driver that injects it.
+    pub driver: String,
+    /// Its name.
+    pub fault: String,
+    /// The service it is in.
+    pub service: String,
+    /// Its parameters as JSON.
+    pub parameters: String,
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -190,9 +190,10 @@ impl Injector {
                 opened_ns,
                 until_ns,
             } => (
-                fault,
+                fault.clone(),
                 Change::Inject {
                     scenario,
+                    fault,
                     opened_ns,
                     until_ns,
                 },

@@ -9,8 +9,8 @@ use loadgen_engine::consumers::{
 use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
 use loadgen_extract::{ExtractOptions, ExtractReport};
-use loadgen_fault::Drivers;
-use loadgen_fault::shop::ShopDriver;
+use loadgen_fault::journal::{Header, Journal};
+use loadgen_fault::{Drivers, FaultError, Made, Settings};
 use loadgen_scenario::{Plan, Target};
 use loadgen_timeline::audit::DatasetVerdict;
 use loadgen_timeline::event::RunStatus;
@@ -43,6 +43,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         plan.scenarios
             .iter_mut()
             .for_each(|scenario| scenario.fault = None);
+        plan.drivers.clear();
     }
     super::check_otlp_endpoint(args.otlp_endpoint.as_deref())?;
     let k6 = find_k6(&args, &plan)?;
@@ -57,7 +58,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         Target::BaseUrl(url) => {
             let base = BaseUrl::new(url);
             reach::check(&base).await?;
-            check_faults(&args, &plan, &base)?;
+            check_faults(&settings(&args, &plan, None), &plan, &base)?;
             preflight(&args, &plan, &base, &interrupts).await?;
             Some(base)
         }
@@ -182,16 +183,11 @@ async fn send_load(
         reach::check(&base).await?;
         preflight(args, plan, &base, interrupts).await?;
     }
-    let drivers = drivers(args, embedded.as_deref())?;
     let run_id = format!("{:032x}", rand::random::<u128>());
-    drivers
-        .reset(&run_id)
-        .await
-        .map_err(|e| Failure::new(Exit::NotReachable, format!("faults can't be injected: {e}")))?;
+    let drivers = drivers(args, plan, folder, &run_id, embedded.as_deref()).await?;
     let (mut consumers, results) =
         consumers(args, plan, folder, &base.url, &run_id, embedded.as_deref())?;
-    // A shop that this run started ends with it, and its faults do.
-    let guard = Guard::start(&folder.timeline(), &run_id, args.admin_url.as_deref())
+    let guard = Guard::start(&folder.timeline(), &run_id)
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
     let guard = Arc::new(Mutex::new(Some(guard)));
     consumers.push(Box::new(GuardedProcess(guard.clone())));
@@ -328,24 +324,27 @@ async fn preflight(
 
 /// A fault that nobody can inject is told before the run: 15 minutes of load with labels that
 /// nothing backs help nobody.
-fn check_faults(args: &RunArgs, plan: &Plan, base: &BaseUrl) -> Result<(), Failure> {
-    let drivers = drivers(args, None)?;
-    let missing: Vec<String> = drivers
-        .missing(plan)
-        .iter()
-        .map(|(scenario, fault)| format!("  {scenario}: {} in {}", fault.fault, fault.service))
-        .collect();
+fn check_faults(settings: &Settings, plan: &Plan, base: &BaseUrl) -> Result<(), Failure> {
+    let made = make(settings, false)?;
+    let is_missing = |driver: &str| made.iter().all(|made| made.driver.name() != driver);
+    let mut missing = String::new();
+    for scenario in &plan.scenarios {
+        if let Some(fault) = scenario.fault.as_ref().filter(|f| is_missing(&f.driver)) {
+            let name = &scenario.name;
+            missing += &format!("  {name}: {} in {}\n", fault.fault, fault.service);
+        }
+    }
     if missing.is_empty() {
         return Ok(());
     }
     Err(Failure::new(
         Exit::NotReachable,
         format!(
-            "nothing here can inject faults into {}:\n{}\n\
+            "nothing here can inject faults into {}:\n{missing}\
              For a shop that `loadgen shop` started, give the admin URL that it printed: \
-             --admin-url URL. To send the load without faults: --no-faults.",
-            base.url,
-            missing.join("\n")
+             --admin-url URL. For other targets, faults name a driver such as `proxy`, `host` or \
+             `exec`. To send the load without faults: --no-faults.",
+            base.url
         ),
     ))
 }
@@ -368,18 +367,61 @@ fn make_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
     Ok(folder)
 }
 
-fn drivers(args: &RunArgs, embedded: Option<&Embedded>) -> Result<Drivers, Failure> {
-    let admin_url = args
-        .admin_url
-        .clone()
-        .or_else(|| embedded.map(|e| e.admin_url.clone()));
-    let Some(admin_url) = admin_url else {
-        return Ok(Drivers::default());
+/// What the run's drivers are told.
+fn settings(args: &RunArgs, plan: &Plan, embedded: Option<&Embedded>) -> Settings {
+    let mut settings = loadgen_fault::settings(plan);
+    let admin_url = embedded.map(|e| &e.admin_url).or(args.admin_url.as_ref());
+    if let (Some(shop), Some(url)) = (settings.get_mut("shop"), admin_url) {
+        shop.insert("admin_url".to_owned(), url.as_str().into());
+    }
+    settings
+}
+
+/// Drivers that are told enough to be used.
+fn make(settings: &Settings, with_embedded_shop: bool) -> Result<Vec<Made>, Failure> {
+    let client = super::client()?;
+    let mut made = Vec::new();
+    for (name, told) in settings {
+        let driver = loadgen_fault::make(name, told, &client);
+        let driver = driver.map_err(|e| Failure::new(Exit::BadInput, e))?;
+        made.extend(driver.map(|driver| Made {
+            driver,
+            ends_with_the_run: with_embedded_shop && name == "shop",
+        }));
+    }
+    Ok(made)
+}
+
+/// The drivers, after what earlier runs have left behind is undone.
+async fn drivers(
+    args: &RunArgs,
+    plan: &Plan,
+    folder: &RunFolder,
+    run_id: &str,
+    embedded: Option<&Embedded>,
+) -> Result<Drivers, Failure> {
+    super::faults::undo_leftovers(&super::client()?).await?;
+    let mut settings = settings(args, plan, embedded);
+    let made = make(&settings, embedded.is_some())?;
+    if embedded.is_some() {
+        settings.remove("shop");
+    }
+    let cannot = |error: FaultError| {
+        Failure::new(Exit::NotReachable, format!("faults can't be injected: {error}"))
     };
-    let client = (RunOptions::client_defaults)()
-        .build()
-        .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
-    Ok(Drivers::default().with(ShopDriver::new(client, admin_url)))
+    let journal = match settings.is_empty() {
+        true => None,
+        false => {
+            let timeline = folder.timeline();
+            let header = Header {
+                run_id: run_id.to_owned(),
+                timeline: std::path::absolute(&timeline).unwrap_or(timeline),
+                settings,
+            };
+            Some(Arc::new(Journal::create(&header).map_err(cannot)?))
+        }
+    };
+    Drivers::start(made, journal, run_id).await.map_err(cannot)
 }
 
 fn consumers(

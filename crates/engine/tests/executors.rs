@@ -44,6 +44,8 @@ fn plan(executor: Executor, steps: Vec<Step>, graceful_stop_ms: u64) -> Plan {
         seed: 7,
         time_scale: 1.0,
         target: Target::Embedded,
+        redirect_hosts: vec![],
+        drivers: Default::default(),
         flows: vec![Flow {
             name: "flow".into(),
             variables: vec![],

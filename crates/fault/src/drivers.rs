@@ -1,9 +1,9 @@
 //! The drivers that there are, and those that a run uses.
 
-pub mod exec;
-pub mod flagd;
-pub mod proxy;
-pub mod shop;
+pub(crate) mod exec;
+pub(crate) mod flagd;
+pub(crate) mod proxy;
+pub(crate) mod shop;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

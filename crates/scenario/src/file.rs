@@ -33,6 +33,9 @@ pub(crate) struct ScenarioFile {
     /// Where the requests go, such as `http://shop.example:8080`. `--base-url` and the variable
     /// `BASE_URL` override it.
     pub base_url: Option<String>,
+    /// Hosts other than the target's that redirects may lead to. Default: none.
+    #[serde(default)]
+    pub redirect_hosts: Vec<String>,
     /// How long after an edge of a window counts as transition: a share of the window (`5%`) or a
     /// duration. Default: `5%`.
     pub guard: Option<Guard>,

@@ -74,6 +74,8 @@ fn plan_of(variables: &[&str], steps: Vec<Step>) -> Plan {
         seed: 42,
         time_scale: 1.0,
         target: Target::Embedded,
+        redirect_hosts: vec![],
+        drivers: Default::default(),
         flows: vec![flow],
         scenarios: vec![scenario],
     }

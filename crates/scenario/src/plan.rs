@@ -27,6 +27,9 @@ pub struct Plan {
     pub time_scale: f64,
     /// Where the requests go.
     pub target: Target,
+    /// Hosts other than the target's that redirects are followed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_hosts: Vec<String>,
     /// The flows that scenarios refer to by index.
     pub flows: Vec<Flow>,
     /// What fault drivers were told, by their names.

@@ -81,17 +81,18 @@ impl Looks {
         let mut renewal = tokio::time::interval(RENEW_EVERY);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let is_renewal = tokio::select! {
                 biased;
                 _ = end.wait_for(|end| *end) => break,
-                _ = changed.changed() => {}
-                _ = tick.tick() => {}
-                _ = renewal.tick() => {
-                    // One that fails is followed by the next; a lease lasts longer.
-                    let renewed = self.driver.renew(&self.common.owner);
-                    let _ = tokio::time::timeout(RENEW_EVERY, renewed).await;
-                    continue;
-                }
+                _ = changed.changed() => false,
+                _ = tick.tick() => false,
+                _ = renewal.tick() => true,
+            };
+            if is_renewal {
+                // One that fails is followed by the next; a lease lasts longer.
+                let renewed = self.driver.renew(&self.common.owner);
+                let _ = tokio::time::timeout(RENEW_EVERY, renewed).await;
+                continue;
             }
             tokio::select! {
                 biased;

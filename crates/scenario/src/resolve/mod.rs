@@ -123,6 +123,7 @@ pub(crate) fn plan(
         seed,
         time_scale: scale,
         target,
+        redirect_hosts: file.redirect_hosts.clone(),
         flows,
         drivers,
         scenarios,

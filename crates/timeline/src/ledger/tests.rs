@@ -39,6 +39,8 @@ fn plan() -> Plan {
         seed: 1,
         time_scale: 1.0,
         target: Target::Embedded,
+        redirect_hosts: vec![],
+        drivers: Default::default(),
         flows: vec![
             flow("browse", &["home", "list", "home"]),
             flow("buy", &["cart", "list"]),

@@ -112,11 +112,26 @@ pub(crate) struct PlanOverrides {
     pub(crate) scenarios: Vec<String>,
 }
 
+/// Where load and faults may go.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Allowed {
+    /// Hosts outside of this machine and of private networks that load and faults may go to
+    #[arg(
+        long = "allow-target",
+        value_name = "HOST,…",
+        value_delimiter = ',',
+        env = "LOADGEN_ALLOW_TARGET"
+    )]
+    pub(crate) hosts: Vec<String>,
+}
+
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) plan: PlanChanges,
+    #[command(flatten)]
+    pub(crate) allowed: Allowed,
     /// Folder for what the run leaves behind [default: runs/{UTC stamp}-{scenario file}]
     #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -277,6 +292,8 @@ pub(crate) struct ExtractArgs {
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) plan: PlanChanges,
+    #[command(flatten)]
+    pub(crate) allowed: Allowed,
     /// Files to which the target's Collector writes traces.
     #[arg(long, visible_alias = "collector", value_name = "FILE", num_args = 1.., conflicts_with = "jaeger")]
     pub(crate) traces: Vec<PathBuf>,
@@ -334,6 +351,8 @@ pub(crate) struct CompareArgs {
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) overrides: PlanOverrides,
+    #[command(flatten)]
+    pub(crate) allowed: Allowed,
     /// Repetitions, each a run with either engine; repetition N has the seed plus N - 1.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) repetitions: u32,

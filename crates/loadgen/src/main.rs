@@ -5,6 +5,7 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+mod allow;
 mod args;
 mod commands;
 mod display;

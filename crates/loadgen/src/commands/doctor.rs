@@ -18,7 +18,7 @@ use crate::display::say;
 use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
-use crate::{reach, tables};
+use crate::{allow, reach, tables};
 
 /// Pause between two looks for the traces.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -44,6 +44,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
     let mut result = match &plan.target {
         Target::BaseUrl(url) => {
             let base = BaseUrl::new(url);
+            allow::check("the target", &base.url, &args.allowed.hosts).await?;
             reach::check(&base).await?;
             let traces = match &args.jaeger {
                 Some(url) => Traces::Jaeger(url.trim_end_matches('/').to_owned()),

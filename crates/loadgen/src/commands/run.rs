@@ -26,7 +26,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::folder::RunFolder;
 use crate::guard::Guard;
 use crate::interrupts::Interrupts;
-use crate::{reach, tables};
+use crate::{allow, reach, tables};
 
 /// What a run leaves behind, for `--json`.
 #[derive(Debug, Serialize)]
@@ -57,6 +57,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         Target::Embedded => None,
         Target::BaseUrl(url) => {
             let base = BaseUrl::new(url);
+            allow::check("the target", &base.url, &args.allowed.hosts).await?;
             reach::check(&base).await?;
             check_faults(&settings(&args, &plan, None), &plan, &base)?;
             preflight(&args, &plan, &base, &interrupts).await?;
@@ -402,6 +403,13 @@ async fn drivers(
 ) -> Result<Drivers, Failure> {
     super::faults::undo_leftovers(&super::client()?).await?;
     let mut settings = settings(args, plan, embedded);
+    for (driver, told) in &settings {
+        let urls = told.values().filter_map(|value| value.as_str());
+        for url in urls.filter(|text| text.starts_with("http")) {
+            let what = format!("the address of the driver `{driver}`,");
+            allow::check(&what, url, &args.allowed.hosts).await?;
+        }
+    }
     let made = make(&settings, embedded.is_some())?;
     if embedded.is_some() {
         settings.remove("shop");

@@ -57,6 +57,12 @@ fn prepare_on_processes(
     };
     let processes = target.find()?;
     let table = Table::read()?;
+    if table.heads(&processes).is_empty() {
+        return Err(HostError::NotFound {
+            target: target.to_string(),
+            reason: "it has just ended".to_owned(),
+        });
+    }
     match fault {
         Fault::Stop {} => stop::prepare(&processes, &table).map(State::Stop),
         Fault::Kill { .. } => kill::prepare(&processes, &table).map(State::Kill),

@@ -2,6 +2,7 @@
 
 pub(crate) mod exec;
 pub(crate) mod flagd;
+pub(crate) mod host;
 pub(crate) mod proxy;
 pub(crate) mod shop;
 
@@ -27,6 +28,7 @@ pub fn catalogues() -> Vec<FaultCatalogue> {
     vec![
         shop::catalogue(),
         proxy::catalogue(),
+        host::catalogue(),
         exec::catalogue(),
         flagd::catalogue(),
     ]
@@ -51,6 +53,7 @@ pub fn make(
             let url = text("url").unwrap_or(proxy::DEFAULT_URL);
             Arc::new(proxy::ProxyDriver::new(client.clone(), url))
         }
+        host::NAME => Arc::new(host::HostDriver::default()),
         exec::NAME => Arc::new(exec::ExecDriver),
         flagd::NAME => Arc::new(flagd::FlagdDriver::new(client.clone(), settings)?),
         other => {

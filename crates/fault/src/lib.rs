@@ -19,6 +19,7 @@ mod undo;
 pub use driver::{ActiveFault, Cleared, Confirmation, FaultDriver, Injection};
 pub use drivers::exec::ExecDriver;
 pub use drivers::flagd::FlagdDriver;
+pub use drivers::host::HostDriver;
 pub use drivers::proxy::ProxyDriver;
 pub use drivers::shop::ShopDriver;
 pub use drivers::{Drivers, Made, Settings, catalogues, make, settings};

@@ -46,6 +46,7 @@ fn plan(executor: Executor, steps: Vec<Step>, graceful_stop_ms: u64) -> Plan {
         target: Target::Embedded,
         redirect_hosts: vec![],
         drivers: Default::default(),
+        observed: vec![],
         flows: vec![Flow {
             name: "flow".into(),
             variables: vec![],

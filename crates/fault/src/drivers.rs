@@ -132,8 +132,11 @@ impl Drivers {
 pub fn settings(plan: &Plan) -> Settings {
     let given = plan.drivers.iter();
     let mut settings: Settings = given.map(|(name, told)| (name.clone(), told.clone())).collect();
-    for fault in plan.scenarios.iter().filter_map(|s| s.fault.as_ref()) {
-        settings.entry(fault.driver.clone()).or_default();
+    let injecting = plan.scenarios.iter().filter_map(|s| s.fault.as_ref());
+    let injecting = injecting.map(|fault| &fault.driver);
+    let observing = plan.observed.iter().map(|observed| &observed.driver);
+    for driver in injecting.chain(observing) {
+        settings.entry(driver.clone()).or_default();
     }
     settings
 }

@@ -160,8 +160,12 @@ pub(crate) struct RunArgs {
     /// Don't send each flow once before the load to see whether the target answers as expected.
     #[arg(long)]
     pub(crate) no_preflight: bool,
+    /// What the Collector of a target that is not embedded writes, files or folders: a dataset is made
+    /// of it at the end
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) telemetry: Vec<PathBuf>,
     /// Make no dataset at the end.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "telemetry")]
     pub(crate) no_extract: bool,
     /// End in good order when standard input ends.
     #[arg(long, hide = true)]
@@ -300,6 +304,12 @@ pub(crate) struct DoctorArgs {
     /// Address of Jaeger's query service, such as http://127.0.0.1:16686
     #[arg(long, value_name = "URL")]
     pub(crate) jaeger: Option<String>,
+    /// Try the faults, too: inject each at a tenth of its intensity, confirm it, and clear it.
+    #[arg(long)]
+    pub(crate) faults: bool,
+    /// Admin URL of a demo shop that `loadgen shop` started, for --faults
+    #[arg(long, value_name = "URL", requires = "faults")]
+    pub(crate) admin_url: Option<String>,
     /// How long to wait for the traces, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(crate) wait: f64,

@@ -9,6 +9,7 @@ mod allow;
 mod args;
 mod commands;
 mod display;
+mod drivers;
 mod embedded;
 mod exit;
 mod folder;

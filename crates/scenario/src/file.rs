@@ -51,6 +51,10 @@ pub(crate) struct ScenarioFile {
     /// What fault drivers must be told, by their names: addresses, mostly.
     #[serde(default)]
     pub drivers: IndexMap<String, IndexMap<String, Value>>,
+    /// Faults that somebody else makes during the run, by their names, and what data is labelled with
+    /// meanwhile.
+    #[serde(default)]
+    pub observe: IndexMap<String, ObserveSpec>,
     /// The journeys.
     pub flows: IndexMap<String, FlowSpec>,
     /// The timetable, with k6's executors and options.
@@ -96,6 +100,18 @@ pub(crate) struct Defaults {
     /// k6's `gracefulRampDown` of each `ramping-vus` scenario. Default: `30s`.
     #[serde(alias = "gracefulRampDown")]
     pub graceful_ramp_down: Option<Duration>,
+}
+
+/// A fault that somebody else makes.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ObserveSpec {
+    /// The driver that sees it.
+    #[serde(deserialize_with = "text")]
+    pub driver: String,
+    /// Entry of the anomaly registry.
+    #[serde(deserialize_with = "text")]
+    pub anomaly: String,
 }
 
 /// An entry of the anomaly registry.

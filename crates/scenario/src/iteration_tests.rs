@@ -76,6 +76,7 @@ fn plan_of(variables: &[&str], steps: Vec<Step>) -> Plan {
         target: Target::Embedded,
         redirect_hosts: vec![],
         drivers: Default::default(),
+        observed: vec![],
         flows: vec![flow],
         scenarios: vec![scenario],
     }

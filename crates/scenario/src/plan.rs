@@ -35,6 +35,9 @@ pub struct Plan {
     /// What fault drivers were told, by their names.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub drivers: IndexMap<String, Parameters>,
+    /// Faults that somebody else makes, and what they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<ObservedFault>,
     /// The scenarios, by start time.
     pub scenarios: Vec<PlannedScenario>,
 }
@@ -224,6 +227,17 @@ pub struct Fault {
     /// What else the driver is told.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
+}
+
+/// A fault that somebody else makes during a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ObservedFault {
+    /// The driver that sees it.
+    pub driver: String,
+    /// Its name.
+    pub fault: String,
+    /// What data is labelled with while it is in force.
+    pub anomaly: Anomaly,
 }
 
 /// What a fault or a driver is told, by name. Times are numbers of milliseconds, under names that

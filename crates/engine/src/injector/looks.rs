@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Common;
 use super::book::{Key, Known, State};
+use super::observer::Observer;
 
 /// Time between two renewals of leases.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
@@ -45,10 +46,16 @@ pub(super) struct Looks {
     driver: Arc<JournaledDriver>,
     common: Common,
     judge: Judge,
+    observer: Observer,
 }
 
 impl Looks {
-    pub(super) fn new(driver: Arc<JournaledDriver>, common: Common, zero_ns: i64) -> Self {
+    pub(super) fn new(
+        driver: Arc<JournaledDriver>,
+        common: Common,
+        zero_ns: i64,
+        observer: Observer,
+    ) -> Self {
         let judge = Judge {
             driver: driver.name().to_owned(),
             owner: common.owner.to_string(),
@@ -59,6 +66,7 @@ impl Looks {
             driver,
             common,
             judge,
+            observer,
         }
     }
 
@@ -101,6 +109,9 @@ impl Looks {
             }
         }
         let _ = tokio::time::timeout(LAST_LIMIT, self.look(&strays)).await;
+        for line in self.observer.end(self.common.now_ns()) {
+            self.common.send(line);
+        }
     }
 
     async fn look(&mut self, strays: &UnboundedSender<Key>) {
@@ -121,8 +132,11 @@ impl Looks {
         // After the answer: a change that was on its way meanwhile is in the book.
         let known = self.common.book.known();
         let judgement = self.judge.look(seen, &known, asked_ns, answered_ns);
-        for noticed in judgement.noticed {
-            self.common.send(Line::FaultNoticed(noticed));
+        for (key, noticed) in judgement.noticed {
+            let lines = self.observer.take(&key, &noticed);
+            for line in lines.unwrap_or_else(|| vec![Line::FaultNoticed(noticed)]) {
+                self.common.send(line);
+            }
         }
         for (key, judged, shown) in judgement.shown {
             self.common.book.seen(&key, judged, shown);
@@ -137,7 +151,7 @@ impl Looks {
 /// What a look showed.
 #[derive(Debug, Default, PartialEq)]
 struct Judgement {
-    noticed: Vec<FaultNoticed>,
+    noticed: Vec<(Key, FaultNoticed)>,
     /// Faults of this run: what was known, and what is known now.
     shown: Vec<(Key, State, State)>,
     /// Faults of this run that should not be there.
@@ -222,7 +236,7 @@ impl Judge {
                 return;
             }
             let lost = notice(NoticedChange::Lost, active, known_ns);
-            judgement.noticed.push(lost);
+            judgement.noticed.push((key.clone(), lost));
             let shown = State::Settled {
                 since_ns: answered_ns,
                 intensity: None,
@@ -241,15 +255,14 @@ impl Judge {
                 }
                 if self.strangers.get(&key) != Some(active) {
                     let appeared = notice(NoticedChange::Appeared, Some(active), since_ns);
-                    judgement.noticed.push(appeared);
+                    judgement.noticed.push((key.clone(), appeared));
                     self.strangers.insert(key, active.clone());
                 }
             }
             None => {
                 if self.strangers.remove(&key).is_some() {
-                    judgement
-                        .noticed
-                        .push(notice(NoticedChange::Gone, None, since_ns));
+                    let gone = notice(NoticedChange::Gone, None, since_ns);
+                    judgement.noticed.push((key.clone(), gone));
                 }
             }
         }

@@ -217,9 +217,9 @@ async fn play(target: &Target, script: Script<'_>) -> (Vec<String>, u64) {
     let zero_ns = clock.unix_ns(target.zero.into_std());
     let drivers = Drivers::default().with(target.clone());
     let first = first_look(&drivers).await;
-    let injector = Injector::new(drivers, RUN, clock, events, deadline.clone());
+    let injector = Injector::new(drivers, RUN, clock, events, deadline.clone(), vec![]);
     let (queue, jobs) = unbounded_channel();
-    let running = tokio::spawn(injector.run(first, zero_ns, jobs));
+    let running = tokio::spawn(injector.run(first, zero_ns, zero_ns, jobs));
     let ns = |ms: u64| zero_ns + ms as i64 * 1_000_000;
     for (at_ms, words) in script {
         sleep_until(target.zero + Duration::from_millis(*at_ms)).await;

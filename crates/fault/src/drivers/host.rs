@@ -216,7 +216,7 @@ fn not_confirmed(error: HostError) -> FaultError {
 fn confirmation(read_back: ReadBack) -> Confirmation {
     Confirmation {
         how: read_back.how,
-        read_back: read_back.value,
+        read_back: read_back.values,
     }
 }
 

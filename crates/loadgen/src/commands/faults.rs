@@ -75,7 +75,7 @@ async fn clear(args: FaultsClearArgs) -> Result<Exit, Failure> {
 
 /// Undoes what runs before this one have left behind. What can't be undone is told, and stands in
 /// nobody's way: its target may be gone for good.
-pub(super) async fn undo_leftovers(client: &Client) -> Result<(), Failure> {
+pub(crate) async fn undo_leftovers(client: &Client) -> Result<(), Failure> {
     for path in journals()? {
         // One that can't be read is told by `faults list`.
         let Ok(Found::Leftover(leftover)) = journal::read(&path) else {

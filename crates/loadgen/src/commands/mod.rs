@@ -15,6 +15,7 @@ mod shop;
 mod show;
 mod timeline;
 
+pub(crate) use self::faults::undo_leftovers;
 use crate::args::Command;
 use crate::exit::{Exit, Failure};
 
@@ -55,7 +56,7 @@ fn asynchronously(command: impl Future<Output = Result<Exit, Failure>>) -> Resul
 }
 
 /// The HTTP client of fault drivers.
-fn client() -> Result<reqwest::Client, Failure> {
+pub(crate) fn client() -> Result<reqwest::Client, Failure> {
     let client = loadgen_engine::RunOptions::client_defaults().build();
     client.map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))
 }

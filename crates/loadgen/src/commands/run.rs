@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use loadgen_engine::consumers::{
     ClientSpanReport, ClientSpans, LedgerFile, OtlpProtocol, OtlpTarget, SummaryFile, TimelineFile,
@@ -9,8 +10,6 @@ use loadgen_engine::consumers::{
 use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
 use loadgen_extract::{ExtractOptions, ExtractReport};
-use loadgen_fault::journal::{Header, Journal};
-use loadgen_fault::{Drivers, FaultError, Made, Settings};
 use loadgen_scenario::{Plan, Target};
 use loadgen_timeline::audit::DatasetVerdict;
 use loadgen_timeline::event::RunStatus;
@@ -21,6 +20,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::{doctor, plan};
 use crate::args::{EngineChoice, Protocol, RunArgs};
 use crate::display::{self, say};
+use crate::drivers::{self, Asked};
 use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::folder::RunFolder;
@@ -59,7 +59,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             let base = BaseUrl::new(url);
             allow::check("the target", &base.url, &args.allowed.hosts).await?;
             reach::check(&base).await?;
-            check_faults(&settings(&args, &plan, None), &plan, &base)?;
+            drivers::check(&drivers::settings(&plan, args.admin_url.as_deref()), &plan, &base)?;
             preflight(&args, &plan, &base, &interrupts).await?;
             Some(base)
         }
@@ -117,13 +117,13 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             .for_each(|problem| say(format_args!("warning: {problem}")));
     }
 
-    let has_telemetry = plan.target == Target::Embedded;
+    let has_telemetry = plan.target == Target::Embedded || !args.telemetry.is_empty();
     let dataset = if args.no_extract || !has_telemetry || interrupts.count() > 1 {
         None
     } else {
         note(&args, "labelling what the collector stored");
         tokio::select! {
-            report = extract(&folder) => Some(report?),
+            report = extract(&args, &folder) => Some(report?),
             () = interrupts.nth(2) => None,
         }
     };
@@ -185,7 +185,15 @@ async fn send_load(
         preflight(args, plan, &base, interrupts).await?;
     }
     let run_id = format!("{:032x}", rand::random::<u128>());
-    let drivers = drivers(args, plan, folder, &run_id, embedded.as_deref()).await?;
+    let admin_url = embedded.as_deref().map(|e| e.admin_url.as_str());
+    let asked = Asked {
+        settings: drivers::settings(plan, admin_url.or(args.admin_url.as_deref())),
+        has_embedded_shop: embedded.is_some(),
+        allowed: &args.allowed.hosts,
+        run_id: &run_id,
+        timeline: folder.timeline(),
+    };
+    let drivers = drivers::start(asked).await?;
     let (mut consumers, results) =
         consumers(args, plan, folder, &base.url, &run_id, embedded.as_deref())?;
     let guard = Guard::start(&folder.timeline(), &run_id)
@@ -323,33 +331,6 @@ async fn preflight(
     }
 }
 
-/// A fault that nobody can inject is told before the run: 15 minutes of load with labels that
-/// nothing backs help nobody.
-fn check_faults(settings: &Settings, plan: &Plan, base: &BaseUrl) -> Result<(), Failure> {
-    let made = make(settings, false)?;
-    let is_missing = |driver: &str| made.iter().all(|made| made.driver.name() != driver);
-    let mut missing = String::new();
-    for scenario in &plan.scenarios {
-        if let Some(fault) = scenario.fault.as_ref().filter(|f| is_missing(&f.driver)) {
-            let name = &scenario.name;
-            missing += &format!("  {name}: {} in {}\n", fault.fault, fault.service);
-        }
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Exit::NotReachable,
-        format!(
-            "nothing here can inject faults into {}:\n{missing}\
-             For a shop that `loadgen shop` started, give the admin URL that it printed: \
-             --admin-url URL. For other targets, faults name a driver such as `proxy`, `host` or \
-             `exec`. To send the load without faults: --no-faults.",
-            base.url
-        ),
-    ))
-}
-
 /// Where the figures of consumers can be read after the run.
 struct Results {
     summary: Arc<Mutex<Summary>>,
@@ -366,70 +347,6 @@ fn make_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
     std::fs::write(folder.scenario(), scenario).map_err(|e| cannot(&folder.scenario(), e))?;
     std::fs::write(folder.plan(), super::json(plan)?).map_err(|e| cannot(&folder.plan(), e))?;
     Ok(folder)
-}
-
-/// What the run's drivers are told.
-fn settings(args: &RunArgs, plan: &Plan, embedded: Option<&Embedded>) -> Settings {
-    let mut settings = loadgen_fault::settings(plan);
-    let admin_url = embedded.map(|e| &e.admin_url).or(args.admin_url.as_ref());
-    if let (Some(shop), Some(url)) = (settings.get_mut("shop"), admin_url) {
-        shop.insert("admin_url".to_owned(), url.as_str().into());
-    }
-    settings
-}
-
-/// Drivers that are told enough to be used.
-fn make(settings: &Settings, with_embedded_shop: bool) -> Result<Vec<Made>, Failure> {
-    let client = super::client()?;
-    let mut made = Vec::new();
-    for (name, told) in settings {
-        let driver = loadgen_fault::make(name, told, &client);
-        let driver = driver.map_err(|e| Failure::new(Exit::BadInput, e))?;
-        made.extend(driver.map(|driver| Made {
-            driver,
-            ends_with_the_run: with_embedded_shop && name == "shop",
-        }));
-    }
-    Ok(made)
-}
-
-/// The drivers, after what earlier runs have left behind is undone.
-async fn drivers(
-    args: &RunArgs,
-    plan: &Plan,
-    folder: &RunFolder,
-    run_id: &str,
-    embedded: Option<&Embedded>,
-) -> Result<Drivers, Failure> {
-    super::faults::undo_leftovers(&super::client()?).await?;
-    let mut settings = settings(args, plan, embedded);
-    for (driver, told) in &settings {
-        let urls = told.values().filter_map(|value| value.as_str());
-        for url in urls.filter(|text| text.starts_with("http")) {
-            let what = format!("the address of the driver `{driver}`,");
-            allow::check(&what, url, &args.allowed.hosts).await?;
-        }
-    }
-    let made = make(&settings, embedded.is_some())?;
-    if embedded.is_some() {
-        settings.remove("shop");
-    }
-    let cannot = |error: FaultError| {
-        Failure::new(Exit::NotReachable, format!("faults can't be injected: {error}"))
-    };
-    let journal = match settings.is_empty() {
-        true => None,
-        false => {
-            let timeline = folder.timeline();
-            let header = Header {
-                run_id: run_id.to_owned(),
-                timeline: std::path::absolute(&timeline).unwrap_or(timeline),
-                settings,
-            };
-            Some(Arc::new(Journal::create(&header).map_err(cannot)?))
-        }
-    };
-    Drivers::start(made, journal, run_id).await.map_err(cannot)
 }
 
 fn consumers(
@@ -510,9 +427,12 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
     }
 }
 
-async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
+async fn extract(args: &RunArgs, folder: &RunFolder) -> Result<ExtractReport, Failure> {
     let existing = |path: PathBuf| Some(path).filter(|p| p.exists()).into_iter().collect();
+    // The embedded collector has ended; another one may still hold something back.
+    still(&args.telemetry).await;
     let options = ExtractOptions {
+        inputs: args.telemetry.clone(),
         traces: existing(folder.traces()),
         metrics: existing(folder.metrics()),
         logs: existing(folder.logs()),
@@ -524,6 +444,30 @@ async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
         .await
         .map_err(|e| Failure::new(Exit::Failed, format!("the extractor broke down: {e}")))?
         .map_err(super::extract::failure)
+}
+
+/// Waits until telemetry has stopped growing, for a while: a target that is never still, because it
+/// is scraped, goes on writing for ever.
+async fn still(paths: &[PathBuf]) {
+    const LOOKS: usize = 3;
+    const MOST: usize = 15;
+    let mut sizes = Vec::new();
+    for _ in 0..if paths.is_empty() { 0 } else { MOST } {
+        sizes.push(paths.iter().map(|path| size(path)).sum::<u64>());
+        let last = &sizes[sizes.len().saturating_sub(LOOKS)..];
+        if last.len() == LOOKS && last.iter().all(|size| *size == last[0]) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Bytes of a file, or of the files in a folder.
+fn size(path: &Path) -> u64 {
+    match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| size(&entry.path())).sum(),
+        Err(_) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+    }
 }
 
 /// How a dataset can be made of a run that made none.

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 
+use super::check_name;
 use super::parameters::{self, Given};
 use crate::catalogue::FaultCatalogue;
 use crate::diagnostic::{Finding, Span};
 use crate::file::{ScenarioFile, ScenarioSpec};
-use crate::plan::{Anomaly, Fault, Parameters, PlannedScenario};
+use crate::plan::{Anomaly, Fault, ObservedFault, Parameters, PlannedScenario};
 use crate::yaml::Node;
 
 /// The driver where a file names none: the demo shop's, which is the target where a file names none.
@@ -37,6 +38,39 @@ pub(super) fn settings(
         settings.insert(driver.clone(), resolved);
     }
     settings
+}
+
+/// What faults of somebody else are.
+pub(super) fn observed(
+    file: &ScenarioFile,
+    root: &Node,
+    anomalies: &IndexMap<String, Anomaly>,
+    catalogues: &[FaultCatalogue],
+    findings: &mut Vec<Finding>,
+) -> Vec<ObservedFault> {
+    let at = root.child("observe");
+    let mut observed = Vec::new();
+    for (fault, spec) in &file.observe {
+        let node = at.child(fault);
+        catalogue(&spec.driver, catalogues, node.value("driver"), findings);
+        check_name(fault, "a fault to observe", at.key(fault), findings);
+        let anomaly = anomalies.get(&spec.anomaly);
+        match anomaly.filter(|anomaly| !anomaly.is_none()) {
+            Some(anomaly) => observed.push(ObservedFault {
+                driver: spec.driver.clone(),
+                fault: fault.clone(),
+                anomaly: anomaly.clone(),
+            }),
+            None => findings.push(
+                Finding::at(
+                    node.value("anomaly"),
+                    format!("`{}` is no anomaly", spec.anomaly),
+                )
+                .suggest(&spec.anomaly, anomalies.keys().map(String::as_str)),
+            ),
+        }
+    }
+    observed
 }
 
 pub(super) fn resolve(

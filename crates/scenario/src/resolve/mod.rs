@@ -59,6 +59,7 @@ pub(crate) fn plan(
         &mut findings,
         &mut notes,
     );
+    let observed = faults::observed(file, root, &anomalies, &options.catalogues, &mut findings);
     let flows = flows::resolve(file, root, &mut findings);
     let drivers = faults::settings(file, root, &options.catalogues, &mut findings);
     let node = root.child("scenarios");
@@ -126,6 +127,7 @@ pub(crate) fn plan(
         redirect_hosts: file.redirect_hosts.clone(),
         flows,
         drivers,
+        observed,
         scenarios,
     };
     Ok((plan, notes))

@@ -41,6 +41,7 @@ fn plan() -> Plan {
         target: Target::Embedded,
         redirect_hosts: vec![],
         drivers: Default::default(),
+        observed: vec![],
         flows: vec![
             flow("browse", &["home", "list", "home"]),
             flow("buy", &["cart", "list"]),

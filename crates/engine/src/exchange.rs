@@ -128,8 +128,13 @@ fn next(out: &Outgoing<'_>, answer: &Response) -> Option<reqwest::Request> {
         return None;
     }
     let traceparent = out.traceparent.clone();
-    let mut request =
-        request::build(out.base_url, out.headers, traceparent, out.step, &out.request)?;
+    let mut request = request::build(
+        out.base_url,
+        out.headers,
+        traceparent,
+        out.step,
+        &out.request,
+    )?;
     *request.url_mut() = url;
     if becomes_get {
         if request.method() != Method::HEAD {
@@ -150,7 +155,12 @@ fn next(out: &Outgoing<'_>, answer: &Response) -> Option<reqwest::Request> {
 async fn read(step: &Step, mut answer: Response, mut answered: Answered) -> Answered {
     let status = answer.status().as_u16();
     answered.status = Some(status);
-    let header = |name| answer.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
+    let header = |name| {
+        answer
+            .headers()
+            .get(name)
+            .map_or(&b""[..], HeaderValue::as_bytes)
+    };
     let content_type = String::from_utf8_lossy(header(CONTENT_TYPE));
     if !step.expect.matches_status(status) {
         answered.failure = Some(Failure::Status);
@@ -204,7 +214,10 @@ fn decoded<'b>(encoding: &[u8], body: &'b [u8]) -> Option<Cow<'b, [u8]>> {
     };
     let mut text = Vec::new();
     // One more, so that a body that is too long is seen.
-    let length = decoder.take(CAPTURED_BODY as u64 + 1).read_to_end(&mut text).ok()?;
+    let length = decoder
+        .take(CAPTURED_BODY as u64 + 1)
+        .read_to_end(&mut text)
+        .ok()?;
     (length <= CAPTURED_BODY).then_some(Cow::Owned(text))
 }
 

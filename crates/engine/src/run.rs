@@ -132,9 +132,14 @@ pub async fn run(
         clock,
         events.clone(),
         deadline.clone(),
-        plan.observed.clone(),
+        shared.plan.observed.clone(),
     );
-    let injector = tokio::spawn(injector.run(first_look, start_ns, shared.planned_ns(plan.end_ns()), faults));
+    let injector = tokio::spawn(injector.run(
+        first_look,
+        start_ns,
+        shared.planned_ns(shared.plan.end_ns()),
+        faults,
+    ));
     let mut conductor = Conductor::new(shared.clone(), events.clone(), fault_queue);
     let broken = conductor
         .conduct(from_workers, &mut interrupts, failure)

@@ -15,7 +15,10 @@ use crate::scan::records::RequestBuilder;
 pub(crate) fn read_timeline(options: &ExtractOptions) -> Result<Option<Timeline>, ExtractError> {
     let timeline = options.timeline.as_deref().map(read).transpose()?;
     let beside = || Some(options.timeline.as_ref()?.with_file_name("faults.jsonl"));
-    let path = options.faults.clone().or_else(|| beside().filter(|path| path.exists()));
+    let path = options
+        .faults
+        .clone()
+        .or_else(|| beside().filter(|path| path.exists()));
     let (Some(path), Some(mut timeline)) = (&path, timeline.clone()) else {
         return Ok(timeline);
     };

@@ -131,7 +131,9 @@ impl Drivers {
 /// What a plan's drivers are told: those that it has settings for, and those that its faults need.
 pub fn settings(plan: &Plan) -> Settings {
     let given = plan.drivers.iter();
-    let mut settings: Settings = given.map(|(name, told)| (name.clone(), told.clone())).collect();
+    let mut settings: Settings = given
+        .map(|(name, told)| (name.clone(), told.clone()))
+        .collect();
     let injecting = plan.scenarios.iter().filter_map(|s| s.fault.as_ref());
     let injecting = injecting.map(|fault| &fault.driver);
     let observing = plan.observed.iter().map(|observed| &observed.driver);

@@ -99,7 +99,10 @@ impl JournaledDriver {
             on_their_way: on_their_way + 1,
         };
         self.known().insert(key.clone(), known);
-        let on_its_way = OnItsWay { of: self, key: &key };
+        let on_its_way = OnItsWay {
+            of: self,
+            key: &key,
+        };
         let result = self.driver.inject(&injection).await;
         drop(on_its_way);
         if !was_open && result.as_ref().is_err_and(FaultError::changed_nothing) {
@@ -131,7 +134,10 @@ impl JournaledDriver {
         // Also those that are cleared: an injection that had been given up may come late.
         let known: Vec<Injection> = {
             let known = self.known();
-            known.values().map(|known| known.injection.clone()).collect()
+            known
+                .values()
+                .map(|known| known.injection.clone())
+                .collect()
         };
         self.driver.state(&known).await
     }

@@ -57,8 +57,12 @@ impl Undoing {
     /// # Errors
     /// The journal can't be written.
     pub async fn attempt(&mut self) -> io::Result<Vec<Undone>> {
-        let open: Vec<(Entry, Injection)> =
-            self.leftover.open.iter().map(|(e, i)| (*e, i.clone())).collect();
+        let open: Vec<(Entry, Injection)> = self
+            .leftover
+            .open
+            .iter()
+            .map(|(e, i)| (*e, i.clone()))
+            .collect();
         let mut all = Vec::with_capacity(open.len());
         for (entry, injection) in open {
             let result = self.clear(&injection).await;
@@ -81,7 +85,8 @@ impl Undoing {
             };
             let owner = self.run_id();
             let came_late = |i: &&Injection| {
-                let is_it = |a: &crate::ActiveFault| a.owner == owner && a.fault.key() == i.fault.key();
+                let is_it =
+                    |a: &crate::ActiveFault| a.owner == owner && a.fault.key() == i.fault.key();
                 active.iter().any(is_it)
             };
             for injection in of_driver.iter().filter(came_late) {

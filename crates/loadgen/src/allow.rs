@@ -10,12 +10,17 @@ use crate::exit::{Exit, Failure};
 /// Refuses an address whose host is neither allowed by name nor resolves to loopback or private
 /// addresses alone. One that can't be parsed or resolved is left to whoever calls it.
 pub(crate) async fn check(what: &str, address: &str, allowed: &[String]) -> Result<(), Failure> {
-    let Some(host) = Url::parse(address).ok().and_then(|url| Some(url.host_str()?.to_owned()))
+    let Some(host) = Url::parse(address)
+        .ok()
+        .and_then(|url| Some(url.host_str()?.to_owned()))
     else {
         return Ok(());
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(bare)) {
+    if allowed
+        .iter()
+        .any(|allowed| allowed.eq_ignore_ascii_case(bare))
+    {
         return Ok(());
     }
     let Ok(addresses) = tokio::net::lookup_host((bare, 0)).await else {
@@ -48,11 +53,16 @@ fn is_ours(ip: IpAddr) -> bool {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();
             let is_shared = a == 100 && (64..128).contains(&b);
-            ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared
+            ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || is_shared
                 || ip == Ipv4Addr::UNSPECIFIED
         }
         IpAddr::V6(ip) => {
-            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+            ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
                 || ip == Ipv6Addr::UNSPECIFIED
         }
     }
@@ -65,12 +75,28 @@ mod tests {
     #[test]
     fn addresses_of_ones_own() {
         for ip in [
-            "127.0.0.1", "127.9.9.9", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.1.1",
-            "100.64.0.1", "0.0.0.0", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1",
+            "127.0.0.1",
+            "127.9.9.9",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "0.0.0.0",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
         ] {
             assert!(is_ours(ip.parse().unwrap()), "{ip}");
         }
-        for ip in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:4860::1", "::ffff:8.8.8.8"] {
+        for ip in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2001:4860::1",
+            "::ffff:8.8.8.8",
+        ] {
             assert!(!is_ours(ip.parse().unwrap()), "{ip}");
         }
     }
@@ -81,7 +107,11 @@ mod tests {
         let refused = check("the target", url, &[]).await.unwrap_err().to_string();
         assert!(refused.contains("--allow-target 203.0.113.7"), "{refused}");
         assert!(!refused.contains("u:p"), "{refused}");
-        assert!(check("the target", url, &["203.0.113.7".to_owned()]).await.is_ok());
+        assert!(
+            check("the target", url, &["203.0.113.7".to_owned()])
+                .await
+                .is_ok()
+        );
         assert!(check("the target", "http://[::1]:1", &[]).await.is_ok());
         assert!(check("the target", "nonsense", &[]).await.is_ok());
     }

@@ -78,7 +78,10 @@ pub(crate) async fn start(asked: Asked<'_>) -> Result<Drivers, Failure> {
         settings.remove(SHOP);
     }
     let cannot = |error: FaultError| {
-        Failure::new(Exit::NotReachable, format!("faults can't be injected: {error}"))
+        Failure::new(
+            Exit::NotReachable,
+            format!("faults can't be injected: {error}"),
+        )
     };
     let journal = match settings.is_empty() {
         true => None,
@@ -92,7 +95,9 @@ pub(crate) async fn start(asked: Asked<'_>) -> Result<Drivers, Failure> {
             Some(Arc::new(Journal::create(&header).map_err(cannot)?))
         }
     };
-    Drivers::start(made, journal, asked.run_id).await.map_err(cannot)
+    Drivers::start(made, journal, asked.run_id)
+        .await
+        .map_err(cannot)
 }
 
 /// Drivers that are told enough to be used.

@@ -66,7 +66,13 @@ fn guard_of(run: u32) -> u32 {
     let processes = std::fs::read_dir("/proc").unwrap();
     let mut processes = processes.filter_map(|entry| Some(entry.ok()?.path()));
     let guard = processes.find(is_guard).expect("the run has a guard");
-    guard.file_name().unwrap().to_str().unwrap().parse().unwrap()
+    guard
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Kills a run, and its guard just before it.
@@ -95,11 +101,20 @@ fn commands_inject_confirm_and_clear_and_what_they_say_is_on_the_timeline() {
     let injected = change(&run, "fault_injected");
     assert_eq!(injected["driver"], "exec");
     assert_eq!(injected["parameters"]["clear"], "rm -f broken");
-    assert_eq!(injected["confirmed_by"], "the command `confirm` ended with 0");
-    assert_eq!(injected["read_back"], json!({"inject": "done", "confirm": ""}));
+    assert_eq!(
+        injected["confirmed_by"],
+        "the command `confirm` ended with 0"
+    );
+    assert_eq!(
+        injected["read_back"],
+        json!({"inject": "done", "confirm": ""})
+    );
     assert!(injected["requested_ns"].as_i64() <= injected["at_ns"].as_i64());
     let cleared = change(&run, "fault_cleared");
-    assert_eq!(cleared["confirmed_by"], "the command `confirm` ended with exit status: 1");
+    assert_eq!(
+        cleared["confirmed_by"],
+        "the command `confirm` ended with exit status: 1"
+    );
     assert!(!place.path("broken").exists());
     assert_eq!(journals(&place), 0);
 }
@@ -112,7 +127,10 @@ fn a_fault_that_cannot_be_confirmed_has_failed() {
     assert_eq!(code, Some(6), "{errors}");
     let failed = change(&place.path("run"), "fault_failed");
     let reason = failed["reason"].as_str().unwrap();
-    assert!(reason.contains("by `confirm` the fault is not in force"), "{reason}");
+    assert!(
+        reason.contains("by `confirm` the fault is not in force"),
+        "{reason}"
+    );
     assert!(reason.contains("not yet"), "{reason}");
     assert!(events(&place.path("run"), "fault_injected").is_empty());
     assert_eq!(journals(&place), 0);
@@ -124,7 +142,10 @@ fn a_fault_that_is_there_already_is_somebody_elses() {
     place.write("broken", "by hand");
     let (code, errors) = end(start(&place, "run", &file(2, BREAK), &target));
     assert_eq!(code, Some(6), "{errors}");
-    assert_eq!(std::fs::read_to_string(place.path("broken")).unwrap(), "by hand");
+    assert_eq!(
+        std::fs::read_to_string(place.path("broken")).unwrap(),
+        "by hand"
+    );
 }
 
 #[test]
@@ -158,13 +179,19 @@ fn what_run_and_guard_leave_behind_is_listed_and_cleared() {
     let run = start(&place, "run", &file(60, BREAK), &target);
     until("the fault", || place.path("broken").exists());
     let listed = place.loadgen(["faults", "list"]);
-    assert!(text(&listed.stdout).contains("runs, or is being undone"), "{listed:?}");
+    assert!(
+        text(&listed.stdout).contains("runs, or is being undone"),
+        "{listed:?}"
+    );
     let refused = place.loadgen(["faults", "clear"]);
     assert_eq!(refused.status.code(), Some(6), "{refused:?}");
     assert!(place.path("broken").exists());
     kill_both(run);
     let listed = place.loadgen(["faults", "list"]);
-    assert!(text(&listed.stdout).contains("broken in store, by the driver exec"), "{listed:?}");
+    assert!(
+        text(&listed.stdout).contains("broken in store, by the driver exec"),
+        "{listed:?}"
+    );
     // From another folder: commands run where the run was started.
     let elsewhere = tempfile::tempdir().unwrap();
     let mut command = place.command(["faults", "clear"]);
@@ -174,7 +201,10 @@ fn what_run_and_guard_leave_behind_is_listed_and_cleared() {
     assert!(text(&cleared.stderr).contains("is cleared"), "{cleared:?}");
     assert!(!place.path("broken").exists());
     let listed = place.loadgen(["faults", "list"]);
-    assert!(text(&listed.stdout).contains("No run has left a fault behind"), "{listed:?}");
+    assert!(
+        text(&listed.stdout).contains("No run has left a fault behind"),
+        "{listed:?}"
+    );
 }
 
 #[test]
@@ -186,7 +216,10 @@ fn the_next_run_clears_what_was_left_behind() {
     assert!(place.path("broken").exists());
     let (code, errors) = end(start(&place, "second", &file(1, BREAK), &target));
     assert_eq!(code, Some(0), "{errors}");
-    assert!(errors.contains("broken in store, left behind by the run"), "{errors}");
+    assert!(
+        errors.contains("broken in store, left behind by the run"),
+        "{errors}"
+    );
     assert!(!place.path("broken").exists());
     assert_eq!(journals(&place), 0);
 }
@@ -201,7 +234,10 @@ fn what_can_not_be_cleared_stays_known_until_it_is_given_up() {
     kill_both(run);
     let failed = place.loadgen(["faults", "clear"]);
     assert_eq!(failed.status.code(), Some(6), "{failed:?}");
-    assert!(text(&failed.stderr).contains("`clear` ended with"), "{failed:?}");
+    assert!(
+        text(&failed.stderr).contains("`clear` ended with"),
+        "{failed:?}"
+    );
     assert_eq!(journals(&place), 1);
     let forgotten = place.loadgen(["faults", "clear", "--forget"]);
     assert_eq!(forgotten.status.code(), Some(0), "{forgotten:?}");
@@ -217,9 +253,19 @@ fn a_fault_made_by_hand_is_written_down_during_a_run() {
         "",
     );
     let run = start(&place, "run", &file, &target);
-    until("the window", || events(&place.path("run"), "window_opened").len() == 2);
+    until("the window", || {
+        events(&place.path("run"), "window_opened").len() == 2
+    });
     let note = |time: &str| {
-        let args = ["timeline", "fault", "run", "--fault", "cable", "--service", "store"];
+        let args = [
+            "timeline",
+            "fault",
+            "run",
+            "--fault",
+            "cable",
+            "--service",
+            "store",
+        ];
         let output = place.loadgen(args.into_iter().chain([time, "now"]));
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     };
@@ -232,7 +278,15 @@ fn a_fault_made_by_hand_is_written_down_during_a_run() {
     assert_eq!(lines[0]["event"], "fault_injected");
     assert_eq!(lines[1]["event"], "fault_cleared");
     assert_eq!(lines[0]["scenario"], "during");
-    let args = ["timeline", "fault", "run", "--fault", "cable", "--service", "store"];
+    let args = [
+        "timeline",
+        "fault",
+        "run",
+        "--fault",
+        "cable",
+        "--service",
+        "store",
+    ];
     let wrong = place.loadgen(args.into_iter().chain(["--start", "yesterday"]));
     assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
 }

@@ -45,7 +45,11 @@ fn answer(status: StatusCode, headers: &[(&str, &str)], body: impl Into<Body>) -
 }
 
 fn json(body: &str) -> Response {
-    answer(StatusCode::OK, &[("content-type", "application/json")], body.to_owned())
+    answer(
+        StatusCode::OK,
+        &[("content-type", "application/json")],
+        body.to_owned(),
+    )
 }
 
 fn has_cookie(headers: &HeaderMap, cookie: &str) -> bool {
@@ -65,7 +69,10 @@ fn with_cookie(headers: &HeaderMap, cookie: &str, body: &str) -> Response {
 fn packed() -> Response {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(br#"{"key": "k7"}"#).unwrap();
-    let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    let headers = [
+        ("content-type", "application/json"),
+        ("content-encoding", "gzip"),
+    ];
     answer(StatusCode::OK, &headers, gzip.finish().unwrap())
 }
 
@@ -73,27 +80,58 @@ fn shop(elsewhere: &str) -> Router<Seen> {
     let away = format!("{elsewhere}/stolen");
     Router::new()
         .route("/", get(async || "here"))
-        .route("/visit", get(async || answer(StatusCode::OK, &[("set-cookie", "visit=1; Path=/")], "")))
-        .route("/needs-visit", get(async |h: HeaderMap| with_cookie(&h, "visit=1", "{}")))
-        .route("/login", post(async || {
-            let headers = [("location", "/home?from=login"), ("set-cookie", "session=s1; Path=/; HttpOnly")];
-            answer(StatusCode::FOUND, &headers, "")
-        }))
-        .route("/home", get(async |h: HeaderMap| with_cookie(&h, "session=s1", r#"{"who": "w1"}"#)))
-        .route("/account/w1", get(async |h: HeaderMap| with_cookie(&h, "session=s1", "{}")))
+        .route(
+            "/visit",
+            get(async || answer(StatusCode::OK, &[("set-cookie", "visit=1; Path=/")], "")),
+        )
+        .route(
+            "/needs-visit",
+            get(async |h: HeaderMap| with_cookie(&h, "visit=1", "{}")),
+        )
+        .route(
+            "/login",
+            post(async || {
+                let headers = [
+                    ("location", "/home?from=login"),
+                    ("set-cookie", "session=s1; Path=/; HttpOnly"),
+                ];
+                answer(StatusCode::FOUND, &headers, "")
+            }),
+        )
+        .route(
+            "/home",
+            get(async |h: HeaderMap| with_cookie(&h, "session=s1", r#"{"who": "w1"}"#)),
+        )
+        .route(
+            "/account/w1",
+            get(async |h: HeaderMap| with_cookie(&h, "session=s1", "{}")),
+        )
         .route("/packed", get(async || packed()))
         .route("/unpacked/k7", get(async || json("{}")))
-        .route("/moved", any(async || answer(StatusCode::TEMPORARY_REDIRECT, &[("location", "there")], "")))
-        .route("/there", any(async |method: Method, body: String| {
-            match method == Method::PUT && body == r#"{"a":1}"# {
-                true => json("{}"),
-                false => answer(StatusCode::BAD_REQUEST, &[], format!("{method} {body}")),
-            }
-        }))
-        .route("/away", get(async move || answer(StatusCode::FOUND, &[("location", away.as_str())], "")))
+        .route(
+            "/moved",
+            any(async || answer(StatusCode::TEMPORARY_REDIRECT, &[("location", "there")], "")),
+        )
+        .route(
+            "/there",
+            any(async |method: Method, body: String| {
+                match method == Method::PUT && body == r#"{"a":1}"# {
+                    true => json("{}"),
+                    false => answer(StatusCode::BAD_REQUEST, &[], format!("{method} {body}")),
+                }
+            }),
+        )
+        .route(
+            "/away",
+            get(async move || answer(StatusCode::FOUND, &[("location", away.as_str())], "")),
+        )
 }
 
-async fn note(State(seen): State<Seen>, request: Request<Body>, next: axum::middleware::Next) -> Response {
+async fn note(
+    State(seen): State<Seen>,
+    request: Request<Body>,
+    next: axum::middleware::Next,
+) -> Response {
     let line = format!("{} {}", request.method(), request.uri().path());
     seen.lock().unwrap().push(line);
     next.run(request).await
@@ -130,7 +168,16 @@ fn world(runtime: &tokio::runtime::Runtime) -> (Server, Server) {
 
 fn run(place: &Place, shop: &Server, engine: &str, file: &str) -> Value {
     place.write("file.yaml", file);
-    let args = ["run", "file.yaml", "--base-url", &shop.url, "--out", engine, "--engine", engine];
+    let args = [
+        "run",
+        "file.yaml",
+        "--base-url",
+        &shop.url,
+        "--out",
+        engine,
+        "--engine",
+        engine,
+    ];
     let mut command = place.command(args.into_iter().chain(["--quiet", "--no-client-spans"]));
     let output = command.env("K6_BIN", k6::k6()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -147,7 +194,10 @@ fn both_engines_keep_sessions_and_follow_redirects_of_the_target_alone() {
         let (shop, elsewhere) = world(&runtime);
         // The preflight has gone through it before.
         let summary = run(&place, &shop, engine, FILE);
-        assert_eq!(summary["scenarios"][0]["requests"], 16, "{engine}: {summary}");
+        assert_eq!(
+            summary["scenarios"][0]["requests"], 16,
+            "{engine}: {summary}"
+        );
         assert_eq!(summary["scenarios"][0]["failed"], 0, "{engine}: {summary}");
         assert!(elsewhere.seen.lock().unwrap().is_empty(), "{engine}");
         asked.push(shop.seen.lock().unwrap().clone());
@@ -163,9 +213,16 @@ fn a_host_that_is_listed_is_followed_to() {
         let (shop, elsewhere) = world(&runtime);
         let file = FILE
             .replace("version: 1", "version: 1\nredirect_hosts: [localhost]")
-            .replace("/away, expect: {status: 302}", "/away, expect: {status: 200}");
+            .replace(
+                "/away, expect: {status: 302}",
+                "/away, expect: {status: 200}",
+            );
         run(&place, &shop, engine, &file);
-        assert_eq!(elsewhere.seen.lock().unwrap().len(), 3, "the preflight and two iterations");
+        assert_eq!(
+            elsewhere.seen.lock().unwrap().len(),
+            3,
+            "the preflight and two iterations"
+        );
     }
 }
 

@@ -134,8 +134,16 @@ fn a_warm_up_is_a_normal_window() {
 fn names_are_checked_for_drivers_with_a_catalogue() {
     let file = |fault: &str| format!("    anomaly: slow\n    fault: {fault}\n");
     // A fault that is possible everywhere, and the shop by name.
-    let notes = loaded(SLOW, &file("{fault: cpu_saturation, service: user, driver: shop}")).notes;
+    let notes = loaded(
+        SLOW,
+        &file("{fault: cpu_saturation, service: user, driver: shop}"),
+    )
+    .notes;
     assert!(notes.is_empty(), "{notes}");
-    let shown = load(SLOW, &file("{fault: partition, service: user, driver: shpo}")).unwrap_err();
+    let shown = load(
+        SLOW,
+        &file("{fault: partition, service: user, driver: shpo}"),
+    )
+    .unwrap_err();
     insta::assert_snapshot!(shown, @r"");
 }

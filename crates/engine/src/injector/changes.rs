@@ -381,8 +381,7 @@ impl Changes {
                 for holder in std::mem::take(&mut self.holders) {
                     let requested_ns = clearing.requested_ns;
                     let confirmation = &cleared.confirmation;
-                    let changed =
-                        self.changed(&holder.scenario, requested_ns, at_ns, confirmation);
+                    let changed = self.changed(&holder.scenario, requested_ns, at_ns, confirmation);
                     self.common.send(Line::FaultCleared(changed));
                 }
                 self.late.clear();

@@ -26,8 +26,8 @@ use tokio::time::Instant;
 
 use self::book::{Book, Key};
 use self::changes::{Change, Changes};
-use self::observer::Observer;
 pub(crate) use self::looks::{FirstLook, first_look};
+use self::observer::Observer;
 use crate::event::Event;
 use crate::recorder::send;
 

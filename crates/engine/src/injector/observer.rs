@@ -55,7 +55,8 @@ impl Observer {
         let number = self.numbers.entry(noticed.fault.clone()).or_default();
         *number += 1;
         let scenario = format!("{}_{number}", noticed.fault);
-        let parameters: Parameters = serde_json::from_str(&key.fault.parameters).unwrap_or_default();
+        let parameters: Parameters =
+            serde_json::from_str(&key.fault.parameters).unwrap_or_default();
         let service = observed.anomaly.root_cause_service.clone();
         let injected = FaultChanged {
             scenario: scenario.clone(),
@@ -111,7 +112,10 @@ impl Observer {
         let open = std::mem::take(&mut self.open).into_values();
         open.flat_map(|injected| {
             let closed = closed(&injected.scenario, at_ns);
-            [Line::WindowClosed(closed.clone()), Line::WindowDrained(closed)]
+            [
+                Line::WindowClosed(closed.clone()),
+                Line::WindowDrained(closed),
+            ]
         })
         .collect()
     }

@@ -99,9 +99,8 @@ impl<'i> Commands<'i> {
     /// Runs a command to its end. What it leaves running in the background goes on.
     async fn run(&self, name: &str, until: Instant) -> Result<Ended, FaultError> {
         let Fault { parameters, .. } = &self.injection.fault;
-        let mut command = command(parameters.get(name)).ok_or_else(|| {
-            FaultError::Impossible(format!("the fault has no command `{name}`"))
-        })?;
+        let mut command = command(parameters.get(name))
+            .ok_or_else(|| FaultError::Impossible(format!("the fault has no command `{name}`")))?;
         let cannot = |why: &dyn std::fmt::Display| {
             FaultError::Impossible(format!("can't run `{name}`: {why}"))
         };

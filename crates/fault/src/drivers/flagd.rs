@@ -212,7 +212,9 @@ impl FaultDriver for FlagdDriver {
             let mut file = self.flags().await?;
             let flags = file.get_mut("flags").and_then(Value::as_object_mut);
             let flags = flags.ok_or_else(|| no_flag(&fault.fault))?;
-            let flag = flags.remove(&fault.fault).ok_or_else(|| no_flag(&fault.fault))?;
+            let flag = flags
+                .remove(&fault.fault)
+                .ok_or_else(|| no_flag(&fault.fault))?;
             changed(fault, &flag).map(|_| flag)
         }
         .boxed()
@@ -249,9 +251,15 @@ impl FaultDriver for FlagdDriver {
             let url = format!("{}/ofrep/v1/evaluate/flags", self.ofrep_url);
             let request = self.client.request(Method::POST, &url);
             let all: Evaluations = read(request.json_body(&json!({})), &url).await?;
-            let values: BTreeMap<&str, &Evaluation> =
-                all.flags.iter().map(|flag| (flag.key.as_str(), flag)).collect();
-            Ok(values.into_values().filter_map(|flag| active(flag, held)).collect())
+            let values: BTreeMap<&str, &Evaluation> = all
+                .flags
+                .iter()
+                .map(|flag| (flag.key.as_str(), flag))
+                .collect();
+            Ok(values
+                .into_values()
+                .filter_map(|flag| active(flag, held))
+                .collect())
         }
         .boxed()
     }
@@ -294,7 +302,11 @@ fn changed(fault: &Fault, before: &Value) -> Result<Value, FaultError> {
     let variant = fault.parameters.get("variant").and_then(Value::as_str);
     let variant = variant.unwrap_or_default();
     let known = before.get("variants").and_then(Value::as_object);
-    let names: Vec<&str> = known.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+    let names: Vec<&str> = known
+        .into_iter()
+        .flat_map(Map::keys)
+        .map(String::as_str)
+        .collect();
     if !names.contains(&variant) {
         return Err(FaultError::Impossible(format!(
             "the flag `{}` has no variant `{variant}`: it has {}",
@@ -342,7 +354,8 @@ fn replace_file(path: &Path, flags: &Map<String, Value>) -> Result<(), FaultErro
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         serde_json::to_writer_pretty(&mut file, flags)?;
         file.write_all(b"\n")?;
-        file.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
+        file.as_file()
+            .set_permissions(std::fs::metadata(path)?.permissions())?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())

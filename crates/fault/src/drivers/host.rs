@@ -27,10 +27,16 @@ pub(super) fn catalogue() -> FaultCatalogue {
     use ParameterKind::{Command, Integer, Number, OneOf, Text};
     let text = |name, summary| Parameter::optional(name, Text, summary);
     let target = [
-        text("pid_file", "The target: the process whose number is in this file."),
+        text(
+            "pid_file",
+            "The target: the process whose number is in this file.",
+        ),
         Parameter::optional("port", Integer, "Or: who listens on this TCP port."),
         text("cgroup", "Or: all processes of this cgroup."),
-        text("container", "Or: all processes of the container whose id begins so."),
+        text(
+            "container",
+            "Or: all processes of the container whose id begins so.",
+        ),
     ];
     let fault = |name: &str, summary: &str, parameters: Vec<Parameter>| CatalogueFault {
         name: name.to_owned(),
@@ -49,7 +55,11 @@ pub(super) fn catalogue() -> FaultCatalogue {
                 Number,
                 "So full the filesystem is then, in per cent, times the intensity.",
             ),
-            Parameter::optional("bytes", Integer, "Or: so large the file is, times the intensity."),
+            Parameter::optional(
+                "bytes",
+                Integer,
+                "Or: so large the file is, times the intensity.",
+            ),
         ],
     );
     fill.parameters.drain(..target.len());
@@ -83,11 +93,19 @@ pub(super) fn catalogue() -> FaultCatalogue {
                     "CPUs, such as 0.2, divided by the intensity.",
                 )],
             ),
-            fault("freeze", "The processes are frozen by their cgroup.", vec![]),
+            fault(
+                "freeze",
+                "The processes are frozen by their cgroup.",
+                vec![],
+            ),
             fault(
                 "memory_limit",
                 "The processes get so much memory at most.",
-                vec![Parameter::required("bytes", Integer, "Bytes, divided by the intensity.")],
+                vec![Parameter::required(
+                    "bytes",
+                    Integer,
+                    "Bytes, divided by the intensity.",
+                )],
             ),
             fault(
                 "stress_cpu",
@@ -145,8 +163,7 @@ impl FaultDriver for HostDriver {
         async move {
             let (host_fault, target) = resolve(fault)?;
             let owner = owner.to_owned();
-            let prepared =
-                move || loadgen_host::prepare(&host_fault, target.as_ref(), &owner);
+            let prepared = move || loadgen_host::prepare(&host_fault, target.as_ref(), &owner);
             let before = self.work(prepared).await?;
             let before = before.map_err(|error| FaultError::Impossible(error.to_string()))?;
             serde_json::to_value(&before).map_err(|e| FaultError::Impossible(e.to_string()))
@@ -169,7 +186,10 @@ impl FaultDriver for HostDriver {
     fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
         async move {
             let before = before(injection)?;
-            let cleared = self.work(move || before.clear()).await?.map_err(not_confirmed)?;
+            let cleared = self
+                .work(move || before.clear())
+                .await?
+                .map_err(not_confirmed)?;
             let mut confirmation = confirmation(cleared.read_back);
             if let Some(remains) = cleared.remains {
                 confirmation.how += &format!("; {remains}");
@@ -190,7 +210,10 @@ impl FaultDriver for HostDriver {
             let mut active = Vec::new();
             for injection in held {
                 let before = before(injection)?;
-                let look = self.work(move || before.look()).await?.map_err(not_confirmed)?;
+                let look = self
+                    .work(move || before.look())
+                    .await?
+                    .map_err(not_confirmed)?;
                 if look.in_force {
                     active.push(ActiveFault {
                         fault: injection.fault.clone(),
@@ -262,7 +285,10 @@ fn resolve(fault: &Fault) -> Result<(HostFault, Option<Target>), FaultError> {
         other => return Err(FaultError::Impossible(format!("no fault `{other}`"))),
     };
     let needs_target = !matches!(host_fault, HostFault::FillDisk { .. });
-    let target = needs_target.then(|| target(given)).transpose().map_err(impossible)?;
+    let target = needs_target
+        .then(|| target(given))
+        .transpose()
+        .map_err(impossible)?;
     Ok((host_fault, target))
 }
 
@@ -321,13 +347,23 @@ mod tests {
         assert_eq!(target, Some(Target::Port(80)));
         let fill = fault("fill_disk", 0.5, json!({"folder": "/x", "bytes": 10}));
         let (fill, target) = resolve(&fill).unwrap();
-        assert!(matches!(fill, HostFault::FillDisk { fill: Fill::Bytes(5), .. }));
+        assert!(matches!(
+            fill,
+            HostFault::FillDisk {
+                fill: Fill::Bytes(5),
+                ..
+            }
+        ));
         assert_eq!(target, None);
     }
 
     #[test]
     fn a_target_is_named_once() {
-        for parameters in [json!({}), json!({"port": 80, "cgroup": "/a"}), json!({"port": 65536})] {
+        for parameters in [
+            json!({}),
+            json!({"port": 80, "cgroup": "/a"}),
+            json!({"port": 65536}),
+        ] {
             assert!(resolve(&fault("stop", 1.0, parameters)).is_err());
         }
     }

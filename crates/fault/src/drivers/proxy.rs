@@ -450,7 +450,10 @@ impl FaultDriver for ProxyDriver {
     ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
         async move {
             let proxies = self.proxies().await?;
-            Ok(proxies.values().flat_map(|proxy| active(proxy, held)).collect())
+            Ok(proxies
+                .values()
+                .flat_map(|proxy| active(proxy, held))
+                .collect())
         }
         .boxed()
     }
@@ -476,7 +479,8 @@ fn proxy_of(fault: &Fault) -> &str {
 /// The owner that a toxic's name says; nothing: it is not ours.
 fn owner_of(toxic: &str) -> &str {
     let rest = toxic.strip_prefix(PREFIX);
-    rest.and_then(|rest| rest.split('-').next()).unwrap_or_default()
+    rest.and_then(|rest| rest.split('-').next())
+        .unwrap_or_default()
 }
 
 /// The toxic of a fault.
@@ -518,7 +522,10 @@ fn attributes(known: &Toxic, fault: &Fault) -> Map<String, Value> {
             Scale::Down => given / fault.intensity,
             Scale::Fixed => given,
         };
-        (attribute.name.to_owned(), Value::from(scaled.round() as u64))
+        (
+            attribute.name.to_owned(),
+            Value::from(scaled.round() as u64),
+        )
     };
     known.attributes.iter().map(value).collect()
 }
@@ -573,7 +580,12 @@ fn ours_as_injected(injection: &Injection) -> ActiveFault {
 }
 
 /// A fault that this run has not injected, or not so. The proxy knows no services.
-fn stranger(proxy: &ProxyBody, fault: &str, mut parameters: Parameters, owner: &str) -> ActiveFault {
+fn stranger(
+    proxy: &ProxyBody,
+    fault: &str,
+    mut parameters: Parameters,
+    owner: &str,
+) -> ActiveFault {
     parameters.insert("proxy".to_owned(), Value::from(proxy.name.clone()));
     ActiveFault {
         fault: Fault {

@@ -16,10 +16,10 @@ use serde::Serialize;
 use super::plan;
 use crate::args::DoctorArgs;
 use crate::display::say;
+use crate::drivers::{self, Asked};
 use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
-use crate::drivers::{self, Asked};
 use crate::{allow, reach, tables};
 
 /// Pause between two looks for the traces.
@@ -57,7 +57,9 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
             if args.faults {
                 let settings = drivers::settings(&plan, args.admin_url.as_deref());
                 drivers::check(&settings, &plan, &base)?;
-                result.findings.extend(try_faults(&args, &plan, settings, false).await?);
+                result
+                    .findings
+                    .extend(try_faults(&args, &plan, settings, false).await?);
             }
             result
         }
@@ -75,7 +77,9 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
             let mut examined = examine(&plan, &base, &traces, args.wait).await;
             if let (Ok(result), true) = (&mut examined, args.faults) {
                 let settings = drivers::settings(&plan, Some(&embedded.admin_url));
-                result.findings.extend(try_faults(&args, &plan, settings, true).await?);
+                result
+                    .findings
+                    .extend(try_faults(&args, &plan, settings, true).await?);
             }
             embedded.stop().await?;
             examined?
@@ -125,21 +129,29 @@ async fn try_faults(
         tried.push(fault.key());
         let mut weak = fault.clone();
         weak.intensity /= 10.0;
-        let name = format!("{} in {}, by `{}`", fault.fault, fault.service, fault.driver);
+        let name = format!(
+            "{} in {}, by `{}`",
+            fault.fault, fault.service, fault.driver
+        );
         let finding = |id, level, message: String, advice: &str| Finding {
             id,
             level,
             message,
             advice: advice.to_owned(),
         };
-        let driver = drivers.driver(&weak).map_err(|e| Failure::new(Exit::NotReachable, e))?;
+        let driver = drivers
+            .driver(&weak)
+            .map_err(|e| Failure::new(Exit::NotReachable, e))?;
         let injected = driver.inject(&weak, &run_id).await;
         let cleared = driver.clear(&weak).await;
         findings.push(match (injected, cleared) {
             (Ok(confirmation), Ok(_)) => finding(
                 "fault-works",
                 Level::Info,
-                format!("{name}: injected, confirmed ({}), and cleared", confirmation.how),
+                format!(
+                    "{name}: injected, confirmed ({}), and cleared",
+                    confirmation.how
+                ),
                 "Whether requests are hit is for the evidence of a run to say.",
             ),
             (Err(error), Ok(_)) => finding(

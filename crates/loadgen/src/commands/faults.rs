@@ -44,7 +44,11 @@ fn list() -> Result<Exit, Failure> {
 async fn clear(args: FaultsClearArgs) -> Result<Exit, Failure> {
     let paths = match args.runs.is_empty() {
         true => journals()?,
-        false => args.runs.iter().map(|run| journal_of(run)).collect::<Result<_, _>>()?,
+        false => args
+            .runs
+            .iter()
+            .map(|run| journal_of(run))
+            .collect::<Result<_, _>>()?,
     };
     let client = super::client()?;
     let mut exit = Exit::Success;
@@ -61,7 +65,9 @@ async fn clear(args: FaultsClearArgs) -> Result<Exit, Failure> {
             }
             Found::Leftover(leftover) => {
                 let mut undoing = Undoing::new(leftover, &client);
-                let is_done = undo(&mut undoing).await.map_err(|e| unreadable(&path, &e))?;
+                let is_done = undo(&mut undoing)
+                    .await
+                    .map_err(|e| unreadable(&path, &e))?;
                 if is_done || args.forget {
                     undoing.finish().map_err(|e| unreadable(&path, &e))?;
                 } else {
@@ -82,7 +88,9 @@ pub(crate) async fn undo_leftovers(client: &Client) -> Result<(), Failure> {
             continue;
         };
         let mut undoing = Undoing::new(leftover, client);
-        let is_done = undo(&mut undoing).await.map_err(|e| unreadable(&path, &e))?;
+        let is_done = undo(&mut undoing)
+            .await
+            .map_err(|e| unreadable(&path, &e))?;
         if is_done {
             undoing.finish().map_err(|e| unreadable(&path, &e))?;
         } else {
@@ -102,10 +110,14 @@ async fn undo(undoing: &mut Undoing) -> io::Result<bool> {
         let run = &injection.owner;
         match result {
             Ok(cleared) if cleared.was_in_force => {
-                say(format_args!("{fault} in {service}, left behind by the run {run}, is cleared"));
+                say(format_args!(
+                    "{fault} in {service}, left behind by the run {run}, is cleared"
+                ));
             }
             Ok(_) => {
-                say(format_args!("{fault} in {service}, of the run {run}, was gone already"));
+                say(format_args!(
+                    "{fault} in {service}, of the run {run}, was gone already"
+                ));
             }
             Err(error) => say(format_args!(
                 "warning: {fault} in {service}, left behind by the run {run}, can't be cleared: {error}"

@@ -59,7 +59,11 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             let base = BaseUrl::new(url);
             allow::check("the target", &base.url, &args.allowed.hosts).await?;
             reach::check(&base).await?;
-            drivers::check(&drivers::settings(&plan, args.admin_url.as_deref()), &plan, &base)?;
+            drivers::check(
+                &drivers::settings(&plan, args.admin_url.as_deref()),
+                &plan,
+                &base,
+            )?;
             preflight(&args, &plan, &base, &interrupts).await?;
             Some(base)
         }

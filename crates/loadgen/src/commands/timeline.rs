@@ -111,7 +111,10 @@ fn fault(args: &FaultByHandArgs) -> Result<Exit, Failure> {
     let path = args.run.join("timeline.jsonl");
     let timeline = read_timeline(&path).map_err(|e| Failure::new(Exit::BadInput, e))?;
     if !(args.intensity > 0.0 && args.intensity <= 1.0) {
-        return Err(wrong(format!("--intensity {}: it is above 0 and at most 1", args.intensity)));
+        return Err(wrong(format!(
+            "--intensity {}: it is above 0 and at most 1",
+            args.intensity
+        )));
     }
     if let (Some(start), Some(end)) = (args.start, args.end)
         && end < start
@@ -143,10 +146,17 @@ fn fault(args: &FaultByHandArgs) -> Result<Exit, Failure> {
         text.push('\n');
     }
     let out = args.run.join("faults.jsonl");
-    let cannot =
-        |e: std::io::Error| Failure::new(Exit::Failed, format!("can't write {}: {e}", out.display()));
-    let mut file = OpenOptions::new().create(true).append(true).open(&out).map_err(cannot)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(cannot)?;
+    let cannot = |e: std::io::Error| {
+        Failure::new(Exit::Failed, format!("can't write {}: {e}", out.display()))
+    };
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&out)
+        .map_err(cannot)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_data())
+        .map_err(cannot)?;
     let (fault, service) = (&args.fault, &args.service);
     super::print(&format!(
         "{fault} in {service} is written down for the window of `{scenario}`, in {}\n",
@@ -156,7 +166,11 @@ fn fault(args: &FaultByHandArgs) -> Result<Exit, Failure> {
 
 /// The scenario that is named, if the run has it, or whose window with an anomaly is open at a time.
 fn scenario_of(args: &FaultByHandArgs, timeline: &Timeline, at_ns: i64) -> Result<String, String> {
-    let names: Vec<&str> = timeline.windows.iter().map(|w| w.scenario.as_str()).collect();
+    let names: Vec<&str> = timeline
+        .windows
+        .iter()
+        .map(|w| w.scenario.as_str())
+        .collect();
     if let Some(name) = &args.scenario {
         return match names.contains(&name.as_str()) {
             true => Ok(name.clone()),

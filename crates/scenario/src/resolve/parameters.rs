@@ -40,15 +40,16 @@ pub(super) fn resolve(
         match read(&parameter.kind, value) {
             Ok(value) => _ = resolved.insert(parameter.plan_name(), value),
             Err(wrong) => {
-                let (message, help) = wrong.split_once('\n').unwrap_or((&wrong, &parameter.summary));
+                let (message, help) = wrong
+                    .split_once('\n')
+                    .unwrap_or((&wrong, &parameter.summary));
                 let span = given.node.value(name);
                 findings.push(Finding::at(span, format!("`{name}`: {message}")).help(help));
             }
         }
     }
-    let missing = |parameter: &&Parameter| {
-        parameter.required && !given.values.contains_key(&parameter.name)
-    };
+    let missing =
+        |parameter: &&Parameter| parameter.required && !given.values.contains_key(&parameter.name);
     for Parameter { name, summary, .. } in known.iter().filter(missing) {
         let message = format!("{} needs the parameter `{name}`", given.of);
         findings.push(Finding::at(given.whole, message).help(summary));

@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
                     step: planned,
                     request,
                 };
-                let answered = exchange(&context.client, &mut cookies, &out).await;
+                let answered = exchange(&context.clients[scenario], &mut cookies, &out).await;
                 let finished = Instant::now();
                 let failure = match answered.failure {
                     Some(failure) => Some(failure),

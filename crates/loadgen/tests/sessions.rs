@@ -5,11 +5,12 @@
 mod program;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -242,4 +243,56 @@ fn the_doctor_keeps_sessions_too() {
         assert_eq!(step["problem"], "", "{step}");
     }
     assert!(elsewhere.seen.lock().unwrap().is_empty());
+}
+
+/// Connections by which `/counted` was asked for.
+fn connections(engine: &str, option: &str) -> usize {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let peers = Arc::new(Mutex::new(std::collections::BTreeSet::new()));
+    let book = peers.clone();
+    let counted = async move |ConnectInfo(peer): ConnectInfo<SocketAddr>| {
+        book.lock().unwrap().insert(peer);
+        "counted"
+    };
+    let routes = Router::new()
+        .route("/", get(async || ""))
+        .route("/counted", get(counted));
+    let address = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        address
+    });
+    let place = Place::new();
+    let scenario = "{executor: per-vu-iterations, vus: 1, iterations: 3, maxDuration: 2s}";
+    place.write(
+        "file.yaml",
+        &format!(
+            "version: 1\n{option}\nflows: {{default: {{steps: [{{path: /counted}}]}}}}\n\
+             scenarios:\n  one: {scenario}\n  two: {scenario}\n"
+        ),
+    );
+    let url = format!("http://{address}");
+    let args = [
+        "run",
+        "file.yaml",
+        "--base-url",
+        &url,
+        "--engine",
+        engine,
+        "--no-preflight",
+    ];
+    let mut command = place.command(args.into_iter().chain(["--quiet", "--no-client-spans"]));
+    let output = command.env("K6_BIN", k6::k6()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    peers.lock().unwrap().len()
+}
+
+#[test]
+fn connections_are_kept_or_renewed_as_a_file_says() {
+    assert_eq!(connections("rust", ""), 1);
+    assert_eq!(connections("rust", "renew_connections: true"), 2);
+    // k6 renews with each iteration, or never.
+    assert_eq!(connections("k6", "renew_connections: true"), 6);
 }

@@ -36,6 +36,10 @@ pub(crate) struct ScenarioFile {
     /// Hosts other than the target's that redirects may lead to. Default: none.
     #[serde(default)]
     pub redirect_hosts: Vec<String>,
+    /// Whether each scenario has connections of its own, new ones from its first request on. Some
+    /// faults act on new connections only. Default: `false`.
+    #[serde(default)]
+    pub renew_connections: bool,
     /// How long after an edge of a window counts as transition: a share of the window (`5%`) or a
     /// duration. Default: `5%`.
     pub guard: Option<Guard>,

@@ -30,6 +30,9 @@ pub struct Plan {
     /// Hosts other than the target's that redirects are followed to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_hosts: Vec<String>,
+    /// Each scenario has connections of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub renew_connections: bool,
     /// The flows that scenarios refer to by index.
     pub flows: Vec<Flow>,
     /// What fault drivers were told, by their names.

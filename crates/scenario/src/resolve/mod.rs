@@ -124,6 +124,7 @@ pub(crate) fn plan(
         seed,
         time_scale: scale,
         target,
+        renew_connections: file.renew_connections,
         redirect_hosts: file.redirect_hosts.clone(),
         flows,
         drivers,

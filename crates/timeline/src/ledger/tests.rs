@@ -40,6 +40,7 @@ fn plan() -> Plan {
         time_scale: 1.0,
         target: Target::Embedded,
         redirect_hosts: vec![],
+        renew_connections: false,
         drivers: Default::default(),
         observed: vec![],
         flows: vec![

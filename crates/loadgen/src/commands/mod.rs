@@ -9,6 +9,7 @@ mod extract;
 mod guard;
 mod meta;
 mod plan;
+mod proxy;
 mod run;
 mod shop;
 mod show;
@@ -34,6 +35,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Shop(args) => asynchronously(shop::shop(args)),
         Command::ShopService(args) => shop::service(&args),
         Command::Collect(args) => asynchronously(collect::collect(args)),
+        Command::Proxy(args) => asynchronously(proxy::proxy(args)),
         Command::Schema(args) => meta::schema(&args),
         Command::Completions { shell } => meta::completions(shell),
         Command::Man { dir } => meta::man(dir.as_deref()),

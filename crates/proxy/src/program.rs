@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -38,6 +39,7 @@ struct ReadyProxy {
 /// When it can't start.
 pub async fn proxy(options: ProxyOptions) -> Result<(), ProxyError> {
     let with_stdin = options.stop_with_stdin;
+    raise_file_limit();
     // Before the ready line, so that a signal right after it is not lost.
     let mut interrupt = listen_to(SignalKind::interrupt())?;
     let mut terminate = listen_to(SignalKind::terminate())?;
@@ -59,6 +61,14 @@ pub async fn proxy(options: ProxyOptions) -> Result<(), ProxyError> {
     }
     server.stop().await;
     Ok(())
+}
+
+/// Many connections need more than the 1,024 file descriptors that a process mostly begins with.
+fn raise_file_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = maximum;
+    // Where that is not allowed, connections beyond the limit wait.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
 }
 
 fn listen_to(kind: SignalKind) -> Result<Signal, ProxyError> {

@@ -64,6 +64,22 @@ async fn what_a_toxic_has_not_is_refused_and_changes_nothing() {
     assert_eq!(answer["attributes"], json!({"latency": 0, "jitter": 0}));
 }
 
+/// Toxiproxy does so since 2.6.
+#[tokio::test]
+async fn changes_may_come_by_patch() {
+    let (_proxy, api) = ours().await;
+    let server = Server::start().await;
+    api.edge(&server).await;
+    let name = api.toxic(json!({"type": "latency"})).await;
+    let path = format!("{TOXICS}/{name}");
+    let change = json!({"attributes": {"jitter": 3}});
+    let (status, answer) = api.call("PATCH", &path, change).await;
+    assert_eq!((status, &answer["attributes"]["jitter"]), (200, &json!(3)));
+    let change = json!({"enabled": false});
+    let (status, answer) = api.call("PATCH", "/proxies/edge", change).await;
+    assert_eq!((status, &answer["enabled"]), (200, &json!(false)));
+}
+
 #[tokio::test]
 async fn one_direction_may_end_before_the_other() {
     let (_proxy, api) = ours().await;
@@ -123,7 +139,9 @@ async fn a_side_that_is_reset_resets_the_other() {
     let mut server = Wire(stream);
     // Only a connection that the proxy knows to be open can be reset.
     server.send(b"hello").await;
-    soon("what the server says", client.0.read_exact(&mut [0; 5])).await.unwrap();
+    soon("what the server says", client.0.read_exact(&mut [0; 5]))
+        .await
+        .unwrap();
     server.0.set_zero_linger().unwrap();
     drop(server);
     assert_eq!(client.end().await, (Vec::new(), Ended::Reset));

@@ -50,7 +50,8 @@ impl Place {
             .current_dir(self.0.path())
             .stdin(Stdio::null())
             .env_remove("BASE_URL")
-            .env_remove("K6_BIN");
+            .env_remove("K6_BIN")
+            .env_remove("LOADGEN_PROXY_TOKEN");
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
             command.env_remove(name);
         }

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use loadgen_scenario::plan::Fault;
 use loadgen_scenario::{CatalogueFault, FaultCatalogue};
-use loadgen_shop_api::{ActiveFaults, Cleared, Injection};
+use loadgen_shop_api::{ActiveFaults, Cleared, Injection, Renewed};
 use reqwest::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
 
@@ -59,6 +59,17 @@ impl ShopDriver {
         }
     }
 
+    /// Renews all leases of an owner. Says how many faults have one.
+    ///
+    /// # Errors
+    /// The shop can't be reached, or its answer can't be understood.
+    pub async fn renew(&self, owner: &str) -> Result<usize, FaultError> {
+        let url = format!("{}/leases/{owner}", self.admin_url);
+        let body = answer(self.client.post(&url), url.clone()).await?;
+        let answered: Renewed = understood(&body, url)?;
+        Ok(answered.renewed)
+    }
+
     fn url(&self, fault: &Fault) -> String {
         format!("{}/faults/{}", self.admin_url, fault.fault)
     }
@@ -90,6 +101,7 @@ impl FaultDriver for ShopDriver {
             service: Some(fault.service.clone()),
             intensity: fault.intensity,
             owner: owner.to_owned(),
+            lease_ms: None,
         };
         let request = self
             .client

@@ -31,13 +31,16 @@ async fn inject(
     Path(fault): Path<Fault>,
     Json(strength): Json<Strength>,
 ) -> Response {
-    match faults.inject(fault, strength.intensity).await {
+    answer(faults.inject(fault, strength.intensity).await)
+}
+
+async fn clear(State(faults): State<Arc<FaultBoard>>, Path(fault): Path<Fault>) -> Response {
+    answer(faults.clear(fault).await)
+}
+
+fn answer(changed: Result<(), String>) -> Response {
+    match changed {
         Ok(()) => StatusCode::OK.into_response(),
         Err(reason) => (StatusCode::CONFLICT, reason).into_response(),
     }
-}
-
-async fn clear(State(faults): State<Arc<FaultBoard>>, Path(fault): Path<Fault>) -> StatusCode {
-    faults.clear(fault).await;
-    StatusCode::OK
 }

@@ -42,7 +42,7 @@ calibrate *args:
     cargo build --release
     .ci/calibrate.py {{args}}
 
-# Run all scenario files of a single anomaly type, and show what the evidence says of each: about 12 minutes.
+# Run all scenario files of a single anomaly type, and show what the evidence says of each: about 8 minutes.
 anomalies *args:
     cargo build --release
     .ci/anomalies.py {{args}}

@@ -108,7 +108,7 @@ async fn memory_leak() {
     ask(20).await;
     let before = kib();
     shop.inject("memory_leak", "user", 1.0).await;
-    ask(100).await;
+    ask(200).await;
     let during = kib();
     assert!(during > before + 45_000, "{before} then {during} KiB");
     shop.clear("memory_leak", "user").await;

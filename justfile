@@ -42,6 +42,11 @@ calibrate *args:
     cargo build --release
     .ci/calibrate.py {{args}}
 
+# Run all scenario files of a single anomaly type, and show what the evidence says of each: about 8 minutes.
+anomalies *args:
+    cargo build --release
+    .ci/anomalies.py {{args}}
+
 # Compare a dataset, row by row, with an independent join by time: just join runs/<run>
 join folder:
     python3 crates/extract/tests/independent_join.py {{folder}}

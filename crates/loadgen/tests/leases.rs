@@ -4,7 +4,7 @@ mod program;
 
 use std::time::Duration;
 
-use loadgen_fault::shop::ShopDriver;
+use loadgen_fault::{FaultDriver, ShopDriver};
 use program::shop::Shop;
 use program::{Place, until};
 use reqwest::Method;
@@ -25,9 +25,9 @@ fn a_fault_stays_while_its_owner_renews_it_and_goes_afterwards() {
         let driver = ShopDriver::new(client, &shop.admin_url);
         for _ in 0..30 {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            assert_eq!(driver.renew("me").await.unwrap(), 1);
+            driver.renew("me").await.unwrap();
         }
-        assert_eq!(driver.renew("nobody").await.unwrap(), 0);
+        driver.renew("nobody").await.unwrap();
     });
     assert_eq!(shop.faults().len(), 1);
     until("nobody renews it any more", || shop.faults().is_empty());

@@ -144,14 +144,14 @@ mod tests {
         book.enter(Target::toxic("db", "for good"), claim("a", None), begin);
         assert_eq!(book.next_end(), Some(begin + seconds(5)));
         assert_eq!(book.over(begin + seconds(4)), []);
-        assert_eq!(book.over(begin + seconds(5)), [down.clone()]);
+        assert_eq!(book.over(begin + seconds(5)), std::slice::from_ref(&down));
 
         assert_eq!(book.renew("b", begin + seconds(4)), 1);
         assert_eq!(book.over(begin + seconds(8)), []);
-        assert_eq!(book.over(begin + seconds(9)), [down.clone()]);
+        assert_eq!(book.over(begin + seconds(9)), std::slice::from_ref(&down));
         assert_eq!(book.over(begin + seconds(10)).len(), 2);
         assert_eq!(book.renew("a", begin + seconds(9)), 2);
-        assert_eq!(book.over(begin + seconds(18)), [down.clone()]);
+        assert_eq!(book.over(begin + seconds(18)), std::slice::from_ref(&down));
         book.strike(&down);
         assert_eq!(book.next_end(), Some(begin + seconds(19)));
         book.strike(&slow);

@@ -1,9 +1,9 @@
 //! Who may call a control port.
 //!
 //! A control port changes a running system, so it must not be open to everybody who can reach it.
-//! On a loopback address every process of the machine may call it, but no web page that a browser on
-//! the machine shows: the `Host` and `Origin` of a request must be the machine's own. On any other
-//! address each request needs a token.
+//! On a loopback address every process of the machine may call it, but no web page that a browser
+//! on the machine shows: the `Host` and `Origin` of a request must be the machine's own. On any
+//! other address each request needs a token.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -75,8 +75,8 @@ impl Access {
         Ok(Self { listen, token })
     }
 
-    /// The same routes for those who may call them. Others are answered 401 (the token) or 403 (host
-    /// or origin) with `{"error": "…", "status": 403}`.
+    /// The same routes for those who may call them. Others are answered 401 (the token) or 403
+    /// (host or origin) with `{"error": "…", "status": 403}`.
     pub fn protect(self, router: Router) -> Router {
         router.layer(middleware::from_fn_with_state(Arc::new(self), let_in))
     }

@@ -305,18 +305,19 @@ impl Registry {
             return Ok(None);
         }
         let before = self.leases.claim(target);
+        let what = || target.to_string();
         match (before, &asked.owner) {
             (Some(Claim { owner, .. }), Some(other)) if owner != other => {
-                return Err(ApiError::OfAnother {
-                    what: target.to_string(),
-                    owner: owner.clone(),
+                let owner = owner.clone();
+                return Err(match owner.is_empty() {
+                    true => ApiError::ByHand { what: what() },
+                    false => ApiError::OfAnother {
+                        what: what(),
+                        owner,
+                    },
                 });
             }
-            (None, _) if is_there => {
-                return Err(ApiError::ByHand {
-                    what: target.to_string(),
-                });
-            }
+            (None, _) if is_there => return Err(ApiError::ByHand { what: what() }),
             _ => {}
         }
         let owner = asked

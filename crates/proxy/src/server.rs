@@ -16,8 +16,8 @@ use crate::error::ProxyError;
 use crate::options::ProxyOptions;
 use crate::registry::Registry;
 
-/// A proxy that listens. Dropping it ends everything at once; [`ProxyServer::stop`] also waits until
-/// all is closed.
+/// A proxy that listens. Dropping it ends everything at once; [`ProxyServer::stop`] also waits
+/// until all is closed.
 #[derive(Debug)]
 pub struct ProxyServer {
     address: SocketAddr,

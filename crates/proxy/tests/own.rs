@@ -266,6 +266,12 @@ async fn what_somebody_else_has_made_stays_as_it_is() {
         .await;
     assert_eq!((status, &answer["owner"]), (200, &Value::Null));
 
+    // Without an owner a fault may end by itself, but is nobody's.
+    api.toxic(json!({"name": "short", "type": "latency", "lease_ms": AGES_MS}))
+        .await;
+    let (status, answer) = api.post(&format!("{TOXICS}/short"), change("run-1")).await;
+    assert_eq!(status, 409, "{answer}");
+
     // What was made by hand gets no owner, who would take it away at the end.
     api.toxic(json!({"name": "by hand", "type": "latency"}))
         .await;

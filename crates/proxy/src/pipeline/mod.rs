@@ -142,8 +142,9 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::toxic::{Bandwidth, Kind, Latency, LimitData, SlowClose, Stream, Timeout};
+    use crate::toxic::{Bandwidth, Kind, Latency, LimitData, Slicer, SlowClose, Stream, Timeout};
     use bytes::Bytes;
+    use proptest::prelude::*;
     use std::time::Duration;
 
     fn ms(n: u64) -> Duration {
@@ -286,5 +287,98 @@ mod tests {
         assert!(pipeline.has_room());
         pipeline.remove("t", begin);
         assert_eq!(pipeline.pop(begin), Some(Piece::Cut(Cut::Close)));
+    }
+
+    /// Any toxic that loses nothing.
+    fn harmless() -> impl Strategy<Value = Kind> {
+        prop_oneof![
+            (0..500_u64, 0..100_u64)
+                .prop_map(|(latency, jitter)| Kind::Latency(Latency { latency, jitter })),
+            (0..50_u64).prop_map(|rate| Kind::Bandwidth(Bandwidth { rate })),
+            (0..500_u64).prop_map(|delay| Kind::SlowClose(SlowClose { delay })),
+            (1..50_u64, 0..60_u64, 0..5_000_u64).prop_map(
+                |(average_size, size_variation, delay)| {
+                    Kind::Slicer(Slicer {
+                        average_size,
+                        size_variation,
+                        delay,
+                    })
+                }
+            ),
+        ]
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Push(usize),
+        Wait(u64),
+        Add(Kind, f64),
+        Update(usize, Kind, f64),
+        Remove(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let toxicity = || prop_oneof![Just(0.0), Just(1.0)];
+        prop_oneof![
+            4 => (1..20_000_usize).prop_map(Step::Push),
+            4 => (0..300_u64).prop_map(Step::Wait),
+            1 => (harmless(), toxicity()).prop_map(|(kind, share)| Step::Add(kind, share)),
+            1 => (0..8_usize, harmless(), toxicity())
+                .prop_map(|(at, kind, share)| Step::Update(at, kind, share)),
+            1 => (0..8_usize).prop_map(Step::Remove),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_is_lost_or_overtakes_another_whatever_changes(steps in prop::collection::vec(step(), 0..40)) {
+            let mut now = Instant::now();
+            let mut pipeline = Pipeline::default();
+            let mut toxics: Vec<Toxic> = Vec::new();
+            let (mut sent, mut got) = (Vec::new(), Vec::new());
+            let receive = |piece, got: &mut Vec<u8>| match piece {
+                Piece::Data(data) => got.extend_from_slice(&data),
+                other => panic!("{other:?} came before the end"),
+            };
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Push(length) if pipeline.has_room() => {
+                        let from = sent.len();
+                        sent.extend((from..from + length).map(|n| (n % 251) as u8));
+                        pipeline.push(data(&sent[from..]), now);
+                    }
+                    Step::Push(_) => {}
+                    Step::Wait(time) => now += ms(time),
+                    Step::Add(kind, toxicity) => {
+                        let new = Toxic { toxicity, ..toxic(&number.to_string(), kind) };
+                        pipeline.add(&new, now);
+                        toxics.push(new);
+                    }
+                    Step::Update(at, kind, toxicity) => {
+                        let same = |t: &&mut Toxic| std::mem::discriminant(&t.kind) == std::mem::discriminant(&kind);
+                        if let Some(changed) = toxics.get_mut(at).filter(same) {
+                            *changed = Toxic { kind, toxicity, ..changed.clone() };
+                            pipeline.update(changed, now);
+                        }
+                    }
+                    Step::Remove(at) if at < toxics.len() => pipeline.remove(&toxics.remove(at).name, now),
+                    Step::Remove(_) => {}
+                }
+                while let Some(piece) = pipeline.pop(now) {
+                    receive(piece, &mut got);
+                }
+            }
+            pipeline.push(Piece::End, now);
+            toxics.iter().for_each(|toxic| pipeline.remove(&toxic.name, now));
+            loop {
+                match pipeline.pop(now) {
+                    Some(Piece::End) => break,
+                    Some(piece) => receive(piece, &mut got),
+                    None => panic!("the end did not come"),
+                }
+            }
+            prop_assert_eq!(pipeline.pop(now), None);
+            prop_assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::toxic::{Bandwidth, Kind, Slicer};
 
 /// A stage that holds so many bytes takes no more, and the sender has to wait.
 const ROOM: usize = 16 << 10;
-/// The same for latency, which holds what is on its way: as long a line as 4 MB take at this delay.
+/// The same for latency, which holds all that was sent within its delay.
 const ROOM_OF_LATENCY: usize = 4 << 20;
 /// At a limited rate, data goes on in portions of so many ms.
 const PORTION_MS: u64 = 20;

@@ -34,12 +34,3 @@ export function thrownFailure(text, elapsedMs, timeoutMs) {
   else if (/invalid URL|unsupported protocol/.test(text)) code = 1020;
   return transportFailure(code, text, elapsedMs, timeoutMs);
 }
-
-/**
- * Whether an answer is a redirect that should have been followed: k6 gives the eleventh back, where
- * the Rust engine's client gives up.
- */
-export function isUnfollowedRedirect(status, location) {
-  if (status < 301 || status > 308 || status === 304 || status === 305 || status === 306) return false;
-  return location !== undefined && location !== '';
-}

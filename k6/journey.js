@@ -4,7 +4,7 @@
 
 import http from 'k6/http';
 import { sleep } from 'k6';
-import { isUnfollowedRedirect, transportFailure } from './failures.js';
+import { transportFailure } from './failures.js';
 import { newTraceId, scenarioHeaders, spanIdOf, traceparent } from './headers.js';
 import {
   MISSING,
@@ -19,9 +19,7 @@ import {
 import { logBegin, logEmptyIteration, logEnd, logIterationEnd, logOpen, logUnsent } from './log.js';
 import { Place } from './place.js';
 import { Prng } from './prng.js';
-
-/** As many as the Rust engine follows. */
-const REDIRECTS = 10;
+import { REDIRECTS, becomesGet, hostOf, redirectTo } from './redirects.js';
 
 /**
  * The function that k6 is to call for each iteration, in one VU.
@@ -38,6 +36,8 @@ export function journey(plan, target, runId) {
   const flows = __VU === 0 ? [] : plan.flows().map(readied);
   const scenarios = new Map();
   let scenario = null;
+  const ownHost = hostOf(target.url);
+  const listedHosts = plan.head.redirect_hosts || [];
 
   return function iterate() {
     place.find();
@@ -140,7 +140,17 @@ export function journey(plan, target, runId) {
       logEnd(vu, 0, 0, 'request', ends);
       return true;
     }
-    const answer = http.request(step.method, url, iteration.body, params);
+    let answer = http.request(step.method, url, iteration.body, params);
+    let to = followed(answer);
+    const wasRedirected = to !== null;
+    if (wasRedirected) {
+      const leg = { method: step.method, body: iteration.body, params: { ...params } };
+      for (let hop = 0; to !== null && hop < REDIRECTS; hop++) {
+        follow(leg, answer.status, to, params.timeout - (Date.now() - sent));
+        answer = http.request(leg.method, to, leg.body, leg.params);
+        to = followed(answer);
+      }
+    }
     const status = answer.status;
     if (status === 0) {
       const elapsed = Date.now() - sent;
@@ -149,21 +159,37 @@ export function journey(plan, target, runId) {
       logEnd(vu, elapsed, 0, failure, ends && !interrupted);
       return !interrupted;
     }
-    let duration;
-    if (answer.url === url) {
-      const timings = answer.timings;
-      // Waiting for a connection, making it included; sending, waiting, receiving.
-      duration = timings.blocked + timings.duration;
-    } else {
-      // After a redirect the timings are those of the last leg.
-      duration = Date.now() - sent;
-    }
-    if (status >= 301 && status <= 308 && isUnfollowedRedirect(status, answer.headers['Location'])) {
+    if (to !== null) {
       logEnd(vu, Date.now() - sent, 0, 'io', ends);
-    } else {
-      logEnd(vu, duration, status, judge(step, status, answer), ends);
+      return true;
     }
+    const timings = answer.timings;
+    // Waiting for a connection, making it included; sending, waiting, receiving. After a redirect
+    // the timings are those of the last leg.
+    const duration = wasRedirected ? Date.now() - sent : timings.blocked + timings.duration;
+    logEnd(vu, duration, status, judge(step, status, answer), ends);
     return true;
+  }
+
+  /** Where an answer sends on to, if it does and that is followed: to the target, and hosts of the plan. */
+  function followed(answer) {
+    if (answer.status < 301 || answer.status > 308) return null;
+    const to = redirectTo(answer.status, answer.headers['Location'], answer.url);
+    if (to === null) return null;
+    const host = hostOf(to);
+    return host === ownHost || listedHosts.includes(host) ? to : null;
+  }
+
+  /** Makes of a request the one that a redirect asks for. */
+  function follow(leg, status, to, leftMs) {
+    leg.params.timeout = Math.max(leftMs, 1);
+    leg.params.headers = { ...leg.params.headers };
+    if (becomesGet(status)) {
+      if (leg.method !== 'HEAD') leg.method = 'GET';
+      leg.body = null;
+      delete leg.params.headers['content-type'];
+    }
+    if (hostOf(to) !== ownHost) delete leg.params.headers.authorization;
   }
 
   /** What is wrong with an answer; takes from it what the step captures. */
@@ -189,7 +215,8 @@ function readied(planned) {
     step.params = {
       headers: null,
       timeout: step.timeoutNs / 1e6,
-      redirects: REDIRECTS,
+      // They are followed here, as not all are to be.
+      redirects: 0,
       responseType: step.captures.length > 0 ? 'text' : 'none',
       responseCallback: expectedStatuses(step.expect.status),
       tags: { name: step.name },

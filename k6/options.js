@@ -26,7 +26,9 @@ export function planOptions(plan) {
       env: scenario.env || {},
     };
   }
-  return { ...COMMON, scenarios, thresholds: countingThresholds(Object.keys(scenarios)) };
+  // k6 renews connections with each iteration, or never.
+  const connections = plan.renew_connections ? { noVUConnectionReuse: true } : {};
+  return { ...COMMON, ...connections, scenarios, thresholds: countingThresholds(Object.keys(scenarios)) };
 }
 
 /** Options that every run needs, whatever its scenarios. */

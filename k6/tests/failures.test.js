@@ -1,6 +1,6 @@
 // What k6's error codes are in the ledger's words.
 
-import { isUnfollowedRedirect, thrownFailure, transportFailure } from '../failures.js';
+import { thrownFailure, transportFailure } from '../failures.js';
 import { pathOf, named } from '../stamp.js';
 import { equal, run } from './testing.js';
 
@@ -34,13 +34,6 @@ export default function () {
       equal(failure('GoError: Get "h": unsupported protocol scheme ""'), 'request');
       equal(failure('GoError: Get "http://h/": context canceled'), 'interrupted');
       equal(failure('GoError: Get "http://h/": unexpected EOF'), 'io');
-    },
-    'redirects that were not followed to their end': () => {
-      for (const status of [301, 302, 303, 307, 308]) {
-        equal(isUnfollowedRedirect(status, '/x'), true, status);
-        equal(isUnfollowedRedirect(status, undefined), false, status);
-      }
-      for (const status of [200, 300, 304, 404]) equal(isUnfollowedRedirect(status, '/x'), false, status);
     },
     'path and query of an address': () => {
       for (const [address, path] of [

@@ -2,20 +2,18 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderValue};
 use loadgen_engine::headers::{scenario_headers, traceparent};
-use loadgen_engine::{BaseUrl, request};
+use loadgen_engine::{BaseUrl, Cookies, Outgoing, exchange};
 use loadgen_scenario::plan::WeightedFlow;
 use loadgen_scenario::{Iteration, Plan, Prng, StepRequest};
+use loadgen_timeline::Failure;
 use serde::Serialize;
 
 use crate::{Finding, Level};
 
 /// The anomaly type that probes carry: no scenario's, so that it can't be mistaken.
 pub const MARKER: &str = "loadgen_doctor";
-
-/// Bytes of an answer that are read.
-const MAX_BODY: usize = 16 << 20;
 
 /// How one step went.
 #[derive(Debug, Clone, Serialize)]
@@ -56,6 +54,8 @@ pub struct StepOutcome {
 /// Kinds of problems of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemKind {
+    /// The service, or what stands before it, says that it is out of order: 5xx.
+    ServerError,
     /// A page where JSON was meant.
     Html,
     /// A status that the step does not expect.
@@ -109,6 +109,7 @@ pub async fn probe(
         let number = u64::from(rand::random::<u32>()) + (1 << 32);
         let prng = Prng::new(certain.seed, "loadgen doctor");
         let mut iteration = Iteration::new(&certain, &scenario, prng, number);
+        let mut cookies = Cookies::default();
         for step in 0..iteration.step_count() {
             let mut outcome = StepOutcome {
                 flow: certain.flows[flow].name.clone(),
@@ -134,17 +135,15 @@ pub async fn probe(
                 }
                 StepRequest::Send(request) => {
                     outcome.path = request.path.to_string();
-                    let planned = iteration.step(step);
-                    let body = exchange(
-                        &client,
-                        base,
-                        &headers,
-                        planned,
+                    let out = Outgoing {
+                        plan: &certain,
+                        base_url: &base.url,
+                        headers: &headers,
+                        traceparent: HeaderValue::from_static(""),
+                        step: iteration.step(step),
                         request,
-                        sampled,
-                        &mut outcome,
-                    )
-                    .await;
+                    };
+                    let body = send(&client, &mut cookies, out, sampled, &mut outcome).await;
                     if outcome.kind.is_none()
                         && let Err(error) = iteration.capture(step, &body)
                     {
@@ -159,77 +158,56 @@ pub async fn probe(
     Ok(outcomes)
 }
 
-async fn exchange(
+async fn send(
     client: &reqwest::Client,
-    base: &BaseUrl,
-    headers: &HeaderMap,
-    step: &loadgen_scenario::Step,
-    planned: loadgen_scenario::Request<'_>,
+    cookies: &mut Cookies,
+    mut out: Outgoing<'_>,
     sampled: bool,
     outcome: &mut StepOutcome,
 ) -> Vec<u8> {
     let (trace_id, span_id) = (rand::random::<u128>() | 1, rand::random::<u64>() | 1);
-    let mut context = traceparent(&trace_id.to_be_bytes(), &span_id.to_be_bytes());
+    out.traceparent = traceparent(&trace_id.to_be_bytes(), &span_id.to_be_bytes());
     if !sampled {
         // The flags are the last two digits.
-        let text = context.to_str().unwrap_or_default();
+        let text = out.traceparent.to_str().unwrap_or_default();
         let ids = text.strip_suffix("01").unwrap_or(text);
         if let Ok(value) = HeaderValue::from_str(&format!("{ids}00")) {
-            context = value;
+            out.traceparent = value;
         }
     }
-    let Some(request) = request::build(&base.url, headers, context, step, planned) else {
-        outcome.problem = "can't be sent as the step asks".to_owned();
-        outcome.kind = Some(ProblemKind::NoAnswer);
-        return Vec::new();
-    };
     (outcome.trace_id, outcome.span_id) = (trace_id, span_id);
     let began = Instant::now();
     outcome.sent_ns = unix_ns();
-    let answered = answer(client, request).await;
+    let answered = exchange(client, cookies, &out).await;
     outcome.finished_ns = outcome.sent_ns + began.elapsed().as_nanos() as i64;
     outcome.milliseconds = began.elapsed().as_secs_f64() * 1000.0;
-    match answered {
-        Ok((status, media_type, body)) => {
-            outcome.status = Some(status);
-            judge(step, status, &media_type, outcome);
-            outcome.content_type = media_type;
-            body
+    outcome.status = answered.status;
+    match (answered.status, answered.failure) {
+        (Some(status), _) => judge(out.step, status, &answered.content_type, outcome),
+        (None, None) => {}
+        (None, Some(failure)) => {
+            outcome.problem = no_answer(failure, answered.error.as_ref());
+            outcome.kind = Some(ProblemKind::NoAnswer);
         }
-        Err(error) => {
-            let mut cause: &dyn std::error::Error = &error;
+    }
+    outcome.content_type = answered.content_type;
+    answered.body
+}
+
+/// Why there is no answer, for people.
+fn no_answer(failure: Failure, error: Option<&reqwest::Error>) -> String {
+    match (failure, error) {
+        (Failure::Request, _) => "can't be sent as the step asks".to_owned(),
+        (Failure::Timeout, _) => "no answer within the step's timeout".to_owned(),
+        (_, None) => "more than ten redirects, one after the other".to_owned(),
+        (_, Some(error)) => {
+            let mut cause: &dyn std::error::Error = error;
             while let Some(source) = cause.source() {
                 cause = source;
             }
-            outcome.problem = if error.is_timeout() {
-                "no answer within the step's timeout".to_owned()
-            } else {
-                cause.to_string()
-            };
-            outcome.kind = Some(ProblemKind::NoAnswer);
-            Vec::new()
+            cause.to_string()
         }
     }
-}
-
-async fn answer(
-    client: &reqwest::Client,
-    request: reqwest::Request,
-) -> Result<(u16, String, Vec<u8>), reqwest::Error> {
-    let mut answer = client.execute(request).await?;
-    let media_type = answer
-        .headers()
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let media_type = String::from_utf8_lossy(media_type).into_owned();
-    let status = answer.status().as_u16();
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        if body.len() < MAX_BODY {
-            body.extend_from_slice(&chunk);
-        }
-    }
-    Ok((status, media_type, body))
 }
 
 fn judge(step: &loadgen_scenario::Step, status: u16, media_type: &str, outcome: &mut StepOutcome) {
@@ -240,7 +218,13 @@ fn judge(step: &loadgen_scenario::Step, status: u16, media_type: &str, outcome: 
         .is_some_and(|t| t.contains("json"))
         || !step.captures.is_empty();
     let is_html = media_type.starts_with("text/html");
-    let (kind, problem) = if expects_json && is_html {
+    let (kind, problem) = if status >= 500 && !step.expect.matches_status(status) {
+        let page = if is_html { ", with a page" } else { "" };
+        (
+            ProblemKind::ServerError,
+            format!("status {status}{page}: the service behind it is down or fails"),
+        )
+    } else if expects_json && is_html {
         (
             ProblemKind::Html,
             format!("static HTML where JSON was meant (status {status})"),
@@ -272,6 +256,11 @@ fn unix_ns() -> i64 {
 /// What the answers say about the target.
 pub fn findings(outcomes: &[StepOutcome]) -> Vec<Finding> {
     let advice = |kind: ProblemKind| match kind {
+        ProblemKind::ServerError => (
+            "server-error",
+            "A service behind the edge does not run, can't be reached, or fails: see its log, and that of the edge. \
+             nginx answers 502 for a service that is away, 504 for one that does not answer.",
+        ),
         ProblemKind::Html => (
             "html-instead-of-json",
             "The edge answers with a page for paths that it does not know (nginx: `try_files $uri /index.html`). Compare the step's path with \
@@ -295,6 +284,7 @@ pub fn findings(outcomes: &[StepOutcome]) -> Vec<Finding> {
         ),
     };
     let kinds = [
+        ProblemKind::ServerError,
         ProblemKind::Html,
         ProblemKind::Status,
         ProblemKind::ContentType,

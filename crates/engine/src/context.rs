@@ -40,7 +40,8 @@ pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     /// This worker's place among `shared.workers`: it takes every n-th iteration or VU.
     pub(crate) index: usize,
-    pub(crate) client: reqwest::Client,
+    /// By scenario.
+    pub(crate) clients: Vec<reqwest::Client>,
     /// By scenario.
     pub(crate) headers: Vec<HeaderMap>,
     /// By scenario: requests on their way.
@@ -54,7 +55,7 @@ impl Context {
     pub(crate) fn new(
         shared: Arc<Shared>,
         index: usize,
-        client: reqwest::Client,
+        clients: Vec<reqwest::Client>,
         authorization: Option<HeaderValue>,
         events: SyncSender<Event>,
     ) -> Self {
@@ -70,7 +71,7 @@ impl Context {
         }
         Self {
             index,
-            client,
+            clients,
             headers,
             in_flight: scenarios.iter().map(|_| Cell::new(0)).collect(),
             ids: RefCell::new(rand::make_rng()),

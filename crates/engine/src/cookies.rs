@@ -7,7 +7,7 @@ use reqwest::Url;
 
 /// What the answers of an iteration have set. Costs nothing as long as none has set anything.
 #[derive(Debug, Default)]
-pub(crate) struct Cookies(Option<Box<CookieStore>>);
+pub struct Cookies(Option<Box<CookieStore>>);
 
 impl Cookies {
     /// Keeps what an answer sets.

@@ -5,19 +5,15 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_TYPE, HeaderValue};
-use loadgen_scenario::{Iteration, Request, Step, StepRequest};
+use loadgen_scenario::{Iteration, Request, StepRequest};
 use loadgen_timeline::{Failure, RequestRecord};
 use rand::Rng;
 
 use crate::context::Context;
 use crate::cookies::Cookies;
+use crate::exchange::{Outgoing, exchange};
 use crate::headers::traceparent;
-use crate::request;
 use crate::shared::Signal;
-
-/// Bytes of an answer that are kept for captures; a longer one is a failure.
-const CAPTURED_BODY: usize = 16 << 20;
 
 /// Runs iteration `number` of a scenario; `due` is when it was to start.
 pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due: Instant) {
@@ -46,24 +42,24 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
                 let (flow, planned) = (iteration.flow(), iteration.step(step));
                 let in_flight =
                     InFlight::begin(context, scenario, number, flow, step, due, &request);
-                let end = exchange(
-                    context,
-                    scenario,
-                    &in_flight,
-                    planned,
+                let out = Outgoing {
+                    plan: &shared.plan,
+                    base_url: &shared.base_url,
+                    headers: &context.headers[scenario],
+                    traceparent: traceparent(&in_flight.trace_id, &in_flight.span_id),
+                    step: planned,
                     request,
-                    &mut cookies,
-                )
-                .await;
+                };
+                let answered = exchange(&context.clients[scenario], &mut cookies, &out).await;
                 let finished = Instant::now();
-                let failure = match end.failure {
+                let failure = match answered.failure {
                     Some(failure) => Some(failure),
                     None => iteration
-                        .capture(step, &end.body)
+                        .capture(step, &answered.body)
                         .err()
                         .map(|_| Failure::Capture),
                 };
-                in_flight.end(finished, end.status, failure);
+                in_flight.end(finished, answered.status, failure);
             }
         }
         let think_ns = iteration.think_time_ns(step);
@@ -74,88 +70,6 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
         due = Instant::now();
     }
     interrupted.disarm();
-}
-
-/// How an exchange ended.
-struct End {
-    status: Option<u16>,
-    failure: Option<Failure>,
-    /// Empty where nothing is captured.
-    body: Vec<u8>,
-}
-
-async fn exchange(
-    context: &Context,
-    scenario: usize,
-    in_flight: &InFlight<'_>,
-    step: &Step,
-    request: Request<'_>,
-    cookies: &mut Cookies,
-) -> End {
-    let mut end = End {
-        status: None,
-        failure: None,
-        body: Vec::new(),
-    };
-    let trace_context = traceparent(&in_flight.trace_id, &in_flight.span_id);
-    let headers = &context.headers[scenario];
-    let base = &context.shared.base_url;
-    let Some(mut request) = request::build(base, headers, trace_context, step, request) else {
-        end.failure = Some(Failure::Request);
-        return end;
-    };
-    cookies.put(&mut request);
-    let mut answer = match context.client.execute(request).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            end.failure = Some(kind(&error));
-            return end;
-        }
-    };
-    cookies.take(answer.url(), answer.headers());
-    end.status = Some(answer.status().as_u16());
-    if !step.expect.matches_status(answer.status().as_u16()) {
-        end.failure = Some(Failure::Status);
-    } else {
-        let media_type = answer
-            .headers()
-            .get(CONTENT_TYPE)
-            .map_or(&b""[..], HeaderValue::as_bytes);
-        if !step
-            .expect
-            .matches_content_type(&String::from_utf8_lossy(media_type))
-        {
-            end.failure = Some(Failure::ContentType);
-        }
-    }
-    let keep = end.failure.is_none() && !step.captures.is_empty();
-    loop {
-        match answer.chunk().await {
-            Ok(Some(chunk)) if keep => {
-                if end.body.len() + chunk.len() > CAPTURED_BODY {
-                    end.failure = Some(Failure::Capture);
-                    return end;
-                }
-                end.body.extend_from_slice(&chunk);
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => return end,
-            Err(error) => {
-                end.failure = Some(kind(&error));
-                return end;
-            }
-        }
-    }
-}
-
-fn kind(error: &reqwest::Error) -> Failure {
-    if error.is_timeout() {
-        Failure::Timeout
-    } else if error.is_connect() {
-        Failure::Connect
-    } else {
-        Failure::Io
-    }
 }
 
 /// A request on its way. Dropped before its end, because its task was aborted, it records itself

@@ -14,12 +14,12 @@ use crate::headers::{TRACEPARENT, header_value};
 ///
 /// `None`: what the step asks for can't be sent as it stands, as when a value such as `..` would
 /// make it another path.
-pub fn build(
+pub(crate) fn build(
     base_url: &str,
     headers: &HeaderMap,
     traceparent: HeaderValue,
     step: &Step,
-    request: Request<'_>,
+    request: &Request<'_>,
 ) -> Option<reqwest::Request> {
     let mut address = String::with_capacity(base_url.len() + request.path.len());
     address.push_str(base_url);
@@ -47,8 +47,8 @@ pub fn build(
             header_value(value),
         );
     }
-    if let Some(body) = request.body {
-        *out.body_mut() = Some(body.into());
+    if let Some(body) = &request.body {
+        *out.body_mut() = Some(body.clone().into());
     }
     Some(out)
 }

@@ -132,8 +132,14 @@ pub async fn run(
         clock,
         events.clone(),
         deadline.clone(),
+        shared.plan.observed.clone(),
     );
-    let injector = tokio::spawn(injector.run(first_look, start_ns, faults));
+    let injector = tokio::spawn(injector.run(
+        first_look,
+        start_ns,
+        shared.planned_ns(shared.plan.end_ns()),
+        faults,
+    ));
     let mut conductor = Conductor::new(shared.clone(), events.clone(), fault_queue);
     let broken = conductor
         .conduct(from_workers, &mut interrupts, failure)
@@ -182,7 +188,8 @@ pub async fn run(
 /// Who sends, ready to.
 enum Crew {
     Workers {
-        clients: Vec<reqwest::Client>,
+        /// By worker and scenario.
+        clients: Vec<Vec<reqwest::Client>>,
         authorization: Option<HeaderValue>,
     },
     K6 {
@@ -211,7 +218,8 @@ impl Crew {
                 authorization,
                 client,
             } => {
-                let clients = (0..count.max(1)).map(|_| client().build());
+                let of_worker = |_| clients_of_worker(plan, client);
+                let clients = (0..count.max(1)).map(of_worker);
                 Ok(Self::Workers {
                     clients: clients.collect::<Result<_, _>>()?,
                     authorization,
@@ -253,12 +261,12 @@ impl Crew {
                 clients,
                 authorization,
             } => {
-                let start = |(index, client)| {
+                let start = |(index, clients)| {
                     let (shared, events, progress) =
                         (shared.clone(), events.clone(), progress.clone());
                     let authorization = authorization.clone();
                     spawn(&format!("loadgen-worker-{index}"), move || {
-                        worker::run(shared, index, client, authorization, events, progress)
+                        worker::run(shared, index, clients, authorization, events, progress)
                     })
                 };
                 let threads = clients.into_iter().enumerate().map(start);
@@ -274,6 +282,19 @@ impl Crew {
             }
         }
     }
+}
+
+/// A client for each scenario: clones share their connections.
+fn clients_of_worker(
+    plan: &Plan,
+    client: fn() -> reqwest::ClientBuilder,
+) -> Result<Vec<reqwest::Client>, reqwest::Error> {
+    let scenarios = plan.scenarios.iter();
+    if plan.renew_connections {
+        return scenarios.map(|_| client().build()).collect();
+    }
+    let shared = client().build()?;
+    Ok(scenarios.map(|_| shared.clone()).collect())
 }
 
 impl Working {

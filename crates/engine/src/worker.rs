@@ -21,7 +21,7 @@ const HAND_OVER: Duration = Duration::from_millis(250);
 pub(crate) fn run(
     shared: Arc<Shared>,
     index: usize,
-    client: reqwest::Client,
+    clients: Vec<reqwest::Client>,
     authorization: Option<HeaderValue>,
     events: SyncSender<Event>,
     progress: UnboundedSender<Progress>,
@@ -33,7 +33,7 @@ pub(crate) fn run(
         .event_interval(16)
         .build()?;
     let scenarios = shared.plan.scenarios.len();
-    let context = Rc::new(Context::new(shared, index, client, authorization, events));
+    let context = Rc::new(Context::new(shared, index, clients, authorization, events));
     LocalSet::new().block_on(&runtime, async {
         let recorder = tokio::task::spawn_local({
             let context = context.clone();

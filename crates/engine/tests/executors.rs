@@ -44,6 +44,10 @@ fn plan(executor: Executor, steps: Vec<Step>, graceful_stop_ms: u64) -> Plan {
         seed: 7,
         time_scale: 1.0,
         target: Target::Embedded,
+        redirect_hosts: vec![],
+        renew_connections: false,
+        drivers: Default::default(),
+        observed: vec![],
         flows: vec![Flow {
             name: "flow".into(),
             variables: vec![],

@@ -14,7 +14,12 @@ use crate::scan::records::RequestBuilder;
 /// The timeline, with the faults that were made by hand; none if none was given.
 pub(crate) fn read_timeline(options: &ExtractOptions) -> Result<Option<Timeline>, ExtractError> {
     let timeline = options.timeline.as_deref().map(read).transpose()?;
-    let (Some(path), Some(mut timeline)) = (&options.faults, timeline.clone()) else {
+    let beside = || Some(options.timeline.as_ref()?.with_file_name("faults.jsonl"));
+    let path = options
+        .faults
+        .clone()
+        .or_else(|| beside().filter(|path| path.exists()));
+    let (Some(path), Some(mut timeline)) = (&path, timeline.clone()) else {
         return Ok(timeline);
     };
     let by_hand = read(path)?;

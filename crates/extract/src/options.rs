@@ -21,7 +21,8 @@ pub struct ExtractOptions {
     pub timeline: Option<PathBuf>,
     /// The run's `ledger.arrows`; none: the one beside the timeline, if there is one.
     pub ledger: Option<PathBuf>,
-    /// More timeline lines of faults, for those that were made by hand.
+    /// More timeline lines of faults, for those that were made by hand. None: `faults.jsonl` beside
+    /// the timeline, if there is one.
     pub faults: Option<PathBuf>,
     /// Folder for the dataset; made if it does not exist.
     pub output: PathBuf,

@@ -49,6 +49,9 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Compare both engines in paired runs, or two runs that are done.
     Compare(CompareArgs),
+    /// List or clear the faults that runs which were killed have left in their targets.
+    #[command(subcommand)]
+    Faults(FaultsCommand),
     /// Make a timeline of what another program wrote down.
     #[command(subcommand)]
     Timeline(TimelineCommand),
@@ -56,6 +59,8 @@ pub(crate) enum Command {
     Shop(ShopArgs),
     /// Start the laptop collector alone.
     Collect(CollectArgs),
+    /// Start a TCP proxy that puts faults on the edge between two services.
+    Proxy(ProxyArgs),
     /// Print a JSON Schema: of scenario files, plans, timelines, audits, evidence, or comparisons.
     Schema(SchemaArgs),
     /// Print completions for a shell.
@@ -109,11 +114,26 @@ pub(crate) struct PlanOverrides {
     pub(crate) scenarios: Vec<String>,
 }
 
+/// Where load and faults may go.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Allowed {
+    /// Hosts outside of this machine and of private networks that load and faults may go to
+    #[arg(
+        long = "allow-target",
+        value_name = "HOST,…",
+        value_delimiter = ',',
+        env = "LOADGEN_ALLOW_TARGET"
+    )]
+    pub(crate) hosts: Vec<String>,
+}
+
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) plan: PlanChanges,
+    #[command(flatten)]
+    pub(crate) allowed: Allowed,
     /// Folder for what the run leaves behind [default: runs/{UTC stamp}-{scenario file}]
     #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -142,8 +162,12 @@ pub(crate) struct RunArgs {
     /// Don't send each flow once before the load to see whether the target answers as expected.
     #[arg(long)]
     pub(crate) no_preflight: bool,
+    /// What the Collector of a target that is not embedded writes, files or folders: a dataset is made
+    /// of it at the end
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) telemetry: Vec<PathBuf>,
     /// Make no dataset at the end.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "telemetry")]
     pub(crate) no_extract: bool,
     /// End in good order when standard input ends.
     #[arg(long, hide = true)]
@@ -224,7 +248,8 @@ pub(crate) struct ExtractArgs {
     /// The run's ledger.arrows [default: the one beside the timeline, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,
-    /// More timeline lines, fault_injected and fault_cleared, for faults that were made by hand.
+    /// More timeline lines, fault_injected and fault_cleared, for faults that were made by hand
+    /// [default: faults.jsonl beside the timeline, if there is one]
     #[arg(long, value_name = "FILE", requires = "timeline")]
     pub(crate) faults: Option<PathBuf>,
     /// Folder for the dataset.
@@ -273,12 +298,20 @@ pub(crate) struct ExtractArgs {
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) plan: PlanChanges,
+    #[command(flatten)]
+    pub(crate) allowed: Allowed,
     /// Files to which the target's Collector writes traces.
     #[arg(long, visible_alias = "collector", value_name = "FILE", num_args = 1.., conflicts_with = "jaeger")]
     pub(crate) traces: Vec<PathBuf>,
     /// Address of Jaeger's query service, such as http://127.0.0.1:16686
     #[arg(long, value_name = "URL")]
     pub(crate) jaeger: Option<String>,
+    /// Try the faults, too: inject each at a tenth of its intensity, confirm it, and clear it.
+    #[arg(long)]
+    pub(crate) faults: bool,
+    /// Admin URL of a demo shop that `loadgen shop` started, for --faults
+    #[arg(long, value_name = "URL", requires = "faults")]
+    pub(crate) admin_url: Option<String>,
     /// How long to wait for the traces, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(crate) wait: f64,
@@ -330,6 +363,8 @@ pub(crate) struct CompareArgs {
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) overrides: PlanOverrides,
+    #[command(flatten)]
+    pub(crate) allowed: Allowed,
     /// Repetitions, each a run with either engine; repetition N has the seed plus N - 1.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) repetitions: u32,
@@ -363,12 +398,76 @@ pub(crate) struct CompareArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum FaultsCommand {
+    /// List the runs that have left faults behind, and the faults.
+    List,
+    /// Clear what runs have left behind. The next run does so, too.
+    Clear(FaultsClearArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct FaultsClearArgs {
+    /// Ids or folders of runs [default: all that have left something behind]
+    #[arg(value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Give up what can't be cleared, such as a fault in a target that is gone for good.
+    #[arg(long)]
+    pub(crate) forget: bool,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum TimelineCommand {
     /// Make timeline, ledger and summary of the event log of a k6 that ran alone.
     ///
     /// The log is what loadgen's k6 module writes: `k6 run --log-format raw --console-output
     /// events.log -e LOADGEN_PLAN=plan.json k6/replay.js`, or a script of one's own with the module.
     FromK6(FromK6Args),
+    /// Write down a fault that was made by hand, during a run or after it.
+    ///
+    /// With --start alone it is in force until a second call gives --end. The lines go to
+    /// faults.jsonl beside the timeline, where extract finds them.
+    Fault(FaultByHandArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct FaultByHandArgs {
+    /// The folder of the run.
+    pub(crate) run: PathBuf,
+    /// What the fault is called.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) fault: String,
+    /// The service that it is in.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: String,
+    /// The scenario whose window it belongs to [default: the one that is open at its start]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Option<String>,
+    /// Since when it is in force: RFC 3339, such as 2026-03-01T10:00:00Z, Unix nanoseconds, or `now`.
+    #[arg(long, value_name = "TIME", required_unless_present = "end", value_parser = moment)]
+    pub(crate) start: Option<i64>,
+    /// Since when it is gone, likewise.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) end: Option<i64>,
+    /// How strong, above 0 up to 1.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    pub(crate) intensity: f64,
+}
+
+/// A moment in Unix nanoseconds.
+fn moment(text: &str) -> Result<i64, String> {
+    if text == "now" {
+        return Ok(loadgen_timeline::Clock::anchored_now().now_ns());
+    }
+    if let Ok(ns) = text.parse() {
+        return Ok(ns);
+    }
+    let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| {
+        "give RFC 3339, such as 2026-03-01T10:00:00Z, Unix nanoseconds, or `now`".to_owned()
+    })?;
+    let ns = time.timestamp_nanos_opt();
+    ns.ok_or_else(|| "that is too far from 1970".to_owned())
 }
 
 #[derive(Debug, ClapArgs)]
@@ -392,9 +491,6 @@ pub(crate) struct GuardArgs {
     /// The run's id: whose faults are taken away.
     #[arg(long)]
     pub(crate) run_id: String,
-    /// Admin URL of the shop that faults are injected into.
-    #[arg(long)]
-    pub(crate) admin_url: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -449,6 +545,38 @@ pub(crate) struct CollectArgs {
         requires = "max_megabytes"
     )]
     pub(crate) max_backups: usize,
+    /// Stop when standard input ends.
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+/// Start a TCP proxy that puts faults on the edge between two services.
+///
+/// It speaks Toxiproxy's HTTP API: a client of Toxiproxy adds latency, limits the rate, resets
+/// connections and so on. Call a service through it, and the faults are on the way to that service.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProxyArgs {
+    /// Address of the API; port 0 picks a free one. Any other address than a loopback one needs a
+    /// token.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8474")]
+    pub(crate) listen: SocketAddr,
+    /// A proxy to begin with, in quotes because of the `>`; may be given again. A listen port 0
+    /// picks a free one.
+    #[arg(long = "proxy", value_name = "NAME=LISTEN->UPSTREAM")]
+    pub(crate) proxies: Vec<loadgen_proxy::ProxySpec>,
+    /// Proxies to begin with, as Toxiproxy's configuration file has them: a JSON list of `name`,
+    /// `listen`, `upstream`, `enabled`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What each request to the API must carry as `Authorization: Bearer TOKEN`. The variable keeps
+    /// it out of the list of processes [env: LOADGEN_PROXY_TOKEN]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "LOADGEN_PROXY_TOKEN",
+        hide_env = true
+    )]
+    pub(crate) token: Option<String>,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,

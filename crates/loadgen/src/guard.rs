@@ -2,22 +2,24 @@
 //!
 //! `loadgen run` starts a guard, a process of this program that holds the other end of a pipe. As
 //! long as the run lives the guard waits. When the pipe closes without a word, the run was killed:
-//! the guard ends a k6 that is left behind, clears the faults of this run that are left in the
-//! target, and no others, and writes on the timeline that the run failed.
+//! the guard ends a k6 that is left behind, undoes what the run's journal says of faults, and writes
+//! on the timeline that the run failed.
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use loadgen_fault::Drivers;
-use loadgen_timeline::event::{Event, FaultFailed, RunFinished, RunStatus};
+use loadgen_fault::journal::{self, Found};
+use loadgen_fault::{Confirmation, Undoing, Undone};
+use loadgen_timeline::event::{Event, FaultChanged, FaultFailed, RunFinished, RunStatus};
 use loadgen_timeline::{Clock, TimelineWriter, read_timeline};
+use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 /// Attempts to clear faults, a second apart.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 5;
 /// So long after the kill an injection may still come into force that was on its way.
 const LATE: Duration = Duration::from_secs(10);
 
@@ -40,17 +42,10 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// Starts a guard.
-    pub(crate) fn start(
-        timeline: &Path,
-        run_id: &str,
-        admin_url: Option<&str>,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(timeline: &Path, run_id: &str) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("guard").arg("--timeline").arg(timeline);
         command.args(["--run-id", run_id]);
-        if let Some(url) = admin_url {
-            command.args(["--admin-url", url]);
-        }
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -85,7 +80,7 @@ impl Guard {
 }
 
 /// The guard's side: returns at once when the run is done, and after the work when it was killed.
-pub(crate) async fn stand(timeline: &Path, run_id: &str, drivers: &Drivers) -> io::Result<()> {
+pub(crate) async fn stand(timeline: &Path, run_id: &str, client: &Client) -> io::Result<()> {
     let heard = tokio::task::spawn_blocking(|| listen(io::stdin().lock())).await;
     let Some(processes) = heard.map_err(io::Error::other)? else {
         return Ok(());
@@ -94,36 +89,35 @@ pub(crate) async fn stand(timeline: &Path, run_id: &str, drivers: &Drivers) -> i
         end_group(pid);
     }
     let killed = Instant::now();
-    let mut cleared = Ok(());
-    for attempt in 0..ATTEMPTS {
-        if attempt > 0 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+    let leftover = loop {
+        match journal::read(&journal::path_of(run_id))? {
+            Found::Leftover(leftover) => break leftover,
+            // Without a journal no fault outlives the run.
+            Found::Nothing => return write_end(timeline, &[]),
+            // Another run clears what it found.
+            Found::Locked => tokio::time::sleep(Duration::from_millis(100)).await,
         }
-        cleared = drivers.reset(run_id).await.map_err(|e| e.to_string());
-        if cleared.is_ok() {
+    };
+    let mut undoing = Undoing::new(leftover, client);
+    let mut undone = undoing.attempt().await?;
+    for _ in 1..ATTEMPTS {
+        if undoing.is_done() {
             break;
         }
-    }
-    write_end(timeline, cleared)?;
-    while drivers.iter().next().is_some() && killed.elapsed() < LATE {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        if has_faults(drivers, run_id).await {
-            // Nobody is left whom an error could be told.
-            let _ = drivers.reset(run_id).await;
-        }
+        undone.retain(|undone| undone.result.is_ok());
+        undone.extend(undoing.attempt().await?);
     }
-    Ok(())
-}
-
-/// Whether a target has a fault of the run.
-async fn has_faults(drivers: &Drivers, run_id: &str) -> bool {
-    for driver in drivers.iter() {
-        let active = driver.state().await.unwrap_or_default();
-        if active.iter().any(|fault| fault.owner == run_id) {
-            return true;
-        }
+    write_end(timeline, &undone)?;
+    while killed.elapsed() < LATE {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        undoing.look_again().await;
     }
-    false
+    match undoing.is_done() {
+        true => undoing.finish(),
+        // The next run tries again.
+        false => Ok(()),
+    }
 }
 
 /// The processes to end when the input breaks off; none: the run is done.
@@ -148,7 +142,7 @@ fn end_group(pid: u32) {
 }
 
 /// Writes what the run could not: which of its faults are gone, and that it failed.
-fn write_end(path: &Path, cleared: Result<(), String>) -> io::Result<()> {
+fn write_end(path: &Path, undone: &[Undone]) -> io::Result<()> {
     let timeline = match read_timeline(path) {
         Ok(timeline) if timeline.run.is_some() && timeline.finished.is_none() => timeline,
         // Killed before it began, or after it had ended.
@@ -159,20 +153,37 @@ fn write_end(path: &Path, cleared: Result<(), String>) -> io::Result<()> {
         .max(timeline.last_ns.unwrap_or(i64::MIN));
     let mut writer = TimelineWriter::resume(path)?;
     for interval in timeline.faults.iter().filter(|f| f.cleared.is_none()) {
-        let mut change = interval.injected.clone();
-        (change.requested_ns, change.at_ns) = (at_ns, at_ns);
-        writer.append(&match &cleared {
-            Ok(()) => Event::FaultCleared(change),
-            Err(reason) => Event::FaultFailed(FaultFailed {
-                scenario: change.scenario,
-                driver: change.driver,
-                fault: change.fault,
-                service: change.service,
+        let change = &interval.injected;
+        let of_it = undone.iter().find(|undone| {
+            let fault = &undone.injection.fault;
+            let names = [&fault.driver, &fault.fault, &fault.service];
+            names == [&change.driver, &change.fault, &change.service]
+        });
+        writer.append(&match of_it.map(|undone| &undone.result) {
+            Some(Err(reason)) => Event::FaultFailed(FaultFailed {
+                scenario: change.scenario.clone(),
+                driver: change.driver.clone(),
+                fault: change.fault.clone(),
+                service: change.service.clone(),
                 change: "clear".into(),
-                reason: reason.clone(),
+                reason: reason.to_string(),
                 requested_ns: at_ns,
                 at_ns,
             }),
+            // One that the journal does not know ended with the target.
+            gone => {
+                let confirmation = match gone {
+                    Some(Ok(cleared)) => cleared.confirmation.clone(),
+                    _ => Confirmation::default(),
+                };
+                Event::FaultCleared(FaultChanged {
+                    requested_ns: at_ns,
+                    at_ns,
+                    confirmed_by: confirmation.how,
+                    read_back: confirmation.read_back,
+                    ..change.clone()
+                })
+            }
         })?;
     }
     writer.append(&Event::RunFinished(RunFinished {

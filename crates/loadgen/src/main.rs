@@ -5,9 +5,11 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+mod allow;
 mod args;
 mod commands;
 mod display;
+mod drivers;
 mod embedded;
 mod exit;
 mod folder;

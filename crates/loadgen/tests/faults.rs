@@ -126,6 +126,61 @@ fn two_runs_on_one_shop_leave_each_other_alone() {
 }
 
 #[test]
+fn faults_of_somebody_else_have_windows_where_a_file_says_what_they_are() {
+    let place = Place::new();
+    let shop = Shop::start(&place);
+    let (base, admin) = (&shop.base_url, &shop.admin_url);
+    let watching = "
+version: 1
+drivers: {shop: {}}
+observe:
+  slow_query: {driver: shop, anomaly: slow}
+flows:
+  default: {steps: [{path: /api/catalogue/categories, think_time: 50ms}]}
+anomalies:
+  slow: {root_cause: slow_query, root_cause_service: catalogue}
+scenarios:
+  calm: {executor: constant-vus, vus: 1, duration: 9s}
+";
+    let watching = start(&place, "watching", watching, base, admin);
+    until("the window", || {
+        events(&place.path("watching"), "window_opened").len() == 1
+    });
+    let other = start(
+        &place,
+        "other",
+        &file("slow_query", "catalogue", 2),
+        base,
+        admin,
+    );
+    assert_eq!(end(other).0, Some(0));
+    let (code, errors) = end(watching);
+    assert_eq!(code, Some(0), "{errors}");
+    let run = place.path("watching");
+    let opened = events(&run, "window_opened");
+    assert_eq!(opened.len(), 2, "{opened:?}");
+    assert_eq!(opened[1]["scenario"], "slow_query_1");
+    assert_eq!(opened[1]["anomaly"]["type"], "slow");
+    let (injected, cleared) = (
+        events(&run, "fault_injected"),
+        events(&run, "fault_cleared"),
+    );
+    assert_eq!((injected.len(), cleared.len()), (1, 1));
+    assert_eq!(injected[0]["scenario"], "slow_query_1");
+    assert_eq!(injected[0]["service"], "catalogue");
+    // What the other run says of the same fault is within what was seen.
+    let theirs = &events(&place.path("other"), "fault_injected")[0];
+    assert!(ns(&injected[0], "requested_ns") <= ns(theirs, "at_ns"));
+    assert!(ns(theirs, "requested_ns") <= ns(&injected[0], "at_ns"));
+    let theirs = &events(&place.path("other"), "fault_cleared")[0];
+    assert!(ns(&cleared[0], "requested_ns") <= ns(theirs, "at_ns"));
+    assert!(ns(theirs, "requested_ns") <= ns(&cleared[0], "at_ns"));
+    let closed = events(&run, "window_closed");
+    assert!(closed.iter().any(|e| e["scenario"] == "slow_query_1"));
+    assert!(events(&run, "fault_noticed").is_empty());
+}
+
+#[test]
 fn the_guard_of_a_killed_run_leaves_a_live_one_alone_and_what_is_taken_by_hand_is_noticed() {
     let place = Place::new();
     let shop = Shop::start(&place);

@@ -384,13 +384,10 @@ scenarios:
     }
     assert_eq!(timeline.windows[0].closed_ns, timeline.windows[1].opened_ns);
     let storm = &made["summary"]["scenarios"][1];
-    assert_eq!(
-        (
-            storm["iterations"].as_u64(),
-            storm["dropped_iterations"].as_u64()
-        ),
-        (Some(41), Some(0))
-    );
+    // The one that is due at the very end comes with k6's end of the scenario, and may be missing.
+    let iterations = storm["iterations"].as_u64();
+    assert!([Some(40), Some(41)].contains(&iterations), "{storm}");
+    assert_eq!(storm["dropped_iterations"], 0);
     assert_eq!(made["summary"]["scenarios"][2]["iterations"], 6);
 
     let ledger = program::ledger(&place.path("run"));

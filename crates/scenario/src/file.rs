@@ -33,6 +33,13 @@ pub(crate) struct ScenarioFile {
     /// Where the requests go, such as `http://shop.example:8080`. `--base-url` and the variable
     /// `BASE_URL` override it.
     pub base_url: Option<String>,
+    /// Hosts other than the target's that redirects may lead to. Default: none.
+    #[serde(default)]
+    pub redirect_hosts: Vec<String>,
+    /// Whether each scenario has connections of its own, new ones from its first request on. Some
+    /// faults act on new connections only. Default: `false`.
+    #[serde(default)]
+    pub renew_connections: bool,
     /// How long after an edge of a window counts as transition: a share of the window (`5%`) or a
     /// duration. Default: `5%`.
     pub guard: Option<Guard>,
@@ -45,6 +52,13 @@ pub(crate) struct ScenarioFile {
     /// written.
     #[serde(default)]
     pub anomalies: IndexMap<String, AnomalySpec>,
+    /// What fault drivers must be told, by their names: addresses, mostly.
+    #[serde(default)]
+    pub drivers: IndexMap<String, IndexMap<String, Value>>,
+    /// Faults that somebody else makes during the run, by their names, and what data is labelled with
+    /// meanwhile.
+    #[serde(default)]
+    pub observe: IndexMap<String, ObserveSpec>,
     /// The journeys.
     pub flows: IndexMap<String, FlowSpec>,
     /// The timetable, with k6's executors and options.
@@ -90,6 +104,18 @@ pub(crate) struct Defaults {
     /// k6's `gracefulRampDown` of each `ramping-vus` scenario. Default: `30s`.
     #[serde(alias = "gracefulRampDown")]
     pub graceful_ramp_down: Option<Duration>,
+}
+
+/// A fault that somebody else makes.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ObserveSpec {
+    /// The driver that sees it.
+    #[serde(deserialize_with = "text")]
+    pub driver: String,
+    /// Entry of the anomaly registry.
+    #[serde(deserialize_with = "text")]
+    pub anomaly: String,
 }
 
 /// An entry of the anomaly registry.
@@ -303,6 +329,9 @@ pub(crate) struct FaultSpec {
     pub intensity: Option<f64>,
     /// What injects it. Default: `shop`, the demo shop's admin endpoint.
     pub driver: Option<String>,
+    /// What else the driver must be told of this fault.
+    #[serde(default)]
+    pub parameters: IndexMap<String, Value>,
     /// Goes through all motions and injects nothing: the window is normal, and its evidence is judged
     /// against the anomaly all the same. Default: `false`.
     #[serde(default)]

@@ -74,6 +74,10 @@ fn plan_of(variables: &[&str], steps: Vec<Step>) -> Plan {
         seed: 42,
         time_scale: 1.0,
         target: Target::Embedded,
+        redirect_hosts: vec![],
+        renew_connections: false,
+        drivers: Default::default(),
+        observed: vec![],
         flows: vec![flow],
         scenarios: vec![scenario],
     }

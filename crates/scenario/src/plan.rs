@@ -27,8 +27,20 @@ pub struct Plan {
     pub time_scale: f64,
     /// Where the requests go.
     pub target: Target,
+    /// Hosts other than the target's that redirects are followed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_hosts: Vec<String>,
+    /// Each scenario has connections of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub renew_connections: bool,
     /// The flows that scenarios refer to by index.
     pub flows: Vec<Flow>,
+    /// What fault drivers were told, by their names.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub drivers: IndexMap<String, Parameters>,
+    /// Faults that somebody else makes, and what they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<ObservedFault>,
     /// The scenarios, by start time.
     pub scenarios: Vec<PlannedScenario>,
 }
@@ -215,6 +227,49 @@ pub struct Fault {
     /// evidence is seen where there is none.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sham: bool,
+    /// What else the driver is told.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
+}
+
+/// A fault that somebody else makes during a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ObservedFault {
+    /// The driver that sees it.
+    pub driver: String,
+    /// Its name.
+    pub fault: String,
+    /// What data is labelled with while it is in force.
+    pub anomaly: Anomaly,
+}
+
+/// What a fault or a driver is told, by name. Times are numbers of milliseconds, under names that
+/// end with `_ms`.
+pub type Parameters = serde_json::Map<String, serde_json::Value>;
+
+impl Fault {
+    /// What is one fault of one place: two of the same key can't be in force at the same time.
+    pub fn key(&self) -> FaultKey {
+        FaultKey {
+            driver: self.driver.clone(),
+            fault: self.fault.clone(),
+            service: self.service.clone(),
+            parameters: serde_json::Value::Object(self.parameters.clone()).to_string(),
+        }
+    }
+}
+
+/// What a fault is apart from its intensity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FaultKey {
+    /// The driver that injects it.
+    pub driver: String,
+    /// Its name.
+    pub fault: String,
+    /// The service it is in.
+    pub service: String,
+    /// Its parameters as JSON.
+    pub parameters: String,
 }
 
 fn is_false(flag: &bool) -> bool {

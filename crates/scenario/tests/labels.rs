@@ -2,10 +2,10 @@
 
 mod catalogue;
 
-use loadgen_scenario::{Loaded, Plan, PlanOptions, load_str};
+use loadgen_scenario::{Loaded, Plan, PlanOptions, ScenarioErrors, load_str};
 
 /// A file with these anomalies, and options of one scenario beside its executor.
-fn loaded(anomalies: &str, options: &str) -> Loaded {
+fn load(anomalies: &str, options: &str) -> Result<Loaded, ScenarioErrors> {
     let text = format!(
         "version: 1\n{anomalies}flows: {{default: {{steps: [{{path: /}}]}}}}\nscenarios:\n  \
          calm: {{executor: constant-vus, duration: 10s}}\n  one:\n    executor: constant-vus\n    \
@@ -15,7 +15,11 @@ fn loaded(anomalies: &str, options: &str) -> Loaded {
         catalogues: vec![catalogue::shop()],
         ..PlanOptions::default()
     };
-    load_str("t.yaml", &text, &plan_options).unwrap_or_else(|errors| panic!("{errors}"))
+    load_str("t.yaml", &text, &plan_options)
+}
+
+fn loaded(anomalies: &str, options: &str) -> Loaded {
+    load(anomalies, options).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn plan(anomalies: &str, options: &str) -> Plan {
@@ -128,15 +132,21 @@ fn a_warm_up_is_a_normal_window() {
 
 #[test]
 fn names_are_checked_for_drivers_with_a_catalogue() {
-    let fault = |fault: &str| loaded(SLOW, &format!("    anomaly: slow\n    fault: {fault}\n"));
+    let file = |fault: &str| format!("    anomaly: slow\n    fault: {fault}\n");
     // A fault that is possible everywhere, and the shop by name.
-    let notes = fault("{fault: cpu_saturation, service: user, driver: shop}").notes;
+    let notes = loaded(
+        SLOW,
+        &file("{fault: cpu_saturation, service: user, driver: shop}"),
+    )
+    .notes;
     assert!(notes.is_empty(), "{notes}");
-    // Whatever another driver can do.
-    let notes = fault("{fault: partition, service: user, driver: chaos-mesh}").notes;
-    assert!(notes.is_empty(), "{notes}");
-    insta::assert_snapshot!(fault("{fault: partition, service: user, driver: shpo}").notes, @r"
-    note: no driver `shpo` is known here, so names are not checked
+    let shown = load(
+        SLOW,
+        &file("{fault: partition, service: user, driver: shpo}"),
+    )
+    .unwrap_err();
+    insta::assert_snapshot!(shown, @r"
+    error: there is no driver `shpo`
       --> t.yaml:10:54
        |
     10 |     fault: {fault: partition, service: user, driver: shpo}

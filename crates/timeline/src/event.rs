@@ -1,6 +1,6 @@
 //! The events of a timeline, one JSON object a line. All times are Unix nanoseconds (UTC).
 
-use loadgen_scenario::plan::Anomaly;
+use loadgen_scenario::plan::{Anomaly, Parameters};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +149,18 @@ pub struct FaultChanged {
     /// All motions were gone through, and nothing was injected.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sham: bool,
+    /// What else the driver was told, by name; times in milliseconds, under names with `_ms`.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
+    /// What the driver worked through, with its version, such as `toxiproxy 2.12.0`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub driver_version: String,
+    /// How the change was confirmed, for people; nothing: by the target's answer alone.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub confirmed_by: String,
+    /// What was read back from the target after the change.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub read_back: serde_json::Value,
     /// When the change was asked for.
     pub requested_ns: i64,
     /// When it was confirmed.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loadgen_scenario::plan::Anomaly;
+use loadgen_scenario::plan::{Anomaly, Parameters};
 use loadgen_timeline::event::*;
 use loadgen_timeline::{TimelineWriter, read_timeline};
 
@@ -24,6 +24,10 @@ fn events() -> Vec<Event> {
         service: "catalogue".into(),
         intensity: 0.5,
         sham: false,
+        parameters: Parameters::new(),
+        driver_version: String::new(),
+        confirmed_by: String::new(),
+        read_back: serde_json::Value::Null,
         requested_ns: 1_700_000_000_000_000_002,
         at_ns: 1_700_000_000_000_000_003,
     };

@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use loadgen_scenario::plan::Fault;
+use loadgen_scenario::plan::{Fault, FaultKey};
 
-/// One fault of one service.
+/// One fault of one place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key {
-    pub(super) driver: String,
-    pub(super) fault: String,
-    pub(super) service: String,
+    pub(super) fault: FaultKey,
     /// Apart from the fault of that name, as nothing is injected.
     pub(super) sham: bool,
 }
@@ -18,9 +16,7 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn of(fault: &Fault) -> Self {
         Self {
-            driver: fault.driver.clone(),
-            fault: fault.fault.clone(),
-            service: fault.service.clone(),
+            fault: fault.key(),
             sham: fault.sham,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::select_all;
-use loadgen_fault::{FaultDriver, FaultError};
+use loadgen_fault::{Cleared, Confirmation, FaultError, JournaledDriver};
 use loadgen_scenario::plan::Fault;
 use loadgen_timeline::event::{
     Event as Line, FaultChanged, FaultFailed, FaultNoticed, NoticedChange,
@@ -35,6 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) enum Change {
     Inject {
         scenario: String,
+        fault: Fault,
         opened_ns: i64,
         until_ns: i64,
     },
@@ -91,7 +92,8 @@ enum Next {
 }
 
 pub(super) struct Changes {
-    driver: Arc<dyn FaultDriver>,
+    driver: Arc<JournaledDriver>,
+    /// As it was injected last: windows may differ in intensity.
     fault: Fault,
     key: Key,
     common: Common,
@@ -111,7 +113,7 @@ pub(super) struct Changes {
 
 impl Changes {
     pub(super) fn new(
-        driver: Arc<dyn FaultDriver>,
+        driver: Arc<JournaledDriver>,
         fault: Fault,
         common: Common,
         incoming: UnboundedReceiver<Change>,
@@ -189,6 +191,7 @@ impl Changes {
         match change {
             Some(Change::Inject {
                 scenario,
+                fault,
                 opened_ns,
                 until_ns,
             }) => {
@@ -196,6 +199,7 @@ impl Changes {
                 if self.clearing.is_some() {
                     self.clear().await;
                 }
+                self.fault = fault;
                 self.inject(scenario, opened_ns, until_ns).await;
             }
             Some(Change::LetGo { scenario }) => {
@@ -277,8 +281,10 @@ impl Changes {
             tokio::select! {
                 biased;
                 result = &mut answered => break match result {
-                    Ok(Ok(Ok(_))) => Ok(()),
-                    Ok(Ok(Err(error))) if is_refusal(&error) => Err((error.to_string(), Made::No)),
+                    Ok(Ok(Ok(made))) => Ok(made.confirmation),
+                    Ok(Ok(Err(error))) if error.changed_nothing() => {
+                        Err((error.to_string(), Made::No))
+                    }
                     Ok(Ok(Err(error))) => Err((error.to_string(), Made::Perhaps)),
                     Ok(Err(_)) => Err(("no answer in time".to_owned(), Made::Perhaps)),
                     Err(_) => Err(("the driver broke down".to_owned(), Made::Perhaps)),
@@ -300,9 +306,9 @@ impl Changes {
             }
         };
         match result {
-            Ok(()) => {
+            Ok(confirmation) => {
                 let at_ns = self.common.now_ns();
-                let changed = self.changed(&scenario, requested_ns, at_ns);
+                let changed = self.changed(&scenario, requested_ns, at_ns, &confirmation);
                 self.common.send(Line::FaultInjected(changed));
                 self.settled(at_ns, Some(self.fault.intensity));
                 self.holders.push(Holder {
@@ -362,18 +368,20 @@ impl Changes {
             () = self.common.out_of_time() => Err("it was not confirmed in time".to_owned()),
         };
         match result {
-            Ok(was_there) => {
+            Ok(cleared) => {
                 let at_ns = self.common.now_ns();
                 if let Some(State::Settled {
                     since_ns,
                     intensity: Some(_),
                 }) = before
-                    && !was_there
+                    && !cleared.was_in_force
                 {
                     self.was_gone(since_ns, at_ns);
                 }
                 for holder in std::mem::take(&mut self.holders) {
-                    let changed = self.changed(&holder.scenario, clearing.requested_ns, at_ns);
+                    let requested_ns = clearing.requested_ns;
+                    let confirmation = &cleared.confirmation;
+                    let changed = self.changed(&holder.scenario, requested_ns, at_ns, confirmation);
                     self.common.send(Line::FaultCleared(changed));
                 }
                 self.late.clear();
@@ -468,7 +476,13 @@ impl Changes {
         }));
     }
 
-    fn changed(&self, scenario: &str, requested_ns: i64, at_ns: i64) -> FaultChanged {
+    fn changed(
+        &self,
+        scenario: &str,
+        requested_ns: i64,
+        at_ns: i64,
+        confirmation: &Confirmation,
+    ) -> FaultChanged {
         FaultChanged {
             scenario: scenario.to_owned(),
             driver: self.fault.driver.clone(),
@@ -476,6 +490,10 @@ impl Changes {
             service: self.fault.service.clone(),
             intensity: self.fault.intensity,
             sham: self.fault.sham,
+            parameters: self.fault.parameters.clone(),
+            driver_version: self.driver.version().to_owned(),
+            confirmed_by: confirmation.how.clone(),
+            read_back: confirmation.read_back.clone(),
             requested_ns,
             at_ns,
         }
@@ -493,28 +511,23 @@ impl Changes {
     }
 
     /// Asks the driver for the change. A sham asks it for something that changes nothing, and goes
-    /// the same way. Of a clear: whether the fault was there.
+    /// the same way.
     fn request(
         &self,
         inject: bool,
-    ) -> Timeout<impl Future<Output = Result<bool, FaultError>> + Send + 'static> {
+    ) -> Timeout<impl Future<Output = Result<Cleared, FaultError>> + Send + 'static> {
         let (driver, fault) = (self.driver.clone(), self.fault.clone());
         let owner = self.common.owner.clone();
         tokio::time::timeout(ANSWER_LIMIT, async move {
+            let there = |confirmation| Cleared {
+                was_in_force: true,
+                confirmation,
+            };
             match (fault.sham, inject) {
-                (true, _) => driver.state().await.map(|_| true),
-                (false, true) => driver.inject(&fault, &owner).await.map(|()| true),
-                (false, false) => driver.clear(&fault, &owner).await,
+                (true, _) => driver.state().await.map(|_| there(Confirmation::default())),
+                (false, true) => driver.inject(&fault, &owner).await.map(there),
+                (false, false) => driver.clear(&fault).await,
             }
         })
-    }
-}
-
-/// Whether an error says that nothing was changed, rather than nothing at all.
-fn is_refusal(error: &FaultError) -> bool {
-    match error {
-        FaultError::NoDriver { .. } => true,
-        FaultError::Refused { status, .. } => (400..500).contains(status),
-        _ => false,
     }
 }

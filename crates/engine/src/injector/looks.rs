@@ -1,5 +1,5 @@
-//! Looks at what faults a target has: before the run, every second while it goes on, and after
-//! each change. What somebody else put in or took away is written down.
+//! Looks at what faults a target has: before the run, as often as the driver likes while it goes on,
+//! and after each change. What somebody else put in or took away is written down.
 //!
 //! Which moment of a look its answer is of is not known, so a fault of this run is judged only if
 //! nothing was on its way to change it from the question to the answer.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use loadgen_fault::{ActiveFault, Drivers, FaultDriver};
+use loadgen_fault::{ActiveFault, Drivers, JournaledDriver};
 use loadgen_timeline::event::{Event as Line, FaultNoticed, NoticedChange};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
@@ -17,9 +17,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Common;
 use super::book::{Key, Known, State};
+use super::observer::Observer;
 
-/// Time between two looks.
-const EVERY: Duration = Duration::from_secs(1);
+/// Time between two renewals of leases.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// How long the look before the run may take; it delays the load.
 const FIRST_LIMIT: Duration = Duration::from_secs(5);
 /// How long the look after the run may take.
@@ -30,7 +31,7 @@ pub(crate) type FirstLook = Vec<Option<Vec<ActiveFault>>>;
 
 /// Looks before the run. A look that fails says nothing.
 pub(crate) async fn first_look(drivers: &Drivers) -> FirstLook {
-    let look = |driver: &Arc<dyn FaultDriver>| {
+    let look = |driver: &Arc<JournaledDriver>| {
         let driver = driver.clone();
         async move {
             let seen = tokio::time::timeout(FIRST_LIMIT, driver.state()).await;
@@ -42,13 +43,19 @@ pub(crate) async fn first_look(drivers: &Drivers) -> FirstLook {
 
 /// The looks of one driver.
 pub(super) struct Looks {
-    driver: Arc<dyn FaultDriver>,
+    driver: Arc<JournaledDriver>,
     common: Common,
     judge: Judge,
+    observer: Observer,
 }
 
 impl Looks {
-    pub(super) fn new(driver: Arc<dyn FaultDriver>, common: Common, zero_ns: i64) -> Self {
+    pub(super) fn new(
+        driver: Arc<JournaledDriver>,
+        common: Common,
+        zero_ns: i64,
+        observer: Observer,
+    ) -> Self {
         let judge = Judge {
             driver: driver.name().to_owned(),
             owner: common.owner.to_string(),
@@ -59,6 +66,7 @@ impl Looks {
             driver,
             common,
             judge,
+            observer,
         }
     }
 
@@ -74,15 +82,25 @@ impl Looks {
         if let Some(seen) = first {
             self.take(&seen, zero_ns, zero_ns, &strays);
         }
+        let every = self.driver.look_every();
         let mut changed = self.common.changed.subscribe();
-        let mut tick = tokio::time::interval_at(Instant::now() + EVERY, EVERY);
+        let mut tick = tokio::time::interval_at(Instant::now() + every, every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut renewal = tokio::time::interval(RENEW_EVERY);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let is_renewal = tokio::select! {
                 biased;
                 _ = end.wait_for(|end| *end) => break,
-                _ = changed.changed() => {}
-                _ = tick.tick() => {}
+                _ = changed.changed() => false,
+                _ = tick.tick() => false,
+                _ = renewal.tick() => true,
+            };
+            if is_renewal {
+                // One that fails is followed by the next; a lease lasts longer.
+                let renewed = self.driver.renew(&self.common.owner);
+                let _ = tokio::time::timeout(RENEW_EVERY, renewed).await;
+                continue;
             }
             tokio::select! {
                 biased;
@@ -91,6 +109,9 @@ impl Looks {
             }
         }
         let _ = tokio::time::timeout(LAST_LIMIT, self.look(&strays)).await;
+        for line in self.observer.end(self.common.now_ns()) {
+            self.common.send(line);
+        }
     }
 
     async fn look(&mut self, strays: &UnboundedSender<Key>) {
@@ -111,8 +132,11 @@ impl Looks {
         // After the answer: a change that was on its way meanwhile is in the book.
         let known = self.common.book.known();
         let judgement = self.judge.look(seen, &known, asked_ns, answered_ns);
-        for noticed in judgement.noticed {
-            self.common.send(Line::FaultNoticed(noticed));
+        for (key, noticed) in judgement.noticed {
+            let lines = self.observer.take(&key, &noticed);
+            for line in lines.unwrap_or_else(|| vec![Line::FaultNoticed(noticed)]) {
+                self.common.send(line);
+            }
         }
         for (key, judged, shown) in judgement.shown {
             self.common.book.seen(&key, judged, shown);
@@ -127,7 +151,7 @@ impl Looks {
 /// What a look showed.
 #[derive(Debug, Default, PartialEq)]
 struct Judgement {
-    noticed: Vec<FaultNoticed>,
+    noticed: Vec<(Key, FaultNoticed)>,
     /// Faults of this run: what was known, and what is known now.
     shown: Vec<(Key, State, State)>,
     /// Faults of this run that should not be there.
@@ -154,16 +178,11 @@ impl Judge {
         answered_ns: i64,
     ) -> Judgement {
         let mut judgement = Judgement::default();
-        let key = |active: &ActiveFault| Key {
-            driver: self.driver.clone(),
-            fault: active.fault.clone(),
-            service: active.service.clone(),
-            sham: false,
-        };
-        let seen: BTreeMap<Key, &ActiveFault> = seen.iter().map(|a| (key(a), a)).collect();
+        let seen: BTreeMap<Key, &ActiveFault> =
+            seen.iter().map(|a| (Key::of(&a.fault), a)).collect();
         let of_driver = known
             .keys()
-            .filter(|key| key.driver == self.driver && !key.sham);
+            .filter(|key| key.fault.driver == self.driver && !key.sham);
         let mut keys: Vec<Key> = of_driver.chain(seen.keys()).cloned().collect();
         keys.extend(self.strangers.keys().cloned());
         keys.sort_unstable();
@@ -197,17 +216,17 @@ impl Judge {
         };
         let is_ours = active.is_some_and(|active| active.owner == self.owner);
         let notice = |change, active: Option<&ActiveFault>, since_ns| FaultNoticed {
-            driver: key.driver.clone(),
-            fault: key.fault.clone(),
-            service: key.service.clone(),
-            intensity: active.map_or(0.0, |active| active.intensity),
+            driver: key.fault.driver.clone(),
+            fault: key.fault.fault.clone(),
+            service: key.fault.service.clone(),
+            intensity: active.map_or(0.0, |active| active.fault.intensity),
             owner: active.map_or_else(String::new, |active| active.owner.clone()),
             change,
             since_ns,
             at_ns: answered_ns,
         };
         if let (Some(intensity), Some(judged)) = (expected, state) {
-            let is_as_injected = is_ours && active.is_some_and(|a| a.intensity == intensity);
+            let is_as_injected = is_ours && active.is_some_and(|a| a.fault.intensity == intensity);
             if is_as_injected {
                 let shown = State::Settled {
                     since_ns: asked_ns,
@@ -217,7 +236,7 @@ impl Judge {
                 return;
             }
             let lost = notice(NoticedChange::Lost, active, known_ns);
-            judgement.noticed.push(lost);
+            judgement.noticed.push((key.clone(), lost));
             let shown = State::Settled {
                 since_ns: answered_ns,
                 intensity: None,
@@ -236,15 +255,14 @@ impl Judge {
                 }
                 if self.strangers.get(&key) != Some(active) {
                     let appeared = notice(NoticedChange::Appeared, Some(active), since_ns);
-                    judgement.noticed.push(appeared);
+                    judgement.noticed.push((key.clone(), appeared));
                     self.strangers.insert(key, active.clone());
                 }
             }
             None => {
                 if self.strangers.remove(&key).is_some() {
-                    judgement
-                        .noticed
-                        .push(notice(NoticedChange::Gone, None, since_ns));
+                    let gone = notice(NoticedChange::Gone, None, since_ns);
+                    judgement.noticed.push((key.clone(), gone));
                 }
             }
         }

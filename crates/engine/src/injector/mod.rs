@@ -8,6 +8,7 @@
 mod book;
 mod changes;
 mod looks;
+mod observer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use loadgen_fault::Drivers;
-use loadgen_scenario::plan::Fault;
+use loadgen_scenario::plan::{Fault, ObservedFault};
 use loadgen_timeline::Clock;
 use loadgen_timeline::event::{Event as Line, FaultFailed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use self::book::{Book, Key};
 use self::changes::{Change, Changes};
 pub(crate) use self::looks::{FirstLook, first_look};
+use self::observer::Observer;
 use crate::event::Event;
 use crate::recorder::send;
 
@@ -109,6 +111,7 @@ pub(crate) fn must_end(deadline: &watch::Sender<Option<Instant>>, after: Duratio
 pub(crate) struct Injector {
     drivers: Drivers,
     common: Common,
+    observed: Vec<ObservedFault>,
 }
 
 impl Injector {
@@ -119,6 +122,7 @@ impl Injector {
         clock: Clock,
         events: SyncSender<Event>,
         deadline: watch::Sender<Option<Instant>>,
+        observed: Vec<ObservedFault>,
     ) -> Self {
         let (changed, _) = watch::channel(());
         let common = Common {
@@ -129,15 +133,21 @@ impl Injector {
             changed,
             deadline,
         };
-        Self { drivers, common }
+        Self {
+            drivers,
+            common,
+            observed,
+        }
     }
 
     /// Makes the changes that come until there are no more, and leaves no fault behind that can be
-    /// cleared. `first` is what was seen before the run, which began at `zero_ns`.
+    /// cleared. `first` is what was seen before the run, which began at `zero_ns` and is to end at
+    /// `end_ns`.
     pub(crate) async fn run(
         self,
         first: FirstLook,
         zero_ns: i64,
+        end_ns: i64,
         mut jobs: UnboundedReceiver<FaultJob>,
     ) {
         let (strays, mut stray) = unbounded_channel();
@@ -147,7 +157,12 @@ impl Injector {
             .iter()
             .zip(first)
             .map(|(driver, first)| {
-                let look = looks::Looks::new(driver.clone(), self.common.clone(), zero_ns);
+                let look = looks::Looks::new(
+                    driver.clone(),
+                    self.common.clone(),
+                    zero_ns,
+                    Observer::new(self.observed.clone(), end_ns),
+                );
                 tokio::spawn(look.run(first, strays.clone(), end_looks.subscribe()))
             })
             .collect();
@@ -190,9 +205,10 @@ impl Injector {
                 opened_ns,
                 until_ns,
             } => (
-                fault,
+                fault.clone(),
                 Change::Inject {
                     scenario,
+                    fault,
                     opened_ns,
                     until_ns,
                 },

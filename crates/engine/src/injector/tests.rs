@@ -6,8 +6,9 @@ use std::sync::{Mutex, mpsc};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use loadgen_fault::{ActiveFault, FaultDriver, FaultError};
+use loadgen_fault::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
 use loadgen_scenario::FaultCatalogue;
+use loadgen_scenario::plan::Parameters;
 use loadgen_timeline::event::{FaultChanged, NoticedChange};
 use proptest::prelude::*;
 use tokio::time::{sleep, sleep_until};
@@ -114,18 +115,18 @@ impl FaultDriver for Target {
             driver: "test".into(),
             services: vec![],
             faults: vec![],
+            settings: vec![],
         }
     }
 
-    fn reset<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
-        async { Ok(()) }.boxed()
+    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
+        async { Ok("1".into()) }.boxed()
     }
 
     fn inject<'a>(
         &'a self,
-        fault: &'a Fault,
-        owner: &'a str,
-    ) -> BoxFuture<'a, Result<(), FaultError>> {
+        Injection { fault, owner, .. }: &'a Injection,
+    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
         let ms = self.ms();
         let how = {
             let mut world = self.world();
@@ -135,15 +136,17 @@ impl FaultDriver for Target {
         };
         let key = (fault.fault.clone(), fault.service.clone());
         let value = (fault.intensity, owner.to_owned());
-        self.answer(how, |world| _ = world.faults.insert(key, value))
-            .boxed()
+        self.answer(how, |world| {
+            world.faults.insert(key, value);
+            Confirmation::default()
+        })
+        .boxed()
     }
 
     fn clear<'a>(
         &'a self,
-        fault: &'a Fault,
-        owner: &'a str,
-    ) -> BoxFuture<'a, Result<bool, FaultError>> {
+        Injection { fault, owner, .. }: &'a Injection,
+    ) -> BoxFuture<'a, Result<Cleared, FaultError>> {
         let ms = self.ms();
         let how = {
             let mut world = self.world();
@@ -153,24 +156,35 @@ impl FaultDriver for Target {
         };
         let key = (fault.fault.clone(), fault.service.clone());
         self.answer(how, move |world| {
-            let is_ours = world.faults.get(&key).is_some_and(|held| held.1 == owner);
+            let is_ours = world.faults.get(&key).is_some_and(|held| held.1 == *owner);
             if is_ours {
                 world.faults.remove(&key);
             }
-            is_ours
+            Cleared {
+                was_in_force: is_ours,
+                confirmation: Confirmation::default(),
+            }
         })
         .boxed()
     }
 
-    fn state(&self) -> BoxFuture<'_, Result<Vec<ActiveFault>, FaultError>> {
+    fn state<'a>(
+        &'a self,
+        _: &'a [Injection],
+    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
         let usual = self.world().usual.unwrap_or(Answer::After(0));
         self.answer(usual, |world| {
             let faults = world.faults.iter();
             faults
                 .map(|((fault, service), (intensity, owner))| ActiveFault {
-                    fault: fault.clone(),
-                    service: service.clone(),
-                    intensity: *intensity,
+                    fault: Fault {
+                        driver: "test".into(),
+                        fault: fault.clone(),
+                        service: service.clone(),
+                        intensity: *intensity,
+                        sham: false,
+                        parameters: Parameters::new(),
+                    },
                     owner: owner.clone(),
                 })
                 .collect()
@@ -186,6 +200,7 @@ fn fault(name: &str) -> Fault {
         service: "cart".into(),
         intensity: 0.5,
         sham: name.starts_with('~'),
+        parameters: Parameters::new(),
     }
 }
 
@@ -202,9 +217,9 @@ async fn play(target: &Target, script: Script<'_>) -> (Vec<String>, u64) {
     let zero_ns = clock.unix_ns(target.zero.into_std());
     let drivers = Drivers::default().with(target.clone());
     let first = first_look(&drivers).await;
-    let injector = Injector::new(drivers, RUN, clock, events, deadline.clone());
+    let injector = Injector::new(drivers, RUN, clock, events, deadline.clone(), vec![]);
     let (queue, jobs) = unbounded_channel();
-    let running = tokio::spawn(injector.run(first, zero_ns, jobs));
+    let running = tokio::spawn(injector.run(first, zero_ns, zero_ns, jobs));
     let ns = |ms: u64| zero_ns + ms as i64 * 1_000_000;
     for (at_ms, words) in script {
         sleep_until(target.zero + Duration::from_millis(*at_ms)).await;

@@ -186,6 +186,9 @@ pub(super) fn command(k6: &K6, script: &Path, config: &Path, api_address: &str) 
             command.env_remove(name.as_ref());
         }
     }
+    // The module needs no extension, and k6 from 1.2 on would fetch one for any import that it
+    // does not know.
+    command.env("K6_AUTO_EXTENSION_RESOLUTION", "false");
     command
 }
 

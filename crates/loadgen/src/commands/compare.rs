@@ -347,6 +347,9 @@ fn start(
     if !args.overrides.scenarios.is_empty() {
         command.args(["--scenarios", &args.overrides.scenarios.join(",")]);
     }
+    if !args.allowed.hosts.is_empty() {
+        command.args(["--allow-target", &args.allowed.hosts.join(",")]);
+    }
     if let Some(url) = &args.admin_url {
         command.args(["--admin-url", url]);
     }

@@ -9,16 +9,18 @@ use loadgen_doctor::probe::{self, StepOutcome};
 use loadgen_doctor::{Finding, Level};
 use loadgen_engine::{BaseUrl, RunOptions};
 use loadgen_extract::find::{FoundSpan, find_spans};
+use loadgen_fault::Settings;
 use loadgen_scenario::{Plan, Target};
 use serde::Serialize;
 
 use super::plan;
 use crate::args::DoctorArgs;
 use crate::display::say;
+use crate::drivers::{self, Asked};
 use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
-use crate::{reach, tables};
+use crate::{allow, reach, tables};
 
 /// Pause between two looks for the traces.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -44,13 +46,22 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
     let mut result = match &plan.target {
         Target::BaseUrl(url) => {
             let base = BaseUrl::new(url);
+            allow::check("the target", &base.url, &args.allowed.hosts).await?;
             reach::check(&base).await?;
             let traces = match &args.jaeger {
                 Some(url) => Traces::Jaeger(url.trim_end_matches('/').to_owned()),
                 None if args.traces.is_empty() => Traces::Nowhere,
                 None => Traces::Files(args.traces.clone()),
             };
-            examine(&plan, &base, &traces, args.wait).await?
+            let mut result = examine(&plan, &base, &traces, args.wait).await?;
+            if args.faults {
+                let settings = drivers::settings(&plan, args.admin_url.as_deref());
+                drivers::check(&settings, &plan, &base)?;
+                result
+                    .findings
+                    .extend(try_faults(&args, &plan, settings, false).await?);
+            }
+            result
         }
         Target::Embedded => {
             let failed = |e: std::io::Error| {
@@ -63,7 +74,13 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
             let embedded = Embedded::start(&folder).await?;
             let base = BaseUrl::new(&embedded.base_url);
             let traces = Traces::Files(vec![folder.traces()]);
-            let examined = examine(&plan, &base, &traces, args.wait).await;
+            let mut examined = examine(&plan, &base, &traces, args.wait).await;
+            if let (Ok(result), true) = (&mut examined, args.faults) {
+                let settings = drivers::settings(&plan, Some(&embedded.admin_url));
+                result
+                    .findings
+                    .extend(try_faults(&args, &plan, settings, true).await?);
+            }
             embedded.stop().await?;
             examined?
         }
@@ -85,6 +102,73 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
         Some(Level::Warning) => Exit::Warnings,
         _ => Exit::Success,
     })
+}
+
+/// Injects each fault of the plan as weakly as it can be told from none, and clears it.
+async fn try_faults(
+    args: &DoctorArgs,
+    plan: &Plan,
+    settings: Settings,
+    has_embedded_shop: bool,
+) -> Result<Vec<Finding>, Failure> {
+    let run_id = format!("{:032x}", rand::random::<u128>());
+    let asked = Asked {
+        settings,
+        has_embedded_shop,
+        allowed: &args.allowed.hosts,
+        run_id: &run_id,
+        timeline: PathBuf::from("doctor"),
+    };
+    let drivers = drivers::start(asked).await?;
+    let mut tried = Vec::new();
+    let mut findings = Vec::new();
+    for fault in plan.scenarios.iter().filter_map(|s| s.fault.as_ref()) {
+        if fault.sham || tried.contains(&fault.key()) {
+            continue;
+        }
+        tried.push(fault.key());
+        let mut weak = fault.clone();
+        weak.intensity /= 10.0;
+        let name = format!(
+            "{} in {}, by `{}`",
+            fault.fault, fault.service, fault.driver
+        );
+        let finding = |id, level, message: String, advice: &str| Finding {
+            id,
+            level,
+            message,
+            advice: advice.to_owned(),
+        };
+        let driver = drivers
+            .driver(&weak)
+            .map_err(|e| Failure::new(Exit::NotReachable, e))?;
+        let injected = driver.inject(&weak, &run_id).await;
+        let cleared = driver.clear(&weak).await;
+        findings.push(match (injected, cleared) {
+            (Ok(confirmation), Ok(_)) => finding(
+                "fault-works",
+                Level::Info,
+                format!(
+                    "{name}: injected, confirmed ({}), and cleared",
+                    confirmation.how
+                ),
+                "Whether requests are hit is for the evidence of a run to say.",
+            ),
+            (Err(error), Ok(_)) => finding(
+                "fault-not-injected",
+                Level::Error,
+                format!("{name}: {error}"),
+                "The windows of this fault would be labelled `unknown`.",
+            ),
+            (_, Err(error)) => finding(
+                "fault-not-cleared",
+                Level::Error,
+                format!("{name}: {error}"),
+                "It may still be in force: `loadgen faults list`, `loadgen faults clear`.",
+            ),
+        });
+    }
+    Ok(findings)
 }
 
 async fn examine(

@@ -6,14 +6,17 @@ mod collect;
 mod compare;
 mod doctor;
 mod extract;
+mod faults;
 mod guard;
 mod meta;
 mod plan;
+mod proxy;
 mod run;
 mod shop;
 mod show;
 mod timeline;
 
+pub(crate) use self::faults::undo_leftovers;
 use crate::args::Command;
 use crate::exit::{Exit, Failure};
 
@@ -29,11 +32,13 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),
         Command::Compare(args) => asynchronously(compare::compare(args)),
+        Command::Faults(command) => asynchronously(faults::faults(command)),
         Command::Timeline(command) => timeline::timeline(&command),
         Command::Guard(args) => asynchronously(guard::guard(args)),
         Command::Shop(args) => asynchronously(shop::shop(args)),
         Command::ShopService(args) => shop::service(&args),
         Command::Collect(args) => asynchronously(collect::collect(args)),
+        Command::Proxy(args) => asynchronously(proxy::proxy(args)),
         Command::Schema(args) => meta::schema(&args),
         Command::Completions { shell } => meta::completions(shell),
         Command::Man { dir } => meta::man(dir.as_deref()),
@@ -50,6 +55,12 @@ fn asynchronously(command: impl Future<Output = Result<Exit, Failure>>) -> Resul
     // Nothing that is left behind, such as a reader of standard input, may hold up the end.
     runtime.shutdown_background();
     result
+}
+
+/// The HTTP client of fault drivers.
+pub(crate) fn client() -> Result<reqwest::Client, Failure> {
+    let client = loadgen_engine::RunOptions::client_defaults().build();
+    client.map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))
 }
 
 /// Prints to standard output. A reader that has gone, as in `loadgen plan F | head`, is no error.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use loadgen_engine::consumers::{
     ClientSpanReport, ClientSpans, LedgerFile, OtlpProtocol, OtlpTarget, SummaryFile, TimelineFile,
@@ -9,8 +10,6 @@ use loadgen_engine::consumers::{
 use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
 use loadgen_extract::{ExtractOptions, ExtractReport};
-use loadgen_fault::Drivers;
-use loadgen_fault::shop::ShopDriver;
 use loadgen_scenario::{Plan, Target};
 use loadgen_timeline::audit::DatasetVerdict;
 use loadgen_timeline::event::RunStatus;
@@ -21,12 +20,13 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::{doctor, plan};
 use crate::args::{EngineChoice, Protocol, RunArgs};
 use crate::display::{self, say};
+use crate::drivers::{self, Asked};
 use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::folder::RunFolder;
 use crate::guard::Guard;
 use crate::interrupts::Interrupts;
-use crate::{reach, tables};
+use crate::{allow, reach, tables};
 
 /// What a run leaves behind, for `--json`.
 #[derive(Debug, Serialize)]
@@ -43,6 +43,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         plan.scenarios
             .iter_mut()
             .for_each(|scenario| scenario.fault = None);
+        plan.drivers.clear();
     }
     super::check_otlp_endpoint(args.otlp_endpoint.as_deref())?;
     let k6 = find_k6(&args, &plan)?;
@@ -56,8 +57,13 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         Target::Embedded => None,
         Target::BaseUrl(url) => {
             let base = BaseUrl::new(url);
+            allow::check("the target", &base.url, &args.allowed.hosts).await?;
             reach::check(&base).await?;
-            check_faults(&args, &plan, &base)?;
+            drivers::check(
+                &drivers::settings(&plan, args.admin_url.as_deref()),
+                &plan,
+                &base,
+            )?;
             preflight(&args, &plan, &base, &interrupts).await?;
             Some(base)
         }
@@ -115,13 +121,13 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             .for_each(|problem| say(format_args!("warning: {problem}")));
     }
 
-    let has_telemetry = plan.target == Target::Embedded;
+    let has_telemetry = plan.target == Target::Embedded || !args.telemetry.is_empty();
     let dataset = if args.no_extract || !has_telemetry || interrupts.count() > 1 {
         None
     } else {
         note(&args, "labelling what the collector stored");
         tokio::select! {
-            report = extract(&folder) => Some(report?),
+            report = extract(&args, &folder) => Some(report?),
             () = interrupts.nth(2) => None,
         }
     };
@@ -182,16 +188,19 @@ async fn send_load(
         reach::check(&base).await?;
         preflight(args, plan, &base, interrupts).await?;
     }
-    let drivers = drivers(args, embedded.as_deref())?;
     let run_id = format!("{:032x}", rand::random::<u128>());
-    drivers
-        .reset(&run_id)
-        .await
-        .map_err(|e| Failure::new(Exit::NotReachable, format!("faults can't be injected: {e}")))?;
+    let admin_url = embedded.as_deref().map(|e| e.admin_url.as_str());
+    let asked = Asked {
+        settings: drivers::settings(plan, admin_url.or(args.admin_url.as_deref())),
+        has_embedded_shop: embedded.is_some(),
+        allowed: &args.allowed.hosts,
+        run_id: &run_id,
+        timeline: folder.timeline(),
+    };
+    let drivers = drivers::start(asked).await?;
     let (mut consumers, results) =
         consumers(args, plan, folder, &base.url, &run_id, embedded.as_deref())?;
-    // A shop that this run started ends with it, and its faults do.
-    let guard = Guard::start(&folder.timeline(), &run_id, args.admin_url.as_deref())
+    let guard = Guard::start(&folder.timeline(), &run_id)
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
     let guard = Arc::new(Mutex::new(Some(guard)));
     consumers.push(Box::new(GuardedProcess(guard.clone())));
@@ -326,30 +335,6 @@ async fn preflight(
     }
 }
 
-/// A fault that nobody can inject is told before the run: 15 minutes of load with labels that
-/// nothing backs help nobody.
-fn check_faults(args: &RunArgs, plan: &Plan, base: &BaseUrl) -> Result<(), Failure> {
-    let drivers = drivers(args, None)?;
-    let missing: Vec<String> = drivers
-        .missing(plan)
-        .iter()
-        .map(|(scenario, fault)| format!("  {scenario}: {} in {}", fault.fault, fault.service))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Exit::NotReachable,
-        format!(
-            "nothing here can inject faults into {}:\n{}\n\
-             For a shop that `loadgen shop` started, give the admin URL that it printed: \
-             --admin-url URL. To send the load without faults: --no-faults.",
-            base.url,
-            missing.join("\n")
-        ),
-    ))
-}
-
 /// Where the figures of consumers can be read after the run.
 struct Results {
     summary: Arc<Mutex<Summary>>,
@@ -366,20 +351,6 @@ fn make_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
     std::fs::write(folder.scenario(), scenario).map_err(|e| cannot(&folder.scenario(), e))?;
     std::fs::write(folder.plan(), super::json(plan)?).map_err(|e| cannot(&folder.plan(), e))?;
     Ok(folder)
-}
-
-fn drivers(args: &RunArgs, embedded: Option<&Embedded>) -> Result<Drivers, Failure> {
-    let admin_url = args
-        .admin_url
-        .clone()
-        .or_else(|| embedded.map(|e| e.admin_url.clone()));
-    let Some(admin_url) = admin_url else {
-        return Ok(Drivers::default());
-    };
-    let client = (RunOptions::client_defaults)()
-        .build()
-        .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
-    Ok(Drivers::default().with(ShopDriver::new(client, admin_url)))
 }
 
 fn consumers(
@@ -460,9 +431,12 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
     }
 }
 
-async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
+async fn extract(args: &RunArgs, folder: &RunFolder) -> Result<ExtractReport, Failure> {
     let existing = |path: PathBuf| Some(path).filter(|p| p.exists()).into_iter().collect();
+    // The embedded collector has ended; another one may still hold something back.
+    still(&args.telemetry).await;
     let options = ExtractOptions {
+        inputs: args.telemetry.clone(),
         traces: existing(folder.traces()),
         metrics: existing(folder.metrics()),
         logs: existing(folder.logs()),
@@ -474,6 +448,30 @@ async fn extract(folder: &RunFolder) -> Result<ExtractReport, Failure> {
         .await
         .map_err(|e| Failure::new(Exit::Failed, format!("the extractor broke down: {e}")))?
         .map_err(super::extract::failure)
+}
+
+/// Waits until telemetry has stopped growing, for a while: a target that is never still, because it
+/// is scraped, goes on writing for ever.
+async fn still(paths: &[PathBuf]) {
+    const LOOKS: usize = 3;
+    const MOST: usize = 15;
+    let mut sizes = Vec::new();
+    for _ in 0..if paths.is_empty() { 0 } else { MOST } {
+        sizes.push(paths.iter().map(|path| size(path)).sum::<u64>());
+        let last = &sizes[sizes.len().saturating_sub(LOOKS)..];
+        if last.len() == LOOKS && last.iter().all(|size| *size == last[0]) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Bytes of a file, or of the files in a folder.
+fn size(path: &Path) -> u64 {
+    match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| size(&entry.path())).sum(),
+        Err(_) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+    }
 }
 
 /// How a dataset can be made of a run that made none.

@@ -1,16 +1,20 @@
-//! `loadgen timeline from-k6`.
+//! `loadgen timeline`: timelines of what other programs wrote down, and faults made by hand.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use loadgen_engine::Consumer;
 use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
 use loadgen_engine::k6::read_log;
-use loadgen_timeline::event::RunStatus;
+use loadgen_scenario::plan::Parameters;
+use loadgen_timeline::event::{Event, FaultChanged, RunStatus};
 use loadgen_timeline::summary::Summary;
+use loadgen_timeline::{Timeline, Window, WindowEnd, read_timeline};
 use serde::Serialize;
 
-use crate::args::{FromK6Args, TimelineCommand};
+use crate::args::{FaultByHandArgs, FromK6Args, TimelineCommand};
 use crate::display::say;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
@@ -19,6 +23,7 @@ use crate::tables;
 pub(super) fn timeline(command: &TimelineCommand) -> Result<Exit, Failure> {
     match command {
         TimelineCommand::FromK6(args) => from_k6(args),
+        TimelineCommand::Fault(args) => fault(args),
     }
 }
 
@@ -95,5 +100,96 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
             folder.timeline().display(),
             folder.dataset().display()
         ))
+    }
+}
+
+/// The driver of faults that were made by hand.
+const BY_HAND: &str = "manual";
+
+fn fault(args: &FaultByHandArgs) -> Result<Exit, Failure> {
+    let wrong = |message: String| Failure::new(Exit::BadInput, message);
+    let path = args.run.join("timeline.jsonl");
+    let timeline = read_timeline(&path).map_err(|e| Failure::new(Exit::BadInput, e))?;
+    if !(args.intensity > 0.0 && args.intensity <= 1.0) {
+        return Err(wrong(format!(
+            "--intensity {}: it is above 0 and at most 1",
+            args.intensity
+        )));
+    }
+    if let (Some(start), Some(end)) = (args.start, args.end)
+        && end < start
+    {
+        return Err(wrong("--end is before --start".to_owned()));
+    }
+    let at_ns = args.start.or(args.end).unwrap_or_default();
+    let scenario = scenario_of(args, &timeline, at_ns).map_err(wrong)?;
+    let line = |at_ns: i64| FaultChanged {
+        scenario: scenario.clone(),
+        driver: BY_HAND.to_owned(),
+        fault: args.fault.clone(),
+        service: args.service.clone(),
+        intensity: args.intensity,
+        sham: false,
+        parameters: Parameters::new(),
+        driver_version: String::new(),
+        confirmed_by: "a person".to_owned(),
+        read_back: serde_json::Value::Null,
+        requested_ns: at_ns,
+        at_ns,
+    };
+    let injected = args.start.map(|at_ns| Event::FaultInjected(line(at_ns)));
+    let cleared = args.end.map(|at_ns| Event::FaultCleared(line(at_ns)));
+    let mut text = String::new();
+    for event in injected.iter().chain(&cleared) {
+        let line = serde_json::to_string(event).map_err(|e| Failure::new(Exit::Failed, e))?;
+        text += &line;
+        text.push('\n');
+    }
+    let out = args.run.join("faults.jsonl");
+    let cannot = |e: std::io::Error| {
+        Failure::new(Exit::Failed, format!("can't write {}: {e}", out.display()))
+    };
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&out)
+        .map_err(cannot)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_data())
+        .map_err(cannot)?;
+    let (fault, service) = (&args.fault, &args.service);
+    super::print(&format!(
+        "{fault} in {service} is written down for the window of `{scenario}`, in {}\n",
+        out.display()
+    ))
+}
+
+/// The scenario that is named, if the run has it, or whose window with an anomaly is open at a time.
+fn scenario_of(args: &FaultByHandArgs, timeline: &Timeline, at_ns: i64) -> Result<String, String> {
+    let names: Vec<&str> = timeline
+        .windows
+        .iter()
+        .map(|w| w.scenario.as_str())
+        .collect();
+    if let Some(name) = &args.scenario {
+        return match names.contains(&name.as_str()) {
+            true => Ok(name.clone()),
+            false => Err(format!(
+                "the run has no scenario `{name}`; it has {}",
+                names.join(", ")
+            )),
+        };
+    }
+    let goes_on = |w: &Window| w.end == WindowEnd::LastEvent || at_ns < w.closed_ns;
+    let is_open = |w: &&Window| w.opened_ns <= at_ns && goes_on(w);
+    let open = timeline.windows.iter().filter(|w| !w.anomaly.is_none());
+    let open: Vec<&str> = open.filter(is_open).map(|w| w.scenario.as_str()).collect();
+    match open[..] {
+        [one] => Ok(one.to_owned()),
+        _ => Err(format!(
+            "{} windows with an anomaly are open at that time: name one with --scenario, of {}",
+            open.len(),
+            names.join(", ")
+        )),
     }
 }

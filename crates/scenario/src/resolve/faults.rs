@@ -3,30 +3,88 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexMap;
+
+use super::check_name;
+use super::parameters::{self, Given};
 use crate::catalogue::FaultCatalogue;
-use crate::diagnostic::{Finding, nearest};
-use crate::file::ScenarioSpec;
-use crate::plan::{Anomaly, Fault, PlannedScenario};
+use crate::diagnostic::{Finding, Span};
+use crate::file::{ScenarioFile, ScenarioSpec};
+use crate::plan::{Anomaly, Fault, ObservedFault, Parameters, PlannedScenario};
 use crate::yaml::Node;
 
 /// The driver where a file names none: the demo shop's, which is the target where a file names none.
 const DEFAULT_DRIVER: &str = "shop";
+
+/// What the file tells the drivers.
+pub(super) fn settings(
+    file: &ScenarioFile,
+    root: &Node,
+    catalogues: &[FaultCatalogue],
+    findings: &mut Vec<Finding>,
+) -> IndexMap<String, Parameters> {
+    let at = root.child("drivers");
+    let mut settings = IndexMap::new();
+    for (driver, given) in &file.drivers {
+        let known = catalogue(driver, catalogues, at.key(driver), findings);
+        let given = Given {
+            values: given,
+            node: at.child(driver),
+            whole: at.key(driver),
+            of: &format!("the driver `{driver}`"),
+        };
+        let known = known.map(|catalogue| catalogue.settings.as_slice());
+        let resolved = parameters::resolve(&given, known, findings);
+        settings.insert(driver.clone(), resolved);
+    }
+    settings
+}
+
+/// What faults of somebody else are.
+pub(super) fn observed(
+    file: &ScenarioFile,
+    root: &Node,
+    anomalies: &IndexMap<String, Anomaly>,
+    catalogues: &[FaultCatalogue],
+    findings: &mut Vec<Finding>,
+) -> Vec<ObservedFault> {
+    let at = root.child("observe");
+    let mut observed = Vec::new();
+    for (fault, spec) in &file.observe {
+        let node = at.child(fault);
+        catalogue(&spec.driver, catalogues, node.value("driver"), findings);
+        check_name(fault, "a fault to observe", at.key(fault), findings);
+        let anomaly = anomalies.get(&spec.anomaly);
+        match anomaly.filter(|anomaly| !anomaly.is_none()) {
+            Some(anomaly) => observed.push(ObservedFault {
+                driver: spec.driver.clone(),
+                fault: fault.clone(),
+                anomaly: anomaly.clone(),
+            }),
+            None => findings.push(
+                Finding::at(
+                    node.value("anomaly"),
+                    format!("`{}` is no anomaly", spec.anomaly),
+                )
+                .suggest(&spec.anomaly, anomalies.keys().map(String::as_str)),
+            ),
+        }
+    }
+    observed
+}
 
 pub(super) fn resolve(
     spec: &ScenarioSpec,
     at: &Node,
     catalogues: &[FaultCatalogue],
     findings: &mut Vec<Finding>,
-    notes: &mut Vec<Finding>,
 ) -> Option<Fault> {
     let fault = spec.fault.as_ref()?;
     let node = at.child("fault");
     let driver = fault.driver.as_deref().unwrap_or(DEFAULT_DRIVER);
-    match catalogues.iter().find(|known| known.driver == driver) {
-        Some(catalogue) => {
-            check_names(&fault.fault, &fault.service, catalogue, node, findings);
-        }
-        None => notes.extend(near_driver(driver, catalogues, node)),
+    let known = catalogue(driver, catalogues, node.value("driver"), findings);
+    if let Some(catalogue) = known {
+        check_names(&fault.fault, &fault.service, catalogue, node, findings);
     }
     for (option, name) in [
         ("driver", driver),
@@ -50,27 +108,44 @@ pub(super) fn resolve(
             .help("it is above 0 and at most 1"),
         );
     }
+    let known = known.map(|catalogue| catalogue.fault(&fault.fault));
+    let given = Given {
+        values: &fault.parameters,
+        node: node.child("parameters"),
+        whole: at.key("fault"),
+        of: &format!("the fault `{}`", fault.fault),
+    };
+    let parameters = match known {
+        // That there is no such fault is said already.
+        Some(None) => Parameters::new(),
+        Some(Some(known)) => parameters::resolve(&given, Some(&known.parameters), findings),
+        None => parameters::resolve(&given, None, findings),
+    };
     Some(Fault {
         driver: driver.to_owned(),
         fault: fault.fault.clone(),
         service: fault.service.clone(),
         intensity,
         sham: fault.sham,
+        parameters,
     })
 }
 
-/// Whoever has a driver of their own may call it what they like; a name that is almost a known one is
-/// likelier to be a slip.
-fn near_driver(driver: &str, catalogues: &[FaultCatalogue], node: &Node) -> Option<Finding> {
-    let known: Vec<&str> = catalogues.iter().map(|c| c.driver.as_str()).collect();
-    let near = nearest(driver, &known)?;
-    Some(
-        Finding::at(
-            node.value("driver"),
-            format!("no driver `{driver}` is known here, so names are not checked"),
-        )
-        .label(format!("did you mean `{near}`?")),
-    )
+/// The catalogue of a driver; none where no catalogues are at hand, or where there is no such
+/// driver.
+fn catalogue<'c>(
+    driver: &str,
+    catalogues: &'c [FaultCatalogue],
+    span: Span,
+    findings: &mut Vec<Finding>,
+) -> Option<&'c FaultCatalogue> {
+    let known = catalogues.iter().find(|known| known.driver == driver);
+    if known.is_none() && !catalogues.is_empty() && !driver.trim().is_empty() {
+        let names = catalogues.iter().map(|known| known.driver.as_str());
+        let finding = Finding::at(span, format!("there is no driver `{driver}`"));
+        findings.push(finding.suggest(driver, names));
+    }
+    known
 }
 
 fn check_names(
@@ -184,13 +259,13 @@ pub(super) fn check_overlaps(
     by_start.sort_by_key(|scenario| scenario.start_ns);
     // Of each fault the window that ends last. A window that is at odds with an earlier one is
     // found through it, or the two earlier ones were at odds already.
-    let mut latest: HashMap<[&str; 3], (&PlannedScenario, f64)> = HashMap::new();
+    let mut latest: HashMap<_, (&PlannedScenario, f64)> = HashMap::new();
     for scenario in by_start {
         let Some(fault) = scenario.fault.as_ref().filter(|fault| !fault.sham) else {
             continue;
         };
         let held = latest
-            .entry([&fault.driver, &fault.service, &fault.fault])
+            .entry(fault.key())
             .or_insert((scenario, fault.intensity));
         let (other, intensity) = *held;
         if scenario.start_ns < other.end_ns && intensity != fault.intensity {

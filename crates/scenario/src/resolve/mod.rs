@@ -6,6 +6,7 @@ mod dots;
 mod executor;
 mod faults;
 mod flows;
+mod parameters;
 mod selection;
 mod step;
 mod target;
@@ -58,7 +59,9 @@ pub(crate) fn plan(
         &mut findings,
         &mut notes,
     );
+    let observed = faults::observed(file, root, &anomalies, &options.catalogues, &mut findings);
     let flows = flows::resolve(file, root, &mut findings);
+    let drivers = faults::settings(file, root, &options.catalogues, &mut findings);
     let node = root.child("scenarios");
     if file.scenarios.is_empty() {
         findings.push(Finding::at(root.key("scenarios"), "there are no scenarios"));
@@ -72,7 +75,7 @@ pub(crate) fn plan(
         let executor = executor::resolve(file, spec, at, node.key(name), &mut findings);
         let exec = exec(file, spec, at, node.key(name), &mut findings);
         let named = anomalies::of_scenario(&anomalies, spec, at, &mut findings);
-        let fault = faults::resolve(spec, at, &options.catalogues, &mut findings, &mut notes);
+        let fault = faults::resolve(spec, at, &options.catalogues, &mut findings);
         if let Some(named) = &named {
             faults::check_agreement(fault.as_ref(), named, at, &mut findings);
             faults::check_warm_up(spec, named, at, &mut findings);
@@ -121,7 +124,11 @@ pub(crate) fn plan(
         seed,
         time_scale: scale,
         target,
+        renew_connections: file.renew_connections,
+        redirect_hosts: file.redirect_hosts.clone(),
         flows,
+        drivers,
+        observed,
         scenarios,
     };
     Ok((plan, notes))

@@ -7,6 +7,7 @@ pub(crate) fn shop() -> FaultCatalogue {
         name: name.to_owned(),
         services: services.iter().map(|s| (*s).to_owned()).collect(),
         summary: String::new(),
+        parameters: vec![],
     };
     FaultCatalogue {
         driver: "shop".to_owned(),
@@ -19,5 +20,6 @@ pub(crate) fn shop() -> FaultCatalogue {
             fault("hang", &["catalogue", "user", "cart", "payment"]),
             fault("cpu_saturation", &[]),
         ],
+        settings: vec![],
     }
 }

@@ -39,6 +39,10 @@ fn plan() -> Plan {
         seed: 1,
         time_scale: 1.0,
         target: Target::Embedded,
+        redirect_hosts: vec![],
+        renew_connections: false,
+        drivers: Default::default(),
+        observed: vec![],
         flows: vec![
             flow("browse", &["home", "list", "home"]),
             flow("buy", &["cart", "list"]),

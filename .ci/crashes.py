@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""What becomes of faults when a run, its guard, or both are killed at random moments.
+
+For each driver, and each way to be killed, a run is started on a target of its own, killed with
+SIGKILL at a moment drawn between its first request for the fault and the end of its window, and the
+target is asked until the fault is gone: within 10 s where one of run and guard lives on; by itself
+within 25 s where the target has leases; else by `loadgen faults clear`.
+
+    .ci/crashes.py --loadgen target/release/loadgen --kills 30
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+FILE = """version: 1
+flows: {default: {steps: [{path: /, think_time: 20ms}]}}
+SETTINGSanomalies: {wrong: {root_cause: broken, root_cause_service: SERVICE}}
+scenarios:
+  before: {executor: constant-vus, vus: 1, duration: 1s}
+  during:
+    executor: constant-vus
+    vus: 1
+    duration: 6s
+    graceful_stop: 1s
+    anomaly: wrong
+    fault: FAULT
+"""
+
+
+def call(url, method="GET", body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method)
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def ready(command, **more):
+    """Starts a program that says on one line of JSON that it is ready."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
+    return process, json.loads(process.stdout.readline())
+
+
+class Web:
+    """Something that answers requests."""
+
+    def __init__(self, folder):
+        code = ("import http.server,sys,json\n"
+                "class H(http.server.BaseHTTPRequestHandler):\n"
+                "  def do_GET(s):\n"
+                "    s.send_response(200); s.send_header('content-length','2'); s.end_headers(); s.wfile.write(b'ok')\n"
+                "  def log_message(s,*a): pass\n"
+                "s=http.server.ThreadingHTTPServer(('127.0.0.1',0),H)\n"
+                "print(json.dumps({'port':s.server_port}),flush=True)\n"
+                "s.serve_forever()\n")
+        self.process, said = ready([sys.executable, "-c", code])
+        self.port = said["port"]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def stop(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+
+class Exec(Web):
+    lease = False
+
+    def __init__(self, folder, loadgen):
+        super().__init__(folder)
+        self.broken = folder / "broken"
+        self.settings = ""
+        self.fault = ("{driver: exec, fault: broken, service: store, parameters: "
+                      f"{{inject: 'touch {self.broken}', confirm: 'test -f {self.broken}', "
+                      f"clear: 'rm -f {self.broken}'}}}}")
+        self.service = "store"
+
+    def in_force(self):
+        return self.broken.exists()
+
+
+class Host(Web):
+    lease = False
+
+    def __init__(self, folder, loadgen):
+        super().__init__(folder)
+        self.victim = subprocess.Popen(["sleep", "1000"])
+        pid_file = folder / "victim.pid"
+        pid_file.write_text(f"{self.victim.pid}\n")
+        self.settings = ""
+        self.fault = f"{{driver: host, fault: stop, service: store, parameters: {{pid_file: '{pid_file}'}}}}"
+        self.service = "store"
+
+    def in_force(self):
+        stat = pathlib.Path(f"/proc/{self.victim.pid}/stat").read_text()
+        return stat.rsplit(")", 1)[1].split()[0] == "T"
+
+    def stop(self):
+        self.victim.kill()
+        self.victim.wait()
+        super().stop()
+
+
+class Proxy(Web):
+    lease = True
+
+    def __init__(self, folder, loadgen):
+        super().__init__(folder)
+        self.proxy, said = self.start(loadgen)
+        self.api = said
+        call(f"{self.api}/proxies", "POST",
+             {"name": "edge", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{self.port}", "enabled": True})
+        listen = call(f"{self.api}/proxies/edge")["listen"]
+        self.url = f"http://{listen}"
+        self.settings = f"drivers: {{proxy: {{url: '{self.api}'}}}}\n"
+        self.fault = "{driver: proxy, fault: latency, service: store, parameters: {proxy: edge, latency: 50ms}}"
+        self.service = "store"
+
+    def start(self, loadgen):
+        process, said = ready([loadgen, "proxy", "--listen", "127.0.0.1:0", "--stop-with-stdin"])
+        return process, said["api_url"]
+
+    def in_force(self):
+        return bool(call(f"{self.api}/proxies/edge/toxics"))
+
+    def stop(self):
+        self.proxy.kill()
+        self.proxy.wait()
+        super().stop()
+
+
+class Toxiproxy(Proxy):
+    lease = False
+
+    def start(self, loadgen):
+        port = random.randint(20000, 30000)
+        process = subprocess.Popen([os.environ["LOADGEN_REAL_TOXIPROXY"], "-port", str(port)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        api = f"http://127.0.0.1:{port}"
+        for _ in range(100):
+            try:
+                call(f"{api}/version")
+                break
+            except OSError:
+                time.sleep(0.1)
+        return process, api
+
+
+class Shop:
+    lease = True
+
+    def __init__(self, folder, loadgen):
+        self.process, said = ready([loadgen, "shop", "--listen", "127.0.0.1:0", "--stop-with-stdin"])
+        self.url = said["base_url"]
+        self.admin = said["admin_url"].rstrip("/")
+        self.settings = f"drivers: {{shop: {{admin_url: '{self.admin}'}}}}\n"
+        self.fault = "{fault: slow_query, service: catalogue, intensity: 0.1}"
+        self.service = "catalogue"
+
+    def in_force(self):
+        return bool(call(f"{self.admin}/faults")["faults"])
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+TARGETS = {"exec": Exec, "host": Host, "proxy": Proxy, "toxiproxy": Toxiproxy, "shop": Shop}
+
+
+def guard_of(pid):
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = stat.read_text().rsplit(")", 1)[1].split()[1]
+            words = (stat.parent / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if parent == str(pid) and words[1:2] == [b"guard"]:
+            return int(stat.parent.name)
+    return None
+
+
+def wait_until(condition, seconds):
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        if condition():
+            return time.monotonic() - began
+        time.sleep(0.02)
+    return None
+
+
+def one(name, who, number, loadgen, draw):
+    """One kill. What came of it, and how many seconds it took; None: the fault stayed."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="crash-"))
+    target = TARGETS[name](folder, loadgen)
+    environment = dict(os.environ, LOADGEN_STATE_DIR=str(folder / "state"))
+    try:
+        text = FILE.replace("FAULT", target.fault).replace("SERVICE", target.service)
+        (folder / "file.yaml").write_text(text.replace("SETTINGS", target.settings))
+        run = subprocess.Popen(
+            [loadgen, "run", "file.yaml", "--base-url", target.url, "--out", "run", "--quiet",
+             "--no-client-spans", "--no-preflight"], cwd=folder, env=environment,
+            stdout=subprocess.DEVNULL, stderr=(folder / "errors").open("w"))
+        timeline = folder / "run" / "timeline.jsonl"
+        opened = lambda: timeline.exists() and timeline.read_text().count('"window_opened"') == 2
+        if wait_until(opened, 60) is None:
+            return "the window never opened: " + (folder / "errors").read_text(), None
+        guard = guard_of(run.pid)
+        time.sleep(draw.uniform(0, 5))
+        for pid in {"run": [run.pid], "guard": [guard], "both": [guard, run.pid]}[who]:
+            os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        if who == "guard":
+            # The run goes on to its end, and clears by itself.
+            run.wait(60)
+            return "cleared by the run", 0.0 if not target.in_force() else None
+        run.wait()
+        limit = 10 if who == "run" else (25 if target.lease else 3)
+        # An injection that was on its way may come a little later.
+        time.sleep(0.2)
+        took = wait_until(lambda: not target.in_force(), limit)
+        how = "cleared by the guard" if who == "run" else "ended by itself"
+        if took is None and who == "both" and not target.lease:
+            subprocess.run([loadgen, "faults", "clear"], env=environment, check=False,
+                           stderr=subprocess.DEVNULL)
+            how, took = "undone from the journal", None if target.in_force() else time.monotonic() - began
+        return how, took
+    finally:
+        target.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loadgen", default="target/release/loadgen", type=os.path.abspath)
+    parser.add_argument("--kills", type=int, default=30, help="of each driver")
+    parser.add_argument("--drivers", default="shop,proxy,host,exec,toxiproxy")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    draw = random.Random(args.seed)
+    failed = False
+    print("| driver | killed | kills | gone | how | longest |")
+    print("|---|---|---|---|---|---|")
+    for name in args.drivers.split(","):
+        if name == "toxiproxy" and "LOADGEN_REAL_TOXIPROXY" not in os.environ:
+            print("| toxiproxy | – | 0 | – | not run: LOADGEN_REAL_TOXIPROXY names none | – |")
+            continue
+        for who in ["run", "guard", "both"]:
+            kills = args.kills // 3
+            results = [one(name, who, i, args.loadgen, draw) for i in range(kills)]
+            gone = [took for _, took in results if took is not None]
+            ways = ", ".join(sorted({how for how, _ in results}))
+            failed |= len(gone) < kills
+            longest = f"{max(gone):.1f} s" if gone and who != "guard" else "–"
+            print(f"| {name} | {who} | {kills} | {len(gone)} | {ways} | {longest} |", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+//! Injects faults by commands: whatever a shell can do to a system, with a second command that
+//! shows whether it is in force, and a third that undoes it.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use loadgen_scenario::plan::Fault;
+use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::time::Instant;
+
+use crate::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
+
+/// Name of the driver.
+pub(super) const NAME: &str = "exec";
+
+/// How long each command may take where the file says nothing.
+const LIMIT: Duration = Duration::from_secs(8);
+/// Pause before the state is confirmed again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Of what a command prints, so many bytes are kept.
+const KEPT: u64 = 2048;
+
+/// Driver `exec`.
+#[derive(Debug)]
+pub struct ExecDriver;
+
+/// Any fault, by the commands that a file gives.
+pub(super) fn catalogue() -> FaultCatalogue {
+    let command = |name, summary| Parameter::required(name, ParameterKind::Command, summary);
+    FaultCatalogue {
+        driver: NAME.to_owned(),
+        services: vec![],
+        faults: vec![CatalogueFault {
+            name: CatalogueFault::ANY.to_owned(),
+            services: vec![],
+            summary: "Whatever the command `inject` does.".to_owned(),
+            parameters: vec![
+                command(
+                    "inject",
+                    "The command that injects the fault; it ends with 0 when it is done.",
+                ),
+                command(
+                    "confirm",
+                    "A command that ends with 0 while the fault is in force, and with another code \
+                     while it is not.",
+                ),
+                command(
+                    "clear",
+                    "The command that takes the fault away, also one that is gone already; it ends \
+                     with 0.",
+                ),
+                Parameter::optional(
+                    "timeout",
+                    ParameterKind::Duration,
+                    "How long each command may take, and until `confirm` says so: 8s by default.",
+                ),
+            ],
+        }],
+        settings: vec![],
+    }
+}
+
+/// A command that has ended.
+struct Ended {
+    status: ExitStatus,
+    said: String,
+}
+
+/// What `confirm` must say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    InForce,
+    Gone,
+}
+
+/// The commands of a fault.
+struct Commands<'i> {
+    injection: &'i Injection,
+    limit: Duration,
+}
+
+impl<'i> Commands<'i> {
+    fn of(injection: &'i Injection) -> Self {
+        let timeout = injection.fault.parameters.get("timeout_ms");
+        let limit = timeout.and_then(Value::as_u64).map(Duration::from_millis);
+        Self {
+            injection,
+            limit: limit.unwrap_or(LIMIT),
+        }
+    }
+
+    /// Runs a command to its end. What it leaves running in the background goes on.
+    async fn run(&self, name: &str, until: Instant) -> Result<Ended, FaultError> {
+        let Fault { parameters, .. } = &self.injection.fault;
+        let mut command = command(parameters.get(name))
+            .ok_or_else(|| FaultError::Impossible(format!("the fault has no command `{name}`")))?;
+        let cannot = |why: &dyn std::fmt::Display| {
+            FaultError::Impossible(format!("can't run `{name}`: {why}"))
+        };
+        // Not a pipe: what goes on in the background would hold it open, and break when it closes.
+        let mut output = tempfile::tempfile().map_err(|e| cannot(&e))?;
+        let copy = || output.try_clone().map(Stdio::from);
+        command
+            .stdin(Stdio::null())
+            .stdout(copy().map_err(|e| cannot(&e))?)
+            .stderr(copy().map_err(|e| cannot(&e))?)
+            // A signal for the run is not for what it has started.
+            .process_group(0);
+        self.tell(&mut command);
+        let mut child = command.spawn().map_err(|e| cannot(&e))?;
+        let pid = child.id();
+        let Ok(ended) = tokio::time::timeout_at(until, child.wait()).await else {
+            pid.into_iter().for_each(end_group);
+            let said = said(&mut output);
+            return Err(FaultError::NotConfirmed(format!(
+                "`{name}` did not end in time and was killed{}",
+                quoted(&said)
+            )));
+        };
+        let status = ended.map_err(|e| FaultError::NotConfirmed(format!("`{name}`: {e}")))?;
+        Ok(Ended {
+            status,
+            said: said(&mut output),
+        })
+    }
+
+    fn tell(&self, command: &mut Command) {
+        let Injection {
+            fault,
+            owner,
+            before,
+        } = self.injection;
+        command
+            .env("LOADGEN_FAULT", &fault.fault)
+            .env("LOADGEN_SERVICE", &fault.service)
+            .env("LOADGEN_INTENSITY", fault.intensity.to_string())
+            .env("LOADGEN_RUN_ID", owner);
+        if let Some(folder) = before.get("folder").and_then(Value::as_str) {
+            command.current_dir(folder);
+        }
+    }
+
+    /// Runs a command that must end with 0.
+    async fn must(&self, name: &str, until: Instant) -> Result<Ended, FaultError> {
+        let ended = self.run(name, until).await?;
+        if ended.status.success() {
+            return Ok(ended);
+        }
+        Err(FaultError::NotConfirmed(format!(
+            "`{name}` ended with {}{}",
+            ended.status,
+            quoted(&ended.said)
+        )))
+    }
+
+    /// Asks until the answer is the wanted one.
+    async fn confirm(&self, wanted: Wanted, until: Instant) -> Result<Ended, FaultError> {
+        loop {
+            let ended = self.run("confirm", until).await?;
+            if ended.status.success() == (wanted == Wanted::InForce) {
+                return Ok(ended);
+            }
+            if Instant::now() + PAUSE >= until {
+                let state = match wanted {
+                    Wanted::InForce => "not in force",
+                    Wanted::Gone => "still in force",
+                };
+                return Err(FaultError::NotConfirmed(format!(
+                    "by `confirm` the fault is {state}: it ended with {}{}",
+                    ended.status,
+                    quoted(&ended.said)
+                )));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn is_in_force(&self) -> Result<bool, FaultError> {
+        let ended = self.run("confirm", Instant::now() + self.limit).await?;
+        Ok(ended.status.success())
+    }
+}
+
+impl FaultDriver for ExecDriver {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn catalogue(&self) -> FaultCatalogue {
+        catalogue()
+    }
+
+    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
+        async { Ok(String::new()) }.boxed()
+    }
+
+    /// The folder in which commands run, also after a crash. A fault that is there already is
+    /// somebody else's.
+    fn prepare<'a>(
+        &'a self,
+        fault: &'a Fault,
+        owner: &'a str,
+    ) -> BoxFuture<'a, Result<Value, FaultError>> {
+        async move {
+            let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+            let injection = Injection {
+                fault: fault.clone(),
+                owner: owner.to_owned(),
+                before: json!({ "folder": folder.to_string_lossy() }),
+            };
+            if Commands::of(&injection).is_in_force().await? {
+                return Err(FaultError::Impossible(
+                    "by `confirm` the fault is in force already, and not by this run".to_owned(),
+                ));
+            }
+            Ok(injection.before)
+        }
+        .boxed()
+    }
+
+    fn inject<'a>(
+        &'a self,
+        injection: &'a Injection,
+    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
+        async move {
+            let commands = Commands::of(injection);
+            let until = Instant::now() + commands.limit;
+            let injected = commands.must("inject", until).await?;
+            let confirmed = commands.confirm(Wanted::InForce, until).await?;
+            Ok(Confirmation {
+                how: "the command `confirm` ended with 0".to_owned(),
+                read_back: json!({ "inject": injected.said, "confirm": confirmed.said }),
+            })
+        }
+        .boxed()
+    }
+
+    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
+        async move {
+            let commands = Commands::of(injection);
+            let was_in_force = commands.is_in_force().await?;
+            let until = Instant::now() + commands.limit;
+            let cleared = commands.must("clear", until).await?;
+            let confirmed = commands.confirm(Wanted::Gone, until).await?;
+            Ok(Cleared {
+                was_in_force,
+                confirmation: Confirmation {
+                    how: format!("the command `confirm` ended with {}", confirmed.status),
+                    read_back: json!({ "clear": cleared.said, "confirm": confirmed.said }),
+                },
+            })
+        }
+        .boxed()
+    }
+
+    fn state<'a>(
+        &'a self,
+        held: &'a [Injection],
+    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
+        async move {
+            let mut active = Vec::new();
+            for injection in held {
+                if Commands::of(injection).is_in_force().await? {
+                    active.push(ActiveFault {
+                        fault: injection.fault.clone(),
+                        owner: injection.owner.clone(),
+                    });
+                }
+            }
+            Ok(active)
+        }
+        .boxed()
+    }
+
+    fn look_every(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+}
+
+/// A text is for the shell, a list is a program and its arguments.
+fn command(value: Option<&Value>) -> Option<Command> {
+    match value? {
+        Value::String(text) => {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", text]);
+            Some(command)
+        }
+        Value::Array(words) => {
+            let mut words = words.iter().filter_map(Value::as_str);
+            let mut command = Command::new(words.next()?);
+            command.args(words);
+            Some(command)
+        }
+        _ => None,
+    }
+}
+
+/// The beginning of what was printed.
+fn said(output: &mut File) -> String {
+    let mut bytes = Vec::new();
+    // What can't be read is of no use.
+    let _ = output.seek(SeekFrom::Start(0));
+    let _ = output.take(KEPT).read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+fn quoted(said: &str) -> String {
+    match said {
+        "" => String::new(),
+        said => format!(", and said: {said}"),
+    }
+}
+
+fn end_group(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // One that is gone already is what is wanted.
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}

@@ -1,0 +1,168 @@
+//! Injects faults through the admin endpoint of the demo shop (`loadgen shop`).
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use loadgen_scenario::plan::{Fault, Parameters};
+use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
+use loadgen_shop_api::{ActiveFaults, Cleared as ShopCleared, Injection as ShopInjection};
+use reqwest::Client;
+
+use super::LEASE_MS;
+use crate::http::{JsonBody, answer, read};
+use crate::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
+
+/// Name of the driver.
+pub(super) const NAME: &str = "shop";
+
+/// Driver `shop`.
+#[derive(Debug)]
+pub struct ShopDriver {
+    client: Client,
+    admin_url: String,
+}
+
+/// What the demo shop can have.
+pub(super) fn catalogue() -> FaultCatalogue {
+    let mut services: Vec<String> = Vec::new();
+    let mut faults = Vec::new();
+    for fault in loadgen_shop_api::Fault::ALL {
+        let possible: Vec<String> = fault.services().iter().map(ToString::to_string).collect();
+        for service in &possible {
+            if !services.contains(service) {
+                services.push(service.clone());
+            }
+        }
+        faults.push(CatalogueFault {
+            name: fault.to_string(),
+            services: possible,
+            summary: fault.summary().to_owned(),
+            parameters: vec![],
+        });
+    }
+    FaultCatalogue {
+        driver: NAME.to_owned(),
+        services,
+        faults,
+        settings: vec![Parameter::optional(
+            "admin_url",
+            ParameterKind::Text,
+            "The URL that `loadgen shop` prints as `admin_url`; `--admin-url` overrides it.",
+        )],
+    }
+}
+
+impl ShopDriver {
+    /// A driver for the admin endpoint that `loadgen shop` printed as `admin_url`.
+    pub fn new(client: Client, admin_url: impl Into<String>) -> Self {
+        Self {
+            client,
+            admin_url: admin_url.into().trim_end_matches('/').to_owned(),
+        }
+    }
+
+    fn url(&self, fault: &Fault) -> String {
+        format!("{}/faults/{}", self.admin_url, fault.fault)
+    }
+
+    async fn faults(&self) -> Result<ActiveFaults, FaultError> {
+        let url = format!("{}/faults", self.admin_url);
+        read(self.client.get(&url), &url).await
+    }
+}
+
+impl FaultDriver for ShopDriver {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn catalogue(&self) -> FaultCatalogue {
+        catalogue()
+    }
+
+    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
+        async {
+            self.faults().await?;
+            Ok(String::new())
+        }
+        .boxed()
+    }
+
+    fn reset<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
+        async move {
+            let url = format!("{}/faults?owner={owner}", self.admin_url);
+            answer(self.client.delete(&url), &url).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn inject<'a>(
+        &'a self,
+        injection: &'a Injection,
+    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
+        async move {
+            let url = self.url(&injection.fault);
+            let body = ShopInjection {
+                service: Some(injection.fault.service.clone()),
+                intensity: injection.fault.intensity,
+                owner: injection.owner.clone(),
+                lease_ms: Some(LEASE_MS),
+            };
+            let read_back = read(self.client.put(&url).json_body(&body), &url).await?;
+            Ok(Confirmation {
+                how: "the service's answer".to_owned(),
+                read_back,
+            })
+        }
+        .boxed()
+    }
+
+    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
+        async move {
+            let Injection { fault, owner, .. } = injection;
+            let url = format!(
+                "{}?service={}&owner={owner}",
+                self.url(fault),
+                fault.service
+            );
+            let cleared: ShopCleared = read(self.client.delete(&url), &url).await?;
+            Ok(Cleared {
+                was_in_force: cleared.was_active,
+                confirmation: Confirmation {
+                    how: "the service's answer".to_owned(),
+                    read_back: serde_json::to_value(&cleared).unwrap_or_default(),
+                },
+            })
+        }
+        .boxed()
+    }
+
+    fn state<'a>(
+        &'a self,
+        _held: &'a [Injection],
+    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
+        async {
+            let active = self.faults().await?;
+            let faults = active.faults.into_iter().map(|active| ActiveFault {
+                fault: Fault {
+                    driver: NAME.to_owned(),
+                    fault: active.fault.to_string(),
+                    service: active.service.to_string(),
+                    intensity: active.intensity,
+                    sham: false,
+                    parameters: Parameters::new(),
+                },
+                owner: active.owner,
+            });
+            Ok(faults.collect())
+        }
+        .boxed()
+    }
+
+    fn renew<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
+        async move {
+            let url = format!("{}/leases/{owner}", self.admin_url);
+            answer(self.client.post(&url), &url).await.map(drop)
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,62 @@
+//! Calls of drivers to the HTTP APIs of what they drive.
+
+use std::time::Duration;
+
+use reqwest::RequestBuilder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::FaultError;
+
+/// How long an answer is waited for. The demo shop holds connections and calibrates work before it
+/// confirms, and a service has 5 s for it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// reqwest's own `json` is a feature that nothing else here needs.
+pub(crate) trait JsonBody {
+    /// The value as a JSON body.
+    fn json_body(self, body: &impl Serialize) -> Self;
+}
+
+impl JsonBody for RequestBuilder {
+    fn json_body(self, body: &impl Serialize) -> Self {
+        // Texts and numbers always become JSON.
+        let bytes = serde_json::to_vec(body).unwrap_or_default();
+        self.header("content-type", "application/json").body(bytes)
+    }
+}
+
+/// The body of an answer that says yes.
+pub(crate) async fn answer(request: RequestBuilder, url: &str) -> Result<String, FaultError> {
+    let unreachable = |source| FaultError::Unreachable {
+        url: url.to_owned(),
+        source,
+    };
+    let answer = request.timeout(ANSWER_LIMIT).send().await;
+    let answer = answer.map_err(unreachable)?;
+    let status = answer.status();
+    let text = answer.text().await;
+    if status.is_success() {
+        return text.map_err(unreachable);
+    }
+    let text = text.unwrap_or_default();
+    let said: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let error = said.and_then(|said| Some(said.get("error")?.as_str()?.to_owned()));
+    Err(FaultError::Refused {
+        url: url.to_owned(),
+        status: status.as_u16(),
+        message: error.unwrap_or(text),
+    })
+}
+
+/// An answer that says yes, read.
+pub(crate) async fn read<T: DeserializeOwned>(
+    request: RequestBuilder,
+    url: &str,
+) -> Result<T, FaultError> {
+    let body = answer(request, url).await?;
+    serde_json::from_str(&body).map_err(|error| FaultError::Unclear {
+        url: url.to_owned(),
+        reason: error.to_string(),
+    })
+}

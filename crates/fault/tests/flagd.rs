@@ -1,0 +1,223 @@
+//! The driver `flagd` against flags that are evaluated by flagd's own rules.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use loadgen_fault::{FaultDriver, FaultError, FlagdDriver, Injection};
+use loadgen_scenario::plan::{Fault, Parameters};
+use serde_json::{Value, json};
+
+/// What the OpenTelemetry Demo's flags look like.
+const FLAGS: &str = r#"{
+  "$schema": "https://flagd.dev/schema/v0/flags.json",
+  "flags": {
+    "paymentFailure": {
+      "description": "Fail payments",
+      "state": "ENABLED",
+      "variants": {"100%": 1, "50%": 0.5, "off": 0},
+      "defaultVariant": "off"
+    },
+    "productCatalogFailure": {
+      "state": "ENABLED",
+      "variants": {"on": true, "off": false},
+      "defaultVariant": "off",
+      "targeting": {"if": [true, "off", "off"]}
+    },
+    "loadGeneratorTraffic": {
+      "state": "ENABLED",
+      "variants": {"on": 1, "off": 0},
+      "defaultVariant": "on"
+    }
+  }
+}"#;
+
+struct Flagd {
+    child: Child,
+    url: String,
+    file: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Flagd {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("demo.flagd.json");
+        std::fs::write(&file, FLAGS).unwrap();
+        let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flagd/server.py");
+        let mut child = Command::new(python())
+            .args([&server, &file])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        Self {
+            child,
+            url: ready["url"].as_str().unwrap().to_owned(),
+            file,
+            _folder: folder,
+        }
+    }
+
+    fn flags(&self) -> Value {
+        serde_json::from_str(&std::fs::read_to_string(&self.file).unwrap()).unwrap()
+    }
+
+    fn driver(&self, place: Value) -> FlagdDriver {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut settings = place.as_object().unwrap().clone();
+        settings.insert("ofrep_url".to_owned(), self.url.clone().into());
+        FlagdDriver::new(reqwest::Client::new(), &settings).unwrap()
+    }
+
+    fn by_file(&self) -> FlagdDriver {
+        self.driver(json!({ "file": self.file }))
+    }
+
+    fn by_ui(&self) -> FlagdDriver {
+        self.driver(json!({ "ui_url": format!("{}/feature", self.url) }))
+    }
+}
+
+impl Drop for Flagd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A Python with flagd's evaluation, in the build folder.
+fn python() -> PathBuf {
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tools");
+    std::fs::create_dir_all(&tools).unwrap();
+    // Tests run side by side.
+    let lock = File::create(tools.join("flagd.lock")).unwrap();
+    lock.lock().unwrap();
+    let folder = tools.join("flagd-core-2.0.0");
+    let python = folder.join("bin/python");
+    if !folder.join("done").exists() {
+        let run = |command: &mut Command| assert!(command.status().unwrap().success());
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        let install = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ];
+        run(Command::new(&python)
+            .args(install)
+            .arg("openfeature-flagd-core==2.0.0"));
+        std::fs::write(folder.join("done"), "").unwrap();
+    }
+    python
+}
+
+fn fault(flag: &str, variant: &str) -> Fault {
+    let mut parameters = Parameters::new();
+    parameters.insert("variant".to_owned(), variant.into());
+    Fault {
+        driver: "flagd".to_owned(),
+        fault: flag.to_owned(),
+        service: "payment".to_owned(),
+        intensity: 1.0,
+        sham: false,
+        parameters,
+    }
+}
+
+async fn prepared(driver: &FlagdDriver, fault: Fault) -> Injection {
+    let before = driver.prepare(&fault, "run").await.unwrap();
+    let owner = "run".to_owned();
+    Injection {
+        fault,
+        owner,
+        before,
+    }
+}
+
+#[tokio::test]
+async fn a_flag_is_switched_and_put_back_as_it_was() {
+    let flagd = Flagd::start();
+    for driver in [flagd.by_file(), flagd.by_ui()] {
+        let before: Value = serde_json::from_str(FLAGS).unwrap();
+        for (flag, variant, value) in [
+            ("paymentFailure", "50%", json!(0.5)),
+            ("productCatalogFailure", "on", json!(true)),
+        ] {
+            let injection = prepared(&driver, fault(flag, variant)).await;
+            let confirmed = driver.inject(&injection).await.unwrap();
+            assert_eq!(confirmed.read_back["value"], value, "{flag}");
+            let active = driver
+                .state(std::slice::from_ref(&injection))
+                .await
+                .unwrap();
+            assert_eq!(active.len(), 1, "{active:?}");
+            assert_eq!(
+                (&active[0].fault, &*active[0].owner),
+                (&injection.fault, "run")
+            );
+            let cleared = driver.clear(&injection).await.unwrap();
+            assert!(cleared.was_in_force);
+            assert_eq!(flagd.flags(), before);
+            // Once more, as after a crash.
+            assert!(!driver.clear(&injection).await.unwrap().was_in_force);
+        }
+        let active = driver.state(&[]).await.unwrap();
+        assert!(active.is_empty(), "{active:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_else_switches_is_seen() {
+    let flagd = Flagd::start();
+    let (ours, theirs) = (flagd.by_ui(), flagd.by_ui());
+    let injection = prepared(&theirs, fault("paymentFailure", "100%")).await;
+    theirs.inject(&injection).await.unwrap();
+    let active = ours.state(&[]).await.unwrap();
+    assert_eq!(active.len(), 1, "{active:?}");
+    assert_eq!(active[0].fault.fault, "paymentFailure");
+    assert_eq!(active[0].fault.parameters["variant"], "100%");
+    assert_eq!(active[0].owner, "");
+}
+
+#[tokio::test]
+async fn slips_change_nothing() {
+    let flagd = Flagd::start();
+    let driver = flagd.by_file();
+    for (flag, variant, named) in [
+        ("paymentfailure", "on", "no flag `paymentfailure`"),
+        (
+            "paymentFailure",
+            "on",
+            "no variant `on`: it has 100%, 50%, off",
+        ),
+    ] {
+        let error = driver
+            .prepare(&fault(flag, variant), "run")
+            .await
+            .unwrap_err();
+        assert!(error.changed_nothing());
+        assert!(error.to_string().contains(named), "{error}");
+    }
+    assert_eq!(flagd.flags(), serde_json::from_str::<Value>(FLAGS).unwrap());
+    let unset = FlagdDriver::new(reqwest::Client::new(), &Parameters::new());
+    assert!(matches!(unset, Err(FaultError::Settings { .. })));
+}
+
+#[tokio::test]
+async fn a_flag_that_flagd_does_not_take_over_is_not_confirmed() {
+    let flagd = Flagd::start();
+    // Another file than the one that flagd reads.
+    let other = flagd.file.with_file_name("other.json");
+    std::fs::write(&other, FLAGS).unwrap();
+    let driver = flagd.driver(json!({ "file": other }));
+    let injection = prepared(&driver, fault("paymentFailure", "50%")).await;
+    let error = driver.inject(&injection).await.unwrap_err();
+    assert!(!error.changed_nothing());
+    assert!(error.to_string().contains("still answers 0"), "{error}");
+}

@@ -14,9 +14,9 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 # A statement that takes longer is given up, so that a lock does not hold a connection for good.
-STATEMENT_MS = 3000
+STATEMENT_MS = 2000
 # How long a request waits for a connection, seconds.
-POOL_WAIT_S = 3.0
+POOL_WAIT_S = 2.0
 
 logging.basicConfig(level=logging.INFO)
 log = logging.getLogger("catalogue")

@@ -61,7 +61,8 @@ app.get('/products', async (request, response) => {
 });
 
 app.get('/products/:sku', async (request, response) => {
-  send(request, response, await ask(CATALOGUE, `/products/${encodeURIComponent(request.params.sku)}`));
+  const sku = encodeURIComponent(request.params.sku);
+  send(request, response, await ask(CATALOGUE, `/products/${sku}`));
 });
 
 app.get('/search', async (request, response) => {
@@ -70,7 +71,8 @@ app.get('/search', async (request, response) => {
 });
 
 app.post('/login', async (request, response) => {
-  const answer = await ask(ORDERS, '/sessions', { method: 'POST', json: { customer: request.body?.customer } });
+  const json = { customer: request.body?.customer };
+  const answer = await ask(ORDERS, '/sessions', { method: 'POST', json });
   if (answer.status === 201) {
     response.cookie('session', answer.body.session, { httpOnly: true, sameSite: 'strict' });
     answer.body = { customer: answer.body.customer };
@@ -80,8 +82,8 @@ app.post('/login', async (request, response) => {
 
 app.post('/orders', async (request, response) => {
   const { sku, quantity } = request.body ?? {};
-  const json = { sku, quantity };
-  send(request, response, await ask(ORDERS, '/orders', { method: 'POST', json, headers: session(request) }));
+  const order = { method: 'POST', json: { sku, quantity }, headers: session(request) };
+  send(request, response, await ask(ORDERS, '/orders', order));
 });
 
 app.get('/orders', async (request, response) => {

@@ -24,7 +24,7 @@ import java.util.UUID;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Sessions and orders, in PostgreSQL. An order is reserved in the catalogue before it is placed. */
+/** Sessions and orders, in PostgreSQL. What is ordered is reserved in the catalogue first. */
 public final class Orders {
   /** Limit of a call to the catalogue; shorter than the edge's. */
   private static final Duration CATALOGUE_LIMIT = Duration.ofSeconds(4);
@@ -59,7 +59,7 @@ public final class Orders {
         .post("/orders", orders::place)
         .get("/orders", orders::list)
         .exception(SQLException.class, Orders::noDatabase)
-        .exception(HttpResponseException.class, Orders::refuse)
+        .exception(HttpResponseException.class, (e, c) -> refuse(e.getStatus(), e.getMessage(), c))
         .start("127.0.0.1", Integer.parseInt(System.getenv("PORT")));
   }
 
@@ -97,7 +97,7 @@ public final class Orders {
       insert.executeUpdate();
     }
     LOG.info("{} of {} for {}", quantity, sku, customer);
-    context.status(201).json(Map.of("sku", sku, "quantity", quantity, "price_cents", price));
+    context.status(201).json(order(sku, quantity, price));
   }
 
   private void list(Context context) throws SQLException {
@@ -111,10 +111,14 @@ public final class Orders {
       select.setString(1, customer);
       var rows = select.executeQuery();
       while (rows.next()) {
-        orders.add(Map.of("sku", rows.getString(1), "quantity", rows.getInt(2), "price_cents", rows.getInt(3)));
+        orders.add(order(rows.getString(1), rows.getInt(2), rows.getInt(3)));
       }
     }
     context.json(orders);
+  }
+
+  private static Map<String, Object> order(String sku, int quantity, int price) {
+    return Map.of("sku", sku, "quantity", quantity, "price_cents", price);
   }
 
   /** Whose session it is. */
@@ -124,8 +128,8 @@ public final class Orders {
       throw new UnauthorizedResponse("log in first");
     }
     try (var connection = pool.getConnection();
-        var select = connection.prepareStatement("SELECT customer FROM sessions WHERE id = ?::uuid")) {
-      select.setString(1, session);
+        var select = connection.prepareStatement("SELECT customer FROM sessions WHERE id = ?")) {
+      select.setObject(1, UUID.fromString(session));
       var rows = select.executeQuery();
       if (!rows.next()) {
         throw new UnauthorizedResponse("no such session");
@@ -145,7 +149,8 @@ public final class Orders {
     try {
       HttpResponse<String> answer = http.send(request, HttpResponse.BodyHandlers.ofString());
       if (answer.statusCode() != 200) {
-        throw new HttpResponseException(answer.statusCode() == 409 ? 409 : 502, "catalogue: " + answer.body());
+        int status = answer.statusCode() == 409 ? 409 : 502;
+        throw new HttpResponseException(status, "catalogue: " + answer.body());
       }
       return json.readTree(answer.body()).path("price_cents").asInt();
     } catch (HttpTimeoutException error) {
@@ -156,12 +161,11 @@ public final class Orders {
   }
 
   private static void noDatabase(SQLException error, Context context) {
-    LOG.error("{} {}: {}", context.method(), context.path(), error.getMessage());
-    context.status(503).json(Map.of("error", "the database does not answer: " + error.getMessage()));
+    refuse(503, "the database does not answer: " + error.getMessage(), context);
   }
 
-  private static void refuse(HttpResponseException error, Context context) {
-    LOG.error("{} {}: {}", context.method(), context.path(), error.getMessage());
-    context.status(error.getStatus()).json(Map.of("error", error.getMessage()));
+  private static void refuse(int status, String why, Context context) {
+    LOG.error("{} {}: {}", context.method(), context.path(), why);
+    context.status(status).json(Map.of("error", why));
   }
 }

@@ -11,6 +11,11 @@ run *args:
 test *args:
     cargo test --workspace {{args}}
 
+# Run the tests of executors and windows, which are in simulated time, 50 times in a row.
+simulated-50:
+    cargo test -p loadgen-engine --lib --no-run
+    for n in $(seq 50); do cargo test -q -p loadgen-engine --lib -- simulated:: windows:: replay:: || exit 1; done
+
 # Run both engines in turns on the embedded shop and compare what they sent and measured (needs k6).
 compare *args:
     cargo run --release -- compare scenarios/quick.yaml {{args}}

@@ -1,4 +1,4 @@
-//! What the code of a worker works with: its buffer of records, its HTTP client, its ids.
+//! What the code of a worker works with: its buffer of records, its way to the target, its ids.
 //!
 //! What requests leave behind goes into a plain buffer of the worker, and that buffer is handed
 //! over a few times a second, so recording costs the hot path neither a lock nor a channel.
@@ -16,6 +16,7 @@ use rand::rngs::SmallRng;
 use crate::event::Event;
 use crate::headers::scenario_headers;
 use crate::shared::{Shared, Signal};
+use crate::way::Way;
 
 /// Records that fit without growing at the rate that the engine is built for.
 const BUFFER: usize = 4096;
@@ -40,8 +41,7 @@ pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     /// This worker's place among `shared.workers`: it takes every n-th iteration or VU.
     pub(crate) index: usize,
-    /// By scenario.
-    pub(crate) clients: Vec<reqwest::Client>,
+    pub(crate) way: Way,
     /// By scenario.
     pub(crate) headers: Vec<HeaderMap>,
     /// By scenario: requests on their way.
@@ -55,7 +55,7 @@ impl Context {
     pub(crate) fn new(
         shared: Arc<Shared>,
         index: usize,
-        clients: Vec<reqwest::Client>,
+        way: Way,
         authorization: Option<HeaderValue>,
         events: SyncSender<Event>,
     ) -> Self {
@@ -71,7 +71,7 @@ impl Context {
         }
         Self {
             index,
-            clients,
+            way,
             headers,
             in_flight: scenarios.iter().map(|_| Cell::new(0)).collect(),
             ids: RefCell::new(rand::make_rng()),
@@ -87,6 +87,11 @@ impl Context {
 
     pub(crate) fn is_signalled(&self, scenario: usize, least: Signal) -> bool {
         self.shared.is_signalled(scenario, least)
+    }
+
+    /// Now, by the run's clock.
+    pub(crate) fn now(&self) -> Instant {
+        self.shared.clock.now()
     }
 
     /// A time of the plan as a moment of the monotonic clock.

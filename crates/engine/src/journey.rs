@@ -11,7 +11,7 @@ use rand::Rng;
 
 use crate::context::Context;
 use crate::cookies::Cookies;
-use crate::exchange::{Outgoing, exchange};
+use crate::exchange::Outgoing;
 use crate::headers::traceparent;
 use crate::shared::Signal;
 
@@ -50,8 +50,8 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
                     step: planned,
                     request,
                 };
-                let answered = exchange(&context.clients[scenario], &mut cookies, &out).await;
-                let finished = Instant::now();
+                let answered = context.way.exchange(scenario, &mut cookies, &out).await;
+                let finished = context.now();
                 let failure = match answered.failure {
                     Some(failure) => Some(failure),
                     None => iteration
@@ -67,7 +67,7 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
             tokio::time::sleep(Duration::from_nanos(think_ns)).await;
         }
         // Within an iteration the model is closed: the next request is due when the pause ends.
-        due = Instant::now();
+        due = context.now();
     }
     interrupted.disarm();
 }

@@ -2,13 +2,16 @@
 //!
 //! tokio's timer works in whole milliseconds, which is too coarse for an open model at 10,000
 //! requests/s. On Linux a `timerfd` wakes the event loop through epoll instead; elsewhere tokio's
-//! timer is used.
+//! timer is used, as it is where time is simulated.
 
 use std::time::Instant;
+
+use loadgen_timeline::Clock;
 
 /// Sleeps to moments, one at a time.
 #[derive(Debug)]
 pub(crate) struct Pacer {
+    clock: Clock,
     #[cfg(target_os = "linux")]
     timer: Option<tokio::io::unix::AsyncFd<rustix::fd::OwnedFd>>,
 }
@@ -16,25 +19,24 @@ pub(crate) struct Pacer {
 impl Pacer {
     /// Must be called on the runtime that will wait. Where the system gives no timer, tokio's is
     /// used.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self {
+            clock,
             #[cfg(target_os = "linux")]
-            timer: linux_timer(),
+            timer: (!clock.is_simulated()).then(linux_timer).flatten(),
         }
     }
 
     /// Returns at `due` or a little later, at once if that is past.
     pub(crate) async fn until(&mut self, due: Instant) {
+        let left = due.saturating_duration_since(self.clock.now());
+        if left.is_zero() {
+            return;
+        }
         #[cfg(target_os = "linux")]
         if let Some(timer) = &self.timer {
             use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
-            let Some(left) = due
-                .checked_duration_since(Instant::now())
-                .filter(|d| !d.is_zero())
-            else {
-                return;
-            };
             let spec = Itimerspec {
                 it_interval: Timespec {
                     tv_sec: 0,
@@ -85,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn never_wakes_early_also_after_a_wait_that_was_given_up() {
-        let mut pacer = Pacer::new();
+        let mut pacer = Pacer::new(Clock::anchored_now());
         let given_up = Instant::now() + Duration::from_millis(20);
         tokio::select! {
             () = pacer.until(given_up) => {}

@@ -18,17 +18,20 @@ use tokio::sync::watch;
 
 use crate::client;
 use crate::conductor::{Broken, Conductor};
-use crate::context::Progress;
+use crate::context::{Context, Progress};
 use crate::error::{EngineError, Interrupt};
 use crate::event::{Consumer, Event};
-use crate::injector::{HASTY, Injector, first_look, must_end};
+use crate::injector::{FirstLook, HASTY, Injector, first_look, must_end};
 use crate::k6::{self, K6Options};
 use crate::recorder::{self, WAITING_EVENTS, send};
 use crate::shared::Shared;
+use crate::way::Way;
 use crate::worker;
+#[cfg(test)]
+use crate::worker::DeathNotice;
 
 /// Time between the start of the run and the first window, so that workers are up by then.
-const LEAD: Duration = Duration::from_millis(100);
+pub(crate) const LEAD: Duration = Duration::from_millis(100);
 
 /// What a run needs beside the plan.
 #[derive(Debug)]
@@ -99,99 +102,149 @@ pub async fn run(
         Some(_) = interrupts.recv() => return Err(EngineError::NotBegun),
     };
     let crew = Crew::prepare(sender, &plan, &base_url, &run_id, &mut interrupts).await?;
-    let start_ns = match &crew {
-        Crew::Workers { .. } => clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0),
-        Crew::K6 { started, .. } => started.zero_ns,
-    };
-    let shared = Arc::new(Shared::new(
-        run_id.clone(),
+    let ready = Ready {
+        run_id,
         plan,
         base_url,
         clock,
-        start_ns,
-        crew.size(),
-        crew.is_k6(),
-    ));
-
-    let (events, incoming) = sync_channel(WAITING_EVENTS);
-    let (failed, failure) = unbounded_channel();
-    let recorder = spawn("loadgen-recorder", move || {
-        recorder::record(consumers, &incoming, &failed)
-    })?;
-    send(&events, Line::RunStarted(run_started(&shared, &crew)));
-
-    let (progress, from_workers) = unbounded_channel();
-    // Should a thread not start, the sender that is dropped here ends the recorder, and workers
-    // that wait for their first window end with the process.
-    let working = crew.start(&shared, &events, progress)?;
-    let (deadline, _) = watch::channel(None);
-    let (fault_queue, faults) = unbounded_channel();
-    let injector = Injector::new(
         drivers,
-        &shared.run_id,
-        clock,
-        events.clone(),
-        deadline.clone(),
-        shared.plan.observed.clone(),
-    );
-    let injector = tokio::spawn(injector.run(
         first_look,
-        start_ns,
-        shared.planned_ns(shared.plan.end_ns()),
-        faults,
-    ));
-    let mut conductor = Conductor::new(shared.clone(), events.clone(), fault_queue);
-    let broken = conductor
-        .conduct(from_workers, &mut interrupts, failure)
-        .await;
-    let interrupted = conductor.end();
+        crew,
+    };
+    ready.run(consumers, interrupts).await
+}
 
-    // Faults are cleared before the run is over, in a hurry where it has to be over at once.
-    if broken.is_some() {
-        must_end(&deadline, HASTY);
-    }
-    tokio::pin!(injector);
-    loop {
-        tokio::select! {
-            _ = &mut injector => break,
-            Some(Interrupt::AtOnce) = interrupts.recv() => must_end(&deadline, HASTY),
+/// A run that can begin.
+pub(crate) struct Ready {
+    pub(crate) run_id: String,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) base_url: String,
+    pub(crate) clock: Clock,
+    pub(crate) drivers: Drivers,
+    /// What the drivers saw before.
+    pub(crate) first_look: FirstLook,
+    pub(crate) crew: Crew,
+}
+
+impl Ready {
+    pub(crate) async fn run(
+        self,
+        consumers: Vec<Box<dyn Consumer>>,
+        mut interrupts: UnboundedReceiver<Interrupt>,
+    ) -> Result<RunStatus, EngineError> {
+        let (events, incoming) = sync_channel(WAITING_EVENTS);
+        let (failed, failure) = unbounded_channel();
+        let recorder = spawn("loadgen-recorder", move || {
+            recorder::record(consumers, &incoming, &failed)
+        })?;
+        // Should a thread not start, the sender that is dropped here ends the recorder, and workers
+        // that wait for their first window end with the process.
+        let clock = self.clock;
+        let (status, error) = self.conduct(&events, &mut interrupts, failure).await?;
+        // Workers that were left behind still hold a sender, so the recorder is told the end in words.
+        send(
+            &events,
+            Line::RunFinished(RunFinished {
+                at_ns: clock.now_ns(),
+                status,
+                sha256: None,
+            }),
+        );
+        drop(events);
+        let recorded = tokio::task::spawn_blocking(move || recorder.join()).await;
+        match (recorded, error) {
+            (Ok(Ok(Some(error))), _) | (Ok(Ok(None)), Some(error)) => Err(error),
+            (Ok(Ok(None)), None) => Ok(status),
+            (Ok(Err(_)) | Err(_), _) => Err(EngineError::Worker("the recorder broke down".into())),
         }
     }
-    let error = match broken {
-        Some(Broken::AtOnce | Broken::Consumer) => None,
-        Some(Broken::Worker) | None => working.join().await,
-    };
-    let status = match (&error, broken, interrupted) {
-        (Some(_), _, _) | (_, Some(Broken::Consumer | Broken::Worker), _) => RunStatus::Failed,
-        (None, _, Some(Interrupt::TargetGone)) => RunStatus::Failed,
-        (None, _, Some(_)) => RunStatus::Interrupted,
-        (None, _, None) => RunStatus::Completed,
-    };
-    // Workers that were left behind still hold a sender, so the recorder is told the end in words.
-    send(
-        &events,
-        Line::RunFinished(RunFinished {
-            at_ns: clock.now_ns(),
-            status,
-            sha256: None,
-        }),
-    );
-    drop(events);
-    let recorded = tokio::task::spawn_blocking(move || recorder.join()).await;
-    match (recorded, error) {
-        (Ok(Ok(Some(error))), _) | (Ok(Ok(None)), Some(error)) => Err(error),
-        (Ok(Ok(None)), None) => Ok(status),
-        (Ok(Err(_)) | Err(_), _) => Err(EngineError::Worker("the recorder broke down".into())),
+
+    /// From the first line of the timeline to the one before the last. Returns how the run ended,
+    /// and what broke down.
+    async fn conduct(
+        self,
+        events: &SyncSender<Event>,
+        interrupts: &mut UnboundedReceiver<Interrupt>,
+        failure: UnboundedReceiver<()>,
+    ) -> Result<(RunStatus, Option<EngineError>), EngineError> {
+        let Self { crew, clock, .. } = self;
+        let start_ns = crew.start_ns(clock);
+        let shared = Shared::new(
+            self.run_id,
+            self.plan,
+            self.base_url,
+            clock,
+            start_ns,
+            crew.size(),
+        );
+        let shared = Arc::new(shared);
+        send(events, Line::RunStarted(run_started(&shared, &crew)));
+        let keeps_to_the_plan = crew.is_k6();
+        let (progress, from_workers) = unbounded_channel();
+        let working = crew.start(&shared, events, progress)?;
+        let (deadline, _) = watch::channel(None);
+        let (fault_queue, faults) = unbounded_channel();
+        let injector = Injector::new(
+            self.drivers,
+            &shared.run_id,
+            clock,
+            events.clone(),
+            deadline.clone(),
+            shared.plan.observed.clone(),
+        );
+        let end_ns = shared.planned_ns(shared.plan.end_ns());
+        let injector = tokio::spawn(injector.run(self.first_look, start_ns, end_ns, faults));
+        let mut conductor = Conductor::new(shared, keeps_to_the_plan, events.clone(), fault_queue);
+        let broken = conductor.conduct(from_workers, interrupts, failure).await;
+        let interrupted = conductor.end();
+
+        // Faults are cleared before the run is over, in a hurry where it has to be over at once.
+        if broken.is_some() {
+            must_end(&deadline, HASTY);
+        }
+        cleared(injector, interrupts, &deadline).await;
+        let error = match broken {
+            Some(Broken::AtOnce | Broken::Consumer) => None,
+            Some(Broken::Worker) | None => working.join().await,
+        };
+        Ok((status(error.is_some(), broken, interrupted), error))
+    }
+}
+
+/// Waits until the faults are cleared, not for long once that is asked for.
+async fn cleared(
+    mut injector: tokio::task::JoinHandle<()>,
+    interrupts: &mut UnboundedReceiver<Interrupt>,
+    deadline: &watch::Sender<Option<tokio::time::Instant>>,
+) {
+    loop {
+        tokio::select! {
+            _ = &mut injector => return,
+            Some(Interrupt::AtOnce) = interrupts.recv() => must_end(deadline, HASTY),
+        }
+    }
+}
+
+fn status(failed: bool, broken: Option<Broken>, interrupted: Option<Interrupt>) -> RunStatus {
+    match (broken, interrupted) {
+        _ if failed => RunStatus::Failed,
+        (Some(Broken::Consumer | Broken::Worker), _) => RunStatus::Failed,
+        (_, Some(Interrupt::TargetGone)) => RunStatus::Failed,
+        (_, Some(_)) => RunStatus::Interrupted,
+        (_, None) => RunStatus::Completed,
     }
 }
 
 /// Who sends, ready to.
-enum Crew {
+pub(crate) enum Crew {
     Workers {
-        /// By worker and scenario.
-        clients: Vec<Vec<reqwest::Client>>,
+        /// By worker.
+        ways: Vec<Way>,
         authorization: Option<HeaderValue>,
     },
+    /// Workers that are tasks of the [`LocalSet`](tokio::task::LocalSet) that they are started in.
+    #[cfg(test)]
+    Simulated { workers: usize },
     K6 {
         started: Box<k6::Started>,
         version: String,
@@ -201,6 +254,8 @@ enum Crew {
 /// Who sends, at it.
 enum Working {
     Threads(Vec<JoinHandle<std::io::Result<()>>>),
+    #[cfg(test)]
+    Tasks(Vec<tokio::task::JoinHandle<()>>),
     K6(tokio::task::JoinHandle<Result<(), EngineError>>),
 }
 
@@ -218,10 +273,10 @@ impl Crew {
                 authorization,
                 client,
             } => {
-                let of_worker = |_| clients_of_worker(plan, client);
-                let clients = (0..count.max(1)).map(of_worker);
+                let of_worker = |_| clients_of_worker(plan, client).map(Way::Http);
+                let ways = (0..count.max(1)).map(of_worker);
                 Ok(Self::Workers {
-                    clients: clients.collect::<Result<_, _>>()?,
+                    ways: ways.collect::<Result<_, _>>()?,
                     authorization,
                 })
             }
@@ -241,13 +296,23 @@ impl Crew {
     /// How many report the end of a scenario.
     fn size(&self) -> usize {
         match self {
-            Self::Workers { clients, .. } => clients.len(),
+            Self::Workers { ways, .. } => ways.len(),
+            #[cfg(test)]
+            Self::Simulated { workers } => *workers,
             Self::K6 { .. } => 1,
         }
     }
 
     fn is_k6(&self) -> bool {
         matches!(self, Self::K6 { .. })
+    }
+
+    /// When the plan begins, in Unix nanoseconds.
+    fn start_ns(&self, clock: Clock) -> i64 {
+        match self {
+            Self::K6 { started, .. } => started.zero_ns,
+            _ => clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0),
+        }
     }
 
     fn start(
@@ -258,19 +323,32 @@ impl Crew {
     ) -> Result<Working, EngineError> {
         match self {
             Self::Workers {
-                clients,
+                ways,
                 authorization,
             } => {
-                let start = |(index, clients)| {
-                    let (shared, events, progress) =
-                        (shared.clone(), events.clone(), progress.clone());
-                    let authorization = authorization.clone();
+                let start = |(index, way)| {
+                    let (shared, events) = (shared.clone(), events.clone());
+                    let (progress, authorization) = (progress.clone(), authorization.clone());
+                    let context = move || Context::new(shared, index, way, authorization, events);
                     spawn(&format!("loadgen-worker-{index}"), move || {
-                        worker::run(shared, index, clients, authorization, events, progress)
+                        worker::run(context, progress)
                     })
                 };
-                let threads = clients.into_iter().enumerate().map(start);
+                let threads = ways.into_iter().enumerate().map(start);
                 Ok(Working::Threads(threads.collect::<Result<_, _>>()?))
+            }
+            #[cfg(test)]
+            Self::Simulated { workers } => {
+                let start = |index| {
+                    let (notice, progress) = (DeathNotice::new(&progress), progress.clone());
+                    let (shared, events) = (shared.clone(), events.clone());
+                    let context = Context::new(shared, index, Way::Simulated, None, events);
+                    tokio::task::spawn_local(async move {
+                        worker::work(context, progress).await;
+                        notice.take_back();
+                    })
+                };
+                Ok(Working::Tasks((0..workers).map(start).collect()))
             }
             Self::K6 { started, .. } => {
                 if let Some(pid) = started.pid() {
@@ -302,6 +380,12 @@ impl Working {
     async fn join(self) -> Option<EngineError> {
         match self {
             Self::Threads(threads) => join(threads),
+            #[cfg(test)]
+            Self::Tasks(tasks) => {
+                let ended = futures::future::join_all(tasks).await;
+                let error = ended.into_iter().find_map(Result::err);
+                error.map(|error| EngineError::Worker(error.to_string()))
+            }
             Self::K6(task) => match task.await {
                 Ok(result) => result.err(),
                 Err(error) => Some(EngineError::Worker(error.to_string())),
@@ -337,8 +421,8 @@ fn join(threads: Vec<JoinHandle<std::io::Result<()>>>) -> Option<EngineError> {
 
 fn run_started(shared: &Shared, crew: &Crew) -> RunStarted {
     let (engine, engine_version) = match crew {
-        Crew::Workers { .. } => (Engine::Rust, None),
         Crew::K6 { version, .. } => (Engine::K6, Some(version.clone())),
+        _ => (Engine::Rust, None),
     };
     RunStarted {
         schema_version: TIMELINE_SCHEMA_VERSION,

@@ -32,9 +32,6 @@ pub(crate) struct Shared {
     pub(crate) start_ns: i64,
     /// Workers that report each scenario; k6 is one.
     pub(crate) workers: usize,
-    /// Windows open and close at the times of the plan, because that is what k6 does, and not when
-    /// the conductor comes to it.
-    pub(crate) keeps_to_the_plan: bool,
     pub(crate) scenarios: Vec<ScenarioState>,
 }
 
@@ -95,7 +92,6 @@ impl Shared {
         clock: Clock,
         start_ns: i64,
         workers: usize,
-        keeps_to_the_plan: bool,
     ) -> Self {
         let scenarios = plan
             .scenarios
@@ -120,7 +116,6 @@ impl Shared {
             clock,
             start_ns,
             workers,
-            keeps_to_the_plan,
             scenarios,
         }
     }

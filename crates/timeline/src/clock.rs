@@ -5,6 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Monotonic time expressed in Unix nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
+    /// What says which time it is; none: the system does.
+    simulated: Option<fn() -> Instant>,
     anchor: Instant,
     anchor_unix_ns: i64,
 }
@@ -18,14 +20,37 @@ impl Clock {
         let unix_ns = wall_unix_ns();
         let half = before.elapsed() / 2;
         Self {
+            simulated: None,
             anchor: before + half,
             anchor_unix_ns: unix_ns,
         }
     }
 
+    /// A clock that goes as `now` says, for tests: what is now in it is `unix_ns`.
+    pub fn simulated(now: fn() -> Instant, unix_ns: i64) -> Self {
+        Self {
+            simulated: Some(now),
+            anchor: now(),
+            anchor_unix_ns: unix_ns,
+        }
+    }
+
+    /// Whether it goes by something else than the system's time.
+    pub fn is_simulated(&self) -> bool {
+        self.simulated.is_some()
+    }
+
+    /// Now.
+    pub fn now(&self) -> Instant {
+        match self.simulated {
+            None => Instant::now(),
+            Some(now) => now(),
+        }
+    }
+
     /// Now, in Unix nanoseconds.
     pub fn now_ns(&self) -> i64 {
-        self.unix_ns(Instant::now())
+        self.unix_ns(self.now())
     }
 
     /// A moment in Unix nanoseconds.
@@ -43,9 +68,12 @@ impl Clock {
     }
 
     /// Wall clock minus this clock, in nanoseconds: what the wall clock was moved by since the
-    /// anchor, by a step or by slewing.
+    /// anchor, by a step or by slewing. With simulated time there is no wall clock to be off.
     pub fn wall_offset_ns(&self) -> i64 {
-        wall_unix_ns() - self.now_ns()
+        match self.simulated {
+            None => wall_unix_ns() - self.now_ns(),
+            Some(_) => 0,
+        }
     }
 }
 
@@ -69,6 +97,17 @@ mod tests {
         let clock = Clock::anchored_now();
         let moment = Instant::now() + Duration::from_millis(1234);
         assert_eq!(clock.instant(clock.unix_ns(moment)), moment);
+    }
+
+    #[test]
+    fn simulated_time_stands_still_and_has_no_wall_clock() {
+        thread_local! {
+            static ZERO: Instant = Instant::now();
+        }
+        let clock = Clock::simulated(|| ZERO.with(|zero| *zero), 5);
+        assert_eq!((clock.now_ns(), clock.now_ns()), (5, 5));
+        assert_eq!(clock.wall_offset_ns(), 0);
+        assert!(clock.is_simulated() && !Clock::anchored_now().is_simulated());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loadgen_scenario::{Executor, VuSchedule};
 use tokio::task::{AbortHandle, JoinSet};
@@ -131,7 +131,8 @@ pub(super) async fn count(
 }
 
 async fn iterate(share: &Share, number: u64) {
-    journey::run(&share.context, share.scenario, number, Instant::now()).await;
+    let due = share.context.now();
+    journey::run(&share.context, share.scenario, number, due).await;
     // An iteration whose steps are all skipped awaits nothing; without this its VU would never
     // let another task run.
     tokio::task::yield_now().await;

@@ -42,7 +42,7 @@ pub(crate) struct Share {
 impl Share {
     /// Whether an iteration may start now.
     pub(crate) fn is_open(&self) -> bool {
-        !self.closed.get() && Instant::now() < self.end
+        !self.closed.get() && self.context.now() < self.end
     }
 
     /// Whether the n-th iteration of a schedule or the n-th VU is this worker's.
@@ -79,7 +79,7 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, report: impl Fn(
     share.closed.set(true);
     report(Progress::Closed(scenario, None));
 
-    let deadline = Instant::now() + Duration::from_nanos(planned.graceful_stop_ns);
+    let deadline = context.now() + Duration::from_nanos(planned.graceful_stop_ns);
     tokio::select! {
         () = drained(&mut tasks) => {}
         () = tokio::time::sleep_until(deadline.into()) => {}
@@ -91,7 +91,7 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, report: impl Fn(
 }
 
 async fn drive(share: &Rc<Share>, executor: &Executor, tasks: &mut JoinSet<()>) {
-    let mut pacer = Pacer::new();
+    let mut pacer = Pacer::new(share.context.shared.clock);
     match executor {
         Executor::ConstantArrivalRate { .. } | Executor::RampingArrivalRate { .. } => {
             arrival::drive(share, executor, &mut pacer, tasks).await;
@@ -119,14 +119,15 @@ async fn drive(share: &Rc<Share>, executor: &Executor, tasks: &mut JoinSet<()>) 
     }
 }
 
-async fn drained(tasks: &mut JoinSet<()>) {
+/// Waits for the end of all tasks.
+pub(crate) async fn drained(tasks: &mut JoinSet<()>) {
     while let Some(ended) = tasks.join_next().await {
         propagate_panic(ended);
     }
 }
 
 /// A panic in an iteration is a bug that must not pass for an iteration that ended.
-pub(crate) fn propagate_panic(ended: Result<(), tokio::task::JoinError>) {
+fn propagate_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {

@@ -249,4 +249,4 @@ impl Injector {
 
 #[cfg(test)]
 #[path = "tests.rs"]
-mod tests;
+pub(crate) mod tests;

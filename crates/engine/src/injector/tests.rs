@@ -19,7 +19,7 @@ const RUN: &str = "this run";
 
 /// How a request is answered.
 #[derive(Debug, Clone, Copy)]
-enum Answer {
+pub(crate) enum Answer {
     /// After so many milliseconds, when it is made.
     After(u64),
     /// With an error after so many milliseconds, and it is not made.
@@ -45,17 +45,25 @@ struct World {
 
 /// A target.
 #[derive(Clone)]
-struct Target {
+pub(crate) struct Target {
     world: Arc<Mutex<World>>,
     zero: Instant,
 }
 
 impl Target {
-    fn new() -> Self {
+    /// On a runtime whose clock stands still.
+    pub(crate) fn new() -> Self {
         Self {
             world: Arc::default(),
             zero: Instant::now(),
         }
+    }
+
+    /// One that answers in a way.
+    pub(crate) fn that(usual: Answer) -> Self {
+        let target = Self::new();
+        target.world().usual = Some(usual);
+        target
     }
 
     fn world(&self) -> std::sync::MutexGuard<'_, World> {
@@ -193,7 +201,7 @@ impl FaultDriver for Target {
     }
 }
 
-fn fault(name: &str) -> Fault {
+pub(crate) fn fault(name: &str) -> Fault {
     Fault {
         driver: "test".into(),
         fault: name.trim_start_matches('~').into(),

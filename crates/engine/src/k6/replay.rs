@@ -10,13 +10,14 @@ use loadgen_scenario::plan::{Expect, Flow, Step, Template};
 use loadgen_scenario::{Plan, VuSchedule};
 use loadgen_timeline::event::{
     Engine, Event as Line, Heartbeat, RunFinished, RunStarted, RunStatus, TIMELINE_SCHEMA_VERSION,
-    WindowClosed, WindowOpened,
+    WindowClosed,
 };
 
 use super::feed::{Feed, Over};
 use super::line::{self, LogLine, Name, ScenarioCounts, Summary};
 use crate::event::{Consumer, Event};
 use crate::executor::iterations_to_make;
+use crate::windows::{Action, Windows};
 
 /// Version of the log that this program reads.
 const LOG_SCHEMA_VERSION: u32 = 1;
@@ -349,10 +350,8 @@ impl Replay {
             feed: Feed::new(self.plan.clone(), self.zero_ns),
             consumers,
             now_ns: self.zero_ns,
-            edges: self.edges(),
-            next_edge: 0,
             next_beat_ns: self.zero_ns,
-            windows: vec![Window::Waiting; self.plan.scenarios.len()],
+            windows: Windows::new(self.plan.clone(), self.zero_ns, 1, true),
         };
         player.send(Line::RunStarted(RunStarted {
             schema_version: TIMELINE_SCHEMA_VERSION,
@@ -385,17 +384,6 @@ impl Replay {
             .try_for_each(|consumer| consumer.finish())
     }
 
-    /// When windows open and close by the plan; at one moment they close first.
-    fn edges(&self) -> Vec<(i64, bool, usize)> {
-        let mut edges: Vec<(i64, bool, usize)> = Vec::new();
-        for (index, scenario) in self.plan.scenarios.iter().enumerate() {
-            edges.push((self.planned_ns(scenario.start_ns), true, index));
-            edges.push((self.planned_ns(scenario.end_ns), false, index));
-        }
-        edges.sort_unstable();
-        edges
-    }
-
     fn planned_ns(&self, plan_ns: u64) -> i64 {
         self.zero_ns.saturating_add_unsigned(plan_ns)
     }
@@ -410,24 +398,14 @@ impl Replay {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Window {
-    Waiting,
-    Open,
-    Closed,
-    Drained,
-}
-
 struct Player<'r, 'c> {
     replay: &'r Replay,
     feed: Feed,
     consumers: &'c mut [Box<dyn Consumer>],
     /// The latest time that a line has told.
     now_ns: i64,
-    edges: Vec<(i64, bool, usize)>,
-    next_edge: usize,
     next_beat_ns: i64,
-    windows: Vec<Window>,
+    windows: Windows,
 }
 
 impl Player<'_, '_> {
@@ -438,8 +416,9 @@ impl Player<'_, '_> {
         // Lines that the plan does not bear out were counted when the log was looked through.
         let _ = self.feed.take(line, self.now_ns);
         if let LogLine::End { .. } = line {
-            let ends =
-                (0..self.windows.len()).filter_map(|s| self.feed.counts(s).last_completed_ns);
+            let ends = self
+                .scenarios()
+                .filter_map(|s| self.feed.counts(s).last_completed_ns);
             self.advance(ends.max().unwrap_or(self.now_ns))?;
         }
         Ok(())
@@ -451,19 +430,15 @@ impl Player<'_, '_> {
             return Ok(());
         }
         loop {
-            let edge_ns = self.edges.get(self.next_edge).map(|edge| edge.0);
-            let next_ns = edge_ns.unwrap_or(i64::MAX).min(self.next_beat_ns);
+            let edge_ns = self.windows.next_ns().unwrap_or(i64::MAX);
+            let next_ns = edge_ns.min(self.next_beat_ns);
             if next_ns > to_ns {
                 break;
             }
             self.now_ns = next_ns;
-            if edge_ns == Some(next_ns) {
-                let (at_ns, opens, index) = self.edges[self.next_edge];
-                self.next_edge += 1;
-                match opens {
-                    true => self.open(index, at_ns)?,
-                    false => self.close(index, at_ns)?,
-                }
+            if edge_ns == next_ns {
+                let actions = self.windows.reach(next_ns);
+                self.act(actions)?;
             } else {
                 self.beat()?;
                 self.next_beat_ns += SECOND_NS;
@@ -473,53 +448,59 @@ impl Player<'_, '_> {
         self.look_for_ends()
     }
 
-    fn open(&mut self, index: usize, at_ns: i64) -> io::Result<()> {
-        self.windows[index] = Window::Open;
-        let scenario = &self.replay.plan.scenarios[index];
-        self.send(Line::WindowOpened(WindowOpened {
-            scenario: scenario.name.clone(),
-            anomaly: scenario.anomaly.clone(),
-            declared: scenario.declared.clone(),
-            warm_up: scenario.warm_up,
-            may_end_early: iterations_to_make(&scenario.executor).is_some(),
-            planned_start_ns: at_ns,
-            planned_end_ns: self.replay.planned_ns(scenario.end_ns),
-            at_ns,
-            guard_ns: scenario.guard_ns,
-        }))
-    }
-
-    fn close(&mut self, index: usize, at_ns: i64) -> io::Result<()> {
-        if self.windows[index] != Window::Open {
-            return Ok(());
-        }
-        self.windows[index] = Window::Closed;
-        self.send(Line::WindowClosed(self.totals(index, at_ns)))
-    }
-
-    fn look_for_ends(&mut self) -> io::Result<()> {
-        for index in 0..self.windows.len() {
-            if !matches!(self.windows[index], Window::Open | Window::Closed) {
-                continue;
-            }
-            match self.feed.over(index, self.now_ns) {
-                Over::Drained { early: true, at_ns } => {
-                    self.close(index, at_ns)?;
-                    self.drained(index, at_ns)?;
+    fn act(&mut self, actions: Vec<Action>) -> io::Result<()> {
+        for action in actions {
+            match action {
+                Action::Open { scenario, at_ns } => {
+                    let opened = self.windows.opened(scenario, at_ns);
+                    self.send(Line::WindowOpened(opened))?;
                 }
-                Over::Drained { at_ns, .. } if self.windows[index] == Window::Closed => {
-                    self.drained(index, at_ns)?;
+                Action::Close { scenario, at_ns } => {
+                    self.send(Line::WindowClosed(self.totals(scenario, at_ns)))?;
                 }
-                _ => {}
+                Action::Drain { scenario, at_ns } => {
+                    self.hand_over(false)?;
+                    self.send(Line::WindowDrained(self.totals(scenario, at_ns)))?;
+                }
+                // k6 did what it did, and counted what it dropped.
+                Action::Inject { .. }
+                | Action::LetGo { .. }
+                | Action::Signal { .. }
+                | Action::DropTheRest { .. } => {}
             }
         }
         Ok(())
     }
 
+    fn scenarios(&self) -> std::ops::Range<usize> {
+        0..self.replay.plan.scenarios.len()
+    }
+
+    fn look_for_ends(&mut self) -> io::Result<()> {
+        for index in self.scenarios() {
+            if !self.windows.is_on(index) {
+                continue;
+            }
+            if let Over::Drained { early, at_ns } = self.feed.over(index, self.now_ns) {
+                if early {
+                    self.closed(index, at_ns)?;
+                }
+                if self.windows.has_closed(index) {
+                    self.drained(index, at_ns)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, index: usize, at_ns: i64) -> io::Result<()> {
+        let actions = self.windows.closed(index, self.now_ns, Some(at_ns));
+        self.act(actions)
+    }
+
     fn drained(&mut self, index: usize, at_ns: i64) -> io::Result<()> {
-        self.windows[index] = Window::Drained;
-        self.hand_over(false)?;
-        self.send(Line::WindowDrained(self.totals(index, at_ns)))
+        let actions = self.windows.drained(index, at_ns);
+        self.act(actions)
     }
 
     fn beat(&mut self) -> io::Result<()> {
@@ -532,12 +513,12 @@ impl Player<'_, '_> {
             // k6 says only at the end what it dropped.
             dropped: 0,
         };
-        for index in 0..self.windows.len() {
+        for index in self.scenarios() {
             let counts = self.feed.counts(index);
             beat.sent += counts.sent;
             beat.completed += counts.completed;
             beat.failed += counts.failed;
-            if matches!(self.windows[index], Window::Closed | Window::Drained) {
+            if self.windows.has_closed(index) {
                 beat.dropped += self.replay.dropped(index).unwrap_or(0);
             }
         }
@@ -567,18 +548,16 @@ impl Player<'_, '_> {
             self.advance(end_ns.max(self.now_ns))?;
         }
         let was_killed = self.replay.status.is_none();
-        for index in 0..self.windows.len() {
+        for index in self.scenarios() {
             self.feed.interrupt(index, self.now_ns);
-            if was_killed {
+            if was_killed || !self.windows.is_on(index) {
                 continue;
             }
             // As in a run that a signal ends: what is open is closed now.
-            self.close(index, self.now_ns)?;
-            if self.windows[index] == Window::Closed {
-                let end_ns = self.feed.planned_end_ns(index).min(self.now_ns);
-                let last_ns = self.feed.counts(index).last_ended_ns;
-                self.drained(index, last_ns.map_or(end_ns, |last| last.max(end_ns)))?;
-            }
+            self.closed(index, self.now_ns)?;
+            let end_ns = self.feed.planned_end_ns(index).min(self.now_ns);
+            let last_ns = self.feed.counts(index).last_ended_ns;
+            self.drained(index, last_ns.map_or(end_ns, |last| last.max(end_ns)))?;
         }
         self.beat()?;
         self.hand_over(true)?;
@@ -620,3 +599,7 @@ impl Player<'_, '_> {
             .try_for_each(|consumer| consumer.take(event))
     }
 }
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod tests;

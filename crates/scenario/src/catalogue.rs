@@ -93,6 +93,14 @@ pub enum ParameterKind {
 }
 
 /// The labels that a text such as `app=orders,tier=web` names, in its order; none: it names none.
+///
+/// ```
+/// let found = loadgen_scenario::labels("app=orders, tier=");
+/// assert_eq!(found, Some(vec![("app", "orders"), ("tier", "")]));
+/// for wrong in ["", "orders", "app=orders,", "=orders", "a==b"] {
+///     assert_eq!(loadgen_scenario::labels(wrong), None);
+/// }
+/// ```
 pub fn labels(text: &str) -> Option<Vec<(&str, &str)>> {
     text.split(',').map(label).collect()
 }

@@ -419,3 +419,63 @@ fn dns_and_time_faults() -> Vec<CatalogueFault> {
         ),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use loadgen_scenario::{PlanOptions, plan_str};
+
+    use super::*;
+
+    /// What is wrong with a scenario file that has these parameters.
+    fn errors(parameters: &str) -> String {
+        let file = format!(
+            "
+version: 1
+flows: {{default: {{steps: [{{path: /}}]}}}}
+drivers: {{chaos-mesh: {{namespace: shop, max_duration: 10m}}}}
+anomalies: {{slow: {{root_cause: network, root_cause_service: orders}}}}
+scenarios:
+  during:
+    executor: constant-vus
+    vus: 1
+    duration: 1s
+    anomaly: slow
+    fault: {{driver: chaos-mesh, fault: network_delay, service: orders, parameters: {parameters}}}
+"
+        );
+        let options = PlanOptions {
+            catalogues: vec![catalogue()],
+            base_url: Some("http://127.0.0.1:1".to_owned()),
+            ..PlanOptions::default()
+        };
+        let plan = plan_str("chaos.yaml", &file, &options);
+        plan.err().map_or_else(String::new, |e| e.to_string())
+    }
+
+    #[test]
+    fn a_scenario_file_is_checked_with_and_without_the_feature() {
+        assert_eq!(
+            errors("{labels: 'app=orders,tier=web', latency: 400ms}"),
+            ""
+        );
+        for (parameters, message) in [
+            ("{latency: 400ms}", "needs the parameter `labels`"),
+            ("{latency: 400ms, labels: orders}", "expected labels"),
+            ("{latency: fast, labels: app=orders}", "`latency`"),
+            (
+                "{latency: 1s, labels: a=b, direction: up}",
+                "one of to, from, both",
+            ),
+        ] {
+            let errors = errors(parameters);
+            assert!(errors.contains(message), "{errors}");
+        }
+    }
+
+    #[cfg(not(feature = "chaos-mesh"))]
+    #[test]
+    fn without_the_feature_it_says_so() {
+        let error = make(&Parameters::new()).err().unwrap().to_string();
+        assert!(error.contains("without the feature chaos-mesh"), "{error}");
+    }
+}

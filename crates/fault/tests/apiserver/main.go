@@ -94,7 +94,7 @@ func startEtcd(folder string) (string, error) {
 	config := embed.NewConfig()
 	config.Dir = filepath.Join(folder, "etcd")
 	config.UnsafeNoFsync = true
-	config.LogLevel = "warn"
+	config.LogLevel = "error"
 	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
 	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
 	config.InitialCluster = config.InitialClusterFromName(config.Name)

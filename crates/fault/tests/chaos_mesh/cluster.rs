@@ -94,7 +94,9 @@ impl Cluster {
     pub(crate) async fn client(&self) -> Client {
         let file = Kubeconfig::read_from(self.folder.join("admin.conf")).unwrap();
         let options = KubeConfigOptions::default();
-        let config = Config::from_custom_kubeconfig(file, &options).await.unwrap();
+        let config = Config::from_custom_kubeconfig(file, &options)
+            .await
+            .unwrap();
         Client::try_from(config).unwrap()
     }
 
@@ -204,7 +206,9 @@ fn crd(kind: &str) -> Value {
 async fn wait_for_kinds(client: &Client, count: usize) {
     let until = Instant::now() + LONG;
     loop {
-        let listed = client.list_api_group_resources("chaos-mesh.org/v1alpha1").await;
+        let listed = client
+            .list_api_group_resources("chaos-mesh.org/v1alpha1")
+            .await;
         if listed.is_ok_and(|list| list.resources.len() == count) {
             return;
         }
@@ -274,13 +278,7 @@ impl Namespace {
     }
 
     /// Writes what the controllers write, on the object itself as they do.
-    pub(crate) async fn write(
-        &self,
-        kind: &str,
-        name: &str,
-        finalizers: &[&str],
-        status: Value,
-    ) {
+    pub(crate) async fn write(&self, kind: &str, name: &str, finalizers: &[&str], status: Value) {
         let change = json!({ "metadata": { "finalizers": finalizers }, "status": status });
         let params = PatchParams::default();
         let api = self.api(kind);
@@ -365,7 +363,12 @@ fn applied() -> Value {
 
 pub(crate) fn injected() -> Value {
     let events = json!([applied()]);
-    status(conditions("True", "True", "False"), "Run", "Injected", events)
+    status(
+        conditions("True", "True", "False"),
+        "Run",
+        "Injected",
+        events,
+    )
 }
 
 pub(crate) fn recovered() -> Value {
@@ -378,7 +381,12 @@ pub(crate) fn recovered() -> Value {
 pub(crate) fn not_recovered() -> Value {
     let failed = json!({ "type": "Failed", "operation": "Recover", "message": "no daemon" });
     let events = json!([applied(), failed]);
-    status(conditions("True", "True", "False"), "Stop", "Injected", events)
+    status(
+        conditions("True", "True", "False"),
+        "Stop",
+        "Injected",
+        events,
+    )
 }
 
 /// A fault of the pods `app=orders`.

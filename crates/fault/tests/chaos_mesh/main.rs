@@ -27,10 +27,8 @@ async fn with_delay(cluster: &Cluster, name: &str) -> (Namespace, ChaosMeshDrive
     let namespace = cluster.namespace(name).await;
     let driver = cluster.driver(json!({ "namespace": name }));
     let injection = prepared(&driver, delay(), RUN).await;
-    let (confirmed, ()) = tokio::join!(
-        driver.inject(&injection),
-        namespace.injects("NetworkChaos")
-    );
+    let (confirmed, ()) =
+        tokio::join!(driver.inject(&injection), namespace.injects("NetworkChaos"));
     confirmed.unwrap();
     (namespace, driver, injection)
 }
@@ -39,7 +37,10 @@ async fn with_delay(cluster: &Cluster, name: &str) -> (Namespace, ChaosMeshDrive
 async fn a_cluster_without_chaos_mesh_is_told() {
     let Some(cluster) = cluster() else { return };
     let said = &cluster.without_crds;
-    assert!(said.contains("has no API chaos-mesh.org/v1alpha1"), "{said}");
+    assert!(
+        said.contains("has no API chaos-mesh.org/v1alpha1"),
+        "{said}"
+    );
     let said = &cluster.without_time_chaos;
     assert!(said.contains("has no TimeChaos"), "{said}");
     let version = cluster.driver(json!({})).version().await.unwrap();
@@ -52,10 +53,8 @@ async fn a_fault_is_applied_confirmed_seen_and_cleared() {
     let namespace = cluster.namespace("applied").await;
     let driver = cluster.driver(json!({ "namespace": "applied", "max_duration_ms": 600_000 }));
     let injection = prepared(&driver, delay(), RUN).await;
-    let (confirmed, ()) = tokio::join!(
-        driver.inject(&injection),
-        namespace.injects("NetworkChaos")
-    );
+    let (confirmed, ()) =
+        tokio::join!(driver.inject(&injection), namespace.injects("NetworkChaos"));
     let confirmed = confirmed.unwrap();
     assert!(confirmed.how.contains("AllInjected"), "{}", confirmed.how);
     let records = json!([{
@@ -68,7 +67,10 @@ async fn a_fault_is_applied_confirmed_seen_and_cleared() {
     let labels = found.metadata.labels.unwrap();
     assert_eq!(labels["app.kubernetes.io/managed-by"], "loadgen");
     assert_eq!(labels["loadgen.run-id"], RUN);
-    assert_eq!(found.metadata.annotations.unwrap()["loadgen.service"], "orders");
+    assert_eq!(
+        found.metadata.annotations.unwrap()["loadgen.service"],
+        "orders"
+    );
     assert_eq!(found.data["spec"]["duration"], "600s");
     assert_eq!(found.data["spec"]["delay"]["latency"], "400ms");
 
@@ -77,12 +79,12 @@ async fn a_fault_is_applied_confirmed_seen_and_cleared() {
     let held = [injection.clone()];
     let active = driver.state(&held).await.unwrap();
     assert_eq!(active.len(), 1);
-    assert_eq!((&active[0].fault, active[0].owner.as_str()), (&injection.fault, RUN));
-
-    let (cleared, ()) = tokio::join!(
-        driver.clear(&injection),
-        namespace.recovers("NetworkChaos")
+    assert_eq!(
+        (&active[0].fault, active[0].owner.as_str()),
+        (&injection.fault, RUN)
     );
+
+    let (cleared, ()) = tokio::join!(driver.clear(&injection), namespace.recovers("NetworkChaos"));
     let cleared = cleared.unwrap();
     assert!(cleared.was_in_force);
     let how = &cleared.confirmation.how;
@@ -97,8 +99,16 @@ async fn a_fault_that_chaos_mesh_has_ended_is_not_in_force() {
     let (namespace, driver, injection) = with_delay(cluster, "ended").await;
     let found = namespace.wait_for("NetworkChaos", |_| true).await;
     let name = found.metadata.name.unwrap();
-    namespace.write("NetworkChaos", &name, &[], recovered()).await;
-    assert!(driver.state(&[injection.clone()]).await.unwrap().is_empty());
+    namespace
+        .write("NetworkChaos", &name, &[], recovered())
+        .await;
+    assert!(
+        driver
+            .state(std::slice::from_ref(&injection))
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(!driver.clear(&injection).await.unwrap().was_in_force);
     assert_eq!(namespace.count("NetworkChaos").await, 0);
 }
@@ -112,7 +122,9 @@ async fn where_no_pod_is_selected_nothing_is_left() {
     let selects = async {
         let found = namespace.wait_for("PodChaos", |_| true).await;
         let name = found.metadata.name.unwrap();
-        namespace.write("PodChaos", &name, &[], nothing_selected()).await;
+        namespace
+            .write("PodChaos", &name, &[], nothing_selected())
+            .await;
     };
     let (injected, ()) = tokio::join!(driver.inject(&injection), selects);
     let error = injected.unwrap_err();
@@ -220,18 +232,24 @@ async fn what_hangs_on_its_finalizer_is_not_cleared() {
     let found = namespace.wait_for("NetworkChaos", |_| true).await;
     let name = found.metadata.name.unwrap();
     let held = ["chaos-mesh/records"];
-    namespace.write("NetworkChaos", &name, &held, not_recovered()).await;
+    namespace
+        .write("NetworkChaos", &name, &held, not_recovered())
+        .await;
     let error = driver.clear(&injection).await.unwrap_err();
     assert!(matches!(error, FaultError::NotConfirmed(_)), "{error}");
     for part in ["chaos-mesh/records", "shop/orders-1", "no daemon"] {
         assert!(error.to_string().contains(part), "{error}");
     }
     // It was deleted and never forced, and is still in force.
-    assert_eq!(driver.state(&[injection.clone()]).await.unwrap().len(), 1);
-    let (cleared, ()) = tokio::join!(
-        driver.clear(&injection),
-        namespace.recovers("NetworkChaos")
+    assert_eq!(
+        driver
+            .state(std::slice::from_ref(&injection))
+            .await
+            .unwrap()
+            .len(),
+        1
     );
+    let (cleared, ()) = tokio::join!(driver.clear(&injection), namespace.recovers("NetworkChaos"));
     assert!(cleared.unwrap().was_in_force);
     assert_eq!(namespace.count("NetworkChaos").await, 0);
 }
@@ -278,7 +296,10 @@ async fn a_fault_is_not_looked_for_in_another_cluster() {
     injection.before["api_server"] = json!("https://elsewhere.invalid");
     let driver = cluster.driver(json!({ "namespace": "elsewhere" }));
     let error = driver.clear(&injection).await.unwrap_err();
-    assert!(error.to_string().contains("https://elsewhere.invalid"), "{error}");
+    assert!(
+        error.to_string().contains("https://elsewhere.invalid"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -302,7 +323,9 @@ async fn faults_of_others_are_seen_as_far_as_they_are_in_force() {
     namespace.by_hand("NetworkChaos", "packets", "loss").await;
     namespace.by_hand("PodChaos", "pods", "pod-failure").await;
     assert!(driver.state(&[]).await.unwrap().is_empty());
-    namespace.write("NetworkChaos", "packets", &[], injected()).await;
+    namespace
+        .write("NetworkChaos", "packets", &[], injected())
+        .await;
     let active = driver.state(&[]).await.unwrap();
     assert_eq!(active.len(), 1);
     assert_eq!(active[0].owner, "");
@@ -313,7 +336,9 @@ async fn faults_of_others_are_seen_as_far_as_they_are_in_force() {
 /// The Role and its binding of docs/faults.md, for a namespace.
 fn documented_role(namespace: &str) -> Vec<Value> {
     let docs = include_str!("../../../../docs/faults.md");
-    let start = docs.find("apiVersion: rbac.authorization.k8s.io/v1").unwrap();
+    let start = docs
+        .find("apiVersion: rbac.authorization.k8s.io/v1")
+        .unwrap();
     let yaml = docs[start..].split("```").next().unwrap();
     let documents = serde_yaml::Deserializer::from_str(yaml);
     let documents = documents.map(|document| Value::deserialize(document).unwrap());
@@ -342,9 +367,8 @@ async fn token(namespace: &Namespace) -> String {
     let asked = json!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {},
     });
-    let asked = asked.to_string().into_bytes();
     let made: Value = api
-        .create_subresource("token", "loadgen", &PostParams::default(), asked)
+        .create_subresource("token", "loadgen", &PostParams::default(), &asked)
         .await
         .unwrap();
     made["status"]["token"].as_str().unwrap().to_owned()
@@ -379,16 +403,18 @@ async fn the_documented_role_is_enough_and_nothing_without_it_is_allowed() {
     }
     assert!(state.unwrap().is_empty());
     let injection = prepared(&driver, delay(), RUN).await;
-    let (confirmed, ()) = tokio::join!(
-        driver.inject(&injection),
-        namespace.injects("NetworkChaos")
-    );
+    let (confirmed, ()) =
+        tokio::join!(driver.inject(&injection), namespace.injects("NetworkChaos"));
     confirmed.unwrap();
     let (reset, ()) = tokio::join!(driver.reset(RUN), namespace.recovers("NetworkChaos"));
     reset.unwrap();
     assert_eq!(namespace.count("NetworkChaos").await, 0);
 
-    let elsewhere = json!({ "namespace": "default", "kubeconfig": kubeconfig, "context": "rights" });
+    let elsewhere =
+        json!({ "namespace": "default", "kubeconfig": kubeconfig, "context": "rights" });
     let error = cluster.driver(elsewhere).reset(RUN).await.unwrap_err();
-    assert!(error.to_string().contains(r#"in the namespace "default""#), "{error}");
+    assert!(
+        error.to_string().contains(r#"in the namespace "default""#),
+        "{error}"
+    );
 }

@@ -488,7 +488,7 @@ mod tests {
     #[test]
     fn an_object_is_called_as_the_fault_that_made_it() {
         for known in catalogue().faults {
-            let told = json!({"labels": "app=orders", "replace_code": 500});
+            let told = json!({"labels": "a=b", "delay_ms": 1, "replace_code": 500});
             let injection = Injection {
                 fault: fault(&known.name, 1.0, told),
                 owner: "ab".repeat(16),

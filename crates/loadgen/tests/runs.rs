@@ -137,7 +137,8 @@ fn assert_a_labelled_dataset(engine: &str) {
         .collect();
     let expected = match errors[..] {
         [] => 0,
-        ["evidence"] => 8,
+        // On a machine that is busy with other things steady time runs short.
+        ["evidence"] | ["evidence", "steady-share"] => 8,
         _ => panic!("{checks:?}"),
     };
     assert_eq!(out.status.code(), Some(expected), "{}", text(&out.stderr));

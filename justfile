@@ -47,6 +47,21 @@ calibrate *args:
     cargo build --release
     .ci/calibrate.py {{args}}
 
+# Run all scenario files of a single anomaly type, and show what the evidence says of each: about 8 minutes.
+anomalies *args:
+    cargo build --release
+    .ci/anomalies.py {{args}}
+
 # Compare a dataset, row by row, with an independent join by time: just join runs/<run>
 join folder:
     python3 crates/extract/tests/independent_join.py {{folder}}
+
+# Kill runs, their guards, or both at random moments, with each driver: 30 kills each, about 25 minutes.
+crashes *args:
+    cargo build --release
+    .ci/crashes.py {{args}}
+
+# Make a dataset of the example of three services, about 6 minutes (needs Node, Python, Java, Maven, PostgreSQL).
+example *args:
+    cargo build --release
+    examples/three-services/try --loadgen target/release/loadgen {{args}}

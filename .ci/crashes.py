@@ -155,6 +155,30 @@ class Toxiproxy(Proxy):
         return process, api
 
 
+class Flagd(Web):
+    """Flags that are evaluated as flagd does; FLAGD_PYTHON is a Python that has openfeature-flagd-core."""
+    lease = False
+
+    def __init__(self, folder, loadgen):
+        super().__init__(folder)
+        self.file = folder / "flags.json"
+        flag = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
+        self.file.write_text(json.dumps({"flags": {"broken": flag}}))
+        server = pathlib.Path(__file__).parent.parent / "crates/fault/tests/flagd/server.py"
+        self.flagd, said = ready([os.environ["FLAGD_PYTHON"], str(server), str(self.file)])
+        self.settings = f"drivers: {{flagd: {{file: '{self.file}', ofrep_url: '{said['url']}'}}}}\n"
+        self.fault = "{driver: flagd, fault: broken, service: store, parameters: {variant: 'on'}}"
+        self.service = "store"
+
+    def in_force(self):
+        return json.loads(self.file.read_text())["flags"]["broken"]["defaultVariant"] == "on"
+
+    def stop(self):
+        self.flagd.kill()
+        self.flagd.wait()
+        super().stop()
+
+
 class Shop:
     lease = True
 
@@ -174,7 +198,10 @@ class Shop:
         self.process.wait()
 
 
-TARGETS = {"exec": Exec, "host": Host, "proxy": Proxy, "toxiproxy": Toxiproxy, "shop": Shop}
+TARGETS = {"exec": Exec, "host": Host, "proxy": Proxy, "toxiproxy": Toxiproxy, "flagd": Flagd,
+           "shop": Shop}
+# What a target needs that not every machine has, by the variable that names it.
+NEEDS = {"toxiproxy": "LOADGEN_REAL_TOXIPROXY", "flagd": "FLAGD_PYTHON"}
 
 
 def guard_of(pid):
@@ -228,6 +255,7 @@ def one(name, who, number, loadgen, draw):
         # An injection that was on its way may come a little later.
         time.sleep(0.2)
         took = wait_until(lambda: not target.in_force(), limit)
+        took = None if took is None else time.monotonic() - began
         how = "cleared by the guard" if who == "run" else "ended by itself"
         if took is None and who == "both" and not target.lease:
             subprocess.run([loadgen, "faults", "clear"], env=environment, check=False,
@@ -243,7 +271,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loadgen", default="target/release/loadgen", type=os.path.abspath)
     parser.add_argument("--kills", type=int, default=30, help="of each driver")
-    parser.add_argument("--drivers", default="shop,proxy,host,exec,toxiproxy")
+    parser.add_argument("--drivers", default="shop,proxy,toxiproxy,host,exec,flagd")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     draw = random.Random(args.seed)
@@ -251,8 +279,8 @@ def main():
     print("| driver | killed | kills | gone | how | longest |")
     print("|---|---|---|---|---|---|")
     for name in args.drivers.split(","):
-        if name == "toxiproxy" and "LOADGEN_REAL_TOXIPROXY" not in os.environ:
-            print("| toxiproxy | – | 0 | – | not run: LOADGEN_REAL_TOXIPROXY names none | – |")
+        if name in NEEDS and NEEDS[name] not in os.environ:
+            print(f"| {name} | – | 0 | – | not run: {NEEDS[name]} names none | – |")
             continue
         for who in ["run", "guard", "both"]:
             kills = args.kills // 3

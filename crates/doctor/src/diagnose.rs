@@ -35,8 +35,11 @@ pub struct Diagnosis {
     pub sent: usize,
     /// Of these, those of which a span arrived.
     pub arrived: usize,
-    /// Of these, those whose first span has ours for its parent, or none: the edge exports its spans.
+    /// Of these, those whose first span has ours for its parent. It is the edge's where all of them
+    /// begin at one service.
     pub with_edge: usize,
+    /// Where traces begin: services whose spans have ours for their parent, with the traces.
+    pub begins_at: BTreeMap<String, usize>,
     /// Services on the longest way through them.
     pub most_services: usize,
     /// By service.
@@ -45,8 +48,12 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
 }
 
-/// Looks at the spans of the traces that were sent.
-pub fn diagnose(outcomes: &[StepOutcome], spans: &[FoundSpan]) -> Diagnosis {
+/// Looks at the spans of the traces that were sent. `expected`: services that faults are to be in.
+pub fn diagnose(
+    outcomes: &[StepOutcome],
+    spans: &[FoundSpan],
+    expected: &BTreeSet<&str>,
+) -> Diagnosis {
     let sent: Vec<SentSpan> = outcomes
         .iter()
         .filter(|o| o.trace_id != 0 && o.status.is_some())
@@ -76,10 +83,15 @@ pub fn diagnose(outcomes: &[StepOutcome], spans: &[FoundSpan]) -> Diagnosis {
         };
         let services: BTreeSet<&str> = of_trace.iter().map(|s| s.service.as_str()).collect();
         diagnosis.most_services = diagnosis.most_services.max(services.len());
-        let is_entry =
-            |s: &&&FoundSpan| s.parent_span_id == request.span_id || s.parent_span_id == 0;
-        if of_trace.iter().any(|s| is_entry(&s)) {
+        let entry = of_trace
+            .iter()
+            .find(|s| s.parent_span_id == request.span_id);
+        if let Some(entry) = entry {
             diagnosis.with_edge += 1;
+            *diagnosis
+                .begins_at
+                .entry(entry.service.clone())
+                .or_default() += 1;
         } else if let Some(first) = of_trace.iter().min_by_key(|s| (s.start_ns, s.span_id)) {
             *entries.entry(&first.service).or_default() += 1;
         }
@@ -111,7 +123,67 @@ pub fn diagnose(outcomes: &[StepOutcome], spans: &[FoundSpan]) -> Diagnosis {
         }
     }
     diagnosis.findings = findings(&diagnosis, spans, &entries);
+    if diagnosis.arrived > 0 {
+        let silent = silent_steps(outcomes, &traces);
+        diagnosis.findings.extend(silent);
+        diagnosis
+            .findings
+            .extend(silent_services(&diagnosis, expected));
+    }
     diagnosis
+}
+
+/// Steps of which no span arrived.
+fn silent_steps(
+    outcomes: &[StepOutcome],
+    traces: &BTreeMap<u128, Vec<&FoundSpan>>,
+) -> Option<Finding> {
+    let is_silent = |o: &&StepOutcome| {
+        o.trace_id != 0 && o.status.is_some() && !traces.contains_key(&o.trace_id)
+    };
+    let silent = outcomes.iter().filter(is_silent);
+    let mut names: Vec<String> = silent
+        .map(|o| format!("{}/{} ({} {})", o.flow, o.step, o.method, o.path))
+        .collect();
+    names.dedup();
+    let sent = outcomes
+        .iter()
+        .filter(|o| o.trace_id != 0 && o.status.is_some());
+    (!names.is_empty()).then(|| Finding {
+        id: "lost-traces",
+        level: Level::Warning,
+        message: format!(
+            "of {} of {} traces no span arrived: {}",
+            names.len(),
+            sent.count(),
+            names.join(", ")
+        ),
+        advice: "The service that answers these steps exports nothing, or a sampler leaves them out \
+                 (OTEL_TRACES_SAMPLER=parentbased_always_on), or the edge answers them by itself. Wait longer \
+                 (--wait) if a Collector holds them back."
+            .to_owned(),
+    })
+}
+
+/// Services that faults are to be in, and that no span names.
+fn silent_services(found: &Diagnosis, expected: &BTreeSet<&str>) -> Option<Finding> {
+    let missing = expected
+        .iter()
+        .filter(|name| !found.services.contains_key(**name));
+    let missing: Vec<&str> = missing.copied().collect();
+    let known: Vec<&str> = found.services.keys().map(String::as_str).collect();
+    (!missing.is_empty()).then(|| Finding {
+        id: "silent-service",
+        level: Level::Error,
+        message: format!(
+            "no span names {}, where the file's anomalies have their root cause; spans name {}",
+            missing.join(", "),
+            known.join(", ")
+        ),
+        advice: "Compare `root_cause_service` with OTEL_SERVICE_NAME of the service. If the names are right, the \
+                 service exports nothing (OTEL_EXPORTER_OTLP_ENDPOINT), or no step reaches it."
+            .to_owned(),
+    })
 }
 
 fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64>) -> Vec<Finding> {
@@ -135,18 +207,6 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
         );
         return findings;
     }
-    if found.arrived < found.sent {
-        add(
-            "lost-traces",
-            Level::Warning,
-            format!(
-                "{} of {} traces did not arrive",
-                found.sent - found.arrived,
-                found.sent
-            ),
-            "Wait longer (--wait), and look for a sampler (OTEL_TRACES_SAMPLER=parentbased_always_on) and for paths that the edge answers by itself.",
-        );
-    }
     let lost: u64 = entries.values().sum();
     if lost > 0 {
         let names: Vec<&str> = entries.keys().copied().collect();
@@ -160,6 +220,16 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
             "The edge takes part in the trace but its spans are missing: its exporter does not reach the Collector. nginx's \
              ngx_otel_module speaks OTLP/gRPC only: `otel_exporter { endpoint collector:4317; }`, `otel_trace on; otel_trace_context propagate;`. If the edge should not \
              trace, let it pass traceparent on unchanged.",
+        );
+    }
+    if found.begins_at.len() > 1 {
+        let names: Vec<&str> = found.begins_at.keys().map(String::as_str).collect();
+        add(
+            "edge-without-spans",
+            Level::Info,
+            format!("traces begin at {}", names.join(", ")),
+            "The edge passes the trace context on and exports no span of its own. Nothing is lost by that: loadgen's own client spans are the \
+             roots.",
         );
     }
     if found.arrived > 0 && found.most_services < 2 {
@@ -265,6 +335,7 @@ mod tests {
         let found = diagnose(
             &[outcome(1)],
             &[span(1, 8, 7, "web"), span(1, 9, 8, "cart")],
+            &["cart"].into(),
         );
         assert_eq!(ids(&found), [""; 0]);
         assert_eq!((found.with_edge, found.most_services), (1, 2));
@@ -278,29 +349,44 @@ mod tests {
 
     #[test]
     fn each_fault_is_named_for_what_it_is() {
-        assert_eq!(ids(&diagnose(&[outcome(1)], &[])), ["no-traces"]);
+        let none = BTreeSet::new();
+        assert_eq!(ids(&diagnose(&[outcome(1)], &[], &none)), ["no-traces"]);
         let lost = diagnose(
             &[outcome(1)],
             &[span(1, 9, 8, "cart"), span(1, 10, 9, "user")],
+            &none,
         );
         assert_eq!(ids(&lost), ["root-lost"]);
         assert!(lost.findings[0].message.contains("cart"));
         let mut bare = [span(1, 8, 7, "web"), span(1, 9, 8, "cart")];
         bare.iter_mut().for_each(|s| s.attributes = json!({}));
         assert_eq!(
-            ids(&diagnose(&[outcome(1)], &bare)),
+            ids(&diagnose(&[outcome(1)], &bare, &none)),
             ["headers-lost", "no-baggage"]
         );
         assert_eq!(
             ids(&diagnose(
                 &[outcome(1), outcome(2)],
-                &[span(1, 8, 7, "web")]
+                &[span(1, 8, 7, "web")],
+                &["web", "payment"].into()
             )),
-            ["lost-traces", "one-service"]
+            ["one-service", "lost-traces", "silent-service"]
         );
         let mut skewed = [span(1, 8, 7, "web"), span(1, 9, 8, "cart")];
         skewed[0].start_ns += 3_000_000_000;
         skewed[0].end_ns += 3_000_000_000;
-        assert_eq!(ids(&diagnose(&[outcome(1)], &skewed)), ["clock-skew"]);
+        assert_eq!(
+            ids(&diagnose(&[outcome(1)], &skewed, &none)),
+            ["clock-skew"]
+        );
+        // Behind an edge that exports nothing but passes the context on.
+        let behind = [
+            span(1, 8, 7, "cart"),
+            span(1, 9, 8, "user"),
+            span(2, 8, 7, "user"),
+        ];
+        let found = diagnose(&[outcome(1), outcome(2)], &behind, &none);
+        assert_eq!(ids(&found), ["edge-without-spans"]);
+        assert_eq!(found.findings[0].message, "traces begin at cart, user");
     }
 }

@@ -344,6 +344,8 @@ def main():
         telemetry.spans_of, telemetry.logs_of, telemetry.points_of))
     print(f"{len(run.timeline.windows)} windows, {len(run.requests)} requests, {len(spans)} spans, "
           f"{len(logs)} log records, {len(points)} data points")
+    if not spans:
+        raise ValueError(f"no span in {arguments.telemetry}: say where the telemetry is with --telemetry")
     traces = traces_of(run, spans)
     phases = phases_of(run, traces, dataset)
     of_spans = list(expected_spans(run, phases, traces))

@@ -1,5 +1,6 @@
 //! The drivers that there are, and those that a run uses.
 
+pub(crate) mod chaos_mesh;
 pub(crate) mod exec;
 pub(crate) mod flagd;
 pub(crate) mod host;
@@ -31,6 +32,7 @@ pub fn catalogues() -> Vec<FaultCatalogue> {
         host::catalogue(),
         exec::catalogue(),
         flagd::catalogue(),
+        chaos_mesh::catalogue(),
     ]
 }
 
@@ -56,6 +58,7 @@ pub fn make(
         host::NAME => Arc::new(host::HostDriver::default()),
         exec::NAME => Arc::new(exec::ExecDriver),
         flagd::NAME => Arc::new(flagd::FlagdDriver::new(client.clone(), settings)?),
+        chaos_mesh::NAME => chaos_mesh::make(settings)?,
         other => {
             return Err(FaultError::Settings {
                 driver: other.to_owned(),

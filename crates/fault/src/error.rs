@@ -30,6 +30,14 @@ pub enum FaultError {
         /// What the HTTP client said.
         source: reqwest::Error,
     },
+    /// The same of a target that another client than reqwest calls.
+    #[error("can't reach {url}: {reason}")]
+    Unanswered {
+        /// Address that was called.
+        url: String,
+        /// What that client said.
+        reason: String,
+    },
     /// The target said no.
     #[error("{url} answered {status}: {message}")]
     Refused {
@@ -73,7 +81,10 @@ impl FaultError {
             | Self::Impossible(_)
             | Self::Journal { .. } => true,
             Self::Refused { status, .. } => (400..500).contains(status),
-            Self::Unreachable { .. } | Self::Unclear { .. } | Self::NotConfirmed(_) => false,
+            Self::Unreachable { .. }
+            | Self::Unanswered { .. }
+            | Self::Unclear { .. }
+            | Self::NotConfirmed(_) => false,
         }
     }
 }

@@ -7,8 +7,9 @@
 //! whose run lives is locked; one whose faults are all undone is removed.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,7 +105,10 @@ impl Journal {
         let path = path_of(&header.run_id);
         // Under another name until it is locked, so that nobody takes it for a leftover.
         let made = || -> io::Result<File> {
-            std::fs::create_dir_all(folder())?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder())?;
             let unnamed = path.with_extension("new");
             let mut file = File::create_new(&unnamed)?;
             file.lock()?;
@@ -200,6 +204,11 @@ pub fn read(path: &Path) -> io::Result<Found> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(error),
     };
+    // What it says is run: nobody else's word will do.
+    if file.metadata()?.uid() != rustix::process::geteuid().as_raw() {
+        let message = "it belongs to another user";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(Found::Locked),
@@ -270,5 +279,116 @@ impl Drop for Journal {
         if open.is_ok_and(|open| open == 0) {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loadgen_scenario::plan::{Fault, Parameters};
+
+    use super::*;
+
+    fn injection(fault: &str) -> Injection {
+        Injection {
+            fault: Fault {
+                driver: "exec".to_owned(),
+                fault: fault.to_owned(),
+                service: "store".to_owned(),
+                intensity: 1.0,
+                sham: false,
+                parameters: Parameters::new(),
+            },
+            owner: "run".to_owned(),
+            before: serde_json::json!({ "folder": "/" }),
+        }
+    }
+
+    fn lines(lines: &[Line]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run.jsonl");
+        let mut file = File::create(&path).expect("a file");
+        for line in lines {
+            write_line(&mut file, line).expect("a line");
+        }
+        (folder, path)
+    }
+
+    fn header() -> Header {
+        Header {
+            run_id: "run".to_owned(),
+            timeline: "/runs/x/timeline.jsonl".into(),
+            settings: Settings::new(),
+        }
+    }
+
+    fn begin(entry: u64) -> Line {
+        let injection = injection(&format!("fault-{entry}"));
+        Line::Begin { entry, injection }
+    }
+
+    #[test]
+    fn what_was_begun_and_not_ended_is_open() {
+        let (_folder, path) = lines(&[
+            Line::Run(header()),
+            begin(0),
+            begin(1),
+            Line::End { entry: 0 },
+        ]);
+        let Ok(Found::Leftover(mut leftover)) = read(&path) else {
+            panic!("it is left over");
+        };
+        assert_eq!(leftover.header, header());
+        let open: Vec<&str> = leftover.open.values().map(|i| &*i.fault.fault).collect();
+        assert_eq!(open, ["fault-1"]);
+        leftover.undone(Entry(1)).expect("written");
+        drop(leftover);
+        let Ok(Found::Leftover(again)) = read(&path) else {
+            panic!("it is left over");
+        };
+        assert!(again.open.is_empty());
+        again.remove().expect("removed");
+        assert!(matches!(read(&path), Ok(Found::Nothing)));
+    }
+
+    #[test]
+    fn a_line_that_is_cut_anywhere_was_not_acted_on() {
+        let (_folder, path) = lines(&[Line::Run(header()), begin(0), begin(1)]);
+        let whole = std::fs::read(&path).expect("bytes");
+        let second = whole
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| **b == b'\n')
+            .nth(4);
+        let second = second.expect("the end of the first entry").0;
+        for end in second..whole.len() - 1 {
+            std::fs::write(&path, &whole[..end]).expect("written");
+            let Ok(Found::Leftover(mut leftover)) = read(&path) else {
+                panic!("cut at {end}");
+            };
+            // A line without its newline is whole all the same once its last brace is there.
+            assert!([1, 2].contains(&leftover.open.len()), "cut at {end}");
+            leftover.undone(Entry(0)).expect("written");
+            drop(leftover);
+            let Ok(Found::Leftover(leftover)) = read(&path) else {
+                panic!("cut at {end}, and written to");
+            };
+            assert!(!leftover.open.contains_key(&Entry(0)), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn a_journal_is_locked_while_its_run_lives() {
+        let (_folder, path) = lines(&[Line::Run(header())]);
+        let run = File::open(&path).expect("the run's own");
+        run.lock().expect("locked");
+        assert!(matches!(read(&path), Ok(Found::Locked)));
+        drop(run);
+        assert!(matches!(read(&path), Ok(Found::Leftover(_))));
+    }
+
+    #[test]
+    fn what_is_no_journal_is_told() {
+        let (_folder, path) = lines(&[]);
+        assert!(read(&path).is_err());
     }
 }

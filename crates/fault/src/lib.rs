@@ -17,6 +17,8 @@ mod journaled;
 mod undo;
 
 pub use driver::{ActiveFault, Cleared, Confirmation, FaultDriver, Injection};
+#[cfg(feature = "chaos-mesh")]
+pub use drivers::chaos_mesh::ChaosMeshDriver;
 pub use drivers::exec::ExecDriver;
 pub use drivers::flagd::FlagdDriver;
 pub use drivers::host::HostDriver;

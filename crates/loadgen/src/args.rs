@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Shop(ShopArgs),
     /// Start the laptop collector alone.
     Collect(CollectArgs),
+    /// Start a TCP proxy that puts faults on the edge between two services.
+    Proxy(ProxyArgs),
     /// Print a JSON Schema: of scenario files, plans, timelines, audits, evidence, or comparisons.
     Schema(SchemaArgs),
     /// Print completions for a shell.
@@ -543,6 +545,38 @@ pub(crate) struct CollectArgs {
         requires = "max_megabytes"
     )]
     pub(crate) max_backups: usize,
+    /// Stop when standard input ends.
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+/// Start a TCP proxy that puts faults on the edge between two services.
+///
+/// It speaks Toxiproxy's HTTP API: a client of Toxiproxy adds latency, limits the rate, resets
+/// connections and so on. Call a service through it, and the faults are on the way to that service.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProxyArgs {
+    /// Address of the API; port 0 picks a free one. Any other address than a loopback one needs a
+    /// token.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8474")]
+    pub(crate) listen: SocketAddr,
+    /// A proxy to begin with, in quotes because of the `>`; may be given again. A listen port 0
+    /// picks a free one.
+    #[arg(long = "proxy", value_name = "NAME=LISTEN->UPSTREAM")]
+    pub(crate) proxies: Vec<loadgen_proxy::ProxySpec>,
+    /// Proxies to begin with, as Toxiproxy's configuration file has them: a JSON list of `name`,
+    /// `listen`, `upstream`, `enabled`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What each request to the API must carry as `Authorization: Bearer TOKEN`. The variable keeps
+    /// it out of the list of processes [env: LOADGEN_PROXY_TOKEN]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "LOADGEN_PROXY_TOKEN",
+        hide_env = true
+    )]
+    pub(crate) token: Option<String>,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,

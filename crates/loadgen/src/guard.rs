@@ -11,8 +11,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use loadgen_fault::journal::{self, Found};
 use loadgen_fault::{Confirmation, Undoing, Undone};
+use loadgen_scenario::plan::Fault;
 use loadgen_timeline::event::{Event, FaultChanged, FaultFailed, RunFinished, RunStatus};
-use loadgen_timeline::{Clock, TimelineWriter, read_timeline};
+use loadgen_timeline::{Clock, TimelineWriter, WindowEnd, read_timeline};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use std::os::unix::process::CommandExt;
@@ -185,6 +186,33 @@ fn write_end(path: &Path, undone: &[Undone]) -> io::Result<()> {
                 })
             }
         })?;
+    }
+    // An injection that was on its way: nobody knows since when it was in force.
+    let is_told = |fault: &Fault| {
+        let mut told = timeline.faults.iter().map(|interval| &interval.injected);
+        told.any(|f| {
+            [&f.driver, &f.fault, &f.service] == [&fault.driver, &fault.fault, &fault.service]
+        })
+    };
+    let last_open = timeline
+        .windows
+        .iter()
+        .rfind(|w| w.end == WindowEnd::LastEvent);
+    for undone in undone
+        .iter()
+        .filter(|undone| !is_told(&undone.injection.fault))
+    {
+        let fault = &undone.injection.fault;
+        writer.append(&Event::FaultFailed(FaultFailed {
+            scenario: last_open.map_or_else(String::new, |window| window.scenario.clone()),
+            driver: fault.driver.clone(),
+            fault: fault.fault.clone(),
+            service: fault.service.clone(),
+            change: "inject".into(),
+            reason: "the run was killed before it was confirmed".to_owned(),
+            requested_ns: at_ns,
+            at_ns,
+        }))?;
     }
     writer.append(&Event::RunFinished(RunFinished {
         at_ns,

@@ -240,9 +240,16 @@ pub(crate) fn doctor(
     }
     let mut out = format!("\n{table_of_steps}\n");
     if let Some(traces) = traces {
+        let begins: Vec<String> = (traces.begins_at.iter())
+            .map(|(service, traces)| format!("{traces} begin at {service}"))
+            .collect();
+        let begins = match begins.is_empty() {
+            true => "none begins at our request".to_owned(),
+            false => begins.join(", "),
+        };
         out += &format!(
-            "\n{} of {} traces arrived; {} have the edge's span; at most {} services in one\n",
-            traces.arrived, traces.sent, traces.with_edge, traces.most_services
+            "\n{} of {} traces arrived; {begins}; at most {} services in one\n",
+            traces.arrived, traces.sent, traces.most_services
         );
         let mut services = table(
             &["service", "spans", "captured headers", "baggage", "clock"],

@@ -162,7 +162,9 @@ fn a_sham_runs_no_command() {
 fn the_guard_of_a_killed_run_undoes_its_faults() {
     let (place, target) = (Place::new(), target());
     let mut run = start(&place, "run", &file(60, BREAK), &target);
-    until("the fault", || place.path("broken").exists());
+    until("the fault", || {
+        events(&place.path("run"), "fault_injected").len() == 1
+    });
     run.kill().unwrap();
     run.wait().unwrap();
     until("the guard", || !place.path("broken").exists());
@@ -171,6 +173,25 @@ fn the_guard_of_a_killed_run_undoes_its_faults() {
     });
     change(&place.path("run"), "fault_cleared");
     until("the journal's end", || journals(&place) == 0);
+}
+
+#[test]
+fn an_injection_that_was_on_its_way_is_undone_and_told() {
+    let (place, target) = (Place::new(), target());
+    let fault = "parameters: {inject: 'touch broken; sleep 5', confirm: [test, -f, broken], \
+                 clear: rm -f broken}";
+    let mut run = start(&place, "run", &file(60, fault), &target);
+    until("the fault", || place.path("broken").exists());
+    run.kill().unwrap();
+    run.wait().unwrap();
+    until("the end of the timeline", || {
+        events(&place.path("run"), "run_finished").len() == 1
+    });
+    assert!(!place.path("broken").exists());
+    let failed = change(&place.path("run"), "fault_failed");
+    assert_eq!(failed["change"], "inject");
+    assert_eq!(failed["scenario"], "during");
+    assert!(events(&place.path("run"), "fault_injected").is_empty());
 }
 
 #[test]

@@ -88,6 +88,26 @@ pub enum ParameterKind {
     Flag,
     /// A text that a shell runs, or a program and its arguments as a list of texts.
     Command,
+    /// Labels of Kubernetes as a text, such as `app=orders,tier=web`.
+    Labels,
+}
+
+/// The labels that a text such as `app=orders,tier=web` names, in its order; none: it names none.
+///
+/// ```
+/// let found = loadgen_scenario::labels("app=orders, tier=");
+/// assert_eq!(found, Some(vec![("app", "orders"), ("tier", "")]));
+/// for wrong in ["", "orders", "app=orders,", "=orders", "a==b"] {
+///     assert_eq!(loadgen_scenario::labels(wrong), None);
+/// }
+/// ```
+pub fn labels(text: &str) -> Option<Vec<(&str, &str)>> {
+    text.split(',').map(label).collect()
+}
+
+fn label(text: &str) -> Option<(&str, &str)> {
+    let (key, value) = text.trim().split_once('=')?;
+    (!key.is_empty() && !value.contains('=')).then_some((key, value))
 }
 
 impl Parameter {

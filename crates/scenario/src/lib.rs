@@ -52,7 +52,7 @@ mod template;
 mod values;
 mod yaml;
 
-pub use catalogue::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
+pub use catalogue::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind, labels};
 pub use diagnostic::{Diagnostic, Place, ScenarioErrors, ScenarioNotes};
 pub use duration::parse_duration;
 pub use iteration::{CaptureError, Iteration, Request, StepRequest};

@@ -145,5 +145,11 @@ fn names_are_checked_for_drivers_with_a_catalogue() {
         &file("{fault: partition, service: user, driver: shpo}"),
     )
     .unwrap_err();
-    insta::assert_snapshot!(shown, @r"");
+    insta::assert_snapshot!(shown, @r"
+    error: there is no driver `shpo`
+      --> t.yaml:10:54
+       |
+    10 |     fault: {fault: partition, service: user, driver: shpo}
+       |                                                      ^^^^ did you mean `shop`?
+    ");
 }

@@ -25,11 +25,31 @@ pub enum Fault {
     Hang,
     /// The service cannot reach its database and answers 503.
     ErrorResponses,
+    /// Calls of other services get no connection.
+    NetworkPartition,
+    /// Answers of other services are not accepted, and asked for again at once.
+    RetryStorm,
+    /// Requests leave memory behind, and go through all that was left.
+    MemoryLeak,
+    /// File descriptors are used up.
+    FdExhaustion,
+    /// Files can't be written to.
+    DiskFull,
+    /// Another process computes on the service's processor.
+    NoisyNeighbour,
+    /// Consumers of the queue stand still.
+    SlowConsumer,
+    /// A new release, with bugs, answers a share of the requests.
+    BadDeployment,
+    /// Carts get a wrong total.
+    DataCorruption,
+    /// The service's clock is ahead.
+    ClockSkew,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 7] = [
+    pub const ALL: [Fault; 17] = [
         Fault::SlowQuery,
         Fault::PoolExhaustion,
         Fault::CpuSaturation,
@@ -37,6 +57,16 @@ impl Fault {
         Fault::SlowGateway,
         Fault::Hang,
         Fault::ErrorResponses,
+        Fault::NetworkPartition,
+        Fault::RetryStorm,
+        Fault::MemoryLeak,
+        Fault::FdExhaustion,
+        Fault::DiskFull,
+        Fault::NoisyNeighbour,
+        Fault::SlowConsumer,
+        Fault::BadDeployment,
+        Fault::DataCorruption,
+        Fault::ClockSkew,
     ];
 
     /// Name in snake case, as scenarios and the admin API have it.
@@ -49,6 +79,16 @@ impl Fault {
             Fault::SlowGateway => "slow_gateway",
             Fault::Hang => "hang",
             Fault::ErrorResponses => "error_responses",
+            Fault::NetworkPartition => "network_partition",
+            Fault::RetryStorm => "retry_storm",
+            Fault::MemoryLeak => "memory_leak",
+            Fault::FdExhaustion => "fd_exhaustion",
+            Fault::DiskFull => "disk_full",
+            Fault::NoisyNeighbour => "noisy_neighbour",
+            Fault::SlowConsumer => "slow_consumer",
+            Fault::BadDeployment => "bad_deployment",
+            Fault::DataCorruption => "data_corruption",
+            Fault::ClockSkew => "clock_skew",
         }
     }
 
@@ -56,16 +96,22 @@ impl Fault {
     pub fn services(self) -> &'static [Service] {
         use Service::{Cart, Catalogue, Dispatch, Payment, Ratings, Shipping, User, Web};
         match self {
-            Fault::SlowQuery | Fault::PoolExhaustion => {
+            Fault::SlowQuery | Fault::PoolExhaustion | Fault::FdExhaustion | Fault::DiskFull => {
                 &[Catalogue, User, Cart, Shipping, Ratings, Dispatch]
             }
-            Fault::CpuSaturation => &[
+            Fault::CpuSaturation | Fault::NoisyNeighbour | Fault::ClockSkew => &[
                 Web, Catalogue, User, Cart, Shipping, Ratings, Payment, Dispatch,
             ],
             Fault::CacheMissStorm => &[Catalogue, Shipping],
             Fault::SlowGateway => &[Payment],
             Fault::Hang => &[Catalogue, User, Cart, Shipping, Ratings, Payment],
-            Fault::ErrorResponses => &[Catalogue, User, Cart, Shipping, Ratings],
+            Fault::ErrorResponses | Fault::BadDeployment => {
+                &[Catalogue, User, Cart, Shipping, Ratings]
+            }
+            Fault::NetworkPartition | Fault::RetryStorm => &[Web, Cart, Shipping, Ratings, Payment],
+            Fault::MemoryLeak => &[Web, Catalogue, User, Cart, Shipping, Ratings, Payment],
+            Fault::SlowConsumer => &[Dispatch],
+            Fault::DataCorruption => &[Cart],
         }
     }
 
@@ -83,6 +129,34 @@ impl Fault {
             }
             Fault::Hang => "Requests are accepted and not answered.",
             Fault::ErrorResponses => "The service can't open its database and answers 503.",
+            Fault::NetworkPartition => {
+                "The service's calls of others get no connection, as over a cut network."
+            }
+            Fault::RetryStorm => {
+                "The service does not accept answers of others and asks again at once, up to ten times."
+            }
+            Fault::MemoryLeak => {
+                "Each request leaves memory behind, and goes through all that was left."
+            }
+            Fault::FdExhaustion => {
+                "Open files use up the process's file descriptors: no connection can be opened or accepted."
+            }
+            Fault::DiskFull => {
+                "The process may not write to its disk any more: statements that change something fail."
+            }
+            Fault::NoisyNeighbour => {
+                "Another process computes on the processor on which the service answers requests."
+            }
+            Fault::SlowConsumer => "Consumers of the queue stand still, so that messages pile up.",
+            Fault::BadDeployment => {
+                "A new release answers a share of the requests: it asks the database too often, and fails."
+            }
+            Fault::DataCorruption => {
+                "Carts are stored and answered with a wrong total, and can't be used afterwards."
+            }
+            Fault::ClockSkew => {
+                "The clock by which the service stamps its spans and log records is ahead."
+            }
         }
     }
 

@@ -8,5 +8,5 @@ mod messages;
 mod service;
 
 pub use fault::{Fault, Intensity};
-pub use messages::{ActiveFault, ActiveFaults, Cleared, Injection};
+pub use messages::{ActiveFault, ActiveFaults, Cleared, Injection, Renewed};
 pub use service::Service;

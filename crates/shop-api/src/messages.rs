@@ -17,6 +17,9 @@ pub struct Injection {
     /// Whose fault it is: nobody else can change it or take it away. Nothing: it is made by hand.
     #[serde(default)]
     pub owner: String,
+    /// How long the fault stays without being renewed, ms. Nothing: until it is taken off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
 }
 
 /// A fault that is in force, or may be.
@@ -35,6 +38,9 @@ pub struct ActiveFault {
     /// confirmed, it may be in force or not.
     #[serde(default = "confirmed")]
     pub confirmed: bool,
+    /// How long it stays without being renewed, ms. Nothing: until it is taken off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
 }
 
 fn confirmed() -> bool {
@@ -60,4 +66,13 @@ pub struct Cleared {
     /// Somebody else who has it there, and keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
+}
+
+/// Answer to `POST /leases/{owner}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// Whose leases.
+    pub owner: String,
+    /// How many faults stay for the length of their lease from now on.
+    pub renewed: usize,
 }

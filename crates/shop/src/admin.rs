@@ -1,5 +1,6 @@
 //! The shop's admin API: health of all services, and faults, which it passes on to the service
-//! that is to have them. Each fault has an owner, and nobody else changes it or takes it away.
+//! that is to have them. Each fault has an owner, and nobody else changes it or takes it away, but
+//! for the shop itself when its lease is over.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,9 +10,9 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use loadgen_shop_api::{ActiveFault, ActiveFaults, Cleared, Injection};
+use loadgen_shop_api::{ActiveFault, ActiveFaults, Cleared, Injection, Renewed};
 use loadgen_shop_api::{Fault, Intensity, Service};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,20 +21,41 @@ use tokio::task::JoinSet;
 
 use crate::control::Strength;
 use crate::error::ShopError;
+use crate::lease::{self, Lease};
 
 /// How long a service may take to put a fault on or take it off. Whoever asks for it should wait
 /// for longer.
 pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a service may take to say that it is well.
 const HEALTH_LIMIT: Duration = Duration::from_secs(2);
+/// Milliseconds that a lease may have: up to a day.
+const LEASE_MS: std::ops::RangeInclusive<u64> = 1..=86_400_000;
 
 struct Admin {
     http: reqwest::Client,
     controls: BTreeMap<Service, String>,
     /// Faults that are on, or may be.
-    held: Mutex<BTreeMap<(Fault, Service), ActiveFault>>,
+    held: Mutex<BTreeMap<(Fault, Service), Held>>,
     /// By process: its changes come one after the other.
     turns: BTreeMap<Service, Arc<tokio::sync::Mutex<()>>>,
+}
+
+/// A fault that is on, or may be.
+struct Held {
+    active: ActiveFault,
+    lease: Option<Lease>,
+}
+
+impl Held {
+    /// Its lease begins now.
+    fn new(active: ActiveFault) -> Self {
+        Held {
+            lease: active
+                .lease_ms
+                .map(|ms| Lease::new(Duration::from_millis(ms))),
+            active,
+        }
+    }
 }
 
 /// `controls` are the base URLs of the services' own admin listeners.
@@ -43,6 +65,9 @@ pub(crate) fn routes(controls: BTreeMap<Service, String>) -> Result<Router, Shop
         .no_proxy()
         .tls_certs_only([])
         .timeout(CHANGE_LIMIT)
+        // A service without file descriptors accepts no new connection: the one that put the fault
+        // on must be there to take it off.
+        .pool_idle_timeout(None)
         .build()
         .map_err(|error| ShopError::NotReady {
             service: Service::Web,
@@ -61,9 +86,10 @@ pub(crate) fn routes(controls: BTreeMap<Service, String>) -> Result<Router, Shop
         .route("/health", get(health))
         .route("/faults", get(list).delete(clear_all))
         .route("/faults/{fault}", put(inject).delete(clear))
+        .route("/leases/{owner}", post(renew))
         .fallback(async || {
-            Refusal::new(StatusCode::NOT_FOUND, "no such route")
-                .with("allowed", json!(["/health", "/faults", "/faults/{fault}"]))
+            let routes = ["/health", "/faults", "/faults/{fault}", "/leases/{owner}"];
+            Refusal::new(StatusCode::NOT_FOUND, "no such route").with("allowed", json!(routes))
         })
         .with_state(admin))
 }
@@ -163,8 +189,32 @@ async fn inject(
         Refusal::new(StatusCode::BAD_REQUEST, reason)
             .with("allowed", json!({ "above": 0, "at_most": 1 }))
     })?;
-    let change = async move { admin.inject(fault, service, intensity, body.owner).await };
+    if let Some(ms) = body.lease_ms.filter(|ms| !LEASE_MS.contains(ms)) {
+        let (least, most) = (LEASE_MS.start(), LEASE_MS.end());
+        let reason = format!("lease_ms is {ms}, but must be from {least} to {most}");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, reason)
+            .with("allowed", json!({ "at_least": least, "at_most": most })));
+    }
+    let asked = ActiveFault {
+        fault,
+        service,
+        intensity: intensity.get(),
+        owner: body.owner,
+        confirmed: false,
+        lease_ms: body.lease_ms,
+    };
+    let change = async move { admin.inject(asked, intensity).await };
     to_its_end(change).await.map(Json)
+}
+
+/// Begins all leases of an owner anew, but for those that are over.
+async fn renew(State(admin): State<Arc<Admin>>, Path(owner): Path<String>) -> Json<Renewed> {
+    let mut held = admin.held();
+    let of_owner = held.values_mut().filter(|held| held.active.owner == owner);
+    let leases = of_owner.filter_map(|held| held.lease.as_mut());
+    let renewed = leases.map(Lease::renew).filter(|renewed| *renewed).count();
+    drop(held);
+    Json(Renewed { owner, renewed })
 }
 
 /// Whose faults, and in a path also where.
@@ -252,45 +302,46 @@ async fn health(State(admin): State<Arc<Admin>>) -> Response {
 
 impl Admin {
     async fn inject(
-        &self,
-        fault: Fault,
-        service: Service,
+        self: &Arc<Self>,
+        asked: ActiveFault,
         intensity: Intensity,
-        owner: String,
     ) -> Result<ActiveFault, Refusal> {
+        let (fault, service) = (asked.fault, asked.service);
         let url = self.control(fault, service)?;
         let _turn = self.turn(fault, service).await;
-        let active = ActiveFault {
-            fault,
-            service,
-            intensity: intensity.get(),
-            owner,
-            confirmed: false,
-        };
         {
             let mut held = self.held();
-            if let Some(other) = held.get(&(fault, service))
-                && other.owner != active.owner
+            let before = held.get(&(fault, service));
+            if let Some(other) = before
+                && other.active.owner != asked.owner
             {
-                return Err(is_held(other));
+                return Err(is_held(&other.active));
+            }
+            // One that has a lease is watched already.
+            if asked.lease_ms.is_some() && before.is_none_or(|held| held.lease.is_none()) {
+                tokio::spawn(Arc::clone(self).watch_lease(fault, service));
             }
             // Before the change: one that is not confirmed may have come into force all the same.
-            held.insert((fault, service), active.clone());
+            held.insert((fault, service), Held::new(asked.clone()));
         }
         let request = self.http.put(url).json_body(&Strength { intensity });
         self.change(service, request).await?;
         let active = ActiveFault {
             confirmed: true,
-            ..active
+            ..asked
         };
-        self.held().insert((fault, service), active.clone());
+        let confirmed = Held::new(active.clone());
+        self.held().insert((fault, service), confirmed);
         Ok(active)
     }
 
     async fn clear(&self, fault: Fault, service: Service, owner: &str) -> Result<Cleared, Refusal> {
         let url = self.control(fault, service)?;
         let _turn = self.turn(fault, service).await;
-        let held = self.held().get(&(fault, service)).cloned();
+        let held = self
+            .held()
+            .get(&(fault, service))
+            .map(|held| held.active.clone());
         let mut cleared = Cleared {
             fault,
             service,
@@ -301,16 +352,49 @@ impl Admin {
             cleared.held_by = Some(other.owner);
             return Ok(cleared);
         }
-        self.change(service, self.http.delete(url)).await?;
-        self.held().remove(&(fault, service));
+        self.take_off(url, fault, service).await?;
         Ok(cleared)
     }
 
-    fn list(&self) -> Vec<ActiveFault> {
-        self.held().values().cloned().collect()
+    /// In its turn.
+    async fn take_off(&self, url: String, fault: Fault, service: Service) -> Result<(), Refusal> {
+        self.change(service, self.http.delete(url)).await?;
+        self.held().remove(&(fault, service));
+        Ok(())
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Fault, Service), ActiveFault>> {
+    /// Takes a fault off when its lease is over. Ends when the fault is gone or has no lease.
+    async fn watch_lease(self: Arc<Self>, fault: Fault, service: Service) {
+        let lease = || self.lease(fault, service);
+        let take_off = || Arc::clone(&self).end_lease(fault, service);
+        lease::watch(lease, take_off).await;
+    }
+
+    fn lease(&self, fault: Fault, service: Service) -> Option<Lease> {
+        self.held().get(&(fault, service))?.lease
+    }
+
+    /// Whether the fault is off, or need not be any more.
+    async fn end_lease(self: Arc<Self>, fault: Fault, service: Service) -> bool {
+        let Ok(url) = self.control(fault, service) else {
+            return false;
+        };
+        let _turn = self.turn(fault, service).await;
+        // While this waited for its turn, the fault may have been taken off or put on anew.
+        match self.lease(fault, service) {
+            Some(lease) if lease.is_over() => self.take_off(url, fault, service).await.is_ok(),
+            _ => true,
+        }
+    }
+
+    fn list(&self) -> Vec<ActiveFault> {
+        self.held()
+            .values()
+            .map(|held| held.active.clone())
+            .collect()
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Fault, Service), Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,5 +1,6 @@
 //! The admin listener of a single service: health and faults. Only the supervisor calls it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -9,8 +10,10 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use crate::error::ShopError;
 use crate::fault::board::FaultBoard;
-use loadgen_shop_api::{Fault, Intensity};
+use loadgen_control::Access;
+use loadgen_shop_api::{Fault, Intensity, Service};
 
 /// Body of `PUT /faults/{fault}` at a service.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -26,18 +29,32 @@ pub(crate) fn routes(faults: Arc<FaultBoard>) -> Router {
         .with_state(faults)
 }
 
+/// The routes of a control port on a loopback address, for callers of this machine that are no web
+/// page.
+pub(crate) fn guarded(routes: Router) -> Result<Router, ShopError> {
+    let access = Access::new(Ipv4Addr::LOCALHOST.into(), None);
+    let access = access.map_err(|error| ShopError::NotReady {
+        service: Service::Web,
+        reason: error.to_string(),
+    })?;
+    Ok(access.protect(routes))
+}
+
 async fn inject(
     State(faults): State<Arc<FaultBoard>>,
     Path(fault): Path<Fault>,
     Json(strength): Json<Strength>,
 ) -> Response {
-    match faults.inject(fault, strength.intensity).await {
+    answer(faults.inject(fault, strength.intensity).await)
+}
+
+async fn clear(State(faults): State<Arc<FaultBoard>>, Path(fault): Path<Fault>) -> Response {
+    answer(faults.clear(fault).await)
+}
+
+fn answer(changed: Result<(), String>) -> Response {
+    match changed {
         Ok(()) => StatusCode::OK.into_response(),
         Err(reason) => (StatusCode::CONFLICT, reason).into_response(),
     }
-}
-
-async fn clear(State(faults): State<Arc<FaultBoard>>, Path(fault): Path<Fault>) -> StatusCode {
-    faults.clear(fault).await;
-    StatusCode::OK
 }

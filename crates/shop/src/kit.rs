@@ -83,6 +83,7 @@ impl Kit {
         Ok(Client::new(
             self.http.clone(),
             Arc::clone(&self.telemetry),
+            Arc::clone(&self.faults),
             peer,
             self.base(peer)?,
             timeout,

@@ -31,6 +31,7 @@ mod control;
 mod error;
 mod fault;
 mod kit;
+mod lease;
 mod options;
 mod queue;
 mod service;

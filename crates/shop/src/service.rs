@@ -35,6 +35,8 @@ const FLUSH: Duration = Duration::from_millis(1_500);
 const LAST_STATEMENTS: Duration = Duration::from_millis(200);
 /// After this time the process ends, whatever is left.
 const DEADLINE: Duration = Duration::from_secs(4);
+/// Name of the threads that answer requests.
+pub(crate) const REQUEST_THREADS: &str = "requests";
 /// Threads for database statements: the pool's, and some for what faults do.
 const BLOCKING_THREADS: usize = 16;
 
@@ -71,13 +73,13 @@ pub fn run_service(options: ServiceOptions) -> Result<(), ShopError> {
 fn run(options: ServiceOptions) -> Result<(), ShopError> {
     let service = options.service;
     let control = runtime("control")?;
-    let requests = runtime("requests")?;
+    let requests = runtime(REQUEST_THREADS)?;
     // For the exporters' connections, and for the pool's, should the start fail half way.
     let handle = control.handle().clone();
     let _inside = handle.enter();
     let telemetry = Telemetry::new(service, options.otlp_endpoint.as_deref())?;
     process::observe(&telemetry.instruments.meter);
-    let faults = FaultBoard::new(service, requests.handle().clone());
+    let faults = FaultBoard::new(Arc::clone(&telemetry), requests.handle().clone());
     let (stop, stopping) = watch::channel(false);
     let listen = options.listen;
     let kit = Kit::new(options, Arc::clone(&telemetry), Arc::clone(&faults))?;
@@ -100,7 +102,7 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
     let (admin, _administering) = control.block_on(serve(
         format!("the admin listener of the {service} service"),
         (Ipv4Addr::LOCALHOST, 0).into(),
-        control::routes(faults),
+        control::guarded(control::routes(faults))?,
         stopping.clone(),
     ))?;
 

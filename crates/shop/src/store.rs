@@ -11,18 +11,21 @@ use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::{attribute as semconv, metric};
 use rusqlite::{Connection, OpenFlags, Params, Row, Transaction, TransactionBehavior};
-use tokio::sync::Mutex;
 
 use crate::error::ShopError;
-use crate::fault::hold::Hold;
+use crate::fault::hold::FullPool;
+use crate::fault::limits::NoDescriptors;
+use crate::fault::rounds::InRounds;
 use crate::fault::slow::{self, SlowQueries};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, is_new_release};
 use loadgen_shop_api::Service;
 
 /// Connections of a pool.
 pub(crate) const POOL_SIZE: usize = 8;
 /// How long a request waits for a connection before it is answered 503.
 pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(1);
+/// How often a new release with a bug repeats each SELECT.
+const REPEATS: usize = 10;
 /// A wait longer than this gets a span of its own.
 const NOTABLE_WAIT: Duration = Duration::from_millis(1);
 
@@ -78,7 +81,8 @@ pub(crate) struct Database {
     path: PathBuf,
     telemetry: Arc<Telemetry>,
     slow: Arc<SlowQueries>,
-    hold: Arc<Mutex<Option<Hold>>>,
+    hold: Arc<InRounds>,
+    leak: Arc<InRounds>,
 }
 
 impl Database {
@@ -141,6 +145,7 @@ impl Database {
             telemetry,
             slow: Arc::default(),
             hold: Arc::default(),
+            leak: Arc::default(),
         };
         database.observe();
         Ok(database)
@@ -183,6 +188,7 @@ impl Database {
                 instruments.db_timeouts.add(1, &pool);
                 Some(DbError::PoolTimeout(self.telemetry.service))
             }
+            Err(PoolError::Backend(error)) => Some(DbError::Pool(without_path(error))),
             Err(error) => Some(DbError::Pool(error.to_string())),
         };
         if waited >= NOTABLE_WAIT || error.is_some() {
@@ -226,12 +232,7 @@ impl Database {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
                 fail(&span, &error);
-                // Without the path, which is of no use to a caller.
-                let reason = error.sqlite_error().map_or_else(
-                    || error.to_string(),
-                    |e| rusqlite::ffi::code_to_str(e.extended_code).to_owned(),
-                );
-                Some(DbError::Refused(reason))
+                Some(DbError::Refused(without_path(&error)))
             }
             Err(_) => Some(DbError::Lost),
         };
@@ -258,18 +259,33 @@ impl Database {
 
     /// Begins the pool exhaustion fault.
     pub(crate) async fn hold(&self, share: f64) {
-        let mut hold = self.hold.lock().await;
-        match hold.as_ref() {
-            Some(hold) => hold.set(share).await,
-            None => *hold = Some(Hold::start(self.pool.clone(), share).await),
-        }
+        self.hold.on(FullPool(self.pool.clone()), share).await;
     }
 
     /// Ends the pool exhaustion fault.
     pub(crate) async fn release(&self) {
-        let hold = self.hold.lock().await.take();
-        if let Some(hold) = hold {
-            hold.stop().await;
+        self.hold.off().await;
+    }
+
+    /// Begins the fault that uses up file descriptors.
+    pub(crate) async fn leak(&self, share: f64) {
+        self.leak.on(NoDescriptors(self.pool.clone()), share).await;
+    }
+
+    /// Ends the fault that uses up file descriptors.
+    pub(crate) async fn stop_leak(&self) {
+        self.leak.off().await;
+    }
+
+    /// Puts right what a fault has left in the database. Leaves no spans.
+    pub(crate) async fn mend(&self, sql: &'static str) -> Result<(), DbError> {
+        // On a connection of its own: the pool's may all be in use.
+        let path = self.path.clone();
+        let mended =
+            tokio::task::spawn_blocking(move || Connection::open(path)?.execute_batch(sql));
+        match mended.await {
+            Ok(result) => result.map_err(DbError::Statement),
+            Err(_) => Err(DbError::Lost),
         }
     }
 
@@ -317,6 +333,14 @@ impl Database {
     }
 }
 
+/// What SQLite says, without the path of the file, which is of no use to a caller.
+fn without_path(error: &rusqlite::Error) -> String {
+    error.sqlite_error().map_or_else(
+        || error.to_string(),
+        |e| rusqlite::ffi::code_to_str(e.extended_code).to_owned(),
+    )
+}
+
 /// One connection, for the length of a piece of work on it.
 pub(crate) struct Session<'a> {
     connection: &'a Connection,
@@ -329,9 +353,10 @@ impl Session<'_> {
     pub(crate) fn rows<T>(
         &self,
         statement: &'static Statement,
-        params: impl Params,
+        params: impl Params + Clone,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
+        self.repeat(statement, &params)?;
         self.traced(statement, || {
             self.connection
                 .prepare_cached(statement.text)?
@@ -344,14 +369,36 @@ impl Session<'_> {
     pub(crate) fn row<T>(
         &self,
         statement: &'static Statement,
-        params: impl Params,
+        params: impl Params + Clone,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Option<T>> {
+        self.repeat(statement, &params)?;
         self.traced(statement, || {
             let mut prepared = self.connection.prepare_cached(statement.text)?;
             let mut rows = prepared.query_map(params, read)?;
             rows.next().transpose()
         })
+    }
+
+    /// What a new release with a bug does before it asks: it asks for the same again and again, as
+    /// if for each row by itself.
+    fn repeat(
+        &self,
+        statement: &'static Statement,
+        params: &(impl Params + Clone),
+    ) -> rusqlite::Result<()> {
+        if statement.operation != "SELECT" || !is_new_release(&self.context) {
+            return Ok(());
+        }
+        for _ in 0..REPEATS {
+            self.traced(statement, || {
+                let mut prepared = self.connection.prepare_cached(statement.text)?;
+                let mut rows = prepared.query(params.clone())?;
+                while rows.next()?.is_some() {}
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Changes rows; returns how many.

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::admin;
+use crate::control::guarded;
 use crate::error::ShopError;
 use crate::options::ServiceOptions;
 use crate::service::Ready;
@@ -164,7 +165,7 @@ async fn run(
         .iter()
         .map(|r| (r.service, format!("http://{}", r.ready.admin)))
         .collect();
-    let router = admin::routes(controls)?;
+    let router = guarded(admin::routes(controls)?)?;
     announce(&ShopReady {
         ready: "shop",
         base_url: urls.get(&Service::Web).cloned().unwrap_or_default(),

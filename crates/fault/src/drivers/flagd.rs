@@ -161,7 +161,7 @@ impl FlagdDriver {
         let until = Instant::now() + CONFIRMED_WITHIN;
         loop {
             let evaluation = self.evaluate(flag).await?;
-            if wanted.is_none_or(|wanted| *wanted == evaluation.value) {
+            if wanted.is_none_or(|wanted| is_same(wanted, &evaluation.value)) {
                 return Ok(Confirmation {
                     how: "flagd's evaluation of the flag by OFREP".to_owned(),
                     read_back: json!({ "value": evaluation.value, "variant": evaluation.variant }),
@@ -236,7 +236,7 @@ impl FaultDriver for FlagdDriver {
             let evaluation = self.evaluate(&injection.fault.fault).await?;
             let definition = changed(&injection.fault, &injection.before)?;
             Ok(Cleared {
-                was_in_force: value_of(&definition) == Some(&evaluation.value),
+                was_in_force: value_of(&definition).is_some_and(|v| is_same(v, &evaluation.value)),
                 confirmation: self.set(&injection.fault.fault, &injection.before).await?,
             })
         }
@@ -270,7 +270,7 @@ fn active(flag: &Evaluation, held: &[Injection]) -> Option<ActiveFault> {
     let ours = held.iter().find(|injection| {
         let definition = changed(&injection.fault, &injection.before);
         injection.fault.fault == flag.key
-            && definition.is_ok_and(|definition| value_of(&definition) == Some(&flag.value))
+            && definition.is_ok_and(|d| value_of(&d).is_some_and(|v| is_same(v, &flag.value)))
     });
     if let Some(injection) = ours {
         return Some(ActiveFault {
@@ -334,6 +334,14 @@ fn value_of(definition: &Value) -> Option<&Value> {
     }
     let variant = definition.get("defaultVariant")?.as_str()?;
     definition.get("variants")?.get(variant)
+}
+
+/// Whether two values are the same to flagd: 1 and 1.0 are.
+fn is_same(a: &Value, b: &Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
 }
 
 fn no_flag(flag: &str) -> FaultError {

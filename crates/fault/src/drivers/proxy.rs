@@ -347,10 +347,16 @@ impl FaultDriver for ProxyDriver {
 
     fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
         async {
-            let VersionBody { version, name } = self.get("/version").await?;
-            Ok(match name.as_str() {
-                "" => format!("toxiproxy {version}"),
-                name => format!("{name} proxy {version}"),
+            let (request, url) = self.call(Method::GET, "/version");
+            let said = answer(request, &url).await?;
+            // Toxiproxy before 2.6 says it in plain text.
+            let body = serde_json::from_str(&said).unwrap_or_else(|_| VersionBody {
+                version: said.trim().trim_start_matches('v').to_owned(),
+                name: String::new(),
+            });
+            Ok(match body.name.as_str() {
+                "" => format!("toxiproxy {}", body.version),
+                name => format!("{name} proxy {}", body.version),
             })
         }
         .boxed()

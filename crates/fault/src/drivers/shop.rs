@@ -7,6 +7,7 @@ use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind}
 use loadgen_shop_api::{ActiveFaults, Cleared as ShopCleared, Injection as ShopInjection};
 use reqwest::Client;
 
+use super::LEASE_MS;
 use crate::http::{JsonBody, answer, read};
 use crate::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
 
@@ -104,6 +105,7 @@ impl FaultDriver for ShopDriver {
                 service: Some(injection.fault.service.clone()),
                 intensity: injection.fault.intensity,
                 owner: injection.owner.clone(),
+                lease_ms: Some(LEASE_MS),
             };
             let read_back = read(self.client.put(&url).json_body(&body), &url).await?;
             Ok(Confirmation {
@@ -152,6 +154,14 @@ impl FaultDriver for ShopDriver {
                 owner: active.owner,
             });
             Ok(faults.collect())
+        }
+        .boxed()
+    }
+
+    fn renew<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
+        async move {
+            let url = format!("{}/leases/{owner}", self.admin_url);
+            answer(self.client.post(&url), &url).await.map(drop)
         }
         .boxed()
     }

@@ -14,7 +14,7 @@ import sys
 from openfeature.contrib.tools.flagd.core import FlagdCore
 
 PATH = pathlib.Path(sys.argv[1])
-KINDS = {bool: "boolean", str: "string", int: "integer", float: "float"}
+KINDS = {bool: "boolean", str: "string", int: "float", float: "float"}
 # As the demo's flag UI: read when it starts, written over the file at each write.
 COPY = json.loads(PATH.read_text())
 
@@ -52,7 +52,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, {})
         text = PATH.read_text()
         core, flags = FlagdCore(), json.loads(text)["flags"]
-        core.set_flags(text)
+        # The library takes no descriptions, which flagd passes over.
+        bare = {key: {k: v for k, v in flag.items() if k != "description"} for key, flag in flags.items()}
+        core.set_flags({"flags": bare})
         place = "/ofrep/v1/evaluate/flags"
         if self.path == place:
             return self.answer(200, {"flags": [evaluate(core, flags, key) for key in flags]})

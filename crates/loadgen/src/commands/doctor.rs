@@ -1,6 +1,6 @@
 //! `loadgen doctor`, the preflight; and its first half, which `loadgen run` does by itself.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -192,7 +192,7 @@ async fn examine(
         }
         _ => {
             let spans = wait_for(traces, &steps, wait).await?;
-            let diagnosis = diagnose(&steps, &spans);
+            let diagnosis = diagnose(&steps, &spans, &expected_services(plan));
             findings.extend(diagnosis.findings.iter().cloned());
             Some(diagnosis)
         }
@@ -202,6 +202,15 @@ async fn examine(
         traces: diagnosis,
         findings,
     })
+}
+
+/// Services that the windows' anomalies have their root cause in.
+fn expected_services(plan: &Plan) -> BTreeSet<&str> {
+    let anomalies = plan.scenarios.iter();
+    let anomalies = anomalies.map(|s| s.declared.as_ref().unwrap_or(&s.anomaly));
+    anomalies
+        .filter_map(|anomaly| anomaly.root_cause_service.as_deref())
+        .collect()
 }
 
 /// Looks for the traces until all are there and no more spans come, or the patience is over.

@@ -10,6 +10,7 @@ mod faults;
 mod guard;
 mod meta;
 mod plan;
+mod proxy;
 mod run;
 mod shop;
 mod show;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Shop(args) => asynchronously(shop::shop(args)),
         Command::ShopService(args) => shop::service(&args),
         Command::Collect(args) => asynchronously(collect::collect(args)),
+        Command::Proxy(args) => asynchronously(proxy::proxy(args)),
         Command::Schema(args) => meta::schema(&args),
         Command::Completions { shell } => meta::completions(shell),
         Command::Man { dir } => meta::man(dir.as_deref()),

@@ -52,7 +52,8 @@ impl Place {
             // Journals of its own, so that tests don't clear each other's faults.
             .env("LOADGEN_STATE_DIR", self.path("state"))
             .env_remove("BASE_URL")
-            .env_remove("K6_BIN");
+            .env_remove("K6_BIN")
+            .env_remove("LOADGEN_PROXY_TOKEN");
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
             command.env_remove(name);
         }

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::catalogue::{Parameter, ParameterKind};
+use crate::catalogue::{Parameter, ParameterKind, labels};
 use crate::diagnostic::{Finding, Span};
 use crate::file::Duration;
 use crate::plan::Parameters;
@@ -96,6 +96,10 @@ fn read(kind: &ParameterKind, value: &Value) -> Result<Value, String> {
             Value::String(text) if !text.trim().is_empty() => Ok(value.clone()),
             Value::Array(words) if is_command(words) => Ok(value.clone()),
             _ => Err(expected("a command, as a text or as a list of texts")),
+        },
+        ParameterKind::Labels => match value.as_str() {
+            Some(text) if labels(text).is_some() => Ok(value.clone()),
+            _ => Err(expected("labels such as `app=orders,tier=web`")),
         },
     }
 }

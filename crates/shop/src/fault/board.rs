@@ -7,8 +7,14 @@ use tokio::runtime::Handle;
 
 use super::burner::Burner;
 use super::dial::Dial;
+use super::leak::Leak;
+use super::limits::NoDisk;
+use super::neighbour::Neighbour;
+use super::partition::Partition;
+use super::rounds::InRounds;
 use crate::cache::Storm;
 use crate::store::{Database, DbError};
+use crate::telemetry::Telemetry;
 use loadgen_shop_api::Service;
 use loadgen_shop_api::{Fault, Intensity};
 
@@ -16,27 +22,52 @@ use loadgen_shop_api::{Fault, Intensity};
 pub(crate) struct FaultBoard {
     service: Service,
     runtime: Handle,
+    telemetry: Arc<Telemetry>,
     hang: Dial,
     refuse: Dial,
+    /// Read where requests begin.
+    pub(crate) release: Dial,
+    pub(crate) leak: Leak,
+    /// Read by clients of other services.
+    pub(crate) retry: Dial,
+    pub(crate) partition: Partition,
+    /// Read by dispatch's consumers.
+    pub(crate) consumers: Dial,
+    /// Read where carts are stored.
+    pub(crate) corruption: Dial,
+    /// What puts right in the database what the corruption has left there.
+    mend: OnceLock<&'static str>,
     /// Read by the gateway's handler.
     pub(crate) gateway: Dial,
     database: OnceLock<Database>,
     caches: Mutex<Vec<Arc<dyn Storm>>>,
     burner: tokio::sync::Mutex<Option<Burner>>,
+    neighbour: Neighbour,
+    disk: InRounds,
 }
 
 impl FaultBoard {
     /// `runtime` is the one that answers requests.
-    pub(crate) fn new(service: Service, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(telemetry: Arc<Telemetry>, runtime: Handle) -> Arc<Self> {
         Arc::new(FaultBoard {
-            service,
+            service: telemetry.service,
             runtime,
+            telemetry,
             hang: Dial::default(),
             refuse: Dial::default(),
+            release: Dial::default(),
+            leak: Leak::default(),
+            retry: Dial::default(),
+            partition: Partition::default(),
+            consumers: Dial::default(),
+            corruption: Dial::default(),
+            mend: OnceLock::new(),
             gateway: Dial::default(),
             database: OnceLock::new(),
             caches: Mutex::default(),
             burner: tokio::sync::Mutex::default(),
+            neighbour: Neighbour::default(),
+            disk: InRounds::default(),
         })
     }
 
@@ -49,6 +80,12 @@ impl FaultBoard {
     /// Tells of a cache that a storm acts on.
     pub(crate) fn act_on_cache(&self, cache: Arc<dyn Storm>) {
         self.caches().push(cache);
+    }
+
+    /// Tells the SQL that puts right what is wrong in the database after a corruption.
+    pub(crate) fn mend_with(&self, sql: &'static str) {
+        // As with the database.
+        let _ = self.mend.set(sql);
     }
 
     /// Puts a fault on, or changes its intensity. Returns when it is in force.
@@ -81,12 +118,27 @@ impl FaultBoard {
                 self.database(fault)?;
                 self.refuse.set(level);
             }
+            Fault::NetworkPartition => self.partition.begin(level).await?,
+            Fault::RetryStorm => self.retry.set(level),
+            Fault::MemoryLeak => self.leak.begin(level),
+            Fault::FdExhaustion => self.database(fault)?.leak(level).await,
+            Fault::DiskFull => self.disk.on(NoDisk::new()?, level).await,
+            Fault::NoisyNeighbour => self.neighbour.begin(level).await?,
+            Fault::SlowConsumer => self.consumers.set(level),
+            Fault::BadDeployment => {
+                self.telemetry
+                    .prepare_new_release()
+                    .map_err(|e| e.to_string())?;
+                self.release.set(level);
+            }
+            Fault::DataCorruption => self.corruption.set(level),
+            Fault::ClockSkew => self.telemetry.skew_clock(level),
         }
         Ok(())
     }
 
     /// Takes a fault off. Returns when it is gone. Taking off what is not on changes nothing.
-    pub(crate) async fn clear(&self, fault: Fault) {
+    pub(crate) async fn clear(&self, fault: Fault) -> Result<(), String> {
         match fault {
             Fault::SlowQuery => {
                 if let Some(database) = self.database.get() {
@@ -108,7 +160,27 @@ impl FaultBoard {
             Fault::SlowGateway => self.gateway.set(0.0),
             Fault::Hang => self.hang.set(0.0),
             Fault::ErrorResponses => self.refuse.set(0.0),
+            Fault::NetworkPartition => self.partition.end(),
+            Fault::RetryStorm => self.retry.set(0.0),
+            Fault::MemoryLeak => self.leak.end(),
+            Fault::FdExhaustion => {
+                if let Some(database) = self.database.get() {
+                    database.stop_leak().await;
+                }
+            }
+            Fault::DiskFull => self.disk.off().await,
+            Fault::NoisyNeighbour => self.neighbour.end().await?,
+            Fault::SlowConsumer => self.consumers.set(0.0),
+            Fault::BadDeployment => self.release.set(0.0),
+            Fault::DataCorruption => {
+                self.corruption.set(0.0);
+                if let (Some(database), Some(sql)) = (self.database.get(), self.mend.get()) {
+                    database.mend(sql).await.map_err(|e| e.to_string())?;
+                }
+            }
+            Fault::ClockSkew => self.telemetry.skew_clock(0.0),
         }
+        Ok(())
     }
 
     /// A request waits here while the service hangs. Those that still wait when the fault is taken

@@ -31,8 +31,13 @@ impl Dial {
 
     /// Waits until the level is 0.
     pub(crate) async fn off(&self) {
+        self.until(|level| level == 0.0).await;
+    }
+
+    /// Waits until the level is as it is to be.
+    pub(crate) async fn until(&self, is_so: impl Fn(f64) -> bool) {
         // The sender lives as long as `self`, so this can only end by the level.
-        let _ = self.0.subscribe().wait_for(|level| *level == 0.0).await;
+        let _ = self.0.subscribe().wait_for(|level| is_so(*level)).await;
     }
 }
 

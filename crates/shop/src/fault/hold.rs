@@ -4,97 +4,23 @@
 //! queries a second. So all are held, for the share of the time that the intensity says, and given
 //! back in between.
 
-use std::time::Duration;
-
 use deadpool_sqlite::{Object, Pool};
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
-/// Length of one round of holding and giving back. It varies, so that metrics which are read at
-/// equal intervals do not always fall into the same part of a round.
-const ROUND_MS: std::ops::Range<u64> = 300..500;
-/// From this share on nothing is given back, so that requests wait until they give up.
-const FOR_GOOD: f64 = 0.995;
+use super::rounds::Spell;
 
-/// A task that holds the pool's connections.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    share: watch::Sender<f64>,
-    rounds: watch::Receiver<u64>,
-    task: JoinHandle<()>,
-}
+/// A pool without a free connection.
+pub(crate) struct FullPool(pub(crate) Pool);
 
-impl Hold {
-    /// Starts holding for `share` (0 to 1) of the time; returns when all connections are held for
-    /// the first time.
-    pub(crate) async fn start(pool: Pool, share: f64) -> Self {
-        let (sender, receiver) = watch::channel(share);
-        let (held, mut rounds) = watch::channel(0);
-        let task = tokio::spawn(hold_in_rounds(pool, receiver, held));
-        wait_for_round(&mut rounds).await;
-        Hold {
-            share: sender,
-            rounds,
-            task,
-        }
+impl Spell for FullPool {
+    type Held = Vec<Object>;
+
+    async fn begin(&self) -> Vec<Object> {
+        hold_all(&self.0).await
     }
 
-    /// Changes the share; returns when all connections are held under the new one.
-    pub(crate) async fn set(&self, share: f64) {
-        let mut rounds = self.rounds.clone();
-        rounds.mark_unchanged();
-        self.share.send_replace(share);
-        wait_for_round(&mut rounds).await;
-    }
-
-    /// Gives everything back and ends.
-    pub(crate) async fn stop(self) {
-        drop(self.share);
-        let _ = self.task.await;
-    }
-}
-
-async fn wait_for_round(rounds: &mut watch::Receiver<u64>) {
-    // An error means that the task is gone, and nothing is held that should be waited for.
-    let _ = rounds.changed().await;
-}
-
-/// How a pause came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pause {
-    Over,
-    ShareChanged,
-    Stopped,
-}
-
-async fn pause(share: &mut watch::Receiver<f64>, time: Duration) -> Pause {
-    tokio::select! {
-        () = tokio::time::sleep(time) => Pause::Over,
-        changed = share.changed() => match changed {
-            Ok(()) => Pause::ShareChanged,
-            Err(_) => Pause::Stopped,
-        },
-    }
-}
-
-async fn hold_in_rounds(pool: Pool, mut share: watch::Receiver<f64>, held: watch::Sender<u64>) {
-    loop {
-        let now = *share.borrow_and_update();
-        let round = Duration::from_millis(rand::random_range(ROUND_MS));
-        let holding = match now {
-            now if now >= FOR_GOOD => Duration::MAX,
-            now => round.mul_f64(now),
-        };
-        let connections = hold_all(&pool).await;
-        held.send_modify(|round| *round += 1);
-        let mut ended = pause(&mut share, holding).await;
+    async fn end(&self, connections: Vec<Object>) {
         give_back(connections).await;
-        if ended == Pause::Over {
-            ended = pause(&mut share, round.mul_f64(1.0 - now)).await;
-        }
-        if ended == Pause::Stopped {
-            return;
-        }
     }
 }
 
@@ -142,8 +68,10 @@ async fn give_back(connections: Vec<Object>) {
 mod tests {
     use super::*;
     use crate::admin::CHANGE_LIMIT;
+    use crate::fault::rounds::{ROUND_MS, Rounds};
     use crate::store::{POOL_SIZE, WAIT_LIMIT};
     use deadpool_sqlite::{Config, Runtime};
+    use std::time::Duration;
     use tokio::time::Instant;
 
     // The clock is tokio's, which stands still but for those who wait for it.
@@ -162,7 +90,7 @@ mod tests {
             busy.push(pool.get().await.expect("a connection"));
         }
         let since = Instant::now();
-        let hold = Hold::start(pool, 0.5).await;
+        let hold = Rounds::start(FullPool(pool), 0.5).await;
         assert!(since.elapsed() < CHANGE_LIMIT, "{:?}", since.elapsed());
         // Into the middle of a later round's taking.
         tokio::time::sleep(Duration::from_millis(ROUND_MS.end + 50)).await;

@@ -1,6 +1,7 @@
 //! Shopping carts, one row of JSON each.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
@@ -12,6 +13,7 @@ use serde_json::Value;
 use super::INNER_TIMEOUT;
 use crate::answer::Answer;
 use crate::error::ShopError;
+use crate::fault::board::FaultBoard;
 use crate::kit::Kit;
 use crate::store::{Database, Session, Statement};
 use crate::telemetry::client::Client;
@@ -34,6 +36,12 @@ const DELETE: Statement = Statement {
     collection: "cart",
     text: "DELETE FROM cart WHERE id = ?1",
 };
+
+/// Puts totals right that a fault made wrong.
+const MEND: &str = "UPDATE cart SET body = json_set(body, '$.total', \
+    (SELECT round(total(value ->> 'subtotal'), 2) FROM json_each(body, '$.items')))";
+/// By how much a wrong total is too large: in cents, where it should be in whole units.
+const CENTS: f64 = 100.0;
 
 /// A cart as it is stored and answered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -98,6 +106,12 @@ impl Cart {
         self.sum_up();
     }
 
+    fn adds_up(&self) -> bool {
+        let sum: f64 = self.items.iter().map(|item| item.subtotal).sum();
+        // To half a cent, and what sums of large numbers lose.
+        (self.total - sum).abs() <= 0.005 + sum * 1e-12
+    }
+
     fn sum_up(&mut self) {
         for item in &mut self.items {
             item.subtotal = cents(item.price * f64::from(item.qty));
@@ -133,13 +147,16 @@ impl Change {
 struct Carts {
     database: Database,
     catalogue: Client,
+    faults: Arc<FaultBoard>,
 }
 
 pub(super) async fn routes(kit: &Kit) -> Result<Router, ShopError> {
     let carts = Carts {
         database: kit.database(schema).await?,
         catalogue: kit.client(Service::Catalogue, INNER_TIMEOUT)?,
+        faults: Arc::clone(&kit.faults),
     };
+    kit.faults.mend_with(MEND);
     Ok(Router::new()
         .route("/cart/{id}", get(read).delete(remove))
         .route("/add/{id}/{sku}/{qty}", get(add))
@@ -203,13 +220,14 @@ async fn add(
         ));
     };
     let name = name.to_owned();
+    let faults = carts.faults;
     let changed = carts
         .database
         .run(&cx.0, move |s| {
             s.atomically(|s| {
                 let mut cart = load(s, &id)?.unwrap_or_default();
                 cart.add(&sku, &name, price, qty);
-                save(s, &id, cart)
+                save(s, &faults, &id, cart)
             })
         })
         .await?;
@@ -225,6 +243,7 @@ async fn update(
         .parse()
         .map_err(|_| Answer::bad("quantity must be a number"))?;
     let qty = u32::try_from(qty).map_err(|_| Answer::bad("negative quantity not allowed"))?;
+    let faults = carts.faults;
     let changed = carts
         .database
         .run(&cx.0, move |s| {
@@ -235,7 +254,7 @@ async fn update(
                 if !cart.update(&sku, qty) {
                     return Ok(Change::NoItem);
                 }
-                save(s, &id, cart).map(Change::Done)
+                save(s, &faults, &id, cart).map(Change::Done)
             })
         })
         .await?;
@@ -247,12 +266,13 @@ async fn rename(
     cx: Cx,
     Path((from, to)): Path<(String, String)>,
 ) -> Result<Json<Cart>, Answer> {
+    let faults = carts.faults;
     let renamed = carts
         .database
         .run(&cx.0, move |s| {
             s.atomically(|s| match load(s, &from)? {
                 // The old one stays, as in the original.
-                Some(cart) => save(s, &to, cart).map(Change::Done),
+                Some(cart) => save(s, &faults, &to, cart).map(Change::Done),
                 None => Ok(Change::NoCart),
             })
         })
@@ -273,6 +293,7 @@ async fn ship(
         return Err(Answer::bad("shipping data missing"));
     };
     let location = location.to_owned();
+    let faults = carts.faults;
     let changed = carts
         .database
         .run(&cx.0, move |s| {
@@ -281,22 +302,38 @@ async fn ship(
                     return Ok(Change::NoCart);
                 };
                 cart.ship(&location, cost);
-                save(s, &id, cart).map(Change::Done)
+                save(s, &faults, &id, cart).map(Change::Done)
             })
         })
         .await?;
     changed.answer()
 }
 
+/// One that does not add up is an error: nobody should pay for it.
 fn load(session: &Session<'_>, id: &str) -> rusqlite::Result<Option<Cart>> {
+    let wrong = |reason: Box<dyn std::error::Error + Send + Sync>| {
+        rusqlite::Error::ToSqlConversionFailure(reason)
+    };
     let body: Option<String> = session.row(&GET, [id], |row| row.get(0))?;
-    body.map(|body| {
-        serde_json::from_str(&body).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
-    })
-    .transpose()
+    let Some(body) = body else {
+        return Ok(None);
+    };
+    let cart: Cart = serde_json::from_str(&body).map_err(|e| wrong(e.into()))?;
+    match cart.adds_up() {
+        true => Ok(Some(cart)),
+        false => Err(wrong("the cart's total is not the sum of its items".into())),
+    }
 }
 
-fn save(session: &Session<'_>, id: &str, cart: Cart) -> rusqlite::Result<Cart> {
+fn save(
+    session: &Session<'_>,
+    faults: &FaultBoard,
+    id: &str,
+    mut cart: Cart,
+) -> rusqlite::Result<Cart> {
+    if faults.corruption.strikes() {
+        cart.total = cents(cart.total * CENTS);
+    }
     let body = serde_json::to_string(&cart)
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     session.execute(&PUT, [id, &body])?;
@@ -348,6 +385,7 @@ mod tests {
                 }
                 let sum: f64 = cart.items.iter().map(|i| i.price * f64::from(i.qty)).sum();
                 prop_assert!((cart.total - sum).abs() < 0.005);
+                prop_assert!(cart.adds_up());
                 prop_assert!(cart.items.iter().all(|i| i.qty > 0));
             }
         }

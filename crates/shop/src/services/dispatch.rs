@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::error::ShopError;
 use crate::kit::Kit;
-use crate::queue::{Delivery, Intake, Outlet, PUBLISH_PATH};
+use crate::queue::{Delivery, Intake, PUBLISH_PATH};
 use crate::store::{Database, Statement};
 use crate::telemetry::Telemetry;
 
@@ -33,22 +33,26 @@ pub(super) async fn routes(kit: &Kit) -> Result<Router, ShopError> {
     let database = kit.database(schema).await?;
     let (intake, outlet) = Intake::new(&kit.telemetry);
     let outlet = Arc::new(outlet);
-    for _ in 0..CONSUMERS {
+    for number in 1..=CONSUMERS {
         let (telemetry, database) = (Arc::clone(&kit.telemetry), database.clone());
-        let outlet = Arc::clone(&outlet);
-        kit.spawn(async move { consume(&telemetry, &database, &outlet).await });
+        let (outlet, faults) = (Arc::clone(&outlet), Arc::clone(&kit.faults));
+        // With the fault, as many of the consumers stand still as its level says.
+        let works = move |level: f64| level * (CONSUMERS as f64) < number as f64;
+        kit.spawn(async move {
+            loop {
+                faults.consumers.until(works).await;
+                let Some(delivery) = outlet.next().await else {
+                    break;
+                };
+                let result = process(&telemetry, &database, &delivery).await;
+                delivery.done(result);
+            }
+        });
     }
     Ok(Router::new().route(
         PUBLISH_PATH,
         post(async move |message| intake.accept(message)),
     ))
-}
-
-async fn consume(telemetry: &Telemetry, database: &Database, outlet: &Outlet) {
-    while let Some(delivery) = outlet.next().await {
-        let result = process(telemetry, database, &delivery).await;
-        delivery.done(result);
-    }
 }
 
 async fn process(

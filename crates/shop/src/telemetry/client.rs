@@ -16,7 +16,13 @@ use serde_json::Value;
 
 use super::Telemetry;
 use super::span::{ActiveSpan, CANCELLED};
+use crate::fault::board::FaultBoard;
 use loadgen_shop_api::Service;
+
+/// How often a call is made at most while a retry storm is on.
+const TRIES: u32 = 10;
+/// `error.type` of an answer that is not accepted in a retry storm.
+const REJECTED: &str = "answer_rejected";
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +109,7 @@ impl Reply {
 pub(crate) struct Client {
     http: reqwest::Client,
     telemetry: Arc<Telemetry>,
+    faults: Arc<FaultBoard>,
     peer: Service,
     base: Url,
     timeout: Duration,
@@ -121,6 +128,7 @@ impl Client {
     pub(crate) fn new(
         http: reqwest::Client,
         telemetry: Arc<Telemetry>,
+        faults: Arc<FaultBoard>,
         peer: Service,
         base: Url,
         timeout: Duration,
@@ -128,6 +136,7 @@ impl Client {
         Client {
             http,
             telemetry,
+            faults,
             peer,
             base,
             timeout,
@@ -194,14 +203,36 @@ impl Client {
         self.send(context, outgoing).await
     }
 
+    /// Once as a rule. In a retry storm, what failed and what is not accepted is asked for again at
+    /// once.
     async fn send(&self, context: &Context, outgoing: Outgoing) -> Result<Reply, CallError> {
+        for _ in 1..TRIES {
+            let storm = self.faults.retry.level() > 0.0;
+            let rejects = self.faults.retry.strikes();
+            let result = self.exchange(context, &outgoing, rejects).await;
+            let failed = result.as_ref().map_or(true, |r| r.status.is_server_error());
+            if !storm || !(failed || rejects) {
+                return result;
+            }
+        }
+        self.exchange(context, &outgoing, false).await
+    }
+
+    /// One exchange. `rejects`: an answer is not accepted, whatever it is.
+    async fn exchange(
+        &self,
+        context: &Context,
+        outgoing: &Outgoing,
+        rejects: bool,
+    ) -> Result<Reply, CallError> {
         let Outgoing {
             method,
             url,
             template,
-            mut headers,
+            headers,
             body,
         } = outgoing;
+        let mut headers = headers.clone();
         let host = url.host_str().unwrap_or_default().to_owned();
         let port = i64::from(url.port_or_known_default().unwrap_or(80));
         let mut metric = vec![
@@ -217,8 +248,8 @@ impl Client {
         ));
         let name = match template {
             Some(template) => {
-                attributes.push(KeyValue::new(semconv::URL_TEMPLATE, template));
-                metric.push(KeyValue::new(semconv::URL_TEMPLATE, template));
+                attributes.push(KeyValue::new(semconv::URL_TEMPLATE, *template));
+                metric.push(KeyValue::new(semconv::URL_TEMPLATE, *template));
                 format!("{method} {template}")
             }
             None => method.to_string(),
@@ -233,13 +264,18 @@ impl Client {
             ended: false,
         };
         self.telemetry.inject(exchange.span.context(), &mut headers);
+        let mut target = url.clone();
+        if let Some(port) = self.faults.partition.strikes() {
+            // It can only fail for a URL without a host.
+            let _ = target.set_port(Some(port));
+        }
         let mut request = self
             .http
-            .request(method, url)
+            .request(method.clone(), target)
             .headers(headers)
             .timeout(self.timeout);
         if let Some(body) = body {
-            request = request.body(body);
+            request = request.body(body.clone());
         }
         let result = match request.send().await {
             Ok(response) => {
@@ -263,6 +299,11 @@ impl Client {
                     span.fail(code.to_string(), "");
                     let error = KeyValue::new(semconv::ERROR_TYPE, code.to_string());
                     exchange.metric.push(error);
+                } else if rejects {
+                    span.fail(REJECTED, "the answer was not accepted");
+                    exchange
+                        .metric
+                        .push(KeyValue::new(semconv::ERROR_TYPE, REJECTED));
                 }
                 Ok(Reply {
                     peer: self.peer,
@@ -332,10 +373,11 @@ impl Drop for Exchange<'_> {
 }
 
 fn classify(error: &reqwest::Error) -> Failure {
-    if error.is_timeout() {
-        Failure::Timeout
-    } else if error.is_connect() {
+    // First: a connection that was not made in time is both.
+    if error.is_connect() {
         Failure::Connect
+    } else if error.is_timeout() {
+        Failure::Timeout
     } else {
         Failure::Broken
     }

@@ -8,8 +8,9 @@ pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod span;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
@@ -47,6 +48,10 @@ const LOG_QUEUE: usize = 2_048;
 const METRIC_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one export may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// `service.version` of the shop, and of the release that a bad deployment brings.
+const VERSIONS: [&str; 2] = [env!("CARGO_PKG_VERSION"), "0.2.0-rc.1"];
+/// By how much the clock is ahead when it is skewed as much as possible.
+const SKEW: Duration = Duration::from_secs(4);
 /// Variables of the OpenTelemetry specification that name an endpoint.
 const ENDPOINT_VARIABLES: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -55,43 +60,77 @@ const ENDPOINT_VARIABLES: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
 ];
 
-/// A service's tracer, meters, logger and propagators.
+/// An exporter of a kind to an endpoint, or to where the environment says.
+macro_rules! exporter {
+    ($kind:ident, $endpoint:expr) => {{
+        let endpoint: Option<&str> = $endpoint;
+        let mut builder = $kind::builder().with_tonic().with_timeout(EXPORT_TIMEOUT);
+        if let Some(endpoint) = endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        builder.build().map_err(|error| ShopError::Telemetry {
+            endpoint: endpoint
+                .unwrap_or("the OTEL_EXPORTER_OTLP_ENDPOINT")
+                .to_owned(),
+            reason: error.to_string(),
+        })
+    }};
+}
+
+/// In the context of a request: the new release answers it.
+struct NewRelease;
+
+/// Marks a context: the new release works in it.
+pub(crate) fn of_new_release(context: &Context) -> Context {
+    context.with_value(NewRelease)
+}
+
+/// Whether the new release works in a context.
+pub(crate) fn is_new_release(context: &Context) -> bool {
+    context.get::<NewRelease>().is_some()
+}
+
+/// A service's tracers, meters, loggers and propagators.
 pub(crate) struct Telemetry {
     pub(crate) service: Service,
-    tracer: SdkTracer,
-    logger: SdkLogger,
+    release: Release,
+    /// There from the first bad deployment on.
+    new_release: OnceLock<Release>,
     pub(crate) instruments: Instruments,
     trace_context: TraceContextPropagator,
     baggage: BaggagePropagator,
-    tracers: SdkTracerProvider,
     meters: SdkMeterProvider,
+    endpoint: Option<String>,
+    /// `service.instance.id`.
+    instance: String,
+    skew_ms: AtomicU64,
+}
+
+/// What sends the spans and log records of one release.
+pub(crate) struct Release {
+    tracer: SdkTracer,
+    logger: SdkLogger,
+    tracers: SdkTracerProvider,
     loggers: SdkLoggerProvider,
 }
 
-impl Telemetry {
-    /// Must be called inside the runtime that carries the exporters' connections.
-    pub(crate) fn new(service: Service, endpoint: Option<&str>) -> Result<Arc<Self>, ShopError> {
-        let resource = resource(service);
+impl Release {
+    fn new(
+        service: Service,
+        resource: Resource,
+        endpoint: Option<&str>,
+    ) -> Result<Self, ShopError> {
         let mut tracers = SdkTracerProvider::builder()
             .with_sampler(Sampler::parent_based(Sampler::AlwaysOn))
             .with_resource(resource.clone());
-        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
         let mut loggers = SdkLoggerProvider::builder().with_resource(resource);
         if service == Service::Cart {
             tracers = tracers.with_span_processor(baggage::BaggageAttributes);
         }
-        // The gateway is somebody else's machine: nothing of it is seen but its answers.
-        let exports = service != Service::Gateway
-            && (endpoint.is_some() || ENDPOINT_VARIABLES.iter().any(is_set));
-        if exports {
-            let exporters = Exporters::new(endpoint).map_err(|reason| ShopError::Telemetry {
-                endpoint: endpoint
-                    .unwrap_or("the OTEL_EXPORTER_OTLP_ENDPOINT")
-                    .to_owned(),
-                reason,
-            })?;
+        if exports(service, endpoint) {
+            let spans = exporter!(SpanExporter, endpoint)?;
             tracers = tracers.with_span_processor(
-                BatchSpanProcessor::builder(exporters.spans)
+                BatchSpanProcessor::builder(spans)
                     .with_batch_config(
                         SpanBatch::default()
                             .with_max_queue_size(SPAN_QUEUE)
@@ -101,13 +140,9 @@ impl Telemetry {
                     )
                     .build(),
             );
-            meters = meters.with_reader(
-                PeriodicReader::builder(exporters.metrics)
-                    .with_interval(METRIC_INTERVAL)
-                    .build(),
-            );
+            let logs = exporter!(LogExporter, endpoint)?;
             loggers = loggers.with_log_processor(
-                BatchLogProcessor::builder(exporters.logs)
+                BatchLogProcessor::builder(logs)
                     .with_batch_config(
                         LogBatch::default()
                             .with_max_queue_size(LOG_QUEUE)
@@ -118,18 +153,79 @@ impl Telemetry {
                     .build(),
             );
         }
-        let (tracers, meters, loggers) = (tracers.build(), meters.build(), loggers.build());
-        Ok(Arc::new(Telemetry {
-            service,
+        let (tracers, loggers) = (tracers.build(), loggers.build());
+        Ok(Release {
             tracer: tracers.tracer(SCOPE),
             logger: loggers.logger(SCOPE),
+            tracers,
+            loggers,
+        })
+    }
+}
+
+/// The gateway is somebody else's machine: nothing of it is seen but its answers.
+fn exports(service: Service, endpoint: Option<&str>) -> bool {
+    service != Service::Gateway && (endpoint.is_some() || ENDPOINT_VARIABLES.iter().any(is_set))
+}
+
+impl Telemetry {
+    /// Must be called inside the runtime that carries the exporters' connections.
+    pub(crate) fn new(service: Service, endpoint: Option<&str>) -> Result<Arc<Self>, ShopError> {
+        let instance = uuid::Uuid::new_v4().to_string();
+        let resource = resource(service, VERSIONS[0], &instance);
+        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        if exports(service, endpoint) {
+            meters = meters.with_reader(
+                PeriodicReader::builder(exporter!(MetricExporter, endpoint)?)
+                    .with_interval(METRIC_INTERVAL)
+                    .build(),
+            );
+        }
+        let meters = meters.build();
+        Ok(Arc::new(Telemetry {
+            service,
+            release: Release::new(service, resource, endpoint)?,
+            new_release: OnceLock::new(),
             instruments: Instruments::new(meters.meter(SCOPE)),
             trace_context: TraceContextPropagator::new(),
             baggage: BaggagePropagator::new(),
-            tracers,
             meters,
-            loggers,
+            endpoint: endpoint.map(str::to_owned),
+            instance,
+            skew_ms: AtomicU64::new(0),
         }))
+    }
+
+    /// Makes it possible to work as the new release. Must be called inside the runtime that carries
+    /// the exporters' connections.
+    pub(crate) fn prepare_new_release(&self) -> Result<(), ShopError> {
+        if self.new_release.get().is_none() {
+            let resource = resource(self.service, VERSIONS[1], &self.instance);
+            let release = Release::new(self.service, resource, self.endpoint.as_deref())?;
+            // Changes of a service's faults come one after the other: nobody else has set it.
+            let _ = self.new_release.set(release);
+        }
+        Ok(())
+    }
+
+    /// The release that works in a context.
+    fn release_of(&self, context: &Context) -> &Release {
+        match self.new_release.get() {
+            Some(new) if is_new_release(context) => new,
+            _ => &self.release,
+        }
+    }
+
+    /// Puts the clock of spans and log records ahead, by a share (0 to 1) of what is possible.
+    pub(crate) fn skew_clock(&self, level: f64) {
+        let skew = SKEW.mul_f64(level).as_millis();
+        let skew = u64::try_from(skew).unwrap_or(u64::MAX);
+        self.skew_ms.store(skew, Ordering::Relaxed);
+    }
+
+    /// By how much the clock is ahead.
+    fn skew(&self) -> Duration {
+        Duration::from_millis(self.skew_ms.load(Ordering::Relaxed))
     }
 
     /// The context that a request or message came with: remote parent span and baggage.
@@ -156,10 +252,11 @@ impl Telemetry {
         body: String,
         attributes: Vec<(Key, AnyValue)>,
     ) {
-        let mut record = self.logger.create_log_record();
+        let logger = &self.release_of(context).logger;
+        let mut record = logger.create_log_record();
         record.set_severity_number(severity);
         record.set_severity_text(severity.name());
-        record.set_timestamp(std::time::SystemTime::now());
+        record.set_timestamp(SystemTime::now() + self.skew());
         record.set_body(body.into());
         record.add_attributes(attributes);
         let span = context.span();
@@ -167,7 +264,7 @@ impl Telemetry {
         if span.is_valid() {
             record.set_trace_context(span.trace_id(), span.span_id(), Some(span.trace_flags()));
         }
-        self.logger.emit(record);
+        logger.emit(record);
     }
 
     /// Logs what happened in the business.
@@ -186,10 +283,18 @@ impl Telemetry {
         // On threads that nobody waits for: not all of these calls keep to a limit when the
         // collector is there but does not answer.
         let (done, ended) = std::sync::mpsc::channel();
-        let ends: [fn(&Telemetry, Duration) -> OTelSdkResult; 3] = [
-            |t, limit| t.tracers.shutdown_with_timeout(limit),
+        let ends: [fn(&Telemetry, Duration) -> OTelSdkResult; 5] = [
+            |t, limit| t.release.tracers.shutdown_with_timeout(limit),
+            |t, limit| t.release.loggers.shutdown_with_timeout(limit),
             |t, limit| t.meters.shutdown_with_timeout(limit),
-            |t, limit| t.loggers.shutdown_with_timeout(limit),
+            |t, limit| match t.new_release.get() {
+                Some(new) => new.tracers.shutdown_with_timeout(limit),
+                None => Ok(()),
+            },
+            |t, limit| match t.new_release.get() {
+                Some(new) => new.loggers.shutdown_with_timeout(limit),
+                None => Ok(()),
+            },
         ];
         for end in ends {
             let (telemetry, done) = (Arc::clone(self), done.clone());
@@ -207,51 +312,18 @@ impl Telemetry {
     }
 }
 
-struct Exporters {
-    spans: SpanExporter,
-    metrics: MetricExporter,
-    logs: LogExporter,
-}
-
-impl Exporters {
-    fn new(endpoint: Option<&str>) -> Result<Self, String> {
-        let mut spans = SpanExporter::builder()
-            .with_tonic()
-            .with_timeout(EXPORT_TIMEOUT);
-        let mut metrics = MetricExporter::builder()
-            .with_tonic()
-            .with_timeout(EXPORT_TIMEOUT);
-        let mut logs = LogExporter::builder()
-            .with_tonic()
-            .with_timeout(EXPORT_TIMEOUT);
-        if let Some(endpoint) = endpoint {
-            spans = spans.with_endpoint(endpoint);
-            metrics = metrics.with_endpoint(endpoint);
-            logs = logs.with_endpoint(endpoint);
-        }
-        Ok(Exporters {
-            spans: spans.build().map_err(|e| e.to_string())?,
-            metrics: metrics.build().map_err(|e| e.to_string())?,
-            logs: logs.build().map_err(|e| e.to_string())?,
-        })
-    }
-}
-
 fn is_set(variable: &&str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-fn resource(service: Service) -> Resource {
+fn resource(service: Service, version: &'static str, instance: &str) -> Resource {
     // The builder adds telemetry.sdk.* and what OTEL_RESOURCE_ATTRIBUTES says.
     Resource::builder()
         .with_service_name(service.as_str())
         .with_attributes([
             KeyValue::new(semconv::SERVICE_NAMESPACE, "shop"),
-            KeyValue::new(
-                semconv::SERVICE_INSTANCE_ID,
-                uuid::Uuid::new_v4().to_string(),
-            ),
-            KeyValue::new(semconv::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
+            KeyValue::new(semconv::SERVICE_INSTANCE_ID, instance.to_owned()),
+            KeyValue::new(semconv::SERVICE_VERSION, version),
             KeyValue::new(semconv::PROCESS_PID, i64::from(std::process::id())),
             KeyValue::new(
                 semconv::HOST_NAME,

@@ -1,5 +1,5 @@
 //! The layer around every service's routes: a server span, the duration metric and a log line for
-//! each request, and the two faults that strike whole requests.
+//! each request, and the faults that strike whole requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,12 +15,15 @@ use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use super::Telemetry;
 use super::headers::captured;
 use super::span::{ActiveSpan, CANCELLED};
+use super::{Telemetry, is_new_release, of_new_release};
 use crate::answer::Answer;
 use crate::fault::board::FaultBoard;
 use crate::queue::PUBLISH_PATH;
+
+/// The share of requests that a new release with a bug fails.
+const FAILS: f64 = 0.2;
 
 /// The trace context of a request, as handlers take it.
 #[derive(Debug, Clone, Default)]
@@ -65,24 +68,35 @@ pub(crate) async fn answer_traced(
             None => matched.as_str().to_owned(),
         }
     });
-    let exchange = Exchange::begin(telemetry, &request, route);
+    let mut parent = telemetry.extract(request.headers());
+    if !health && layer.faults.release.strikes() {
+        parent = of_new_release(&parent);
+    }
+    let exchange = Exchange::begin(telemetry, &parent, &request, route);
     let context = exchange.span.context().clone();
     request.extensions_mut().insert(Cx(context.clone()));
-    let mut response = None;
-    if !health {
-        layer.faults.hang_point().await;
-        response = layer
-            .faults
-            .refusal(&context)
-            .await
-            .map(|error| Answer::from(error).logged(telemetry, &context));
-    }
-    let response = match response {
-        Some(response) => response,
+    let failure = match health {
+        true => None,
+        false => strike(&layer.faults, &context).await,
+    };
+    let response = match failure {
+        Some(answer) => answer.logged(telemetry, &context),
         None => next.run(request).await,
     };
     exchange.finish(response.status());
     response
+}
+
+/// What faults do to a request before it is handled. Returns the answer of one that is not to be
+/// handled at all.
+async fn strike(faults: &FaultBoard, context: &Context) -> Option<Answer> {
+    faults.hang_point().await;
+    faults.leak.strike();
+    if let Some(error) = faults.refusal(context).await {
+        return Some(Answer::from(error));
+    }
+    let fails = is_new_release(context) && rand::random::<f64>() < FAILS;
+    fails.then(|| Answer::failed("the new release does not know the setting `currency`"))
 }
 
 /// A request that is being answered. Its duration and its log record are written when it is
@@ -101,7 +115,12 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn begin(telemetry: &Arc<Telemetry>, request: &Request, route: Option<String>) -> Self {
+    fn begin(
+        telemetry: &Arc<Telemetry>,
+        parent: &Context,
+        request: &Request,
+        route: Option<String>,
+    ) -> Self {
         let headers = request.headers();
         let method = request.method().as_str().to_owned();
         let path = request.uri().path().to_owned();
@@ -147,9 +166,8 @@ impl Exchange {
             attributes.push(KeyValue::new(semconv::CLIENT_ADDRESS, client));
         }
         attributes.extend(captured(telemetry.service, headers));
-        let parent = telemetry.extract(headers);
         Exchange {
-            span: telemetry.start(&parent, SpanKind::Server, name, attributes),
+            span: telemetry.start(parent, SpanKind::Server, name, attributes),
             since: Instant::now(),
             status: None,
             _active: ActiveRequest::new(telemetry, &method),

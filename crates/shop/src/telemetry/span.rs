@@ -1,7 +1,7 @@
 //! A span that ends whatever happens to the work it stands for.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
@@ -16,6 +16,8 @@ pub(crate) const CANCELLED: &str = "cancelled";
 /// future is dropped, it ends as an error of type `cancelled`.
 pub(crate) struct ActiveSpan {
     context: Context,
+    /// By how much its clock is ahead.
+    skew: Duration,
     ended: bool,
 }
 
@@ -40,15 +42,17 @@ impl Telemetry {
         attributes: Vec<KeyValue>,
         since: SystemTime,
     ) -> ActiveSpan {
-        let span = self
-            .tracer
+        let tracer = &self.release_of(parent).tracer;
+        let skew = self.skew();
+        let span = tracer
             .span_builder(name)
             .with_kind(kind)
             .with_attributes(attributes)
-            .with_start_time(since)
-            .start_with_context(&self.tracer, parent);
+            .with_start_time(since + skew)
+            .start_with_context(tracer, parent);
         ActiveSpan {
             context: parent.with_span(span),
+            skew,
             ended: false,
         }
     }
@@ -84,7 +88,8 @@ impl ActiveSpan {
     /// Ends the span for an owner that is being dropped itself.
     pub(crate) fn end_in_place(&mut self) {
         self.ended = true;
-        self.context.span().end();
+        let now = SystemTime::now() + self.skew;
+        self.context.span().end_with_timestamp(now);
     }
 }
 
@@ -92,7 +97,7 @@ impl Drop for ActiveSpan {
     fn drop(&mut self) {
         if !self.ended {
             self.fail(CANCELLED, "the caller went away");
-            self.context.span().end();
+            self.end_in_place();
         }
     }
 }

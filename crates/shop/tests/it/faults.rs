@@ -1,7 +1,7 @@
 //! Each fault has its effect, measured against the time before it, and is gone when it is cleared.
 //! Effects are counted where they can be; times are only compared with each other, generously.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
@@ -26,7 +26,7 @@ fn cpu_time(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-fn spans<'a>(all: &'a [Seen], service: &str, name: &str) -> Vec<&'a Seen> {
+pub(crate) fn spans<'a>(all: &'a [Seen], service: &str, name: &str) -> Vec<&'a Seen> {
     all.iter()
         .filter(|s| s.service == service && s.span.name == name)
         .collect()
@@ -416,6 +416,52 @@ async fn nobody_else_changes_or_clears_what_an_owner_has() {
     assert_eq!(gone["was_active"], true);
     assert!(gone["held_by"].is_null());
     assert_eq!(shop.get("/api/user/uniqueid").await.status, 200);
+}
+
+/// Whoever put a fault on may be gone for ever.
+#[tokio::test]
+async fn a_fault_whose_lease_is_over_is_taken_off_by_the_shop() {
+    let shop = Shop::start(None).await;
+    let put = async |service: &str, owner: &str, lease_ms: Option<u64>| {
+        let body = json!({
+            "service": service, "intensity": 1.0, "owner": owner, "lease_ms": lease_ms,
+        });
+        let answer = shop
+            .admin(Method::PUT, "/faults/error_responses", Some(&body))
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["lease_ms"].clone()
+    };
+    let renewed = async |owner: &str| {
+        let path = format!("/leases/{owner}");
+        shop.admin(Method::POST, &path, None).await.json()
+    };
+    assert_eq!(put("user", "gone", Some(300)).await, 300);
+    assert_eq!(put("ratings", "there", Some(60_000)).await, 60_000);
+    assert!(put("cart", "there", None).await.is_null());
+    let of_there = json!({ "owner": "there", "renewed": 1 });
+    assert_eq!(renewed("there").await, of_there);
+    assert_eq!(renewed("nobody").await["renewed"], 0);
+    let since = Instant::now();
+    let left = loop {
+        let list = shop.admin(Method::GET, "/faults", None).await.json();
+        let faults = list["faults"].as_array().expect("a list").clone();
+        if faults.len() < 3 {
+            break faults;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "{list}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(left[0]["service"], "cart");
+    assert!(left[0]["lease_ms"].is_null());
+    assert_eq!(left[1]["service"], "ratings");
+    assert_eq!(left[1]["lease_ms"], 60_000);
+    for _ in 0..20 {
+        assert_eq!(shop.get("/api/user/uniqueid").await.status, 200);
+    }
+    assert_eq!(shop.get("/api/ratings/api/fetch/RED").await.status, 503);
+    assert_eq!(renewed("gone").await["renewed"], 0);
+    assert_eq!(renewed("there").await, of_there);
 }
 
 /// A caller that hangs up gets no answer, and what it asked for is made and is known.

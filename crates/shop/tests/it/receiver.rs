@@ -33,6 +33,7 @@ use tonic::{Request, Response, Status};
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) service: String,
+    pub(crate) version: Option<String>,
     pub(crate) span: Span,
 }
 
@@ -150,6 +151,7 @@ impl TraceService for Receiver {
         for resource in request.into_inner().resource_spans {
             let attributes = resource.resource.map(|r| r.attributes).unwrap_or_default();
             let service = service_of(&attributes);
+            let version = find(&attributes, "service.version");
             kept.resources.insert(service.clone(), attributes);
             for span in resource
                 .scope_spans
@@ -158,6 +160,7 @@ impl TraceService for Receiver {
             {
                 kept.spans.push(Seen {
                     service: service.clone(),
+                    version: version.clone(),
                     span,
                 });
             }

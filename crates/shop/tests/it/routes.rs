@@ -381,6 +381,18 @@ async fn admin_says_what_is_allowed() {
             400,
             "intensity is 1.5, but must be above 0 and at most 1",
         ),
+        (
+            "slow_query",
+            json!({ "service": "catalogue", "intensity": 0.5, "lease_ms": 0 }),
+            400,
+            "lease_ms is 0, but must be from 1 to 86400000",
+        ),
+        (
+            "slow_query",
+            json!({ "service": "catalogue", "intensity": 0.5, "lease_ms": 1.5 }),
+            400,
+            "the body cannot be read: invalid type: floating point `1.5`, expected u64 at line 1 column 53",
+        ),
     ];
     for (fault, body, status, error) in cases {
         let answer = put(fault, body).await;

@@ -137,11 +137,12 @@ impl Ready {
         let recorder = spawn("loadgen-recorder", move || {
             recorder::record(consumers, &incoming, &failed)
         })?;
+        let clock = self.clock;
         // Should a thread not start, the sender that is dropped here ends the recorder, and workers
         // that wait for their first window end with the process.
-        let clock = self.clock;
         let (status, error) = self.conduct(&events, &mut interrupts, failure).await?;
-        // Workers that were left behind still hold a sender, so the recorder is told the end in words.
+        // Workers that were left behind still hold a sender, so the recorder is told the end in
+        // words.
         send(
             &events,
             Line::RunFinished(RunFinished {

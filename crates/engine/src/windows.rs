@@ -1,9 +1,9 @@
 //! The windows of a run as a state machine: moments of the plan and reports go in, what is to be
-//! done comes out, in order. Pure, so that a run of workers, one of k6, and the log of a k6 that was
-//! kept have the same windows.
+//! done comes out, in order. Pure, so that a run of workers, one of k6, and the log of a k6 that
+//! was kept have the same windows.
 //!
-//! At a moment of the plan what ends is closed before what starts is opened, with one time for both,
-//! so that neighbouring windows meet.
+//! At a moment of the plan what ends is closed before what starts is opened, with one time for
+//! both, so that neighbouring windows meet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -128,9 +128,9 @@ impl Windows {
         actions
     }
 
-    /// One of those who report starts no more iterations of a scenario: since `closed_ns` if that is
-    /// known, or else as it seems `now_ns`. Before its planned end a window closes when nobody starts
-    /// any more.
+    /// One of those who report starts no more iterations of a scenario: since `closed_ns` if that
+    /// is known, or else as it seems `now_ns`. Before its planned end a window closes when nobody
+    /// starts any more.
     pub(crate) fn closed(
         &mut self,
         scenario: usize,
@@ -147,8 +147,8 @@ impl Windows {
         actions
     }
 
-    /// For one of those who report, a scenario's last iteration ended at `at_ns`. What has drained is
-    /// closed.
+    /// For one of those who report, a scenario's last iteration ended at `at_ns`. What has drained
+    /// is closed.
     pub(crate) fn drained(&mut self, scenario: usize, at_ns: i64) -> Vec<Action> {
         let window = &mut self.windows[scenario];
         window.drained_by += 1;
@@ -170,8 +170,8 @@ impl Windows {
         actions
     }
 
-    /// The run is to end before its time: nothing opens any more, and what is open closes when it is
-    /// reported to be.
+    /// The run is to end before its time: nothing opens any more, and what is open closes when it
+    /// is reported to be.
     pub(crate) fn end_early(&mut self, signal: Signal) -> Vec<Action> {
         self.moments.clear();
         let scenarios = 0..self.windows.len();

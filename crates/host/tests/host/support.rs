@@ -81,6 +81,16 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        // A test that fails half-way leaves it frozen, and nothing ends what is frozen.
+        let text = std::fs::read_to_string(format!("/proc/{}/cgroup", self.pid()));
+        let text = text.unwrap_or_default();
+        let mut lines = text.lines().filter_map(|line| line.split_once(":freezer:"));
+        if let Some((_, path)) = lines.next().filter(|(_, path)| *path != "/") {
+            let _ = std::fs::write(
+                format!("/sys/fs/cgroup/freezer{path}/freezer.state"),
+                "THAWED",
+            );
+        }
         self.end();
     }
 }
@@ -147,7 +157,16 @@ pub(crate) fn children(pid: i32) -> Vec<i32> {
     let text = text.unwrap_or_default();
     text.split_whitespace()
         .map(|pid| pid.parse().unwrap())
+        // One that has ended is in no cgroup any more, and stays in the list while its parent can't
+        // look after it.
+        .filter(|pid| !has_ended(*pid))
         .collect()
+}
+
+fn has_ended(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    after_name.is_empty() || after_name.starts_with(['Z', 'X'])
 }
 
 /// The path of a process's cgroup in the hierarchy of a controller; `""` is version 2.

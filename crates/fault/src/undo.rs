@@ -23,6 +23,7 @@ pub struct Undone {
 pub struct Undoing {
     leftover: Leftover,
     drivers: BTreeMap<String, Arc<dyn FaultDriver>>,
+    client: Client,
     /// All that was open, undone or not.
     injections: Vec<Injection>,
 }
@@ -37,6 +38,7 @@ impl Undoing {
         });
         Self {
             drivers: drivers.collect(),
+            client: client.clone(),
             injections: leftover.open.values().cloned().collect(),
             leftover,
         }
@@ -105,11 +107,17 @@ impl Undoing {
     }
 
     async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
-        let driver = self.drivers.get(&injection.fault.driver);
-        let driver = driver.ok_or_else(|| FaultError::NoDriver {
-            driver: injection.fault.driver.clone(),
-            fault: injection.fault.fault.clone(),
-        })?;
-        driver.clear(injection).await
+        let name = &injection.fault.driver;
+        if let Some(driver) = self.drivers.get(name) {
+            return driver.clear(injection).await;
+        }
+        let told = self.leftover.header.settings.get(name);
+        Err(match make(name, &told.cloned().unwrap_or_default(), &self.client) {
+            Err(error) => error,
+            Ok(_) => FaultError::NoDriver {
+                driver: name.clone(),
+                fault: injection.fault.fault.clone(),
+            },
+        })
     }
 }

@@ -65,3 +65,8 @@ crashes *args:
 example *args:
     cargo build --release
     examples/three-services/try --loadgen target/release/loadgen {{args}}
+
+# Try the recipes of examples/recipes for real, where the machine has what they need: about 3 minutes.
+recipes *args:
+    cargo build
+    .ci/recipes.py --loadgen target/debug/loadgen {{args}}

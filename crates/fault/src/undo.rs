@@ -112,12 +112,14 @@ impl Undoing {
             return driver.clear(injection).await;
         }
         let told = self.leftover.header.settings.get(name);
-        Err(match make(name, &told.cloned().unwrap_or_default(), &self.client) {
-            Err(error) => error,
-            Ok(_) => FaultError::NoDriver {
-                driver: name.clone(),
-                fault: injection.fault.fault.clone(),
+        Err(
+            match make(name, &told.cloned().unwrap_or_default(), &self.client) {
+                Err(error) => error,
+                Ok(_) => FaultError::NoDriver {
+                    driver: name.clone(),
+                    fault: injection.fault.fault.clone(),
+                },
             },
-        })
+        )
     }
 }

@@ -165,7 +165,7 @@ class Postgresql(Recipe):
         return {"PGURL": self.url}
 
     def query(self, sql):
-        options = {**os.environ, "PGOPTIONS": "-c statement_timeout=2s"}
+        options = {**os.environ, "PGOPTIONS": "-c statement_timeout=4s"}
         return subprocess.run(["psql", "-qAt", self.url, "-c", sql], env=options,
                               capture_output=True, text=True, timeout=LIMIT)
 
@@ -226,7 +226,7 @@ class Mariadb(Recipe):
                               text=True, timeout=LIMIT)
 
     def measure(self, window):
-        sql = "SET STATEMENT max_statement_time = 2 FOR SELECT COUNT(*) FROM cities"
+        sql = "SET STATEMENT max_statement_time = 4 FOR SELECT COUNT(*) FROM cities"
         return seconds(lambda: self.query(sql).returncode == 0)
 
     def bites(self, window, before, during):
@@ -303,7 +303,7 @@ class Kubectl(Recipe):
         return before == "25" and during == "400"
 
     def left(self):
-        return self.call(self.path)["metadata"]["annotations"].get("loadgen-undo", "")
+        return self.call(self.path)["metadata"].get("annotations", {}).get("loadgen-undo", "")
 
     def stop(self):
         if hasattr(self, "ended"):
@@ -506,7 +506,8 @@ class RobotShop(Recipe):
         return self.call(window.removeprefix("slow_"))
 
     def bites(self, window, before, during):
-        return during is not None and during - before > {"slow_catalogue": 0.3, "slow_payment": 0.6}[window]
+        least = {"slow_catalogue": 0.3, "slow_payment": 0.6}[window]
+        return during is not None and during - before > least
 
     def left(self):
         files = [str(file) for file in self.folder.glob("*.before")]

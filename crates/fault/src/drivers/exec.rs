@@ -162,22 +162,29 @@ impl<'i> Commands<'i> {
 
     /// Asks until the answer is the wanted one.
     async fn confirm(&self, wanted: Wanted, until: Instant) -> Result<Ended, FaultError> {
+        let mut last: Option<FaultError> = None;
         loop {
-            let ended = self.run("confirm", until).await?;
+            let ended = match self.run("confirm", until).await {
+                Ok(ended) => ended,
+                // Time ran out within this look; the one before says more.
+                Err(error) => return Err(last.unwrap_or(error)),
+            };
             if ended.status.success() == (wanted == Wanted::InForce) {
                 return Ok(ended);
             }
+            let state = match wanted {
+                Wanted::InForce => "not in force",
+                Wanted::Gone => "still in force",
+            };
+            let error = FaultError::NotConfirmed(format!(
+                "by `confirm` the fault is {state}: it ended with {}{}",
+                ended.status,
+                quoted(&ended.said)
+            ));
             if Instant::now() + PAUSE >= until {
-                let state = match wanted {
-                    Wanted::InForce => "not in force",
-                    Wanted::Gone => "still in force",
-                };
-                return Err(FaultError::NotConfirmed(format!(
-                    "by `confirm` the fault is {state}: it ended with {}{}",
-                    ended.status,
-                    quoted(&ended.said)
-                )));
+                return Err(error);
             }
+            last = Some(error);
             tokio::time::sleep(PAUSE).await;
         }
     }

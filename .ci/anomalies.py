@@ -57,7 +57,7 @@ def main():
     parser.add_argument("files", nargs="*", type=pathlib.Path,
                         help="scenario files; all of one anomaly type if none is given")
     parser.add_argument("--loadgen", default="target/release/loadgen", help="the program")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("anomalies"))
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/anomalies"))
     parser.add_argument("--keep", action="store_true", help="keep the folders of the runs")
     args = parser.parse_args()
     several = {"default", "quick"}

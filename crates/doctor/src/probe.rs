@@ -178,19 +178,21 @@ async fn send(
     (outcome.trace_id, outcome.span_id) = (trace_id, span_id);
     let began = Instant::now();
     outcome.sent_ns = unix_ns();
-    let answered = exchange(client, cookies, &out).await;
+    let step = out.step;
+    let answered = exchange(client, cookies, out).await;
     outcome.finished_ns = outcome.sent_ns + began.elapsed().as_nanos() as i64;
     outcome.milliseconds = began.elapsed().as_secs_f64() * 1000.0;
     outcome.status = answered.status;
+    let content_type = answered.content_type.as_ref().map(HeaderValue::as_bytes);
+    outcome.content_type = String::from_utf8_lossy(content_type.unwrap_or_default()).into_owned();
     match (answered.status, answered.failure) {
-        (Some(status), _) => judge(out.step, status, &answered.content_type, outcome),
+        (Some(status), _) => judge(step, status, outcome),
         (None, None) => {}
         (None, Some(failure)) => {
             outcome.problem = no_answer(failure, answered.error.as_ref());
             outcome.kind = Some(ProblemKind::NoAnswer);
         }
     }
-    outcome.content_type = answered.content_type;
     answered.body
 }
 
@@ -210,7 +212,8 @@ fn no_answer(failure: Failure, error: Option<&reqwest::Error>) -> String {
     }
 }
 
-fn judge(step: &loadgen_scenario::Step, status: u16, media_type: &str, outcome: &mut StepOutcome) {
+fn judge(step: &loadgen_scenario::Step, status: u16, outcome: &mut StepOutcome) {
+    let media_type = outcome.content_type.as_str();
     let expects_json = step
         .expect
         .content_type

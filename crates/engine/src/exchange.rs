@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue,
     LOCATION,
@@ -48,8 +49,8 @@ pub struct Outgoing<'o> {
 pub struct Answered {
     /// The status of the last answer; none: there was none.
     pub status: Option<u16>,
-    /// The last answer's media type with its parameters; empty: none was said.
-    pub content_type: String,
+    /// The last answer's media type with its parameters; none: it said none.
+    pub content_type: Option<HeaderValue>,
     /// What is wrong; none: it is as the step expects. Captures are not looked at.
     pub failure: Option<Failure>,
     /// What the HTTP client said, where there is no answer.
@@ -59,12 +60,12 @@ pub struct Answered {
 }
 
 /// Sends a step's request, and what its redirects ask for, and reads the answer to its end.
-pub async fn exchange(client: &Client, cookies: &mut Cookies, out: &Outgoing<'_>) -> Answered {
+pub async fn exchange(client: &Client, cookies: &mut Cookies, mut out: Outgoing<'_>) -> Answered {
     let mut answered = Answered::default();
-    let traceparent = out.traceparent.clone();
-    let (base, step) = (out.base_url, out.step);
-    let Some(mut request) = request::build(base, out.headers, traceparent, step, &out.request)
-    else {
+    let step = out.step;
+    // Shared by all that a redirect repeats.
+    let body = out.request.body.take().map(Bytes::from);
+    let Some(mut request) = out.build(body.clone()) else {
         answered.failure = Some(Failure::Request);
         return answered;
     };
@@ -76,7 +77,7 @@ pub async fn exchange(client: &Client, cookies: &mut Cookies, out: &Outgoing<'_>
             Err(error) => return answered.without(error),
         };
         cookies.take(answer.url(), answer.headers());
-        match next(out, &answer) {
+        match next(&out, &answer, body.clone()) {
             Some(_) if hop == REDIRECTS => {
                 answered.failure = Some(Failure::Io);
                 return answered;
@@ -90,6 +91,14 @@ pub async fn exchange(client: &Client, cookies: &mut Cookies, out: &Outgoing<'_>
         }
     }
     answered
+}
+
+impl Outgoing<'_> {
+    fn build(&self, body: Option<Bytes>) -> Option<reqwest::Request> {
+        let traceparent = self.traceparent.clone();
+        let (base, headers) = (self.base_url, self.headers);
+        request::build(base, headers, traceparent, self.step, &self.request, body)
+    }
 }
 
 impl Answered {
@@ -108,7 +117,7 @@ impl Answered {
 }
 
 /// The request that a redirect asks for; none: the answer is none, or leads elsewhere.
-fn next(out: &Outgoing<'_>, answer: &Response) -> Option<reqwest::Request> {
+fn next(out: &Outgoing<'_>, answer: &Response, body: Option<Bytes>) -> Option<reqwest::Request> {
     let status = answer.status();
     let becomes_get = match status {
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => true,
@@ -127,20 +136,13 @@ fn next(out: &Outgoing<'_>, answer: &Response) -> Option<reqwest::Request> {
     if !is_same && !url.host_str().is_some_and(is_listed) {
         return None;
     }
-    let traceparent = out.traceparent.clone();
-    let mut request = request::build(
-        out.base_url,
-        out.headers,
-        traceparent,
-        out.step,
-        &out.request,
-    )?;
+    let mut request = out.build(body.filter(|_| !becomes_get))?;
     *request.url_mut() = url;
     if becomes_get {
         if request.method() != Method::HEAD {
             *request.method_mut() = Method::GET;
         }
-        *request.body_mut() = None;
+        // What a step says of its own body, and what says that there is none.
         request.headers_mut().remove(CONTENT_TYPE);
         request.headers_mut().remove(CONTENT_LENGTH);
     }
@@ -162,12 +164,12 @@ async fn read(step: &Step, mut answer: Response, mut answered: Answered) -> Answ
             .map_or(&b""[..], HeaderValue::as_bytes)
     };
     let content_type = String::from_utf8_lossy(header(CONTENT_TYPE));
+    answered.content_type = answer.headers().get(CONTENT_TYPE).cloned();
     if !step.expect.matches_status(status) {
         answered.failure = Some(Failure::Status);
     } else if !step.expect.matches_content_type(&content_type) {
         answered.failure = Some(Failure::ContentType);
     }
-    answered.content_type = content_type.into_owned();
     let encoding = header(CONTENT_ENCODING).to_ascii_lowercase();
     let keep = answered.failure.is_none() && !step.captures.is_empty();
     loop {

@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
                     step: planned,
                     request,
                 };
-                let answered = context.way.exchange(scenario, &mut cookies, &out).await;
+                let answered = context.way.exchange(scenario, &mut cookies, out).await;
                 let finished = context.now();
                 let failure = match answered.failure {
                     Some(failure) => Some(failure),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use loadgen_scenario::{Request, Step};
@@ -12,6 +13,8 @@ use crate::headers::{TRACEPARENT, header_value};
 /// The request of a step to the target at `base_url`. `headers` are those that all requests of
 /// the scenario have, `traceparent` is that of this one.
 ///
+/// `body` is the request's, apart from it.
+///
 /// `None`: what the step asks for can't be sent as it stands, as when a value such as `..` would
 /// make it another path.
 pub(crate) fn build(
@@ -20,6 +23,7 @@ pub(crate) fn build(
     traceparent: HeaderValue,
     step: &Step,
     request: &Request<'_>,
+    body: Option<Bytes>,
 ) -> Option<reqwest::Request> {
     let mut address = String::with_capacity(base_url.len() + request.path.len());
     address.push_str(base_url);
@@ -34,7 +38,7 @@ pub(crate) fn build(
     let of_request = out.headers_mut();
     of_request.clone_from(headers);
     of_request.insert(TRACEPARENT, traceparent);
-    if request.body.is_some() {
+    if body.is_some() {
         of_request.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     } else if ["POST", "PUT", "PATCH"].contains(&request.method) {
         // Methods that are expected to have a body say so when they have none (RFC 9110, section
@@ -47,8 +51,8 @@ pub(crate) fn build(
             header_value(value),
         );
     }
-    if let Some(body) = &request.body {
-        *out.body_mut() = Some(body.clone().into());
+    if let Some(body) = body {
+        *out.body_mut() = Some(body.into());
     }
     Some(out)
 }

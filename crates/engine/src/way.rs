@@ -21,12 +21,12 @@ impl Way {
         &self,
         scenario: usize,
         cookies: &mut Cookies,
-        out: &Outgoing<'_>,
+        out: Outgoing<'_>,
     ) -> Answered {
         match self {
             Self::Http(clients) => exchange(&clients[scenario], cookies, out).await,
             #[cfg(test)]
-            Self::Simulated => crate::simulated::answer(out).await,
+            Self::Simulated => crate::simulated::answer(&out).await,
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::FaultError;
@@ -11,20 +10,6 @@ use crate::FaultError;
 /// How long an answer is waited for. The demo shop holds connections and calibrates work before it
 /// confirms, and a service has 5 s for it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-
-/// reqwest's own `json` is a feature that nothing else here needs.
-pub(crate) trait JsonBody {
-    /// The value as a JSON body.
-    fn json_body(self, body: &impl Serialize) -> Self;
-}
-
-impl JsonBody for RequestBuilder {
-    fn json_body(self, body: &impl Serialize) -> Self {
-        // Texts and numbers always become JSON.
-        let bytes = serde_json::to_vec(body).unwrap_or_default();
-        self.header("content-type", "application/json").body(bytes)
-    }
-}
 
 /// The body of an answer that says yes.
 pub(crate) async fn answer(request: RequestBuilder, url: &str) -> Result<String, FaultError> {

@@ -1,9 +1,9 @@
 //! Undoes by a journal what a run could not.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use loadgen_scenario::plan::Parameters;
 use reqwest::Client;
 
 use crate::drivers::make;
@@ -22,22 +22,15 @@ pub struct Undone {
 /// Undoes what a journal says.
 pub struct Undoing {
     leftover: Leftover,
-    drivers: BTreeMap<String, Arc<dyn FaultDriver>>,
     client: Client,
     /// All that was open, undone or not.
     injections: Vec<Injection>,
 }
 
 impl Undoing {
-    /// Sets up the drivers as the run had them. Those that can't be are told with their faults.
+    /// Drivers are set up as the run had them. Those that can't be are told with their faults.
     pub fn new(leftover: Leftover, client: &Client) -> Self {
-        let settings = leftover.header.settings.iter();
-        let drivers = settings.filter_map(|(name, told)| {
-            let made = make(name, told, client).ok().flatten()?;
-            Some((name.clone(), made))
-        });
         Self {
-            drivers: drivers.collect(),
             client: client.clone(),
             injections: leftover.open.values().cloned().collect(),
             leftover,
@@ -79,7 +72,10 @@ impl Undoing {
     /// Takes away again what came into force after it was undone: a change may have been on its way
     /// when the run was killed.
     pub async fn look_again(&self) {
-        for (name, driver) in &self.drivers {
+        for name in self.leftover.header.settings.keys() {
+            let Ok(driver) = self.driver(name) else {
+                continue;
+            };
             let of_driver = self.injections.iter().filter(|i| i.fault.driver == *name);
             let of_driver: Vec<Injection> = of_driver.cloned().collect();
             let Ok(active) = driver.state(&of_driver).await else {
@@ -107,19 +103,16 @@ impl Undoing {
     }
 
     async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
-        let name = &injection.fault.driver;
-        if let Some(driver) = self.drivers.get(name) {
-            return driver.clear(injection).await;
-        }
-        let told = self.leftover.header.settings.get(name);
-        Err(
-            match make(name, &told.cloned().unwrap_or_default(), &self.client) {
-                Err(error) => error,
-                Ok(_) => FaultError::NoDriver {
-                    driver: name.clone(),
-                    fault: injection.fault.fault.clone(),
-                },
-            },
-        )
+        let driver = self.driver(&injection.fault.driver)?;
+        driver.clear(injection).await
+    }
+
+    fn driver(&self, name: &str) -> Result<Arc<dyn FaultDriver>, FaultError> {
+        let untold = Parameters::new();
+        let told = self.leftover.header.settings.get(name).unwrap_or(&untold);
+        make(name, told, &self.client)?.ok_or_else(|| FaultError::Settings {
+            driver: name.to_owned(),
+            reason: "the journal does not say where it is".to_owned(),
+        })
     }
 }

@@ -4,11 +4,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{AGES_MS, Api, Ended, Server, Wire, is_refused, soon, until};
+use common::{AGES_MS, Api, Ended, Server, Wire, is_refused, until};
 use loadgen_proxy::{ProxyOptions, ProxyServer};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
 
 async fn start(options: ProxyOptions) -> (ProxyServer, Api) {
     let mut options = options;
@@ -36,7 +35,7 @@ async fn it_says_that_it_is_ours() {
 async fn what_a_toxic_has_not_is_refused_and_changes_nothing() {
     let (_proxy, api) = ours().await;
     let server = Server::start().await;
-    api.edge(&server).await;
+    api.edge(server.address).await;
     for (body, told) in [
         (
             json!({"type": "latency", "attributes": {"latncy": 1}}),
@@ -69,7 +68,7 @@ async fn what_a_toxic_has_not_is_refused_and_changes_nothing() {
 async fn changes_may_come_by_patch() {
     let (_proxy, api) = ours().await;
     let server = Server::start().await;
-    api.edge(&server).await;
+    api.edge(server.address).await;
     let name = api.toxic(json!({"type": "latency"})).await;
     let path = format!("{TOXICS}/{name}");
     let change = json!({"attributes": {"jitter": 3}});
@@ -83,18 +82,9 @@ async fn changes_may_come_by_patch() {
 #[tokio::test]
 async fn one_direction_may_end_before_the_other() {
     let (_proxy, api) = ours().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = listener.local_addr().unwrap().to_string();
-    let body = json!({"name": "edge", "listen": "127.0.0.1:0", "upstream": upstream});
-    let (_, answer) = api.post("/proxies", body).await;
-    let address = answer["listen"].as_str().unwrap().parse().unwrap();
-    let mut client = Wire::open(address).await;
+    let (mut client, mut server) = api.both_ends().await;
     client.send(b"all that I have to say").await;
     client.0.shutdown().await.unwrap();
-    let (stream, _) = soon("the proxy's connection", listener.accept())
-        .await
-        .unwrap();
-    let mut server = Wire(stream);
     assert_eq!(
         server.end().await,
         (b"all that I have to say".to_vec(), Ended::Closed)
@@ -107,16 +97,7 @@ async fn one_direction_may_end_before_the_other() {
 #[tokio::test]
 async fn a_reset_is_one_also_on_open_connections_and_for_both_sides() {
     let (_proxy, api) = ours().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = listener.local_addr().unwrap().to_string();
-    let body = json!({"name": "edge", "listen": "127.0.0.1:0", "upstream": upstream});
-    let (_, answer) = api.post("/proxies", body).await;
-    let address = answer["listen"].as_str().unwrap().parse().unwrap();
-    let mut client = Wire::open(address).await;
-    let (stream, _) = soon("the proxy's connection", listener.accept())
-        .await
-        .unwrap();
-    let mut server = Wire(stream);
+    let (mut client, mut server) = api.both_ends().await;
     let body = json!({"type": "reset_peer", "stream": "upstream"});
     api.toxic(body).await;
     client.send(b"a").await;
@@ -127,21 +108,10 @@ async fn a_reset_is_one_also_on_open_connections_and_for_both_sides() {
 #[tokio::test]
 async fn a_side_that_is_reset_resets_the_other() {
     let (_proxy, api) = ours().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = listener.local_addr().unwrap().to_string();
-    let body = json!({"name": "edge", "listen": "127.0.0.1:0", "upstream": upstream});
-    let (_, answer) = api.post("/proxies", body).await;
-    let address = answer["listen"].as_str().unwrap().parse().unwrap();
-    let mut client = Wire::open(address).await;
-    let (stream, _) = soon("the proxy's connection", listener.accept())
-        .await
-        .unwrap();
-    let mut server = Wire(stream);
+    let (mut client, mut server) = api.both_ends().await;
     // Only a connection that the proxy knows to be open can be reset.
     server.send(b"hello").await;
-    soon("what the server says", client.0.read_exact(&mut [0; 5]))
-        .await
-        .unwrap();
+    client.comes(b"hello").await;
     server.0.set_zero_linger().unwrap();
     drop(server);
     assert_eq!(client.end().await, (Vec::new(), Ended::Reset));
@@ -151,7 +121,7 @@ async fn a_side_that_is_reset_resets_the_other() {
 async fn a_lease_ends_by_itself() {
     let (_proxy, api) = ours().await;
     let server = Server::start().await;
-    let address = api.edge(&server).await;
+    let address = api.edge(server.address).await;
     let mut open = Wire::through(address).await;
     let begin = Instant::now();
     let body = json!({
@@ -190,7 +160,7 @@ async fn a_lease_ends_by_itself() {
 async fn all_of_an_owner_is_renewed_and_taken_away_at_once() {
     let (_proxy, api) = ours().await;
     let server = Server::start().await;
-    let address = api.edge(&server).await;
+    let address = api.edge(server.address).await;
     let lease = |name: &str, owner: &str| json!({"name": name, "type": "latency", "owner": owner, "lease_ms": AGES_MS});
     api.toxic(lease("a", "run 1")).await;
     api.toxic(lease("b", "run 1")).await;
@@ -227,7 +197,7 @@ async fn all_of_an_owner_is_renewed_and_taken_away_at_once() {
 async fn what_somebody_else_has_made_stays_as_it_is() {
     let (_proxy, api) = ours().await;
     let server = Server::start().await;
-    api.edge(&server).await;
+    api.edge(server.address).await;
     let body = json!({"name": "t", "type": "latency", "owner": "run-1", "lease_ms": AGES_MS});
     api.toxic(body).await;
     let path = format!("{TOXICS}/t");
@@ -354,7 +324,7 @@ async fn without_an_address_a_proxy_listens_on_loopback() {
 async fn a_stop_closes_everything() {
     let (proxy, api) = ours().await;
     let server = Server::start().await;
-    let address = api.edge(&server).await;
+    let address = api.edge(server.address).await;
     let mut open = Wire::through(address).await;
     proxy.stop().await;
     open.end().await;

@@ -14,7 +14,7 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use loadgen_shop_api::{ActiveFault, ActiveFaults, Cleared, Injection, Renewed};
 use loadgen_shop_api::{Fault, Intensity, Service};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinSet;
@@ -324,7 +324,7 @@ impl Admin {
             // Before the change: one that is not confirmed may have come into force all the same.
             held.insert((fault, service), Held::new(asked.clone()));
         }
-        let request = self.http.put(url).json_body(&Strength { intensity });
+        let request = self.http.put(url).json(&Strength { intensity });
         self.change(service, request).await?;
         let active = ActiveFault {
             confirmed: true,
@@ -433,18 +433,5 @@ impl Admin {
         let status = response.status().as_u16();
         let text = response.text().await.unwrap_or_default();
         Err(failed(format!("it answered {status}: {text}")))
-    }
-}
-
-/// reqwest's own `json` is a feature that nothing else here needs.
-trait JsonBody {
-    fn json_body(self, body: &impl Serialize) -> Self;
-}
-
-impl JsonBody for reqwest::RequestBuilder {
-    fn json_body(self, body: &impl Serialize) -> Self {
-        // Plain structs of numbers always become JSON.
-        let bytes = serde_json::to_vec(body).unwrap_or_default();
-        self.header("content-type", "application/json").body(bytes)
     }
 }

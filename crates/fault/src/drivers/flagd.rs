@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::http::{JsonBody, answer, read};
+use crate::http::{answer, read};
 use crate::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
 
 /// Name of the driver.
@@ -143,7 +143,7 @@ impl FlagdDriver {
             Place::File(path) => replace_file(path, flags),
             Place::Ui(url) => {
                 let url = format!("{url}/api/write");
-                let request = self.client.post(&url).json_body(&json!({ "data": flags }));
+                let request = self.client.post(&url).json(&json!({ "data": flags }));
                 answer(request, &url).await.map(drop)
             }
         }
@@ -181,7 +181,7 @@ impl FlagdDriver {
     async fn evaluate(&self, flag: &str) -> Result<Evaluation, FaultError> {
         let url = format!("{}/ofrep/v1/evaluate/flags/{flag}", self.ofrep_url);
         let request = self.client.request(Method::POST, &url);
-        read(request.json_body(&json!({})), &url).await
+        read(request.json(&json!({})), &url).await
     }
 }
 
@@ -250,7 +250,7 @@ impl FaultDriver for FlagdDriver {
         async move {
             let url = format!("{}/ofrep/v1/evaluate/flags", self.ofrep_url);
             let request = self.client.request(Method::POST, &url);
-            let all: Evaluations = read(request.json_body(&json!({})), &url).await?;
+            let all: Evaluations = read(request.json(&json!({})), &url).await?;
             let values: BTreeMap<&str, &Evaluation> = all
                 .flags
                 .iter()

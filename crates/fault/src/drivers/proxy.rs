@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::LEASE_MS;
-use crate::http::{JsonBody, answer, read};
+use crate::http::{answer, read};
 use crate::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
 
 /// Name of the driver.
@@ -305,7 +305,7 @@ impl ProxyDriver {
                 json!({ "enabled": false, "owner": injection.owner, "lease_ms": LEASE_MS })
             }
         };
-        let answered: Value = read(request.json_body(&body), &url).await?;
+        let answered: Value = read(request.json(&body), &url).await?;
         if answered.get("enabled").and_then(Value::as_bool) == Some(enabled) {
             return Ok(answered);
         }
@@ -317,7 +317,7 @@ impl ProxyDriver {
     async fn add(&self, injection: &Injection, toxic: ToxicBody) -> Result<Value, FaultError> {
         let path = format!("/proxies/{}/toxics", proxy_of(&injection.fault));
         let (request, url) = self.call(Method::POST, &path);
-        let answered: ToxicBody = match read(request.json_body(&toxic), &url).await {
+        let answered: ToxicBody = match read(request.json(&toxic), &url).await {
             // The answer to an earlier attempt may have been lost.
             Err(FaultError::Refused { status: 409, .. }) => {
                 self.get(&format!("{path}/{}", toxic.name)).await?

@@ -8,7 +8,7 @@ use loadgen_shop_api::{ActiveFaults, Cleared as ShopCleared, Injection as ShopIn
 use reqwest::Client;
 
 use super::LEASE_MS;
-use crate::http::{JsonBody, answer, read};
+use crate::http::{answer, read};
 use crate::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
 
 /// Name of the driver.
@@ -107,7 +107,7 @@ impl FaultDriver for ShopDriver {
                 owner: injection.owner.clone(),
                 lease_ms: Some(LEASE_MS),
             };
-            let read_back = read(self.client.put(&url).json_body(&body), &url).await?;
+            let read_back = read(self.client.put(&url).json(&body), &url).await?;
             Ok(Confirmation {
                 how: "the service's answer".to_owned(),
                 read_back,

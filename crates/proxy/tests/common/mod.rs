@@ -88,13 +88,21 @@ impl Api {
     }
 
     /// Makes a proxy named `edge` before a server, on a free port; where it listens.
-    pub(crate) async fn edge(&self, server: &Server) -> SocketAddr {
-        let body = json!({
-            "name": "edge", "listen": "127.0.0.1:0", "upstream": server.address.to_string(),
-        });
+    pub(crate) async fn edge(&self, server: SocketAddr) -> SocketAddr {
+        let upstream = server.to_string();
+        let body = json!({"name": "edge", "listen": "127.0.0.1:0", "upstream": upstream});
         let (status, answer) = self.post("/proxies", body).await;
         assert_eq!(status, 201, "{answer}");
         answer["listen"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Makes a proxy named `edge`; both ends of a connection through it, the client's first.
+    pub(crate) async fn both_ends(&self) -> (Wire, Wire) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = self.edge(listener.local_addr().unwrap()).await;
+        let client = Wire::open(address).await;
+        let accepted = soon("the proxy's connection", listener.accept()).await;
+        (client, Wire(accepted.unwrap().0))
     }
 
     /// Adds a toxic to `edge`; its name.
@@ -199,6 +207,14 @@ impl Wire {
         .await;
         assert!(answer == data, "the echo is something else");
         begin.elapsed()
+    }
+
+    /// Waits until exactly this has come.
+    pub(crate) async fn comes(&mut self, expected: &[u8]) {
+        let mut got = vec![0; expected.len()];
+        let read = soon("what was sent", self.0.read_exact(&mut got)).await;
+        read.unwrap();
+        assert_eq!(got, expected);
     }
 
     /// Waits for the end of the connection; what came before it.

@@ -4,10 +4,8 @@ use crate::collector::{CollectReport, Collector};
 use crate::error::CollectError;
 use crate::notice::tell;
 use crate::options::CollectOptions;
+use loadgen_program::{Stop, say_ready};
 use serde::Serialize;
-use std::io::{self, Read as _, Write as _};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
 
 /// The line on standard output that says where the collector listens.
 #[derive(Serialize)]
@@ -28,25 +26,14 @@ struct Ready {
 /// # Errors
 /// When the collector can't start, a receiver fails, or the last data can't be synced.
 pub async fn collect(options: CollectOptions) -> Result<CollectReport, CollectError> {
-    let with_stdin = options.stop_with_stdin;
-    // Before the ready line, so that a signal right after it is not lost.
-    let mut interrupt = listen_to(SignalKind::interrupt())?;
-    let mut terminate = listen_to(SignalKind::terminate())?;
+    let system = |what| move |source| CollectError::System { what, source };
+    let stop = Stop::listen(options.stop_with_stdin);
+    let mut stop = stop.map_err(system("listen for signals and standard input"))?;
     let mut collector = Collector::start(options).await?;
-    let stdin_ended = if with_stdin {
-        Some(watch_stdin()?)
-    } else {
-        None
-    };
-    say_ready(&collector).map_err(|source| CollectError::System {
-        what: "write to standard output",
-        source,
-    })?;
+    say_ready(&ready(&collector)).map_err(system("write to standard output"))?;
 
     let failure = tokio::select! {
-        _ = interrupt.recv() => None,
-        _ = terminate.recv() => None,
-        () = ended(stdin_ended) => None,
+        () = stop.asked() => None,
         error = collector.failed() => Some(error),
     };
     let cut = collector.cut_handle();
@@ -54,7 +41,7 @@ pub async fn collect(options: CollectOptions) -> Result<CollectReport, CollectEr
     tokio::pin!(stopping);
     let report = tokio::select! {
         report = &mut stopping => report,
-        _ = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
+        () = stop.asked() => {
             cut.notify_one();
             stopping.await
         }
@@ -67,57 +54,11 @@ pub async fn collect(options: CollectOptions) -> Result<CollectReport, CollectEr
     Ok(report)
 }
 
-fn listen_to(kind: SignalKind) -> Result<Signal, CollectError> {
-    signal(kind).map_err(|source| CollectError::System {
-        what: "handle signals",
-        source,
-    })
-}
-
-fn say_ready(collector: &Collector) -> io::Result<()> {
-    let ready = Ready {
+fn ready(collector: &Collector) -> Ready {
+    Ready {
         ready: "collect",
         grpc: collector.grpc().to_string(),
         http: collector.http().to_string(),
         output: collector.output().display().to_string(),
-    };
-    let mut line = serde_json::to_string(&ready)?;
-    line.push('\n');
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(line.as_bytes())?;
-    stdout.flush()
-}
-
-/// A thread of its own, because a blocked read of standard input would keep the runtime from
-/// ending.
-fn watch_stdin() -> Result<oneshot::Receiver<()>, CollectError> {
-    let (ended, receiver) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("stdin".to_owned())
-        .spawn(move || {
-            let mut buffer = [0; 1024];
-            let mut stdin = io::stdin().lock();
-            loop {
-                match stdin.read(&mut buffer) {
-                    Ok(0) => break,
-                    Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
-                    _ => {}
-                }
-            }
-            let _ = ended.send(());
-        })
-        .map_err(|source| CollectError::System {
-            what: "start a thread for standard input",
-            source,
-        })?;
-    Ok(receiver)
-}
-
-async fn ended(stdin: Option<oneshot::Receiver<()>>) {
-    match stdin {
-        Some(stdin) => {
-            let _ = stdin.await;
-        }
-        None => std::future::pending().await,
     }
 }

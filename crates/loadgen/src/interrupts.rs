@@ -20,14 +20,9 @@ impl Interrupts {
 
     /// The end of standard input counts as a signal, too: whoever started this process is gone.
     pub(crate) fn listen_also_to_stdin() -> std::io::Result<Self> {
-        let (over, is_over) = tokio::sync::oneshot::channel();
-        // On a plain thread, which nothing waits for at the end.
-        std::thread::spawn(move || {
-            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-            let _ = over.send(());
-        });
+        let over = loadgen_program::end_of_stdin()?;
         Self::listen_to(async move {
-            let _ = is_over.await;
+            let _ = over.await;
         })
     }
 

@@ -36,7 +36,6 @@ mod options;
 mod queue;
 mod service;
 mod services;
-mod stdin;
 mod store;
 mod supervisor;
 mod telemetry;

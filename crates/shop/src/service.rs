@@ -4,7 +4,6 @@
 //! single event loop. Telemetry and the admin listener have a thread of their own, so that a fault
 //! can neither hide itself nor lock out who wants to end it.
 
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +21,9 @@ use crate::fault::board::FaultBoard;
 use crate::kit::Kit;
 use crate::options::ServiceOptions;
 use crate::services;
-use crate::stdin;
 use crate::telemetry::server::{ServerLayer, answer_traced};
 use crate::telemetry::{Telemetry, process};
+use loadgen_program::{at_end_of_stdin, say_ready};
 use loadgen_shop_api::Service;
 
 /// How long requests in flight may take after the end was asked for.
@@ -106,12 +105,14 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
         stopping.clone(),
     ))?;
 
-    announce(&Ready {
+    let ready = Ready {
         ready: service,
         address,
         admin,
-    })?;
-    stop_with_input(stop.clone());
+    };
+    let system = |what| move |source| ShopError::System { what, source };
+    say_ready(&ready).map_err(system("cannot print the readiness line"))?;
+    stop_with_input(stop.clone()).map_err(system("cannot listen to standard input"))?;
     control.block_on(stop_asked(stop, stopping));
     // Not endless: a request that hangs would keep the process.
     let drained = async {
@@ -173,26 +174,12 @@ async fn serve(
     Ok((address, task))
 }
 
-fn announce(ready: &Ready) -> Result<(), ShopError> {
-    let line = serde_json::to_string(ready).map_err(|error| ShopError::NotReady {
-        service: ready.ready,
-        reason: error.to_string(),
-    })?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")
-        .and_then(|()| out.flush())
-        .map_err(|source| ShopError::System {
-            what: "cannot print the readiness line",
-            source,
-        })
-}
-
-fn stop_with_input(stop: watch::Sender<bool>) {
-    stdin::at_end(move || {
+fn stop_with_input(stop: watch::Sender<bool>) -> std::io::Result<()> {
+    at_end_of_stdin(move || {
         stop.send_replace(true);
         std::thread::sleep(DEADLINE);
         std::process::exit(1);
-    });
+    })
 }
 
 async fn stop_asked(stop: watch::Sender<bool>, mut stopping: watch::Receiver<bool>) {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use loadgen_program::{Stop, say_ready};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -20,7 +21,6 @@ use crate::control::guarded;
 use crate::error::ShopError;
 use crate::options::ServiceOptions;
 use crate::service::Ready;
-use crate::stdin;
 use loadgen_shop_api::Service;
 
 /// First argument of a service's process.
@@ -107,7 +107,9 @@ type Ended = oneshot::Receiver<ExitStatus>;
 /// When a service cannot be started, or ends although nobody asked it to. The others are stopped
 /// then.
 pub async fn supervise(options: ShopOptions) -> Result<(), ShopError> {
-    let stop = StopSignals::new(options.stop_with_stdin)?;
+    let system = |what| move |source| ShopError::System { what, source };
+    let stop = Stop::listen(options.stop_with_stdin);
+    let mut stop = stop.map_err(system("cannot listen for signals and standard input"))?;
     let folder = DataFolder::new(options.data_dir)?;
     warn_of_silent_endpoint(options.otlp_endpoint.as_deref()).await;
     let (report_end, mut ends) = mpsc::unbounded_channel();
@@ -166,7 +168,7 @@ async fn run(
         .map(|r| (r.service, format!("http://{}", r.ready.admin)))
         .collect();
     let router = guarded(admin::routes(controls)?)?;
-    announce(&ShopReady {
+    let ready = ShopReady {
         ready: "shop",
         base_url: urls.get(&Service::Web).cloned().unwrap_or_default(),
         admin_url,
@@ -177,6 +179,10 @@ async fn run(
                 (r.service.as_str(), ServiceReady { url, pid: r.pid })
             })
             .collect(),
+    };
+    say_ready(&ready).map_err(|source| ShopError::System {
+        what: "cannot print the readiness line",
+        source,
     })?;
     axum::serve(listener, router).await.map_err(failed)
 }
@@ -301,17 +307,6 @@ async fn wait_all(
     late
 }
 
-fn announce(ready: &ShopReady<'_>) -> Result<(), ShopError> {
-    let failed = |source| ShopError::System {
-        what: "cannot print the readiness line",
-        source,
-    };
-    let line = serde_json::to_string(ready).map_err(|e| failed(e.into()))?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").map_err(failed)?;
-    out.flush().map_err(failed)
-}
-
 /// Exporters retry in silence: somebody should say when nobody is there to hear them.
 async fn warn_of_silent_endpoint(endpoint: Option<&str>) {
     let Some(url) = endpoint.and_then(|e| reqwest::Url::parse(e).ok()) else {
@@ -363,51 +358,4 @@ impl DataFolder {
             DataFolder::Temporary(folder) => folder.path(),
         }
     }
-}
-
-/// What ends the shop.
-struct StopSignals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    input_ended: Option<oneshot::Receiver<()>>,
-}
-
-impl StopSignals {
-    fn new(stop_with_stdin: bool) -> Result<Self, ShopError> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let failed = |source| ShopError::System {
-            what: "cannot listen for signals",
-            source,
-        };
-        Ok(StopSignals {
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-            input_ended: stop_with_stdin.then(watch_input),
-        })
-    }
-
-    async fn asked(mut self) {
-        let input = async {
-            match self.input_ended {
-                Some(ended) => {
-                    let _ = ended.await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            () = input => {}
-        }
-    }
-}
-
-fn watch_input() -> oneshot::Receiver<()> {
-    let (ended, receiver) = oneshot::channel();
-    stdin::at_end(move || {
-        // Nobody listens any more when the shop ends for another reason.
-        let _ = ended.send(());
-    });
-    receiver
 }

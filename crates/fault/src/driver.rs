@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use crate::FaultError;
 
+/// How long a change of a fault may take where its driver says nothing else.
+pub const CHANGE_LIMIT: Duration = Duration::from_secs(10);
+
 /// A fault as a run wants it, with all that is needed to undo it. It stands in the journal, so that
 /// another process can.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +104,11 @@ pub trait FaultDriver: Send + Sync {
     /// Says that an owner still wants its faults, where they end by themselves otherwise.
     fn renew<'a>(&'a self, _owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
         async { Ok(()) }.boxed()
+    }
+
+    /// How long a change of a fault may take, from its request to its confirmation.
+    fn limit(&self, _fault: &Fault) -> Duration {
+        CHANGE_LIMIT
     }
 
     /// Time between two looks at the state.

@@ -199,6 +199,13 @@ impl FaultDriver for Target {
         })
         .boxed()
     }
+
+    fn limit(&self, fault: &Fault) -> Duration {
+        match fault.fault.as_str() {
+            "rollout" => Duration::from_secs(40),
+            _ => CHANGE_LIMIT,
+        }
+    }
 }
 
 pub(crate) fn fault(name: &str) -> Fault {
@@ -290,6 +297,17 @@ async fn play(target: &Target, script: Script<'_>) -> (Vec<String>, u64) {
         other => format!("{other:?}"),
     };
     (lines.try_iter().map(line).collect(), target.ms() - ended_ms)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_may_need_longer_for_a_change() {
+    let target = Target::new();
+    target.world().inject.push_back(Answer::After(25_000));
+    target.world().clear.push_back(Answer::After(25_000));
+    let script = [(0, "+a rollout 60000"), (60_000, "-a rollout")];
+    let (lines, took_ms) = play(&target, &script).await;
+    assert_eq!(lines, ["+a rollout 0..25000", "-a rollout 60000..85000"]);
+    assert_eq!(took_ms, 25_000);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
+use crate::{ActiveFault, CHANGE_LIMIT, Cleared, Confirmation, FaultDriver, FaultError, Injection};
 
 /// Name of the driver.
 pub(super) const NAME: &str = "exec";
@@ -88,11 +88,9 @@ struct Commands<'i> {
 
 impl<'i> Commands<'i> {
     fn of(injection: &'i Injection) -> Self {
-        let timeout = injection.fault.parameters.get("timeout_ms");
-        let limit = timeout.and_then(Value::as_u64).map(Duration::from_millis);
         Self {
             injection,
-            limit: limit.unwrap_or(LIMIT),
+            limit: limit(&injection.fault),
         }
     }
 
@@ -286,9 +284,24 @@ impl FaultDriver for ExecDriver {
         .boxed()
     }
 
+    /// A file may give its commands more time. Then the look before them has the usual one.
+    fn limit(&self, fault: &Fault) -> Duration {
+        let commands = limit(fault);
+        match commands > CHANGE_LIMIT {
+            true => commands + CHANGE_LIMIT,
+            false => CHANGE_LIMIT,
+        }
+    }
+
     fn look_every(&self) -> Duration {
         Duration::from_secs(5)
     }
+}
+
+/// How long a command of a fault may take.
+fn limit(fault: &Fault) -> Duration {
+    let timeout = fault.parameters.get("timeout_ms").and_then(Value::as_u64);
+    timeout.map_or(LIMIT, Duration::from_millis)
 }
 
 /// A text is for the shell, a list is a program and its arguments.

@@ -58,7 +58,7 @@ join folder:
 
 # Kill runs, their guards, or both at random moments, with each driver: 30 kills each, about 25 minutes.
 crashes *args:
-    cargo build --release
+    cargo build --release --workspace --features loadgen/chaos-mesh --bin loadgen --example chaos_mesh_stand_in
     .ci/crashes.py {{args}}
 
 # Make a dataset of the example of three services, about 6 minutes (needs Node, Python, Java, Maven, PostgreSQL).

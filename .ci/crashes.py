@@ -4,18 +4,22 @@
 For each driver, and each way to be killed, a run is started on a target of its own, killed with
 SIGKILL at a moment drawn between its first request for the fault and the end of its window, and the
 target is asked until the fault is gone: within 10 s where one of run and guard lives on; by itself
-within 25 s where the target has leases; else by `loadgen faults clear`.
+within 25 s where the target ends faults; else, and for what an ended fault leaves behind, by
+`loadgen faults clear` and by the next run, in turns.
 
     .ci/crashes.py --loadgen target/release/loadgen --kills 30
 """
 
 import argparse
+import functools
+import itertools
 import json
 import os
 import pathlib
 import random
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -37,10 +41,10 @@ scenarios:
 """
 
 
-def call(url, method="GET", body=None):
+def call(url, method="GET", body=None, headers={}, context=None):
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method=method)
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    request = urllib.request.Request(url, data=data, method=method, headers=headers)
+    with urllib.request.urlopen(request, timeout=5, context=context) as answer:
         return json.loads(answer.read() or "null")
 
 
@@ -50,7 +54,19 @@ def ready(command, **more):
     return process, json.loads(process.stdout.readline())
 
 
-class Web:
+class Target:
+    """Something that a run sends requests to, and that has its fault."""
+
+    # Whether a fault ends by itself when its run and the guard are gone.
+    lease = False
+    service = "store"
+
+    def is_left(self):
+        """Whether anything of the fault is there, in force or not."""
+        return self.in_force()
+
+
+class Web(Target):
     """Something that answers requests."""
 
     def __init__(self, folder):
@@ -73,8 +89,6 @@ class Web:
 
 
 class Exec(Web):
-    lease = False
-
     def __init__(self, folder, loadgen):
         super().__init__(folder)
         self.broken = folder / "broken"
@@ -82,15 +96,12 @@ class Exec(Web):
         self.fault = ("{driver: exec, fault: broken, service: store, parameters: "
                       f"{{inject: 'touch {self.broken}', confirm: 'test -f {self.broken}', "
                       f"clear: 'rm -f {self.broken}'}}}}")
-        self.service = "store"
 
     def in_force(self):
         return self.broken.exists()
 
 
 class Host(Web):
-    lease = False
-
     def __init__(self, folder, loadgen):
         super().__init__(folder)
         self.victim = subprocess.Popen(["sleep", "1000"])
@@ -98,7 +109,6 @@ class Host(Web):
         pid_file.write_text(f"{self.victim.pid}\n")
         self.settings = ""
         self.fault = f"{{driver: host, fault: stop, service: store, parameters: {{pid_file: '{pid_file}'}}}}"
-        self.service = "store"
 
     def in_force(self):
         stat = pathlib.Path(f"/proc/{self.victim.pid}/stat").read_text()
@@ -123,7 +133,6 @@ class Proxy(Web):
         self.url = f"http://{listen}"
         self.settings = f"drivers: {{proxy: {{url: '{self.api}'}}}}\n"
         self.fault = "{driver: proxy, fault: latency, service: store, parameters: {proxy: edge, latency: 50ms}}"
-        self.service = "store"
 
     def start(self, loadgen):
         process, said = ready([loadgen, "proxy", "--listen", "127.0.0.1:0", "--stop-with-stdin"])
@@ -157,7 +166,6 @@ class Toxiproxy(Proxy):
 
 class Flagd(Web):
     """Flags that are evaluated as flagd does; FLAGD_PYTHON is a Python that has openfeature-flagd-core."""
-    lease = False
 
     def __init__(self, folder, loadgen):
         super().__init__(folder)
@@ -168,7 +176,6 @@ class Flagd(Web):
         self.flagd, said = ready([os.environ["FLAGD_PYTHON"], str(server), str(self.file)])
         self.settings = f"drivers: {{flagd: {{file: '{self.file}', ofrep_url: '{said['url']}'}}}}\n"
         self.fault = "{driver: flagd, fault: broken, service: store, parameters: {variant: 'on'}}"
-        self.service = "store"
 
     def in_force(self):
         return json.loads(self.file.read_text())["flags"]["broken"]["defaultVariant"] == "on"
@@ -179,8 +186,53 @@ class Flagd(Web):
         super().stop()
 
 
-class Shop:
+@functools.cache
+def cluster(loadgen):
+    """The server, certificate and token of a real API server, with a stand-in for Chaos Mesh's
+    controllers. One for all kills: it ends with this program, which closes its standard input."""
+    program = pathlib.Path(loadgen).parent / "examples/chaos_mesh_stand_in"
+    process, said = ready([str(program)])
+    file = pathlib.Path(said["kubeconfig"])
+    config = json.loads(file.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    context = ssl.create_default_context(cafile=file.parent / cluster["certificate-authority"])
+    return process, file, cluster["server"], {"Authorization": f"Bearer {user['token']}"}, context
+
+
+class ChaosMesh(Web):
+    """Objects in a namespace of its own."""
+
     lease = True
+    numbers = itertools.count()
+
+    def __init__(self, folder, loadgen):
+        super().__init__(folder)
+        _, kubeconfig, self.server, self.headers, self.context = cluster(loadgen)
+        namespace = f"kill-{next(self.numbers)}"
+        self.kubernetes("/api/v1/namespaces", "POST", {"metadata": {"name": namespace}})
+        self.path = f"/apis/chaos-mesh.org/v1alpha1/namespaces/{namespace}/networkchaos"
+        self.settings = (f"drivers: {{chaos-mesh: {{kubeconfig: '{kubeconfig}', namespace: {namespace}, "
+                         "max_duration: 15s}}\n")
+        self.fault = ("{driver: chaos-mesh, fault: network_delay, service: store, "
+                      "parameters: {labels: app=store, latency: 50ms}}")
+
+    def kubernetes(self, path, method="GET", body=None):
+        headers = self.headers | {"Content-Type": "application/json"}
+        return call(self.server + path, method, body, headers, self.context)
+
+    def in_force(self):
+        # What was not seen yet, or is being injected, will be in force if nobody stops it.
+        phases = [one.get("status", {}).get("experiment", {}).get("desiredPhase")
+                  for one in self.kubernetes(self.path)["items"]]
+        return any(phase != "Stop" for phase in phases)
+
+    def is_left(self):
+        return bool(self.kubernetes(self.path)["items"])
+
+
+class Shop(Target):
+    lease = True
+    service = "catalogue"
 
     def __init__(self, folder, loadgen):
         self.process, said = ready([loadgen, "shop", "--listen", "127.0.0.1:0", "--stop-with-stdin"])
@@ -188,7 +240,6 @@ class Shop:
         self.admin = said["admin_url"].rstrip("/")
         self.settings = f"drivers: {{shop: {{admin_url: '{self.admin}'}}}}\n"
         self.fault = "{fault: slow_query, service: catalogue, intensity: 0.1}"
-        self.service = "catalogue"
 
     def in_force(self):
         return bool(call(f"{self.admin}/faults")["faults"])
@@ -199,9 +250,10 @@ class Shop:
 
 
 TARGETS = {"exec": Exec, "host": Host, "proxy": Proxy, "toxiproxy": Toxiproxy, "flagd": Flagd,
-           "shop": Shop}
+           "chaos-mesh": ChaosMesh, "shop": Shop}
 # What a target needs that not every machine has, by the variable that names it.
-NEEDS = {"toxiproxy": "LOADGEN_REAL_TOXIPROXY", "flagd": "FLAGD_PYTHON"}
+NEEDS = {"toxiproxy": "LOADGEN_REAL_TOXIPROXY", "flagd": "FLAGD_PYTHON",
+         "chaos-mesh": "LOADGEN_REAL_APISERVER"}
 
 
 def guard_of(pid):
@@ -226,18 +278,20 @@ def wait_until(condition, seconds):
 
 
 def one(name, who, number, loadgen, draw):
-    """One kill. What came of it, and how many seconds it took; None: the fault stayed."""
+    """One kill. What came of it, and how many seconds it took; None: something stayed."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="crash-"))
     target = TARGETS[name](folder, loadgen)
     environment = dict(os.environ, LOADGEN_STATE_DIR=str(folder / "state"))
     try:
         text = FILE.replace("FAULT", target.fault).replace("SERVICE", target.service)
-        (folder / "file.yaml").write_text(text.replace("SETTINGS", target.settings))
-        run = subprocess.Popen(
-            [loadgen, "run", "file.yaml", "--base-url", target.url, "--out", "run", "--quiet",
-             "--no-client-spans", "--no-preflight"], cwd=folder, env=environment,
-            stdout=subprocess.DEVNULL, stderr=(folder / "errors").open("w"))
-        timeline = folder / "run" / "timeline.jsonl"
+        text = text.replace("SETTINGS", target.settings)
+        (folder / "file.yaml").write_text(text)
+        (folder / "next.yaml").write_text(text[:text.index("  during:")])
+        sending = lambda name: [loadgen, "run", f"{name}.yaml", "--base-url", target.url, "--out", name,
+                                "--quiet", "--no-client-spans", "--no-preflight"]
+        run = subprocess.Popen(sending("file"), cwd=folder, env=environment, stdout=subprocess.DEVNULL,
+                               stderr=(folder / "errors").open("w"))
+        timeline = folder / "file" / "timeline.jsonl"
         opened = lambda: timeline.exists() and timeline.read_text().count('"window_opened"') == 2
         if wait_until(opened, 60) is None:
             return "the window never opened: " + (folder / "errors").read_text(), None
@@ -249,19 +303,26 @@ def one(name, who, number, loadgen, draw):
         if who == "guard":
             # The run goes on to its end, and clears by itself.
             run.wait(60)
-            return "cleared by the run", 0.0 if not target.in_force() else None
+            return "cleared by the run", 0.0 if not target.is_left() else None
         run.wait()
-        limit = 10 if who == "run" else (25 if target.lease else 3)
         # An injection that was on its way may come a little later.
         time.sleep(0.2)
-        took = wait_until(lambda: not target.in_force(), limit)
+        if who == "run":
+            took = wait_until(lambda: not target.is_left(), 10)
+            return "cleared by the guard", None if took is None else time.monotonic() - began
+        took = wait_until(lambda: not target.in_force(), 25 if target.lease else 3)
         took = None if took is None else time.monotonic() - began
-        how = "cleared by the guard" if who == "run" else "ended by itself"
-        if took is None and who == "both" and not target.lease:
-            subprocess.run([loadgen, "faults", "clear"], env=environment, check=False,
-                           stderr=subprocess.DEVNULL)
-            how, took = "undone from the journal", None if target.in_force() else time.monotonic() - began
-        return how, took
+        if took is None and target.lease:
+            return "it did not end by itself", None
+        how = [] if took is None else ["ended by itself"]
+        if target.is_left():
+            by, command = [("`faults clear`", [loadgen, "faults", "clear"]),
+                           ("the next run", sending("next"))][number % 2]
+            subprocess.run(command, cwd=folder, env=environment, check=False,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            how.append(f"undone from the journal by {by}")
+            took = None if target.is_left() else took or time.monotonic() - began
+        return ", then ".join(how), took
     finally:
         target.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -271,7 +332,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loadgen", default="target/release/loadgen", type=os.path.abspath)
     parser.add_argument("--kills", type=int, default=30, help="of each driver")
-    parser.add_argument("--drivers", default="shop,proxy,toxiproxy,host,exec,flagd")
+    parser.add_argument("--drivers", default="shop,proxy,toxiproxy,host,exec,flagd,chaos-mesh")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     draw = random.Random(args.seed)

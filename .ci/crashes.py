@@ -278,7 +278,8 @@ def wait_until(condition, seconds):
 
 
 def one(name, who, number, loadgen, draw):
-    """One kill. What came of it, and how many seconds it took; None: something stayed."""
+    """One kill. Whether the fault was there then, what came of it, and how many seconds it took; None:
+    something stayed, or went wrong."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="crash-"))
     target = TARGETS[name](folder, loadgen)
     environment = dict(os.environ, LOADGEN_STATE_DIR=str(folder / "state"))
@@ -294,26 +295,29 @@ def one(name, who, number, loadgen, draw):
         timeline = folder / "file" / "timeline.jsonl"
         opened = lambda: timeline.exists() and timeline.read_text().count('"window_opened"') == 2
         if wait_until(opened, 60) is None:
-            return "the window never opened: " + (folder / "errors").read_text(), None
+            return False, "the window never opened: " + (folder / "errors").read_text(), None
         guard = guard_of(run.pid)
         time.sleep(draw.uniform(0, 5))
+        there = target.is_left()
         for pid in {"run": [run.pid], "guard": [guard], "both": [guard, run.pid]}[who]:
             os.kill(pid, signal.SIGKILL)
         began = time.monotonic()
         if who == "guard":
             # The run goes on to its end, and clears by itself.
-            run.wait(60)
-            return "cleared by the run", 0.0 if not target.is_left() else None
+            code = run.wait(60)
+            if code != 0:
+                return there, f"the run ended with {code}: " + (folder / "errors").read_text(), None
+            return there, "cleared by the run", 0.0 if not target.is_left() else None
         run.wait()
         # An injection that was on its way may come a little later.
         time.sleep(0.2)
         if who == "run":
             took = wait_until(lambda: not target.is_left(), 10)
-            return "cleared by the guard", None if took is None else time.monotonic() - began
+            return there, "cleared by the guard", None if took is None else time.monotonic() - began
         took = wait_until(lambda: not target.in_force(), 25 if target.lease else 3)
         took = None if took is None else time.monotonic() - began
         if took is None and target.lease:
-            return "it did not end by itself", None
+            return there, "did not end by itself", None
         how = [] if took is None else ["ended by itself"]
         if target.is_left():
             by, command = [("`faults clear`", [loadgen, "faults", "clear"]),
@@ -322,7 +326,7 @@ def one(name, who, number, loadgen, draw):
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             how.append(f"undone from the journal by {by}")
             took = None if target.is_left() else took or time.monotonic() - began
-        return ", then ".join(how), took
+        return there, ", then ".join(how), took
     finally:
         target.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -337,20 +341,21 @@ def main():
     args = parser.parse_args()
     draw = random.Random(args.seed)
     failed = False
-    print("| driver | killed | kills | gone | how | longest |")
-    print("|---|---|---|---|---|---|")
+    print("| driver | killed | kills | fault there | gone | how | longest |")
+    print("|---|---|---|---|---|---|---|")
     for name in args.drivers.split(","):
         if name in NEEDS and NEEDS[name] not in os.environ:
-            print(f"| {name} | – | 0 | – | not run: {NEEDS[name]} names none | – |")
+            print(f"| {name} | – | 0 | – | – | not run: {NEEDS[name]} names none | – |")
             continue
         for who in ["run", "guard", "both"]:
             kills = args.kills // 3
             results = [one(name, who, i, args.loadgen, draw) for i in range(kills)]
-            gone = [took for _, took in results if took is not None]
-            ways = ", ".join(sorted({how for how, _ in results}))
+            there = sum(there for there, _, _ in results)
+            gone = [took for _, _, took in results if took is not None]
+            ways = ", ".join(sorted({how for _, how, _ in results}))
             failed |= len(gone) < kills
             longest = f"{max(gone):.1f} s" if gone and who != "guard" else "–"
-            print(f"| {name} | {who} | {kills} | {len(gone)} | {ways} | {longest} |", flush=True)
+            print(f"| {name} | {who} | {kills} | {there} | {len(gone)} | {ways} | {longest} |", flush=True)
     sys.exit(1 if failed else 0)
 
 

@@ -5,9 +5,7 @@ mod cluster;
 mod controllers;
 mod server;
 
-use cluster::{
-    Cluster, Namespace, RUN, cluster, fault, not_recovered, nothing_selected, prepared,
-};
+use cluster::{Cluster, Namespace, RUN, cluster, fault, not_recovered, nothing_selected, prepared};
 use controllers::{injected, recovered};
 use kube::api::{Api, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};

@@ -150,4 +150,3 @@ pub(crate) async fn create(client: &Client, object: Value) {
     };
     api.create(&PostParams::default(), &object).await.unwrap();
 }
-

@@ -11,6 +11,7 @@ within 25 s where the target ends faults; else, and for what an ended fault leav
 """
 
 import argparse
+import concurrent.futures
 import functools
 import itertools
 import json
@@ -277,9 +278,9 @@ def wait_until(condition, seconds):
     return None
 
 
-def one(name, who, number, loadgen, draw):
-    """One kill. Whether the fault was there then, what came of it, and how many seconds it took; None:
-    something stayed, or went wrong."""
+def one(name, who, number, loadgen, after):
+    """One kill, so many seconds `after` the window has opened. Whether the fault was there then, what
+    came of it, and how many seconds it took; None: something stayed, or went wrong."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="crash-"))
     target = TARGETS[name](folder, loadgen)
     environment = dict(os.environ, LOADGEN_STATE_DIR=str(folder / "state"))
@@ -295,9 +296,9 @@ def one(name, who, number, loadgen, draw):
         timeline = folder / "file" / "timeline.jsonl"
         opened = lambda: timeline.exists() and timeline.read_text().count('"window_opened"') == 2
         if wait_until(opened, 60) is None:
-            return False, "the window never opened: " + (folder / "errors").read_text(), None
+            return False, "the window never opened: " + (folder / "errors").read_text().strip(), None
         guard = guard_of(run.pid)
-        time.sleep(draw.uniform(0, 5))
+        time.sleep(after)
         there = target.is_left()
         for pid in {"run": [run.pid], "guard": [guard], "both": [guard, run.pid]}[who]:
             os.kill(pid, signal.SIGKILL)
@@ -306,7 +307,7 @@ def one(name, who, number, loadgen, draw):
             # The run goes on to its end, and clears by itself.
             code = run.wait(60)
             if code != 0:
-                return there, f"the run ended with {code}: " + (folder / "errors").read_text(), None
+                return there, f"the run ended with {code}: " + (folder / "errors").read_text().strip(), None
             return there, "cleared by the run", 0.0 if not target.is_left() else None
         run.wait()
         # An injection that was on its way may come a little later.
@@ -337,6 +338,7 @@ def main():
     parser.add_argument("--loadgen", default="target/release/loadgen", type=os.path.abspath)
     parser.add_argument("--kills", type=int, default=30, help="of each driver")
     parser.add_argument("--drivers", default="shop,proxy,toxiproxy,host,exec,flagd,chaos-mesh")
+    parser.add_argument("--at-once", type=int, default=1, help="so many kills of a kind at the same time")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     draw = random.Random(args.seed)
@@ -347,9 +349,14 @@ def main():
         if name in NEEDS and NEEDS[name] not in os.environ:
             print(f"| {name} | – | 0 | – | – | not run: {NEEDS[name]} names none | – |")
             continue
+        if name == "chaos-mesh":
+            cluster(args.loadgen)
         for who in ["run", "guard", "both"]:
             kills = args.kills // 3
-            results = [one(name, who, i, args.loadgen, draw) for i in range(kills)]
+            moments = [draw.uniform(0, 5) for _ in range(kills)]
+            kill = lambda number, after: one(name, who, number, args.loadgen, after)
+            with concurrent.futures.ThreadPoolExecutor(args.at_once) as pool:
+                results = list(pool.map(kill, range(kills), moments))
             there = sum(there for there, _, _ in results)
             gone = [took for _, _, took in results if took is not None]
             ways = ", ".join(sorted({how for _, how, _ in results}))

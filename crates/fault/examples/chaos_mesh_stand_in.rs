@@ -1,9 +1,9 @@
-//! A real API server with the kinds of Chaos Mesh and a stand-in for its controllers, for trying the
-//! driver chaos-mesh where there is no cluster. No pod has any fault.
+//! A real API server with the kinds of Chaos Mesh and a stand-in for its controllers, for trying
+//! the driver chaos-mesh where there is no cluster. No pod has any fault.
 //!
 //! `LOADGEN_REAL_APISERVER` names the server's program; tests/apiserver/README.md says how it is
-//! built. When all is ready a line on standard output says where the kubeconfig is. The program ends
-//! at a signal, or with its standard input.
+//! built. When all is ready a line on standard output says where the kubeconfig is. The program
+//! ends at a signal, or with its standard input.
 
 #[path = "../tests/chaos_mesh/controllers.rs"]
 mod controllers;
@@ -22,8 +22,8 @@ use serde_json::json;
 
 use server::{KINDS, PROGRAM, Server, api_resource, crd, create, wait_for_kinds};
 
-/// The controllers look so often, and then do one thing about each object: injecting takes them up to
-/// twice this time, and so does recovering.
+/// Pause before the controllers look again. At each look they do one thing about each object:
+/// injecting takes two looks, and so do recovering and letting go.
 const EVERY: Duration = Duration::from_millis(500);
 
 #[tokio::main]

@@ -1,5 +1,5 @@
-//! A stand-in for the controllers of Chaos Mesh: what they write into an object, and when. No pod has
-//! any fault.
+//! A stand-in for the controllers of Chaos Mesh: what they write into an object, and when. No pod
+//! has any fault.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 /// They hold an object by it until its targets are recovered.
 const HELD: [&str; 1] = ["chaos-mesh/records"];
 
-/// The next thing that they write about an object: its finalizers and its status. Nothing: they wait
-/// until something becomes of it.
+/// The next thing that they write about an object: its finalizers and its status. Nothing: they
+/// wait until something becomes of it.
 fn next(object: &DynamicObject) -> Option<(&'static [&'static str], Value)> {
     let is_deleted = object.metadata.deletion_timestamp.is_some();
     let is_wanted = !is_deleted && !is_over(object);

@@ -77,8 +77,8 @@ pub(crate) const KINDS: [&str; 7] = [
     "TimeChaos",
 ];
 
-/// A small definition of a kind that is like Chaos Mesh's own in what matters here: the API server checks
-/// fields, drops those that it does not know, and keeps `status` on the object itself.
+/// A small definition of a kind that is like Chaos Mesh's own in what matters here: the API server
+/// checks fields, drops those that it does not know, and keeps `status` on the object itself.
 pub(crate) fn crd(kind: &str) -> Value {
     let plural = kind.to_lowercase();
     let text = || json!({ "type": "string" });

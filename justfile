@@ -56,7 +56,7 @@ anomalies *args:
 join folder:
     python3 crates/extract/tests/independent_join.py {{folder}}
 
-# Kill runs, their guards, or both at random moments, with each driver: 30 kills each, about 30 minutes.
+# Kill runs, their guards, or both at random moments, with each driver: 30 kills each; sooner with `--at-once 3`.
 crashes *args:
     cargo build --release --workspace --features loadgen/chaos-mesh --bin loadgen --example chaos_mesh_stand_in
     .ci/crashes.py {{args}}

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use loadgen_scenario::plan::Fault;
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
 use serde_json::{Value, json};
@@ -193,6 +192,7 @@ impl<'i> Commands<'i> {
     }
 }
 
+#[async_trait]
 impl FaultDriver for ExecDriver {
     fn name(&self) -> &str {
         NAME
@@ -202,86 +202,64 @@ impl FaultDriver for ExecDriver {
         catalogue()
     }
 
-    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
-        async { Ok(String::new()) }.boxed()
+    async fn version(&self) -> Result<String, FaultError> {
+        Ok(String::new())
     }
 
     /// The folder in which commands run, also after a crash. A fault that is there already is
     /// somebody else's.
-    fn prepare<'a>(
-        &'a self,
-        fault: &'a Fault,
-        owner: &'a str,
-    ) -> BoxFuture<'a, Result<Value, FaultError>> {
-        async move {
-            let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-            let injection = Injection {
-                fault: fault.clone(),
-                owner: owner.to_owned(),
-                before: json!({ "folder": folder.to_string_lossy() }),
-            };
-            if Commands::of(&injection).is_in_force().await? {
-                return Err(FaultError::Impossible(
-                    "by `confirm` the fault is in force already, and not by this run".to_owned(),
-                ));
+    async fn prepare(&self, fault: &Fault, owner: &str) -> Result<Value, FaultError> {
+        let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let injection = Injection {
+            fault: fault.clone(),
+            owner: owner.to_owned(),
+            before: json!({ "folder": folder.to_string_lossy() }),
+        };
+        if Commands::of(&injection).is_in_force().await? {
+            return Err(FaultError::Impossible(
+                "by `confirm` the fault is in force already, and not by this run".to_owned(),
+            ));
+        }
+        Ok(injection.before)
+    }
+
+    async fn inject(&self, injection: &Injection) -> Result<Confirmation, FaultError> {
+        let commands = Commands::of(injection);
+        let until = Instant::now() + commands.limit;
+        let injected = commands.must("inject", until).await?;
+        let confirmed = commands.confirm(Wanted::InForce, until).await?;
+        Ok(Confirmation {
+            how: "the command `confirm` ended with 0".to_owned(),
+            read_back: json!({ "inject": injected.said, "confirm": confirmed.said }),
+        })
+    }
+
+    async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
+        let commands = Commands::of(injection);
+        let was_in_force = commands.is_in_force().await?;
+        let until = Instant::now() + commands.limit;
+        let cleared = commands.must("clear", until).await?;
+        let confirmed = commands.confirm(Wanted::Gone, until).await?;
+        Ok(Cleared {
+            was_in_force,
+            confirmation: Confirmation {
+                how: format!("the command `confirm` ended with {}", confirmed.status),
+                read_back: json!({ "clear": cleared.said, "confirm": confirmed.said }),
+            },
+        })
+    }
+
+    async fn state(&self, held: &[Injection]) -> Result<Vec<ActiveFault>, FaultError> {
+        let mut active = Vec::new();
+        for injection in held {
+            if Commands::of(injection).is_in_force().await? {
+                active.push(ActiveFault {
+                    fault: injection.fault.clone(),
+                    owner: injection.owner.clone(),
+                });
             }
-            Ok(injection.before)
         }
-        .boxed()
-    }
-
-    fn inject<'a>(
-        &'a self,
-        injection: &'a Injection,
-    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
-        async move {
-            let commands = Commands::of(injection);
-            let until = Instant::now() + commands.limit;
-            let injected = commands.must("inject", until).await?;
-            let confirmed = commands.confirm(Wanted::InForce, until).await?;
-            Ok(Confirmation {
-                how: "the command `confirm` ended with 0".to_owned(),
-                read_back: json!({ "inject": injected.said, "confirm": confirmed.said }),
-            })
-        }
-        .boxed()
-    }
-
-    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
-        async move {
-            let commands = Commands::of(injection);
-            let was_in_force = commands.is_in_force().await?;
-            let until = Instant::now() + commands.limit;
-            let cleared = commands.must("clear", until).await?;
-            let confirmed = commands.confirm(Wanted::Gone, until).await?;
-            Ok(Cleared {
-                was_in_force,
-                confirmation: Confirmation {
-                    how: format!("the command `confirm` ended with {}", confirmed.status),
-                    read_back: json!({ "clear": cleared.said, "confirm": confirmed.said }),
-                },
-            })
-        }
-        .boxed()
-    }
-
-    fn state<'a>(
-        &'a self,
-        held: &'a [Injection],
-    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
-        async move {
-            let mut active = Vec::new();
-            for injection in held {
-                if Commands::of(injection).is_in_force().await? {
-                    active.push(ActiveFault {
-                        fault: injection.fault.clone(),
-                        owner: injection.owner.clone(),
-                    });
-                }
-            }
-            Ok(active)
-        }
-        .boxed()
+        Ok(active)
     }
 
     /// A file may give its commands more time. Then the look before them has the usual one.

@@ -117,7 +117,7 @@ async fn who_does_not_get_ready_is_told_of() {
     assert_eq!(told("cat", SHORT).await, "it was not ready within 0.1 s");
     // It has closed its output, and goes on.
     assert_eq!(
-        told("exec >&-; cat", SHORT).await,
+        told("exec >&-; read line", SHORT).await,
         "it was not ready within 0.1 s"
     );
     let unclear = told("echo hello; cat", LONG).await;

@@ -117,7 +117,7 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
     stop_with_input(stop.clone()).map_err(system("cannot listen to standard input"))?;
     control.block_on(async {
         tokio::select! {
-            () = signals.asked() => _ = stop.send_replace(true),
+            () = signals.asked() => { stop.send_replace(true); }
             _ = stopping.wait_for(|stop| *stop) => {}
         }
     });

@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use loadgen_program::{Child, Input};
 use loadgen_scenario::plan::Fault;
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
 use serde_json::{Value, json};
@@ -105,16 +106,12 @@ impl<'i> Commands<'i> {
         let mut output = tempfile::tempfile().map_err(|e| cannot(&e))?;
         let copy = || output.try_clone().map(Stdio::from);
         command
-            .stdin(Stdio::null())
             .stdout(copy().map_err(|e| cannot(&e))?)
-            .stderr(copy().map_err(|e| cannot(&e))?)
-            // A signal for the run is not for what it has started.
-            .process_group(0);
+            .stderr(copy().map_err(|e| cannot(&e))?);
         self.tell(&mut command);
-        let mut child = command.spawn().map_err(|e| cannot(&e))?;
-        let pid = child.id();
+        let mut child = Child::start(command, Input::Empty).map_err(|e| cannot(&e))?;
         let Ok(ended) = tokio::time::timeout_at(until, child.wait()).await else {
-            pid.into_iter().for_each(end_group);
+            child.kill_group();
             let said = said(&mut output);
             return Err(FaultError::NotConfirmed(format!(
                 "`{name}` did not end in time and was killed{}",
@@ -313,13 +310,5 @@ fn quoted(said: &str) -> String {
     match said {
         "" => String::new(),
         said => format!(", and said: {said}"),
-    }
-}
-
-fn end_group(pid: u32) {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // One that is gone already is what is wanted.
-        let _ = kill_process_group(pid, Signal::KILL);
     }
 }

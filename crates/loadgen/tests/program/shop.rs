@@ -1,7 +1,5 @@
 //! The demo shop as `loadgen shop` starts it, and what may stand between a run and its admin API.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,34 +7,27 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use loadgen_program::Input;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Place, kill};
+use super::{Place, Started};
 
 /// A shop, stopped when it is dropped.
 pub(crate) struct Shop {
-    child: Child,
+    _started: Started,
     pub(crate) base_url: String,
     pub(crate) admin_url: String,
 }
 
 impl Shop {
     pub(crate) fn start(place: &Place) -> Self {
-        let mut child = place
-            .command(["shop", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let text = |field: &str| ready[field].as_str().unwrap().to_owned();
+        let command = place.command(["shop", "--listen", "127.0.0.1:0"]);
+        let started = Started::new(command, Input::Empty);
         Self {
-            base_url: text("base_url"),
-            admin_url: text("admin_url").trim_end_matches('/').to_owned(),
-            child,
+            base_url: started.text("base_url").to_owned(),
+            admin_url: started.text("admin_url").trim_end_matches('/').to_owned(),
+            _started: started,
         }
     }
 
@@ -57,13 +48,6 @@ impl Shop {
             request.send().await.unwrap().text().await.unwrap()
         });
         serde_json::from_str(&body).unwrap()
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        kill("-TERM", self.child.id());
-        let _ = self.child.wait();
     }
 }
 

@@ -170,7 +170,8 @@ def java(cache):
     environment = variables("java/agent.env")
     environment["JAVA_TOOL_OPTIONS"] = f"-javaagent:{folder}/opentelemetry-javaagent.jar"
     version = subprocess.run([program, "-version"], capture_output=True, text=True).stderr
-    return f"Java {version.split('\"')[1]}", [program, "Service"], environment, folder
+    version = version.split('"')[1]
+    return f"Java {version}", [program, "Service"], environment, folder
 
 
 def go(cache):
@@ -299,7 +300,7 @@ def scenario(base_url, names):
         "defaults": {"think_time": "50ms", "timeout": "20s",
                      "expect": {"status": 200, "content_type": "application/json"}},
         "anomalies": {"tried": {"root_cause": "nothing", "msg": "Words, and 100 % of: them"}},
-        "flows": {"all": {"steps": steps}},
+        "flows": {"default": {"steps": steps}},
         "scenarios": {"normal": users, "anomalous": {**users, "anomaly": "tried"}},
     }
 

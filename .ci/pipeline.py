@@ -5,9 +5,10 @@ Prometheus, and a scenario with faults by three drivers (pipeline.yaml).
 1. The shipped files are valid, alone and together.
 2. Every spelling of a header ends up in the attribute that the extractor reads, and a span without
    one gets none.
-3. A run without a disturbance: all windows `supported` or `clean`, no error in the audit.
+3. The receivers of databases that the machine has (MariaDB, Redis) work with the shipped grants.
+4. A run without a disturbance: all windows `supported` or `clean`, no error in the audit.
    Prometheus answers by anomaly type, and every query of the dashboard has an answer.
-4. A run in which the Collector is killed and started again: the audit names the gap, the windows
+5. A run in which the Collector is killed and started again: the audit names the gap, the windows
    beside it are `supported`, and what waits for Jaeger on disk is not lost.
 
     .ci/pipeline.py --loadgen target/debug/loadgen [--collector PATH] [--keep DIR]
@@ -292,6 +293,77 @@ def metrics_of(collector):
     return found if len(found) > len(SPELLINGS) else None
 
 
+# Databases, where the machine has them.
+
+def mariadb(folder):
+    """A MariaDB with the user of the shipped grants: the variables of mysql.yaml."""
+    if not all(map(shutil.which, ("mariadb-install-db", "mariadbd", "mariadb"))):
+        return None
+    data, sock, [port] = folder / "data", folder / "socket", free_ports(1)
+    data.mkdir(parents=True)
+    user = "mysql" if os.geteuid() == 0 else os.environ["USER"]
+    for owned in (folder, data):
+        shutil.chown(owned, user)
+    subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}",
+                    "--skip-test-db", "--auth-root-authentication-method=normal"],
+                   capture_output=True, check=True)
+    server = Program("mariadb", [
+        "mariadbd", "--no-defaults", f"--datadir={data}", f"--user={user}", f"--port={port}",
+        f"--socket={sock}", "--bind-address=127.0.0.1", f"--pid-file={data}/pid",
+        "--performance-schema=ON"], folder)
+    client = ["mariadb", "--no-defaults", f"--socket={sock}", "-u", "root"]
+    until("MariaDB", lambda: not subprocess.run([*client, "-e", "SELECT 1"], capture_output=True,
+                                                check=False).returncode, 60)
+    for name in ("mysql-grants.sql", "mariadb-grants.sql"):
+        done = subprocess.run(client, input=(FILES / name).read_bytes(), capture_output=True, check=False)
+        expect(done.returncode == 0, f"{name}: {done.stderr.decode()}")
+    return server, {"MYSQL_ADDRESS": f"127.0.0.1:{port}"}
+
+
+def redis(folder):
+    """A Redis: the variables of redis.yaml."""
+    if not shutil.which("redis-server"):
+        return None
+    folder.mkdir()
+    [port] = free_ports(1)
+    server = Program("redis", ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", ""], folder)
+    return server, {"REDIS_ADDRESS": f"127.0.0.1:{port}"}
+
+
+def databases(binary, folder):
+    """The receivers of databases that are there send metrics under a service's name, and no error."""
+    servers, variables = {}, {"RECEIVER_INTERVAL": "1s"}
+    collector = None
+    try:
+        for name, start in {"mysql": mariadb, "redis": redis}.items():
+            if started := start(folder / name):
+                servers[name] = started[0]
+                variables.update(started[1])
+        collector = Collector(binary, folder, ["collector.yaml", *(f"{name}.yaml" for name in servers)],
+                              variables)
+        collector.start()
+        until(f"metrics of {', '.join(servers)}", lambda: set(servers) <= metric_services(collector))
+        complaints = re.findall(r".*\t(?:error|warn)\t.*", collector.program.log.read_text())
+    finally:
+        if collector:
+            collector.stop()
+        for server in servers.values():
+            server.stop()
+    expect(not complaints, f"the Collector complains of its databases: {complaints[:3]}")
+    absent = sorted({"mysql", "redis"} - set(servers))
+    say(f"receivers of {', '.join(servers) or 'no database'} work"
+        + (f"; skipped, as there is no server: {', '.join(absent)}" if absent else ""))
+
+
+def metric_services(collector):
+    names = set()
+    for line in (collector.telemetry / "metrics.jsonl").read_text().splitlines():
+        for resource in json.loads(line)["resourceMetrics"]:
+            attributes = attributes_of(resource["resource"])
+            names.add(attributes.get("service.name", {}).get("stringValue"))
+    return names
+
+
 # The system.
 
 NGINX = """
@@ -432,7 +504,7 @@ def windows_of(run):
 def audit_of(run):
     [path] = (run / "dataset").glob("audit_*.json")
     audit = json.loads(path.read_text())
-    return {check["id"]: check for check in audit["checks"]}
+    return {check["id"]: check for check in audit["audit"]["checks"]}
 
 
 def check_verdicts(windows, but=()):
@@ -586,6 +658,8 @@ def trial(binary, loadgen, folder):
     validate(binary)
     (folder / "spellings").mkdir()
     spellings(binary, folder / "spellings")
+    (folder / "databases").mkdir(mode=0o711)
+    databases(binary, folder / "databases")
     with System(binary, loadgen, folder) as system:
         began, ended, run = undisturbed(system)
         dashboard(system, began, ended)
@@ -603,6 +677,7 @@ def main():
     began = time.monotonic()
     folder = (args.keep or pathlib.Path(tempfile.mkdtemp(prefix="pipeline-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)  # MariaDB runs as a user of its own.
     try:
         find_packages()
         binary = pathlib.Path(find_collector(args.collector)).resolve()

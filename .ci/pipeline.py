@@ -191,7 +191,9 @@ def validate(binary):
                    if path.name not in ("collector.yaml", "prometheus.yaml"))
     for names in [[], *([part] for part in parts), parts]:
         configs = [f"--config={FILES / name}" for name in ["collector.yaml", *names]]
-        done = subprocess.run([binary, "validate", *configs], capture_output=True, text=True, check=False)
+        # There is no service account outside of a cluster.
+        done = subprocess.run([binary, "validate", *configs], env={**os.environ, "KUBELET_AUTH": "none"},
+                              capture_output=True, text=True, check=False)
         expect(done.returncode == 0, f"collector.yaml with {names} is not valid: {done.stderr[-800:]}")
     say(f"valid: collector.yaml, beside each of {', '.join(parts)}, and all together")
 
@@ -276,8 +278,7 @@ def spellings(binary, folder):
     for name, (given, wanted) in SPELLINGS.items():
         expect(found[name].get("anomaly.type") == (wanted and text(wanted)),
                f"spelling `{name}`: {found[name].get('anomaly.type')}, and not {wanted}")
-        expect(given.items() <= {**found[name], **({"anomaly.type": given["anomaly.type"]}
-               if "anomaly.type" in given else {})}.items(), f"`{name}` lost what it had")
+        expect(given.keys() <= found[name].keys(), f"`{name}` has lost an attribute")
     for key, (_, value) in OTHER_FIELDS.items():
         expect(found["other fields"].get(key) == text(value), f"{key}: {found['other fields'].get(key)}")
     for name, (_, wanted) in SPELLINGS.items():

@@ -41,6 +41,7 @@ LIMIT = 120
 # So that a few seconds are enough to see metrics, and nothing is waited for at the end.
 SOON = {
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    "OTEL_METRIC_EXPORT_TIMEOUT": "1000",
     "OTEL_BSP_SCHEDULE_DELAY": "500",
     "OTEL_BLRP_SCHEDULE_DELAY": "500",
     # Nothing is written into the clone.

@@ -479,7 +479,7 @@ class System:
         return file
 
     def start_run(self, name):
-        run = self.folder / name
+        run = self.folder / f"{name}-{time.time_ns()}"
         command = [self.loadgen, "run", self.scenario(), "--base-url", self.base_url, "--out", run,
                    "--telemetry", self.collector.telemetry, "--quiet", "--otlp-protocol", "grpc",
                    "--otlp-endpoint", f"http://{self.collector.grpc}"]
@@ -509,10 +509,25 @@ def audit_of(run):
 
 
 def check_verdicts(windows, but=()):
+    """Raises what is wrong; answers normal windows that something else on this machine disturbed."""
+    disturbed = []
     for name, row in windows.items():
         wanted = "supported" if name in TYPES else "clean"
-        if name not in ("warm_up", *but):
-            expect(row["verdict"] == wanted, f"window {name} is `{row['verdict']}`, and not `{wanted}`")
+        if name in ("warm_up", *but) or row["verdict"] == wanted:
+            continue
+        expect(row["verdict"] == "disturbed", f"window {name} is `{row['verdict']}`, and not `{wanted}`")
+        disturbed.append(name)
+    return disturbed
+
+
+def quietly(what, attempt):
+    """Once more where something else on the machine disturbed a normal window."""
+    for last in (False, True):
+        disturbed, result = attempt()
+        if not disturbed:
+            return result
+        expect(not last, f"{what}: {', '.join(disturbed)} disturbed, twice: is the machine busy?")
+        say(f"{what}: {', '.join(disturbed)} disturbed by other work on the machine; once more")
 
 
 def told(audit, levels=("error",)):
@@ -533,12 +548,13 @@ def undisturbed(system):
     run, program = system.start_run("undisturbed")
     code = wait_for(program)
     expect(code == 0, f"the undisturbed run ended with {code}: {program.tail()}")
-    check_verdicts(windows_of(run))
+    if disturbed := check_verdicts(windows_of(run)):
+        return disturbed, None
     audit = audit_of(run)
     expect(not told(audit), f"errors in the audit: {told(audit)}")
     say(f"undisturbed: all windows supported or clean; warnings: {told(audit, ('warning',)) or 'none'}")
     until("Prometheus knows each anomaly type", lambda: TYPES | {"none"} <= types_in(system), 15)
-    return began, time.time(), run
+    return [], (began, time.time(), run)
 
 
 def types_in(system):
@@ -601,7 +617,7 @@ def annotations(run):
 
 # The Collector is killed.
 
-DOWN_S = 4
+DOWN_S = 5
 
 
 def opened(run, window):
@@ -623,9 +639,10 @@ def killed(system):
     finally:
         program.stop(signal.SIGINT)
     expect(code == 8, f"the run with a Collector that was killed ended with {code}, not 8: {program.tail()}")
-    check_verdicts(windows_of(run), but=("normal_3",))
+    if disturbed := check_verdicts(windows_of(run), but=("normal_3",)):
+        return disturbed, None
     check_gap(run, gone, back)
-    return gone
+    return [], gone
 
 
 def check_gap(run, gone, back):
@@ -635,8 +652,13 @@ def check_gap(run, gone, back):
     [path] = (run / "dataset").glob("audit_*.json")
     found = json.loads(path.read_text())["figures"]["gaps"]
     expect(found and all(gap["scenarios"] == ["normal_3"] for gap in found), f"gaps elsewhere: {found}")
-    covered = sum(min(gap["to_ns"], back) - max(gap["from_ns"], gone) for gap in found) / 1e9
-    expect(covered > 0.7 * DOWN_S, f"the gaps are not those of {gone} to {back}: {found}")
+    from_ns, to_ns = min(gap["from_ns"] for gap in found), max(gap["to_ns"] for gap in found)
+    # A second before the kill may be in `batch`; what SDKs kept comes when the Collector is back.
+    is_that = gone - 2 * 10**9 < from_ns < gone + 10**9 and from_ns + 2 * 10**9 <= to_ns < back + 10**9
+    expect(is_that, f"the gap is not that from {gone} to {back}: {found}")
+    elsewhere = {name: row["lost_traces"] for name, row in windows_of(run).items()
+                 if name != "normal_3" and int(row["lost_traces"])}
+    expect(not elsewhere, f"traces are lost in other windows, too: {elsewhere}")
     others = [one for one in told(audit) if not one.startswith(("gaps", "evidence"))]
     expect(not others, f"errors beside the gap: {others}")
     say(f"killed: {gaps['figure']}; {'; '.join(gaps['details'])}; "
@@ -662,10 +684,10 @@ def trial(binary, loadgen, folder):
     (folder / "databases").mkdir(mode=0o711)
     databases(binary, folder / "databases")
     with System(binary, loadgen, folder) as system:
-        began, ended, run = undisturbed(system)
+        began, ended, run = quietly("undisturbed", lambda: undisturbed(system))
         dashboard(system, began, ended)
         annotations(run)
-        jaeger_gets_all(system, killed(system))
+        jaeger_gets_all(system, quietly("killed", lambda: killed(system)))
 
 
 def main():

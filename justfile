@@ -86,3 +86,4 @@ sbom:
     cargo cyclonedx --manifest-path crates/loadgen/Cargo.toml --features chaos-mesh,upload \
         --target x86_64-unknown-linux-musl --format json --override-filename loadgen.cdx
     mv crates/loadgen/loadgen.cdx.json target/
+    rm -f crates/*/loadgen.cdx.json

@@ -284,6 +284,7 @@ class Container:
             raise CannotStart(f"there is no image {self.spec['image']}")
         root = self.pod.folder / self.name
         shutil.rmtree(root, ignore_errors=True)
+        self.pod.folder.mkdir(exist_ok=True)
         subprocess.run(["cp", "-al", image.root, root], check=True)
         context = self.pod.spec.get("securityContext", {}) | self.spec.get("securityContext", {})
         env = self.env(image)

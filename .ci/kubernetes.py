@@ -71,7 +71,6 @@ class Cluster:
         self.doomed = set()
         self.kubelet = Kubelet(Api(place), folder / "pods", images, self.dooms)
         self.kubelet.folder.mkdir()
-        self.kubelet.start()
 
     def dooms(self, pod):
         """Whether a pod is killed as it starts: the first one of an index that is named."""
@@ -83,7 +82,8 @@ class Cluster:
         return False
 
     def stop(self):
-        self.kubelet.stop()
+        if self.kubelet.is_alive():
+            self.kubelet.stop()
         self.process.stdin.close()
         self.process.wait()
 
@@ -353,11 +353,20 @@ def applied(cluster):
     every += cluster.apply(full)
     cluster.kubectl("kustomize", MANIFESTS / "k6-operator")
     check_references(cluster, every)
+    for job in [o for o in every if o["kind"] == "CronJob"]:
+        name = job["metadata"]["name"]
+        cluster.kubectl("-n", NAMESPACE, "create", "job", f"{name}-of-cron", f"--from=cronjob/{name}")
+    jobs = cluster.get("jobs")["items"]
+    for job in [job for job in jobs if not job["spec"].get("suspend")]:
+        name, wanted = job["metadata"]["name"], job["spec"]["parallelism"]
+        wait_for(f"{wanted} pods of job {name}", lambda: len(cluster.pods(name)) == wanted)
+    for name in ("shop", "collector"):
+        wait_for(f"a pod of {name}", lambda: cluster.get("pods", "-l", f"app.kubernetes.io/name={name}")["items"])
     policies = [o for o in every if o["kind"] == "NetworkPolicy"]
     idle = {o["metadata"]["name"] for o in policies} - {o["metadata"]["name"] for o in policies if o.get("selected")}
     if idle:
         raise Wrong(f"network policies that select no pod: {sorted(idle)}")
-    say(f"{len(every)} objects applied; what they name exists")
+    say(f"{len(every)} objects applied; what they name exists; pods of {len(jobs)} jobs and the demo are admitted")
 
 
 def rights(cluster):
@@ -379,12 +388,11 @@ def rights(cluster):
 
 
 def clean(cluster):
-    """The jobs that were only looked at, before one is run."""
+    """The jobs were only looked at, and are gone before there is a node."""
     cluster.kubectl("-n", NAMESPACE, "delete", "jobs,cronjobs", "--all", "--wait")
-    for job in ("run", "shards", "k6"):
-        wait_for("the end of pods", lambda: not cluster.pods(job))
-    shutil.rmtree(cluster.folder / "volumes" / "runs", ignore_errors=True)
-    (cluster.folder / "volumes" / "runs").mkdir()
+    left = ("pods", "-l", "app.kubernetes.io/component in (generator, offline)")
+    wait_for("the end of pods", lambda: not cluster.get(*left)["items"])
+    cluster.kubelet.start()
 
 
 def demo(cluster):
@@ -461,13 +469,8 @@ def toxics(cluster):
 
 def a_scenario_file_that_is_wrong(cluster):
     """Once more would not help, and is not tried."""
-    base = cluster.overlay("wrong", MANIFESTS / "job", [add_arguments("Job", "run", ["--scenarios=none-such"])],
-                           nameSuffix="-wrong", namespace=NAMESPACE)
-    text = json.loads((base / "kustomization.yaml").read_text())
-    text["nameSuffix"] = ""
-    (base / "kustomization.yaml").write_text(json.dumps(text))
     cluster.kubectl("-n", NAMESPACE, "delete", "job", "run", "--wait")
-    cluster.apply(base)
+    cluster.apply(cluster.overlay("wrong", MANIFESTS / "job", [add_arguments("Job", "run", ["--scenarios=none-such"])]))
     end = cluster.finished("run")
     if end != ("Failed", "PodFailurePolicy") or len(cluster.pods("run")) != 1:
         raise Wrong(f"{end} with {len(cluster.pods('run'))} pods\n{cluster.logs('run')}")
@@ -492,7 +495,7 @@ def shards(cluster, runs):
 
 
 def extraction(cluster, runs):
-    cluster.apply(MANIFESTS / "extract")
+    cluster.apply(cluster.overlay("extract", MANIFESTS / "extract", [add_arguments("CronJob", "extract", ["--wait=1"])]))
     cluster.kubectl("-n", NAMESPACE, "create", "job", "extract-now", "--from=cronjob/extract")
     cluster.complete("extract-now")
     datasets = cluster.folder / "volumes" / "datasets"
@@ -507,14 +510,18 @@ def k6_pods(cluster, runs, loadgen):
     """Four pods of the stock k6; each leaves a log of which a timeline can be made."""
     cluster.apply(MANIFESTS / "k6")
     cluster.complete("k6")
-    iterations = []
+    counts, everybody = [], set()
     for index in range(4):
-        out = cluster.folder / f"k6-{index}"
-        subprocess.run([loadgen, "timeline", "from-k6", runs / "k6" / f"events-{index}.log", "--out", out],
+        log = runs / "k6" / f"events-{index}.log"
+        subprocess.run([loadgen, "timeline", "from-k6", log, "--out", cluster.folder / f"k6-{index}"],
                        check=True, capture_output=True)
-        summary = json.loads((out / "summary.json").read_text())
-        iterations.append(sum(scenario["iterations"] for scenario in summary["scenarios"]))
-    say(f"Indexed Job k6: iterations of the four pods {iterations}")
+        # Scenario and number of each iteration that sent something.
+        sent = {tuple(line.split()[3:5]) for line in log.read_text().splitlines() if line.startswith("lg1 b ")}
+        if not sent or sent & everybody:
+            raise Wrong(f"k6 pod {index} sent {len(sent)} iterations, of others {len(sent & everybody)}")
+        everybody |= sent
+        counts.append(len(sent))
+    say(f"Indexed Job k6: iterations of the four pods {counts}, none of them twice")
 
 
 def has(loadgen, command, option):

@@ -181,8 +181,8 @@ def images_of(arguments, folder):
     if k6:
         root = folder / "images" / "k6"
         copy_program(k6, root, "/usr/bin/k6")
-        copy_program("/bin/sh", root, "/bin/sh")
-        copy_program("/bin/mkdir", root, "/bin/mkdir")
+        for tool in ("sh", "mkdir", "date", "head", "od", "tr", "ln"):
+            copy_program(shutil.which(tool), root, f"/bin/{tool}")
         images[K6_IMAGE] = Image(root, ["k6"])
     return images
 
@@ -508,20 +508,28 @@ def extraction(cluster, runs):
 
 def k6_pods(cluster, runs, loadgen):
     """Four pods of the stock k6; each leaves a log of which a timeline can be made."""
-    cluster.apply(MANIFESTS / "k6")
+    wait = {"op": "replace", "path": "/spec/template/spec/containers/0/env/3/value", "value": "8"}
+    patch = {"target": {"kind": "Job", "name": "k6"}, "patch": json.dumps([wait])}
+    cluster.apply(cluster.overlay("k6", MANIFESTS / "k6", [patch]))
     cluster.complete("k6")
     counts, everybody = [], set()
     for index in range(4):
         log = runs / "k6" / f"events-{index}.log"
-        subprocess.run([loadgen, "timeline", "from-k6", log, "--out", cluster.folder / f"k6-{index}"],
-                       check=True, capture_output=True)
+        by_hand(loadgen, "timeline", "from-k6", log, "--out", cluster.folder / f"k6-{index}")
         # Scenario and number of each iteration that sent something.
         sent = {tuple(line.split()[3:5]) for line in log.read_text().splitlines() if line.startswith("lg1 b ")}
         if not sent or sent & everybody:
             raise Wrong(f"k6 pod {index} sent {len(sent)} iterations, of others {len(sent & everybody)}")
         everybody |= sent
         counts.append(len(sent))
-    say(f"Indexed Job k6: iterations of the four pods {counts}, none of them twice")
+    by_hand(loadgen, "merge", *[cluster.folder / f"k6-{index}" for index in range(4)], "--out", cluster.folder / "k6")
+    say(f"Indexed Job k6: iterations of the four pods {counts}, none of them twice; merged")
+
+
+def by_hand(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Wrong(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stderr}")
 
 
 def has(loadgen, command, option):

@@ -70,3 +70,20 @@ example *args:
 recipes *args:
     cargo build
     .ci/recipes.py --loadgen target/debug/loadgen {{args}}
+
+# Apply deploy/k8s to a real Kubernetes control plane, and run its pods as processes: about 3 minutes (needs Go, root).
+kubernetes *args:
+    cargo build --features upload
+    LOADGEN_REAL_APISERVER="${LOADGEN_REAL_APISERVER:?build .ci/control-plane, see its README.md}" \
+        .ci/kubernetes.py --loadgen target/debug/loadgen {{args}}
+
+# Build the image of one static program, and run it in its own root (needs musl-tools, buildah, root).
+image *args:
+    deploy/image/build {{args}}
+
+# Write a list of what the program is built of, as CycloneDX: target/loadgen.cdx.json (needs cargo-cyclonedx).
+sbom:
+    cargo cyclonedx --manifest-path crates/loadgen/Cargo.toml --features chaos-mesh,upload \
+        --target x86_64-unknown-linux-musl --format json --override-filename loadgen.cdx
+    mv crates/loadgen/loadgen.cdx.json target/
+    rm -f crates/*/loadgen.cdx.json

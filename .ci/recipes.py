@@ -9,7 +9,7 @@ machine has not got is `not run`. Prints a table in Markdown; ends with 1 if som
 
     .ci/recipes.py --loadgen target/release/loadgen
 
-Wants root. LOADGEN_REAL_APISERVER is the program that crates/fault/tests/apiserver builds.
+Wants root. LOADGEN_REAL_APISERVER is the program that .ci/control-plane builds.
 """
 
 import argparse

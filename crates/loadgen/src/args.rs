@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Show what the evidence says of each window of a dataset.
     Show(ShowArgs),
+    /// Send a run's folder to an object store.
+    Upload(UploadArgs),
     /// Compare both engines in paired runs, or two runs that are done.
     Compare(CompareArgs),
     /// List or clear the faults that runs which were killed have left in their targets.
@@ -169,6 +171,9 @@ pub(crate) struct RunArgs {
     /// Make no dataset at the end.
     #[arg(long, conflicts_with = "telemetry")]
     pub(crate) no_extract: bool,
+    /// Send the folder to an object store at the end: s3://…, gs://…, az://… or file://…
+    #[arg(long, value_name = "URL")]
+    pub(crate) upload: Option<String>,
     /// End in good order when standard input ends.
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,
@@ -346,6 +351,23 @@ pub(crate) struct ShowArgs {
     #[arg(long, value_name = "N")]
     pub(crate) window: Option<usize>,
     /// Print all of it as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Send a run's folder to an object store.
+///
+/// What is there already, with the same size and not older, is left as it is: the same command goes on
+/// where one broke off. Credentials, region and endpoint are taken from the variables AWS_*, GOOGLE_*
+/// and AZURE_*, else from the machine's identity.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct UploadArgs {
+    /// The folder of a run, or any other.
+    pub(crate) run: PathBuf,
+    /// Where to: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER
+    pub(crate) url: String,
+    /// Print the result as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -18,10 +18,17 @@ mod interrupts;
 mod reach;
 mod show;
 mod tables;
+#[cfg_attr(not(feature = "upload"), path = "no_upload.rs")]
+mod upload;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+
+// musl's own gives each allocation a lock that all threads share.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();

@@ -43,7 +43,7 @@ pub(crate) fn cluster() -> Option<&'static Cluster> {
     };
     let cluster = CLUSTER.get_or_init(started).as_ref();
     if cluster.is_none() {
-        println!("skipped: {PROGRAM} names no API server, see tests/apiserver/README.md");
+        println!("skipped: {PROGRAM} names no API server, see .ci/control-plane/README.md");
     }
     cluster
 }

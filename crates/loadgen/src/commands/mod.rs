@@ -15,6 +15,7 @@ mod run;
 mod shop;
 mod show;
 mod timeline;
+mod upload;
 
 pub(crate) use self::faults::undo_leftovers;
 use crate::args::Command;
@@ -31,6 +32,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Extract(args) => extract::extract(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),
+        Command::Upload(args) => asynchronously(upload::upload(args)),
         Command::Compare(args) => asynchronously(compare::compare(args)),
         Command::Faults(command) => asynchronously(faults::faults(command)),
         Command::Timeline(command) => timeline::timeline(&command),

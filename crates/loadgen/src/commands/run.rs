@@ -26,6 +26,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::folder::RunFolder;
 use crate::guard::Guard;
 use crate::interrupts::Interrupts;
+use crate::upload::Place;
 use crate::{allow, reach, tables};
 
 /// What a run leaves behind, for `--json`.
@@ -46,6 +47,10 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         plan.drivers.clear();
     }
     super::check_otlp_endpoint(args.otlp_endpoint.as_deref())?;
+    let store = match &args.upload {
+        Some(url) => Some(Place::open(url).await?),
+        None => None,
+    };
     let k6 = find_k6(&args, &plan)?;
     let interrupts = match args.stop_with_stdin {
         true => Interrupts::listen_also_to_stdin(),
@@ -163,7 +168,18 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             super::print(&next_command(&folder, has_telemetry))?;
         }
     }
-    Ok(exit)
+    let Some(store) = store.filter(|_| interrupts.count() < 2) else {
+        return Ok(exit);
+    };
+    let sent = super::upload::send(&store, folder.path(), || interrupts.count() > 1).await;
+    match (exit, sent) {
+        (Exit::Success, Err(failure)) => Err(failure),
+        (exit, Err(failure)) => {
+            say(failure);
+            Ok(exit)
+        }
+        (exit, Ok(_)) => Ok(exit),
+    }
 }
 
 /// A run that was brought to an end.

@@ -1,6 +1,8 @@
 //! The demo shop as `loadgen shop` starts it, and what may stand between a run and its admin API.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -23,15 +25,17 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn start(place: &Place) -> Self {
-        let mut child = place
-            .command(["shop", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
+        Self::start_with(place, &[])
+    }
+
+    /// One whose services export by OTLP/gRPC.
+    pub(crate) fn start_exporting(place: &Place, otlp_endpoint: &str) -> Self {
+        Self::start_with(place, &["--otlp-endpoint", otlp_endpoint])
+    }
+
+    fn start_with(place: &Place, extra: &[&str]) -> Self {
+        let args = ["shop", "--listen", "127.0.0.1:0"];
+        let (child, ready) = start(place, args.iter().chain(extra));
         let text = |field: &str| ready[field].as_str().unwrap().to_owned();
         Self {
             base_url: text("base_url"),
@@ -71,6 +75,25 @@ fn client() -> reqwest::Client {
     loadgen_engine::RunOptions::client_defaults()
         .build()
         .unwrap()
+}
+
+/// A collector that writes to a folder, and the address of its OTLP/gRPC.
+pub(crate) fn collector(place: &Place, folder: &Path) -> (Child, String) {
+    let folder = folder.to_string_lossy();
+    let free = "127.0.0.1:0";
+    let args = ["collect", "--out", &folder, "--grpc", free, "--http", free];
+    let (child, ready) = start(place, args);
+    (child, format!("http://{}", ready["grpc"].as_str().unwrap()))
+}
+
+/// Starts a program and reads its ready line.
+fn start<S: AsRef<OsStr>>(place: &Place, args: impl IntoIterator<Item = S>) -> (Child, Value) {
+    let mut command = place.command(args);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let stdout = child.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    (child, serde_json::from_str(&line).unwrap())
 }
 
 /// Stands before an admin API and passes on what comes, late or not at all. Dropped, it refuses

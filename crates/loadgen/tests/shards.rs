@@ -58,8 +58,8 @@ fn start(place: &Place, file: &str, url: &str, count: u32, extra: &[&str]) -> Ve
 }
 
 fn merge(place: &Place, runs: &[&str], out: &str, extra: &[&str]) -> (Option<i32>, String) {
-    let args = ["merge", "--out", out].iter().chain(runs).chain(extra);
-    let out = place.loadgen(args);
+    let args = ["merge", "--out", out];
+    let out = place.loadgen(args.iter().chain(runs).chain(extra));
     (out.status.code(), text(&out.stderr) + &text(&out.stdout))
 }
 

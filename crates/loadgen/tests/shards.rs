@@ -34,7 +34,7 @@ scenarios:
   few: {executor: constant-arrival-rate, rate: 20, duration: 1s, pre_allocated_vus: 1, exec: slow, start_time: 4s}
   vus: {executor: ramping-vus, start_vus: 3, stages: [{duration: 1s, target: 3}, {duration: 0s, target: 11}, {duration: 1s, target: 11}, {duration: 0s, target: 20}, {duration: 1s, target: 20}], exec: slow, start_time: 6s}
   each: {executor: per-vu-iterations, vus: 10, iterations: 3, max_duration: 5s, exec: pick, start_time: 11s}
-  shared: {executor: shared-iterations, vus: 5, iterations: 33, max_duration: 5s, exec: pick, start_time: 13s}
+  shared: {executor: shared-iterations, vus: 5, iterations: 33, max_duration: 5s, exec: pick, start_time: 16s}
 "#;
 
 fn target() -> Target {

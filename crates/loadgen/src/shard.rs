@@ -4,16 +4,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use loadgen_engine::EngineError;
 use loadgen_scenario::{MOST_SHARDS, Plan, Shard, Target};
+use loadgen_timeline::Clock;
 use loadgen_timeline::event::RunShard;
 use sha2::{Digest, Sha256};
 
 use crate::args::{EngineChoice, RunArgs, SharedRun};
+use crate::commands::{client, undo_leftovers};
 use crate::exit::{Exit, Failure};
 use crate::rendezvous::{NotMet, Rendezvous, new_run_id, run_shard};
 
 /// From the moment at which all shards are there to the start.
-const LEAD: Duration = Duration::from_secs(3);
+const LEAD: Duration = Duration::from_secs(5);
 
 /// The same for k6, which runs the script once for each VU before it is ready.
 const LEAD_OF_K6: Duration = Duration::from_secs(30);
@@ -129,6 +132,10 @@ pub(crate) async fn agree(args: &RunArgs, plan: &Plan) -> Result<Identity, Failu
     let shared = &args.shared;
     let shard = shared.shard.unwrap_or(Shard::WHOLE);
     if let (Some(folder), Some(_)) = (&shared.rendezvous, shared.shard) {
+        if shard.index() == 0 && !plan.scenarios.iter().all(|s| s.fault.is_none()) {
+            // It can take longer than there is time between the agreement and the start.
+            undo_leftovers(&client()?).await?;
+        }
         let meeting = Rendezvous {
             folder,
             shard,
@@ -153,6 +160,13 @@ pub(crate) async fn agree(args: &RunArgs, plan: &Plan) -> Result<Identity, Failu
             start_at_ns: Some(agreed.start_ns),
             shard: run_shard(shard, agreed.clock_ahead_ns),
         });
+    }
+    if let Some(at_ns) = shared.start_at {
+        let late_ns = Clock::anchored_now().now_ns() - at_ns;
+        if late_ns > 0 {
+            let by = Duration::from_nanos(late_ns.unsigned_abs());
+            return Err(Failure::new(Exit::BadInput, EngineError::Late { by }));
+        }
     }
     Ok(Identity {
         run_id: shared.run_id.clone().unwrap_or_else(new_run_id),

@@ -333,6 +333,28 @@ fn command_lines_that_make_no_sense_say_what_to_do() {
     }
 }
 
+#[test]
+fn a_start_that_is_past_is_too_late() {
+    let (place, target) = (Place::new(), target());
+    place.write("file.yaml", EVERY_EXECUTOR);
+    let (at, id) = ((now_ns() / SECOND - 3).to_string(), "0".repeat(32));
+    let args = [
+        "run",
+        "file.yaml",
+        "--base-url",
+        &target.url,
+        "--shard",
+        "1/2",
+        "--out",
+        "run",
+    ];
+    let out = place.loadgen(args.iter().chain(&["--start-at", &at, "--run-id", &id]));
+    assert_eq!(out.status.code(), Some(3));
+    let said = text(&out.stderr);
+    assert!(said.contains("too late: the run was to start"), "{said}");
+    assert!(!place.path("run").exists() && target.take().is_empty());
+}
+
 const ONE_WINDOW: &str = "
 version: 1
 flows: {default: {steps: [{path: /, think_time: 20ms}]}}

@@ -500,14 +500,14 @@ fn verdicts(place: &Place, telemetry: &Path, run: &str) -> (BTreeMap<String, Str
     let output = place.loadgen(args);
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
-    let files = std::fs::read_dir(&out)
+    let mut files = std::fs::read_dir(&out)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let is_it = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         name.starts_with("windows_") && name.ends_with(".csv")
     };
-    let mut reader = csv::Reader::from_path(files.into_iter().find(is_it).unwrap()).unwrap();
+    let mut reader = csv::Reader::from_path(files.find(is_it).unwrap()).unwrap();
     let columns = reader.headers().unwrap().clone();
     let at = |name| columns.iter().position(|c| c == name).unwrap();
     let rows = reader.records().map(Result::unwrap);

@@ -56,9 +56,9 @@ anomalies *args:
 join folder:
     python3 crates/extract/tests/independent_join.py {{folder}}
 
-# Kill runs, their guards, or both at random moments, with each driver: 30 kills each, about 25 minutes.
+# Kill runs, their guards, or both at random moments, with each driver: 30 kills each; sooner with `--at-once 3`.
 crashes *args:
-    cargo build --release
+    cargo build --release --workspace --features loadgen/chaos-mesh --bin loadgen --example chaos_mesh_stand_in
     .ci/crashes.py {{args}}
 
 # Make a dataset of the example of three services, about 6 minutes (needs Node, Python, Java, Maven, PostgreSQL).

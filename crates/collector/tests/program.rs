@@ -2,13 +2,24 @@
 
 mod otlp;
 
+use loadgen_program::{Child, Input, Signal};
 use otlp::{JSON, PROTOBUF};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+use tokio::runtime::Runtime;
+
+/// What programs are started and waited for on.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().unwrap())
+}
 
 struct Program {
     child: Child,
@@ -24,19 +35,12 @@ impl Program {
     }
 
     fn start_by(mut command: Command, output: &Path, arguments: &[&str]) -> Self {
-        let mut child = command
+        command
             .args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--output"])
             .arg(output)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+            .args(arguments);
+        let start = Child::start_ready(command, Input::Held, Duration::from_secs(60));
+        let (child, ready): (_, serde_json::Value) = runtime().block_on(start).unwrap();
         assert_eq!(ready["ready"], "collect");
         assert_eq!(ready["output"], output.to_str().unwrap());
         let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
@@ -52,27 +56,19 @@ impl Program {
         assert_eq!(otlp::post(self.http, "/v1/traces", JSON, body).code, 200);
     }
 
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+    /// Waits for its end.
+    fn is_good_end(&mut self) -> bool {
+        runtime().block_on(self.child.wait()).unwrap().success()
     }
 
     /// Waits for a good end and returns what was written to standard error.
     fn wait(mut self) -> String {
         let mut stderr = String::new();
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut stderr)
+        let mut pipe = self.child.take_stderr().unwrap();
+        runtime()
+            .block_on(pipe.read_to_string(&mut stderr))
             .unwrap();
-        assert!(self.child.wait().unwrap().success(), "{stderr}");
+        assert!(self.is_good_end(), "{stderr}");
         stderr
     }
 }
@@ -101,12 +97,12 @@ fn lines(output: &Path) -> usize {
 
 #[test]
 fn it_runs_until_a_signal_and_reports() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let folder = tempfile::tempdir().unwrap();
         let program = Program::start(folder.path(), &[]);
         assert_ne!(program.grpc.port(), 0);
         program.send();
-        program.signal(signal);
+        program.child.signal(signal);
         let stderr = program.wait();
         assert!(
             stderr.contains("3 spans, 0 data points, 0 log records"),
@@ -122,7 +118,7 @@ fn it_ends_with_standard_input_when_asked_to() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), &["--stop-with-stdin"]);
     program.send();
-    drop(program.child.stdin.take());
+    program.child.ask_to_end();
     program.wait();
     assert_eq!(lines(folder.path()), 1);
 }
@@ -131,9 +127,9 @@ fn it_ends_with_standard_input_when_asked_to() {
 fn it_outlives_standard_input_when_not_asked_to() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), &[]);
-    drop(program.child.stdin.take());
+    program.child.ask_to_end();
     program.send();
-    program.signal("-TERM");
+    program.child.signal(Signal::TERM);
     program.wait();
     assert_eq!(lines(folder.path()), 1);
 }
@@ -144,13 +140,13 @@ fn acknowledged_data_survives_a_kill_and_the_next_start_adds_to_it() {
     let mut program = Program::start(folder.path(), &[]);
     program.send();
     program.send();
-    program.signal("-KILL");
-    program.child.wait().unwrap();
+    program.child.signal(Signal::KILL);
+    assert!(!program.is_good_end());
     assert_eq!(lines(folder.path()), 2);
 
     let program = Program::start(folder.path(), &[]);
     program.send();
-    program.signal("-TERM");
+    program.child.signal(Signal::TERM);
     program.wait();
     assert_eq!(lines(folder.path()), 3);
 }
@@ -166,7 +162,7 @@ fn a_full_disk_is_survived_also_when_standard_error_is_on_it() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     command.stderr(full);
     let mut program = Program::start_by(command, folder.path(), &[]);
-    let id = Pid::from_child(&program.child);
+    let id = Pid::from_raw(program.child.id().unwrap().cast_signed()).unwrap();
     let maximum = getrlimit(Resource::Fsize).maximum;
     let limit_files = |current| {
         prlimit(Some(id), Resource::Fsize, Rlimit { current, maximum }).unwrap();
@@ -190,8 +186,8 @@ fn a_full_disk_is_survived_also_when_standard_error_is_on_it() {
     limit_files(maximum);
     assert_eq!(send(&program), 200);
     assert_eq!(lines(folder.path()), 2);
-    program.signal("-TERM");
-    assert!(program.child.wait().unwrap().success());
+    program.child.signal(Signal::TERM);
+    assert!(program.is_good_end());
 }
 
 #[test]
@@ -209,7 +205,7 @@ fn rotated_files_hold_every_line_once() {
             200
         );
     }
-    program.signal("-TERM");
+    program.child.signal(Signal::TERM);
     program.wait();
     let mut counts = Vec::new();
     for entry in fs::read_dir(folder.path()).unwrap() {

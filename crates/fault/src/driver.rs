@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use loadgen_scenario::FaultCatalogue;
 use loadgen_scenario::plan::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::FaultError;
+
+/// How long a change of a fault may take where its driver says nothing else.
+pub const CHANGE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A fault as a run wants it, with all that is needed to undo it. It stands in the journal, so that
 /// another process can.
@@ -56,6 +58,7 @@ pub struct ActiveFault {
 /// A driver remembers nothing of what it has injected: what it needs to undo a fault is in the
 /// [`Injection`]. A call that is dropped before its end may have made its change all the same, or
 /// may still make it.
+#[async_trait]
 pub trait FaultDriver: Send + Sync {
     /// The name that plans use.
     fn name(&self) -> &str;
@@ -64,43 +67,38 @@ pub trait FaultDriver: Send + Sync {
     fn catalogue(&self) -> FaultCatalogue;
 
     /// What it works through, with the version, for the timeline. Shows that the driver works.
-    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>>;
+    async fn version(&self) -> Result<String, FaultError>;
 
     /// Takes away all faults of an owner that it can find by itself.
-    fn reset<'a>(&'a self, _owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
-        async { Ok(()) }.boxed()
+    async fn reset(&self, _owner: &str) -> Result<(), FaultError> {
+        Ok(())
     }
 
     /// Looks at what is needed to undo a fault, before anything is changed.
-    fn prepare<'a>(
-        &'a self,
-        _fault: &'a Fault,
-        _owner: &'a str,
-    ) -> BoxFuture<'a, Result<Value, FaultError>> {
-        async { Ok(Value::Null) }.boxed()
+    async fn prepare(&self, _fault: &Fault, _owner: &str) -> Result<Value, FaultError> {
+        Ok(Value::Null)
     }
 
     /// Injects a fault and waits until it is seen to be in force. The same fault of another owner is
     /// an error.
-    fn inject<'a>(
-        &'a self,
-        injection: &'a Injection,
-    ) -> BoxFuture<'a, Result<Confirmation, FaultError>>;
+    async fn inject(&self, injection: &Injection) -> Result<Confirmation, FaultError>;
 
     /// Takes a fault of an owner away and waits until it is seen to be gone. One that is not in
     /// force, or is somebody else's, is no error.
-    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>>;
+    async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError>;
 
     /// The faults that are in force: those of `held`, which this run has injected, as far as they
     /// still are, and all others that the driver can see.
-    fn state<'a>(
-        &'a self,
-        held: &'a [Injection],
-    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>>;
+    async fn state(&self, held: &[Injection]) -> Result<Vec<ActiveFault>, FaultError>;
 
     /// Says that an owner still wants its faults, where they end by themselves otherwise.
-    fn renew<'a>(&'a self, _owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
-        async { Ok(()) }.boxed()
+    async fn renew(&self, _owner: &str) -> Result<(), FaultError> {
+        Ok(())
+    }
+
+    /// How long a change of a fault may take, from its request to its confirmation.
+    fn limit(&self, _fault: &Fault) -> Duration {
+        CHANGE_LIMIT
     }
 
     /// Time between two looks at the state.

@@ -60,6 +60,11 @@ impl JournaledDriver {
         &self.version
     }
 
+    /// How long a change of a fault may take, from its request to its confirmation.
+    pub fn limit(&self, fault: &Fault) -> Duration {
+        self.driver.limit(fault)
+    }
+
     /// Time between two looks at the state.
     pub fn look_every(&self) -> Duration {
         self.driver.look_every()

@@ -16,7 +16,7 @@ pub mod journal;
 mod journaled;
 mod undo;
 
-pub use driver::{ActiveFault, Cleared, Confirmation, FaultDriver, Injection};
+pub use driver::{ActiveFault, CHANGE_LIMIT, Cleared, Confirmation, FaultDriver, Injection};
 #[cfg(feature = "chaos-mesh")]
 pub use drivers::chaos_mesh::ChaosMeshDriver;
 pub use drivers::exec::ExecDriver;

@@ -2,13 +2,15 @@
 //! against a genuine Toxiproxy.
 
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use loadgen_fault::{FaultDriver, FaultError, Injection, ProxyDriver};
+use loadgen_program::{Child, Input};
 use loadgen_proxy::{ProxyOptions, ProxyServer};
 use loadgen_scenario::plan::Fault;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 const OWNER: &str = "0123456789abcdef0123456789abcdef";
 
@@ -16,7 +18,7 @@ const OWNER: &str = "0123456789abcdef0123456789abcdef";
 struct Proxy {
     url: String,
     ours: Option<ProxyServer>,
-    genuine: Option<Child>,
+    _genuine: Option<Child>,
 }
 
 impl Proxy {
@@ -27,7 +29,7 @@ impl Proxy {
         let proxy = Self {
             url: format!("http://{}", server.address()),
             ours: Some(server),
-            genuine: None,
+            _genuine: None,
         };
         proxy.with_edge().await
     }
@@ -43,16 +45,14 @@ impl Proxy {
             .local_addr()
             .unwrap()
             .port();
-        let child = Command::new(binary)
-            .args(["-host", "127.0.0.1", "-port", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(binary);
+        command.args(["-host", "127.0.0.1", "-port", &port.to_string()]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.kill_on_drop(true);
         let proxy = Self {
             url: format!("http://127.0.0.1:{port}"),
             ours: None,
-            genuine: Some(child),
+            _genuine: Some(Child::start(command, Input::Empty).unwrap()),
         };
         for _ in 0..600 {
             if client()
@@ -91,15 +91,6 @@ impl Proxy {
     async fn toxics(&self) -> Vec<Value> {
         let toxics = self.call("GET", "/proxies/edge/toxics", None).await;
         toxics.as_array().unwrap().clone()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.genuine {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 

@@ -2,16 +2,17 @@
 //! work can't distort the generator.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fmt::Display;
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
+use loadgen_program::{Child, Input, Log};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::Command;
 
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
@@ -105,8 +106,7 @@ impl Embedded {
 struct Program {
     name: &'static str,
     child: Child,
-    stdin: Option<ChildStdin>,
-    log: PathBuf,
+    log: Log,
 }
 
 impl Program {
@@ -115,84 +115,33 @@ impl Program {
         args: Vec<OsString>,
         log: PathBuf,
     ) -> Result<(Self, Ready), Failure> {
-        let cannot = |why: String| {
-            Failure::new(
-                Exit::NotReachable,
-                format!("can't start `loadgen {name}`: {why}"),
-            )
+        let cannot = |why: &dyn Display| {
+            let message = format!("can't start `loadgen {name}`: {why}");
+            Failure::new(Exit::NotReachable, message)
         };
-        let stderr = File::create(&log).map_err(|e| cannot(format!("{}: {e}", log.display())))?;
-        let this = std::env::current_exe().map_err(|e| cannot(e.to_string()))?;
-        let mut child = Command::new(this)
-            .args(args)
-            .arg("--stop-with-stdin")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            // A Ctrl+C in the terminal is for this process, which then stops the others in order.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|e| cannot(e.to_string()))?;
-        let stdin = child.stdin.take();
-        let stdout = child.stdout.take().map(BufReader::new);
-        let mut program = Self {
-            name,
-            child,
-            stdin,
-            log,
-        };
-        let mut line = String::new();
-        let said = async {
-            match stdout {
-                Some(mut stdout) => stdout.read_line(&mut line).await,
-                None => Ok(0),
-            }
-        };
-        match tokio::time::timeout(START, said).await {
-            Err(_) => Err(cannot(format!("not ready within {} s", START.as_secs()))),
-            Ok(Err(error)) => Err(cannot(error.to_string())),
-            Ok(Ok(0)) => {
-                let status = program.child.wait().await;
-                Err(cannot(program.end(status)))
-            }
-            Ok(Ok(_)) => match serde_json::from_str(&line) {
-                Ok(ready) => Ok((program, ready)),
-                Err(error) => Err(cannot(format!(
-                    "its ready line {line:?} is unclear: {error}"
-                ))),
-            },
+        let log = Log::create(log).map_err(|e| cannot(&e))?;
+        let mut command = Command::new(std::env::current_exe().map_err(|e| cannot(&e))?);
+        command.args(args).arg("--stop-with-stdin");
+        command.stderr(log.stdio().map_err(|e| cannot(&e))?);
+        command.kill_on_drop(true);
+        match Child::start_ready(command, Input::Held, START).await {
+            Ok((child, ready)) => Ok((Self { name, child, log }, ready)),
+            Err(error) => Err(cannot(&log.explain(error))),
         }
     }
 
     async fn stop(mut self) -> Result<(), Failure> {
-        drop(self.stdin.take());
-        match tokio::time::timeout(STOP, self.child.wait()).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(status) => Err(Failure::new(
-                Exit::Failed,
-                format!(
-                    "`loadgen {}` did not end well: {}",
-                    self.name,
-                    self.end(status)
-                ),
-            )),
-            Err(_) => {
-                let _ = self.child.kill().await;
-                let (name, seconds) = (self.name, STOP.as_secs());
-                let text =
-                    format!("`loadgen {name}` did not end within {seconds} s and was killed");
-                Err(Failure::new(Exit::Failed, text))
-            }
-        }
+        let how = match self.child.stop(STOP).await.transpose() {
+            Some(Ok(status)) if status.success() => return Ok(()),
+            Some(status) => format!("did not end well: {}", self.end(status)),
+            None => format!("did not end within {} s and was killed", STOP.as_secs()),
+        };
+        let message = format!("`loadgen {}` {how}", self.name);
+        Err(Failure::new(Exit::Failed, message))
     }
 
     /// How it ended, with what it said last.
-    fn end(&self, status: std::io::Result<ExitStatus>) -> String {
-        let status = status.map_or_else(|e| e.to_string(), |status| status.to_string());
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let last = lines[lines.len().saturating_sub(5)..].join("\n  ");
-        format!("{status}; its log is {}\n  {last}", self.log.display())
+    fn end(&self, status: io::Result<ExitStatus>) -> String {
+        status.map_or_else(|e| e.to_string(), |status| self.log.explain(status))
     }
 }

@@ -5,24 +5,27 @@
 //! the guard ends a k6 that is left behind, undoes what the run's journal says of faults, and writes
 //! on the timeline that the run failed.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use loadgen_fault::journal::{self, Found};
 use loadgen_fault::{Confirmation, Undoing, Undone};
+use loadgen_program::{Child, Input, kill_group};
 use loadgen_scenario::plan::Fault;
 use loadgen_timeline::event::{Event, FaultChanged, FaultFailed, RunFinished, RunStatus};
 use loadgen_timeline::{Clock, TimelineWriter, WindowEnd, read_timeline};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
-use std::os::unix::process::CommandExt;
-use std::time::{Duration, Instant};
+use tokio::process::Command;
 
 /// Attempts to clear faults, a second apart.
 const ATTEMPTS: u32 = 5;
 /// So long after the kill an injection may still come into force that was on its way.
 const LATE: Duration = Duration::from_secs(10);
+/// How long the guard of a run that is done may take to go.
+const STOP: Duration = Duration::from_secs(20);
 
 /// What a run tells its guard, one JSON object a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,10 +39,7 @@ enum Word {
 
 /// The guard of a run. Dropped without [`Guard::release`] it does its work.
 #[derive(Debug)]
-pub(crate) struct Guard {
-    child: Child,
-    stdin: ChildStdin,
-}
+pub(crate) struct Guard(Child);
 
 impl Guard {
     /// Starts a guard; `drives_faults`: the run may leave faults behind.
@@ -50,36 +50,19 @@ impl Guard {
         if !drives_faults {
             command.arg("--no-faults");
         }
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // A signal for the run is not for its guard.
-            .process_group(0)
-            .spawn()?;
-        let stdin = child
-            .stdin
-            .take()
-            .ok_or_else(|| io::Error::other("the guard has no standard input"))?;
-        Ok(Self { child, stdin })
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Child::start(command, Input::Held).map(Self)
     }
 
     /// A process must not outlive the run.
     pub(crate) fn watch(&mut self, pid: u32) -> io::Result<()> {
-        self.say(Word::Process(pid))
+        self.0.say(&Word::Process(pid))
     }
 
     /// The run has seen to its end: the guard goes without doing anything.
-    pub(crate) fn release(mut self) -> io::Result<()> {
-        self.say(Word::Done)?;
-        drop(self.stdin);
-        self.child.wait().map(drop)
-    }
-
-    fn say(&mut self, word: Word) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&word)?;
-        line.push(b'\n');
-        self.stdin.write_all(&line)
+    pub(crate) async fn release(mut self) -> io::Result<()> {
+        self.0.say(&Word::Done)?;
+        self.0.stop(STOP).await.map(drop)
     }
 }
 
@@ -94,9 +77,7 @@ pub(crate) async fn stand(
     let Some(processes) = heard.map_err(io::Error::other)? else {
         return Ok(());
     };
-    for pid in processes {
-        end_group(pid);
-    }
+    processes.into_iter().for_each(kill_group);
     if no_faults {
         // What the journal of the run's id says is another shard's.
         return write_end(timeline, &[]);
@@ -144,14 +125,6 @@ fn listen(input: impl BufRead) -> Option<Vec<u32>> {
         }
     }
     Some(processes)
-}
-
-fn end_group(pid: u32) {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // One that is gone already is what is wanted.
-        let _ = kill_process_group(pid, Signal::KILL);
-    }
 }
 
 /// Writes what the run could not: which of its faults are gone, and that it failed.

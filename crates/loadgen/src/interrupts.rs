@@ -2,7 +2,7 @@
 //! process.
 
 use loadgen_engine::Interrupt;
-use tokio::signal::unix::{SignalKind, signal};
+use loadgen_program::Stop;
 use tokio::sync::{mpsc, watch};
 
 use crate::display::say;
@@ -15,30 +15,19 @@ pub(crate) struct Interrupts(watch::Receiver<u32>);
 impl Interrupts {
     /// Starts to listen.
     pub(crate) fn listen() -> std::io::Result<Self> {
-        Self::listen_to(std::future::pending())
+        Stop::listen(false).map(Self::count_of)
     }
 
     /// The end of standard input counts as a signal, too: whoever started this process is gone.
     pub(crate) fn listen_also_to_stdin() -> std::io::Result<Self> {
-        let over = loadgen_program::end_of_stdin()?;
-        Self::listen_to(async move {
-            let _ = over.await;
-        })
+        Stop::listen(true).map(Self::count_of)
     }
 
-    fn listen_to(end: impl Future<Output = ()> + Send + 'static) -> std::io::Result<Self> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+    fn count_of(mut stop: Stop) -> Self {
         let (count, receiver) = watch::channel(0);
         tokio::spawn(async move {
-            tokio::pin!(end);
-            let mut has_ended = false;
             loop {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                    () = &mut end, if !has_ended => has_ended = true,
-                }
+                stop.asked().await;
                 count.send_modify(|n| *n += 1);
                 match *count.borrow() {
                     1 => say("stopping: requests in flight may finish; once more stops at once"),
@@ -47,7 +36,7 @@ impl Interrupts {
                 }
             }
         });
-        Ok(Self(receiver))
+        Self(receiver)
     }
 
     /// Signals that have come so far.

@@ -3,9 +3,7 @@
 
 mod program;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::Child;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -13,7 +11,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use loadgen_engine::RunOptions;
-use program::{Place, scenario, text};
+use loadgen_program::Input;
+use program::{Place, Started, scenario, text};
 use serde_json::Value;
 
 /// What is wrong with the edge.
@@ -100,57 +99,17 @@ fn serve(edge: Edge, target: &str) -> SocketAddr {
     receiver.recv().unwrap()
 }
 
-/// A process and the line that it printed when it was ready; it ends with the test.
-struct Started(Child, Value);
-
-impl Started {
-    fn new(place: &Place, args: &[&str]) -> Self {
-        let mut child = place.start(args);
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        Self(child, serde_json::from_str(&line).unwrap())
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        // The shop's services end with their supervisor.
-        let _ = std::process::Command::new("kill")
-            .arg(self.0.id().to_string())
-            .status();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn each_fault_of_an_edge_is_named_for_what_it_is() {
     let place = Place::new();
-    let collector = Started::new(
-        &place,
-        &[
-            "collect",
-            "--output",
-            "telemetry",
-            "--grpc",
-            "127.0.0.1:0",
-            "--http",
-            "127.0.0.1:0",
-        ],
-    );
-    let endpoint = format!("http://{}", collector.1["grpc"].as_str().unwrap());
-    let shop = Started::new(
-        &place,
-        &[
-            "shop",
-            "--listen",
-            "127.0.0.1:0",
-            "--otlp-endpoint",
-            &endpoint,
-        ],
-    );
-    let target = shop.1["base_url"].as_str().unwrap();
+    let mut collect = place.command(["collect", "--output", "telemetry"]);
+    collect.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    let collector = Started::new(collect, Input::Empty);
+    let endpoint = format!("http://{}", collector.text("grpc"));
+    let mut shop = place.command(["shop", "--listen", "127.0.0.1:0"]);
+    shop.args(["--otlp-endpoint", &endpoint]);
+    let shop = Started::new(shop, Input::Empty);
+    let target = shop.text("base_url");
     let file = scenario("default.yaml").to_string_lossy().into_owned();
     let traces = place
         .path("telemetry/traces.jsonl")

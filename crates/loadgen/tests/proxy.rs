@@ -2,30 +2,19 @@
 
 mod program;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Stdio};
 
-use program::{Place, end, kill, text};
-use serde_json::Value;
+use loadgen_program::{Input, Signal};
+use program::{Place, Started, text};
 
-/// Starts it on free ports; the process and its ready line.
-fn start(place: &Place, args: &[&str], token: &str) -> (Child, Value) {
-    let mut child = place
-        .command(["proxy", "--listen", "127.0.0.1:0"].iter().chain(args))
-        .env("LOADGEN_PROXY_TOKEN", token)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    child.stdout = Some(stdout.into_inner());
-    let ready: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(ready["ready"], "proxy");
-    (child, ready)
+/// Starts it on free ports.
+fn start(place: &Place, args: &[&str], token: &str, input: Input) -> Started {
+    let mut command = place.command(["proxy", "--listen", "127.0.0.1:0"].iter().chain(args));
+    command.env("LOADGEN_PROXY_TOKEN", token);
+    let started = Started::new(command, input);
+    assert_eq!(started.text("ready"), "proxy");
+    started
 }
 
 /// The status line of an answer.
@@ -49,46 +38,48 @@ fn it_says_where_it_listens_and_passes_on_what_comes() {
     );
     place.write("edges.json", &config);
     let edge = format!("db=127.0.0.1:0->{upstream}");
-    let (child, ready) = start(&place, &["--proxy", &edge, "--config", "edges.json"], "");
-    assert!(get(ready["api_url"].as_str().unwrap(), "/proxies/db", "").contains("200"));
+    let args = ["--proxy", &edge, "--config", "edges.json"];
+    let mut proxy = start(&place, &args, "", Input::Empty);
+    assert!(get(proxy.text("api_url"), "/proxies/db", "").contains("200"));
     for name in ["db", "of the file"] {
-        let proxy = &ready["proxies"][name];
-        assert_eq!(proxy["upstream"], upstream);
-        let mut client = TcpStream::connect(proxy["listen"].as_str().unwrap()).unwrap();
+        let edge = &proxy.ready["proxies"][name];
+        assert_eq!(edge["upstream"], upstream);
+        let mut client = TcpStream::connect(edge["listen"].as_str().unwrap()).unwrap();
         client.write_all(b"hello").unwrap();
         let (mut passed, _) = server.accept().unwrap();
         let mut got = [0; 5];
         passed.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"hello");
     }
-    kill("-TERM", child.id());
-    assert_eq!(end(child).0, Some(0));
+    proxy.child.signal(Signal::TERM);
+    assert_eq!(proxy.end(), Some(0));
 }
 
 #[test]
 fn it_ends_with_standard_input_when_asked_to_and_not_otherwise() {
     let place = Place::new();
-    let (mut child, _) = start(&place, &["--stop-with-stdin"], "");
-    drop(child.stdin.take());
-    assert_eq!(end(child).0, Some(0));
+    let mut proxy = start(&place, &["--stop-with-stdin"], "", Input::Held);
+    proxy.child.ask_to_end();
+    assert_eq!(proxy.end(), Some(0));
 
-    let (mut child, ready) = start(&place, &[], "");
-    drop(child.stdin.take());
-    assert!(get(ready["api_url"].as_str().unwrap(), "/version", "").contains("200"));
-    kill("-INT", child.id());
-    assert_eq!(end(child).0, Some(0));
+    let mut proxy = start(&place, &[], "", Input::Held);
+    proxy.child.ask_to_end();
+    assert!(get(proxy.text("api_url"), "/version", "").contains("200"));
+    proxy.child.signal(Signal::INT);
+    assert_eq!(proxy.end(), Some(0));
 }
 
 #[test]
 fn a_token_may_come_from_the_environment() {
     let place = Place::new();
-    let (mut child, ready) = start(&place, &["--stop-with-stdin"], "secret");
-    assert!(!ready.to_string().contains("secret"), "{ready}");
-    let url = ready["api_url"].as_str().unwrap();
+    let mut proxy = start(&place, &["--stop-with-stdin"], "secret", Input::Held);
+    let ready = proxy.ready.to_string();
+    assert!(!ready.contains("secret"), "{ready}");
+    let url = proxy.text("api_url");
     assert!(get(url, "/version", "").contains("401"));
     assert!(get(url, "/version", "Authorization: Bearer secret\r\n").contains("200"));
-    drop(child.stdin.take());
-    assert_eq!(end(child).0, Some(0));
+    proxy.child.ask_to_end();
+    assert_eq!(proxy.end(), Some(0));
 }
 
 #[test]

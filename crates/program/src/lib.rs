@@ -1,11 +1,22 @@
-//! What each program of loadgen's does towards whoever started it: it says in one line of JSON on
-//! standard output that it is ready, and ends at SIGINT, SIGTERM or, where asked for, when its
-//! standard input does, so that it does not outlive its starter, however that ends.
+//! A program and whoever started it.
+//!
+//! What each program of loadgen's does: it says in one line of JSON on standard output that it is
+//! ready ([`say_ready`]), and ends at SIGINT, SIGTERM or, where asked for, when its standard input
+//! does ([`Stop`]), so that it does not outlive its starter, however that ends.
+//!
+//! What a starter does with a [`Child`], of loadgen or any other: hold its standard input, wait for
+//! the ready line, keep what it says ([`Log`]), stop it, say how it ended.
+
+mod child;
+mod log;
 
 use std::io::{self, Read, Write};
 
+pub use child::{Child, Input, NotReady, kill_group};
+pub use log::Log;
+pub use rustix::process::Signal;
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// Prints the line on standard output that says that the program is ready.
@@ -13,11 +24,14 @@ use tokio::sync::oneshot;
 /// # Errors
 /// Standard output can't be written.
 pub fn say_ready(ready: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_string(ready)?;
-    line.push('\n');
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(line.as_bytes())?;
-    stdout.flush()
+    write_line(&mut io::stdout().lock(), ready)
+}
+
+fn write_line(to: &mut impl Write, what: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(what)?;
+    line.push(b'\n');
+    to.write_all(&line)?;
+    to.flush()
 }
 
 /// Calls `then` when standard input ends or can't be read any more.
@@ -45,10 +59,7 @@ pub fn at_end_of_stdin(then: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 /// A oneshot that is sent when standard input ends.
-///
-/// # Errors
-/// The thread that reads it can't be started.
-pub fn end_of_stdin() -> io::Result<oneshot::Receiver<()>> {
+fn end_of_stdin() -> io::Result<oneshot::Receiver<()>> {
     let (ended, receiver) = oneshot::channel();
     at_end_of_stdin(move || {
         // Nobody listens any more when the program ends for another reason.
@@ -60,8 +71,8 @@ pub fn end_of_stdin() -> io::Result<oneshot::Receiver<()>> {
 /// The wishes that a program should end.
 #[derive(Debug)]
 pub struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
     stdin: Option<oneshot::Receiver<()>>,
 }
 

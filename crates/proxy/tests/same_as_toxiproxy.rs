@@ -4,14 +4,16 @@
 mod cases;
 mod common;
 
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
 use common::Api;
+use loadgen_program::{Child, Input};
 use loadgen_proxy::{ProxyOptions, ProxyServer};
+use tokio::process::Command;
 
-/// A genuine Toxiproxy, ended when it is dropped.
+/// A genuine Toxiproxy, killed when it is dropped.
 struct Real {
-    child: Child,
+    _child: Child,
     api: Api,
 }
 
@@ -26,14 +28,12 @@ impl Real {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let child = Command::new(binary)
-            .args(["-host", "127.0.0.1", "-port", &address.port().to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(binary);
+        command.args(["-host", "127.0.0.1", "-port", &address.port().to_string()]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.kill_on_drop(true);
         let real = Self {
-            child,
+            _child: Child::start(command, Input::Empty).unwrap(),
             api: Api { address },
         };
         common::until("Toxiproxy listens", async || {
@@ -41,13 +41,6 @@ impl Real {
         })
         .await;
         Some(real)
-    }
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -23,7 +23,7 @@ use crate::options::ServiceOptions;
 use crate::services;
 use crate::telemetry::server::{ServerLayer, answer_traced};
 use crate::telemetry::{Telemetry, process};
-use loadgen_program::{at_end_of_stdin, say_ready};
+use loadgen_program::{Stop, at_end_of_stdin, say_ready};
 use loadgen_shop_api::Service;
 
 /// How long requests in flight may take after the end was asked for.
@@ -47,7 +47,8 @@ pub(crate) struct Ready {
     pub(crate) admin: SocketAddr,
 }
 
-/// Runs a service until its standard input ends or it gets SIGTERM. Blocks the calling thread.
+/// Runs a service until its standard input ends or it gets SIGINT or SIGTERM. Blocks the calling
+/// thread.
 ///
 /// Prints one JSON line when it is ready: `{"ready":"cart","address":"…","admin":"…"}`.
 ///
@@ -79,7 +80,7 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
     let telemetry = Telemetry::new(service, options.otlp_endpoint.as_deref())?;
     process::observe(&telemetry.instruments.meter);
     let faults = FaultBoard::new(Arc::clone(&telemetry), requests.handle().clone());
-    let (stop, stopping) = watch::channel(false);
+    let (stop, mut stopping) = watch::channel(false);
     let listen = options.listen;
     let kit = Kit::new(options, Arc::clone(&telemetry), Arc::clone(&faults))?;
 
@@ -111,9 +112,15 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
         admin,
     };
     let system = |what| move |source| ShopError::System { what, source };
+    let mut signals = Stop::listen(false).map_err(system("cannot listen for signals"))?;
     say_ready(&ready).map_err(system("cannot print the readiness line"))?;
     stop_with_input(stop.clone()).map_err(system("cannot listen to standard input"))?;
-    control.block_on(stop_asked(stop, stopping));
+    control.block_on(async {
+        tokio::select! {
+            () = signals.asked() => { stop.send_replace(true); }
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    });
     // Not endless: a request that hangs would keep the process.
     let drained = async {
         let _ = serving.await;
@@ -180,19 +187,4 @@ fn stop_with_input(stop: watch::Sender<bool>) -> std::io::Result<()> {
         std::thread::sleep(DEADLINE);
         std::process::exit(1);
     })
-}
-
-async fn stop_asked(stop: watch::Sender<bool>, mut stopping: watch::Receiver<bool>) {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = terminated => { stop.send_replace(true); }
-        _ = stopping.wait_for(|stop| *stop) => {}
-    }
 }

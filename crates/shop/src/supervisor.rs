@@ -5,16 +5,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use loadgen_program::{Stop, say_ready};
+use futures::stream::{FuturesUnordered, StreamExt};
+use loadgen_program::{Child, Input, NotReady, Stop, say_ready};
 use serde::Serialize;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::process::Command;
 
 use crate::admin;
 use crate::control::guarded;
@@ -81,14 +78,8 @@ struct ServiceReady {
 struct Running {
     service: Service,
     ready: Ready,
-    pid: u32,
-    /// Closed to ask the process to end. The system closes it when this process is killed.
-    input: ChildStdin,
-    ended: Ended,
+    child: Child,
 }
-
-/// How a process ended, once it has.
-type Ended = oneshot::Receiver<ExitStatus>;
 
 /// Runs the shop until SIGINT, SIGTERM or, where that is asked for, the end of standard input.
 ///
@@ -112,18 +103,13 @@ pub async fn supervise(options: ShopOptions) -> Result<(), ShopError> {
     let mut stop = stop.map_err(system("cannot listen for signals and standard input"))?;
     let folder = DataFolder::new(options.data_dir)?;
     warn_of_silent_endpoint(options.otlp_endpoint.as_deref()).await;
-    let (report_end, mut ends) = mpsc::unbounded_channel();
     let mut running: Vec<Running> = Vec::new();
     let outcome = tokio::select! {
-        result = run(&options.listen, options.otlp_endpoint.as_deref(), folder.path(), report_end, &mut running) => result,
-        Some((service, status)) = ends.recv() => Err(ShopError::Ended { service, status }),
+        result = run(&options.listen, options.otlp_endpoint.as_deref(), folder.path(), &mut running) => result,
         () = stop.asked() => Ok(()),
     };
-    let failed = stop_all(running).await;
-    outcome.and(match failed {
-        Some((service, status)) => Err(ShopError::Ended { service, status }),
-        None => Ok(()),
-    })
+    let stopped = stop_all(running).await;
+    outcome.and(stopped)
 }
 
 /// Starts everything, says so, and serves the admin API for as long as it is polled.
@@ -131,7 +117,6 @@ async fn run(
     listen: &SocketAddr,
     otlp_endpoint: Option<&str>,
     data_dir: &Path,
-    report_end: mpsc::UnboundedSender<(Service, ExitStatus)>,
     running: &mut Vec<Running>,
 ) -> Result<(), ShopError> {
     let mut urls: BTreeMap<Service, String> = BTreeMap::new();
@@ -150,7 +135,10 @@ async fn run(
             data_dir: data_dir.to_owned(),
             otlp_endpoint: otlp_endpoint.map(str::to_owned),
         };
-        let started = start(&options, report_end.clone()).await?;
+        let started = tokio::select! {
+            started = start(&options) => started?,
+            error = first_end(running) => return Err(error),
+        };
         urls.insert(service, format!("http://{}", started.ready.address));
         running.push(started);
     }
@@ -176,7 +164,8 @@ async fn run(
             .iter()
             .map(|r| {
                 let url = format!("http://{}", r.ready.address);
-                (r.service.as_str(), ServiceReady { url, pid: r.pid })
+                let pid = r.child.id().unwrap_or_default();
+                (r.service.as_str(), ServiceReady { url, pid })
             })
             .collect(),
     };
@@ -184,127 +173,76 @@ async fn run(
         what: "cannot print the readiness line",
         source,
     })?;
-    axum::serve(listener, router).await.map_err(failed)
+    tokio::select! {
+        served = axum::serve(listener, router).into_future() => served.map_err(failed),
+        error = first_end(running) => Err(error),
+    }
 }
 
-async fn start(
-    options: &ServiceOptions,
-    report_end: mpsc::UnboundedSender<(Service, ExitStatus)>,
-) -> Result<Running, ShopError> {
+async fn start(options: &ServiceOptions) -> Result<Running, ShopError> {
     let service = options.service;
     let spawn_failed = |source| ShopError::Spawn { service, source };
     let not_ready = |reason: String| ShopError::NotReady { service, reason };
     let config = serde_json::to_string(options).map_err(|error| not_ready(error.to_string()))?;
-    let mut child = Command::new(std::env::current_exe().map_err(spawn_failed)?)
-        .args([SERVICE_COMMAND, SERVICE_CONFIG, &config])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        // A group of its own: ^C at a terminal is for the shop, which then ends its services in
-        // order.
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(spawn_failed)?;
-    let pid = child.id().unwrap_or_default();
-    let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(not_ready("it has no pipes".to_owned()));
-    };
-    let mut lines = BufReader::new(output).lines();
-    let line = tokio::time::timeout(READY_LIMIT, lines.next_line())
-        .await
-        .map_err(|_| {
-            not_ready(format!(
-                "nothing came from it for {} s",
-                READY_LIMIT.as_secs()
-            ))
-        })?
-        .map_err(|error| not_ready(error.to_string()))?;
-    let Some(line) = line else {
-        let status = child.wait().await.map_err(spawn_failed)?;
-        return Err(not_ready(format!(
-            "it ended ({status}); its own message is above"
-        )));
-    };
-    let ready: Ready = serde_json::from_str(&line)
-        .map_err(|_| not_ready(format!("it said {line:?} and not where it listens")))?;
+    let mut command = Command::new(std::env::current_exe().map_err(spawn_failed)?);
+    command.args([SERVICE_COMMAND, SERVICE_CONFIG, &config]);
+    command.kill_on_drop(true);
+    let started = Child::start_ready(command, Input::Held, READY_LIMIT).await;
+    let (child, ready) = started.map_err(|error| match error {
+        NotReady::Io(source) => spawn_failed(source),
+        NotReady::Ended(_) => not_ready(format!("{error}; its own message is above")),
+        _ => not_ready(error.to_string()),
+    })?;
     Ok(Running {
         service,
         ready,
-        pid,
-        input,
-        ended: watch_end(service, child, report_end),
+        child,
     })
 }
 
-/// Waits for a process in the background, so that it is noticed and reaped whenever it ends.
-fn watch_end(
-    service: Service,
-    mut child: Child,
-    report_end: mpsc::UnboundedSender<(Service, ExitStatus)>,
-) -> Ended {
-    let (ended, receiver) = oneshot::channel();
-    tokio::spawn(async move {
-        if let Ok(status) = child.wait().await {
-            // Nobody listens any more when the end was asked for.
-            let _ = report_end.send((service, status));
-            let _ = ended.send(status);
+/// Waits until one of them ends although nobody asked it to.
+async fn first_end(running: &mut [Running]) -> ShopError {
+    let ends = running.iter_mut().map(|Running { service, child, .. }| {
+        let service = *service;
+        async move {
+            match child.wait().await {
+                Ok(status) => ShopError::Ended { service, status },
+                Err(source) => ShopError::Spawn { service, source },
+            }
         }
     });
-    receiver
-}
-
-/// Ends the edge first, so that what is in flight finds its services, and then the rest. Returns
-/// the first that ended badly.
-async fn stop_all(running: Vec<Running>) -> Option<(Service, ExitStatus)> {
-    let (edge, inner): (Vec<_>, Vec<_>) =
-        running.into_iter().partition(|r| r.service == Service::Web);
-    let mut failed = None;
-    let late = wait_all(ask_all(edge), EDGE_LIMIT, &mut failed).await;
-    let waiting = late.into_iter().chain(ask_all(inner)).collect();
-    for (service, pid, _) in wait_all(waiting, END_LIMIT, &mut failed).await {
-        let _ = writeln!(
-            std::io::stderr(),
-            "the {service} service (process {pid}) does not end; it is killed"
-        );
+    let mut ends: FuturesUnordered<_> = ends.collect();
+    match ends.next().await {
+        Some(end) => end,
+        None => std::future::pending().await,
     }
-    failed
 }
 
-/// Asks processes to end.
-fn ask_all(running: Vec<Running>) -> Vec<(Service, u32, Ended)> {
-    running
-        .into_iter()
-        .map(
-            |Running {
-                 service,
-                 pid,
-                 input,
-                 ended,
-                 ..
-             }| {
-                drop(input);
-                (service, pid, ended)
-            },
-        )
-        .collect()
-}
-
-/// Waits for processes; returns those that had not ended in time.
-async fn wait_all(
-    waiting: Vec<(Service, u32, Ended)>,
-    limit: Duration,
-    failed: &mut Option<(Service, ExitStatus)>,
-) -> Vec<(Service, u32, Ended)> {
-    let deadline = Instant::now() + limit;
-    let mut late = Vec::new();
-    for (service, pid, mut ended) in waiting {
-        match tokio::time::timeout_at(deadline, &mut ended).await {
-            Ok(Ok(status)) if !status.success() => *failed = failed.or(Some((service, status))),
-            Ok(_) => {}
-            Err(_) => late.push((service, pid, ended)),
-        }
+/// Ends the edge first, so that what is in flight finds its services, and then the rest. An error
+/// is that of the first that ended badly.
+async fn stop_all(mut running: Vec<Running>) -> Result<(), ShopError> {
+    if let Some(edge) = running.iter_mut().find(|r| r.service == Service::Web) {
+        edge.child.ask_to_end();
+        let _ = tokio::time::timeout(EDGE_LIMIT, edge.child.wait()).await;
     }
-    late
+    let stops = running
+        .iter_mut()
+        .map(async |Running { service, child, .. }| {
+            let (service, pid) = (*service, child.id().unwrap_or_default());
+            match child.stop(END_LIMIT).await {
+                Ok(Some(status)) if !status.success() => Err(ShopError::Ended { service, status }),
+                Ok(Some(_)) | Err(_) => Ok(()),
+                Ok(None) => {
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "the {service} service (process {pid}) does not end; it was killed"
+                    );
+                    Ok(())
+                }
+            }
+        });
+    let stopped = futures::future::join_all(stops).await;
+    stopped.into_iter().collect()
 }
 
 /// Exporters retry in silence: somebody should say when nobody is there to hear them.

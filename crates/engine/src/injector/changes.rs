@@ -21,10 +21,6 @@ use tokio::time::{Instant, Timeout};
 use super::Common;
 use super::book::{Key, State};
 
-/// How long after the opening of its window an injection may be confirmed.
-const INJECTION_LIMIT: Duration = Duration::from_secs(10);
-/// How long an answer is waited for. A driver has a limit of its own, which may be shorter.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Pause before the second attempt to clear; it doubles with each …
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// … up to this.
@@ -241,11 +237,14 @@ impl Changes {
 
     async fn inject(&mut self, scenario: String, opened_ns: i64, until_ns: i64) {
         let requested_ns = self.common.now_ns();
-        let limit_ns = opened_ns.saturating_add(INJECTION_LIMIT.as_nanos() as i64);
+        // Counted from the opening of the window.
+        let limit = self.driver.limit(&self.fault);
+        let limit_ns =
+            opened_ns.saturating_add(i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX));
         let left_ns = until_ns.min(limit_ns) - requested_ns;
         let out_of_time = match until_ns <= limit_ns {
             true => "its window was over".to_owned(),
-            false => format!("{} s had passed", INJECTION_LIMIT.as_secs()),
+            false => format!("{} s had passed", limit.as_secs()),
         };
         while let Ok(change) = self.incoming.try_recv() {
             self.waiting.push_back(change);
@@ -518,7 +517,7 @@ impl Changes {
     ) -> Timeout<impl Future<Output = Result<Cleared, FaultError>> + Send + 'static> {
         let (driver, fault) = (self.driver.clone(), self.fault.clone());
         let owner = self.common.owner.clone();
-        tokio::time::timeout(ANSWER_LIMIT, async move {
+        tokio::time::timeout(driver.limit(&fault), async move {
             let there = |confirmation| Cleared {
                 was_in_force: true,
                 confirmation,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use loadgen_fault::Drivers;
+use loadgen_fault::{CHANGE_LIMIT, Drivers};
 use loadgen_scenario::plan::{Fault, ObservedFault};
 use loadgen_timeline::Clock;
 use loadgen_timeline::event::{Event as Line, FaultFailed};
@@ -33,9 +33,6 @@ use crate::recorder::send;
 
 /// How long changes may take once the run must stop at once.
 pub(crate) const HASTY: Duration = Duration::from_millis(500);
-
-/// How long clearing is tried at the end of the run.
-const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// A change of a fault that is due.
 #[derive(Debug)]
@@ -167,10 +164,12 @@ impl Injector {
             })
             .collect();
         let mut faults: HashMap<Key, (UnboundedSender<Change>, JoinHandle<()>)> = HashMap::new();
+        // How long clearing is tried at the end of the run.
+        let mut end_limit = CHANGE_LIMIT;
         loop {
             tokio::select! {
                 job = jobs.recv() => match job {
-                    Some(job) => self.take(job, &mut faults),
+                    Some(job) => end_limit = end_limit.max(self.take(job, &mut faults)),
                     None => break,
                 },
                 Some(key) = stray.recv() => {
@@ -180,7 +179,7 @@ impl Injector {
                 }
             }
         }
-        must_end(&self.common.deadline, END_LIMIT);
+        must_end(&self.common.deadline, end_limit);
         let (senders, tasks): (Vec<_>, Vec<_>) = faults.into_values().unzip();
         drop(senders);
         for task in tasks {
@@ -193,11 +192,12 @@ impl Injector {
         }
     }
 
+    /// Has a change made; returns how long it may take.
     fn take(
         &self,
         job: FaultJob,
         faults: &mut HashMap<Key, (UnboundedSender<Change>, JoinHandle<()>)>,
-    ) {
+    ) -> Duration {
         let (fault, change) = match job {
             FaultJob::Inject {
                 scenario,
@@ -235,15 +235,17 @@ impl Injector {
                         at_ns: self.common.now_ns(),
                     }));
                 }
-                return;
+                return Duration::ZERO;
             }
         };
+        let limit = driver.limit(&fault);
         let (changes, _) = faults.entry(Key::of(&fault)).or_insert_with(|| {
             let (changes, incoming) = unbounded_channel();
             let made = Changes::new(driver, fault, self.common.clone(), incoming);
             (changes, tokio::spawn(made.run()))
         });
         let _ = changes.send(change);
+        limit
     }
 }
 

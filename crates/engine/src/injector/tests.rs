@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, mpsc};
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use loadgen_fault::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
 use loadgen_scenario::FaultCatalogue;
 use loadgen_scenario::plan::Parameters;
@@ -113,6 +112,7 @@ impl Target {
     }
 }
 
+#[async_trait]
 impl FaultDriver for Target {
     fn name(&self) -> &str {
         "test"
@@ -127,14 +127,14 @@ impl FaultDriver for Target {
         }
     }
 
-    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
-        async { Ok("1".into()) }.boxed()
+    async fn version(&self) -> Result<String, FaultError> {
+        Ok("1".into())
     }
 
-    fn inject<'a>(
-        &'a self,
-        Injection { fault, owner, .. }: &'a Injection,
-    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
+    async fn inject(
+        &self,
+        Injection { fault, owner, .. }: &Injection,
+    ) -> Result<Confirmation, FaultError> {
         let ms = self.ms();
         let how = {
             let mut world = self.world();
@@ -148,13 +148,13 @@ impl FaultDriver for Target {
             world.faults.insert(key, value);
             Confirmation::default()
         })
-        .boxed()
+        .await
     }
 
-    fn clear<'a>(
-        &'a self,
-        Injection { fault, owner, .. }: &'a Injection,
-    ) -> BoxFuture<'a, Result<Cleared, FaultError>> {
+    async fn clear(
+        &self,
+        Injection { fault, owner, .. }: &Injection,
+    ) -> Result<Cleared, FaultError> {
         let ms = self.ms();
         let how = {
             let mut world = self.world();
@@ -173,13 +173,10 @@ impl FaultDriver for Target {
                 confirmation: Confirmation::default(),
             }
         })
-        .boxed()
+        .await
     }
 
-    fn state<'a>(
-        &'a self,
-        _: &'a [Injection],
-    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
+    async fn state(&self, _: &[Injection]) -> Result<Vec<ActiveFault>, FaultError> {
         let usual = self.world().usual.unwrap_or(Answer::After(0));
         self.answer(usual, |world| {
             let faults = world.faults.iter();
@@ -197,7 +194,14 @@ impl FaultDriver for Target {
                 })
                 .collect()
         })
-        .boxed()
+        .await
+    }
+
+    fn limit(&self, fault: &Fault) -> Duration {
+        match fault.fault.as_str() {
+            "rollout" => Duration::from_secs(40),
+            _ => CHANGE_LIMIT,
+        }
     }
 }
 
@@ -290,6 +294,17 @@ async fn play(target: &Target, script: Script<'_>) -> (Vec<String>, u64) {
         other => format!("{other:?}"),
     };
     (lines.try_iter().map(line).collect(), target.ms() - ended_ms)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_may_need_longer_for_a_change() {
+    let target = Target::new();
+    target.world().inject.push_back(Answer::After(25_000));
+    target.world().clear.push_back(Answer::After(25_000));
+    let script = [(0, "+a rollout 60000"), (60_000, "-a rollout")];
+    let (lines, took_ms) = play(&target, &script).await;
+    assert_eq!(lines, ["+a rollout 0..25000", "-a rollout 60000..85000"]);
+    assert_eq!(took_ms, 25_000);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,6 @@
 //! k6 at work: reads what it writes, tells the conductor how far it is, and ends it.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -9,10 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
+use loadgen_program::{Child, Input, Log};
 use loadgen_scenario::{ArrivalSchedule, PlannedScenario};
 use loadgen_timeline::{Clock, RequestRecord};
 use tokio::io::AsyncReadExt;
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{ChildStderr, Command};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
@@ -91,13 +91,7 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
         api_address.as_deref().unwrap_or(""),
     ));
     let plan_file = std::path::absolute(&options.plan_file).map_err(io)?;
-    let stdout = File::create(&options.log)
-        .map_err(|e| cannot(format!("{}: {e}", options.log.display())))?;
-    let mut log = Log {
-        file: stdout.try_clone().map_err(io)?,
-        path: options.log.clone(),
-        last: Vec::new(),
-    };
+    let mut log = Log::create(options.log.clone()).map_err(io)?;
     if !run.shard.is_whole() {
         let [segment, sequence] = segment::options(run.shard);
         command.args(["--execution-segment", &segment]);
@@ -112,7 +106,7 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
     } else {
         command.env_remove("LOADGEN_START_AT");
     }
-    let mut child = command
+    command
         .env("LOADGEN_PLAN", plan_file)
         .env("LOADGEN_RUN_ID", run.run_id)
         .env("LOADGEN_QUIET", "1")
@@ -120,18 +114,13 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
             "BASE_URL",
             with_credentials(run.base_url, options.credentials.as_deref()),
         )
-        .stdin(Stdio::null())
-        .stdout(stdout)
+        .stdout(log.stdio().map_err(io)?)
         // Not into a file: a k6 that is left alone ends at its next line, because nobody reads it.
         .stderr(Stdio::piped())
-        // A Ctrl+C in the terminal is for this process, which then ends k6 in order.
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| cannot(e.to_string()))?;
+        .kill_on_drop(true);
+    let mut child = Child::start(command, Input::Empty).map_err(io)?;
     let stderr = child
-        .stderr
-        .take()
+        .take_stderr()
         .ok_or_else(|| cannot("no pipe".into()))?;
     let mut lines = Lines::new(stderr);
     let zero = async {
@@ -148,13 +137,8 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
             }
         }
     };
-    let zero: io::Result<Option<i64>> = tokio::time::timeout(limit, zero)
-        .await
-        .map_err(|_| cannot(format!("it was not ready within {} s", limit.as_secs())))?;
-    let Some(zero_ms) = zero.map_err(io)? else {
-        let status = child.wait().await.map_err(io)?;
-        return Err(cannot(log.end(status)));
-    };
+    let zero_ms = child.ready_by(zero, limit).await;
+    let zero_ms = zero_ms.map_err(|e| cannot(log.explain(e)))?;
     Ok(Started {
         child,
         lines,
@@ -228,7 +212,7 @@ pub(crate) async fn follow(
                     crew.end_all();
                     return Err(EngineError::K6(format!(
                         "k6 ended during the run: {}",
-                        crew.log.end(status)
+                        crew.log.explain(status)
                     )));
                 }
             }
@@ -236,11 +220,11 @@ pub(crate) async fn follow(
             () = &mut stop, if !stopped => {
                 stopped = true;
                 // k6 cuts everything off, and still writes its summary.
-                signal(&child, rustix::process::Signal::INT);
+                child.signal(loadgen_program::Signal::INT);
             }
             () = &mut kill, if !killed => {
                 killed = true;
-                let _ = child.start_kill();
+                child.signal(loadgen_program::Signal::KILL);
             }
         }
         // Everything that was written before this moment has been read when it is decided what is over.
@@ -259,17 +243,6 @@ pub(crate) async fn follow(
             crew.hand_over(true);
             return Ok(());
         }
-    }
-}
-
-fn signal(child: &Child, signal: rustix::process::Signal) {
-    let pid = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        // One that has just ended needs no signal.
-        let _ = rustix::process::kill_process(pid, signal);
     }
 }
 
@@ -546,38 +519,5 @@ impl Lines {
         self.taken = end + 1;
         self.searched = self.taken;
         Some(line)
-    }
-}
-
-/// What k6 itself says, kept in a file; the last of it goes into errors.
-#[derive(Debug)]
-struct Log {
-    file: File,
-    path: PathBuf,
-    last: Vec<String>,
-}
-
-impl Log {
-    fn write(&mut self, text: &str) {
-        // A log that can't be written must not end a run.
-        let _ = writeln!(self.file, "{text}");
-        // Where in the module an error came up is for the log; what it says is for the message.
-        if text.trim_start().starts_with("at ") {
-            return;
-        }
-        if self.last.len() == 5 {
-            self.last.remove(0);
-        }
-        self.last.push(text.to_owned());
-    }
-
-    /// How it ended, with what it said last.
-    fn end(&self, status: ExitStatus) -> String {
-        let mut text = format!("{status}; its log is {}", self.path.display());
-        for line in &self.last {
-            text.push_str("\n  ");
-            text.push_str(line);
-        }
-        text
     }
 }

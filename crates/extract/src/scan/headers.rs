@@ -9,7 +9,13 @@ pub(crate) struct HeaderAttributes<'a> {
     captured: Fields<'a>,
     /// `anomaly.*`: mapped by a Collector or copied from baggage; may be a default.
     mapped: Fields<'a>,
+    /// The run that the span itself names.
+    run_id: Option<&'a str>,
 }
+
+/// Keys under which a span says which run it belongs to: copied from baggage by a service. No
+/// Collector fills them in.
+const RUN_ID: [&str; 2] = ["loadgen.run_id", "baggage.loadgen.run_id"];
 
 #[derive(Debug, Default)]
 struct Fields<'a>([Option<&'a str>; 3]);
@@ -30,6 +36,10 @@ pub(crate) struct Header<'a> {
 impl<'a> HeaderAttributes<'a> {
     /// Looks at one attribute; the first of a key that comes twice wins.
     pub(crate) fn take(&mut self, key: &str, value: &'a AnyValue<'_>) {
+        if RUN_ID.contains(&key) {
+            self.run_id = self.run_id.or(value.as_text());
+            return;
+        }
         let (fields, name) = if let Some(header) = key.strip_prefix("http.request.header.") {
             let dashes = header.strip_prefix("x-anomaly-");
             let Some(name) = dashes.or_else(|| header.strip_prefix("x_anomaly_")) else {
@@ -52,6 +62,11 @@ impl<'a> HeaderAttributes<'a> {
         }
     }
 
+    /// The run that the span names: its baggage was copied.
+    pub(crate) fn run_id(&self) -> Option<&'a str> {
+        self.run_id
+    }
+
     /// What they say; none where they say nothing. The values are of one source: a default never
     /// mixes with what was captured.
     pub(crate) fn header(&self) -> Option<Header<'a>> {
@@ -65,9 +80,11 @@ impl<'a> HeaderAttributes<'a> {
             anomaly_type,
             root_cause: fields[1],
             msg: fields[2],
-            // `none` in a captured header was sent by somebody; elsewhere it is what is filled in
-            // where a header is missing.
-            is_default: captured.is_none() && ["none", "normal"].contains(&anomaly_type),
+            // `none` in a captured header was sent by somebody, and so it was in baggage, which
+            // the run's id came with; elsewhere it is what is filled in where a header is missing.
+            is_default: captured.is_none()
+                && self.run_id.is_none()
+                && ["none", "normal"].contains(&anomaly_type),
         })
     }
 }
@@ -130,6 +147,13 @@ mod tests {
         is_default(&[("anomaly.type", "normal")], true);
         let sent = ("http.request.header.x-anomaly-type", "none");
         is_default(&[("anomaly.type", "none"), sent], false);
+        for run in ["loadgen.run_id", "baggage.loadgen.run_id"] {
+            is_default(&[("anomaly.type", "none"), (run, "0123")], false);
+        }
+        // A run's id alone is no label.
+        with(&[("loadgen.run_id", "0123")], |header| {
+            assert_eq!(header, None)
+        });
     }
 
     #[test]

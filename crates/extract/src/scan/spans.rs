@@ -7,10 +7,6 @@ use super::http::HttpAttributes;
 use super::records::SpanBuilder;
 use super::resource::ResourceAttributes;
 
-/// Keys under which a span says which run it belongs to: set by loadgen itself, or copied from
-/// baggage by a service.
-const RUN_ID: [&str; 2] = ["loadgen.run_id", "baggage.loadgen.run_id"];
-
 /// Name that the generator's own spans have for their service.
 pub(crate) const GENERATOR_SERVICE: &str = "loadgen";
 
@@ -24,13 +20,9 @@ impl SpanBuilder {
     ) {
         let mut http = HttpAttributes::default();
         let mut headers = HeaderAttributes::default();
-        let mut run_id = None;
         for pair in &span.attributes {
             http.take(&pair.key, &pair.value);
             headers.take(&pair.key, &pair.value);
-            if RUN_ID.contains(&&*pair.key) {
-                run_id = run_id.or(pair.value.as_text());
-            }
         }
         let kind = span.kind;
         let byte = |number: i32| u8::try_from(number).unwrap_or(0);
@@ -70,7 +62,7 @@ impl SpanBuilder {
             .append_value(header.is_some_and(|header| header.is_default));
         // Before runs had names in baggage, the generator's own spans had them as their instance.
         let generator = instance.filter(|_| resource.service_name() == GENERATOR_SERVICE);
-        let run_id = run_id.or(resource.run_id.as_deref());
+        let run_id = headers.run_id().or(resource.run_id.as_deref());
         self.run_id.append_option(run_id.or(generator));
     }
 }

@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
+use loadgen_program::{Child, Input};
 use loadgen_scenario::plan::Fault;
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
+use crate::{ActiveFault, CHANGE_LIMIT, Cleared, Confirmation, FaultDriver, FaultError, Injection};
 
 /// Name of the driver.
 pub(super) const NAME: &str = "exec";
@@ -88,11 +88,9 @@ struct Commands<'i> {
 
 impl<'i> Commands<'i> {
     fn of(injection: &'i Injection) -> Self {
-        let timeout = injection.fault.parameters.get("timeout_ms");
-        let limit = timeout.and_then(Value::as_u64).map(Duration::from_millis);
         Self {
             injection,
-            limit: limit.unwrap_or(LIMIT),
+            limit: limit(&injection.fault),
         }
     }
 
@@ -108,16 +106,12 @@ impl<'i> Commands<'i> {
         let mut output = tempfile::tempfile().map_err(|e| cannot(&e))?;
         let copy = || output.try_clone().map(Stdio::from);
         command
-            .stdin(Stdio::null())
             .stdout(copy().map_err(|e| cannot(&e))?)
-            .stderr(copy().map_err(|e| cannot(&e))?)
-            // A signal for the run is not for what it has started.
-            .process_group(0);
+            .stderr(copy().map_err(|e| cannot(&e))?);
         self.tell(&mut command);
-        let mut child = command.spawn().map_err(|e| cannot(&e))?;
-        let pid = child.id();
+        let mut child = Child::start(command, Input::Empty).map_err(|e| cannot(&e))?;
         let Ok(ended) = tokio::time::timeout_at(until, child.wait()).await else {
-            pid.into_iter().for_each(end_group);
+            child.kill_group();
             let said = said(&mut output);
             return Err(FaultError::NotConfirmed(format!(
                 "`{name}` did not end in time and was killed{}",
@@ -195,6 +189,7 @@ impl<'i> Commands<'i> {
     }
 }
 
+#[async_trait]
 impl FaultDriver for ExecDriver {
     fn name(&self) -> &str {
         NAME
@@ -204,91 +199,84 @@ impl FaultDriver for ExecDriver {
         catalogue()
     }
 
-    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
-        async { Ok(String::new()) }.boxed()
+    async fn version(&self) -> Result<String, FaultError> {
+        Ok(String::new())
     }
 
     /// The folder in which commands run, also after a crash. A fault that is there already is
     /// somebody else's.
-    fn prepare<'a>(
-        &'a self,
-        fault: &'a Fault,
-        owner: &'a str,
-    ) -> BoxFuture<'a, Result<Value, FaultError>> {
-        async move {
-            let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-            let injection = Injection {
-                fault: fault.clone(),
-                owner: owner.to_owned(),
-                before: json!({ "folder": folder.to_string_lossy() }),
-            };
-            if Commands::of(&injection).is_in_force().await? {
-                return Err(FaultError::Impossible(
-                    "by `confirm` the fault is in force already, and not by this run".to_owned(),
-                ));
+    async fn prepare(&self, fault: &Fault, owner: &str) -> Result<Value, FaultError> {
+        let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let injection = Injection {
+            fault: fault.clone(),
+            owner: owner.to_owned(),
+            before: json!({ "folder": folder.to_string_lossy() }),
+        };
+        if Commands::of(&injection).is_in_force().await? {
+            return Err(FaultError::Impossible(
+                "by `confirm` the fault is in force already, and not by this run".to_owned(),
+            ));
+        }
+        Ok(injection.before)
+    }
+
+    async fn inject(&self, injection: &Injection) -> Result<Confirmation, FaultError> {
+        let commands = Commands::of(injection);
+        let until = Instant::now() + commands.limit;
+        let injected = commands.must("inject", until).await?;
+        let confirmed = commands.confirm(Wanted::InForce, until).await?;
+        Ok(Confirmation {
+            how: "the command `confirm` ended with 0".to_owned(),
+            read_back: json!({ "inject": injected.said, "confirm": confirmed.said }),
+        })
+    }
+
+    async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
+        let commands = Commands::of(injection);
+        let was_in_force = commands.is_in_force().await?;
+        let until = Instant::now() + commands.limit;
+        let cleared = commands.must("clear", until).await?;
+        let confirmed = commands.confirm(Wanted::Gone, until).await?;
+        Ok(Cleared {
+            was_in_force,
+            confirmation: Confirmation {
+                how: format!("the command `confirm` ended with {}", confirmed.status),
+                read_back: json!({ "clear": cleared.said, "confirm": confirmed.said }),
+            },
+        })
+    }
+
+    async fn state(&self, held: &[Injection]) -> Result<Vec<ActiveFault>, FaultError> {
+        let mut active = Vec::new();
+        for injection in held {
+            if Commands::of(injection).is_in_force().await? {
+                active.push(ActiveFault {
+                    fault: injection.fault.clone(),
+                    owner: injection.owner.clone(),
+                });
             }
-            Ok(injection.before)
         }
-        .boxed()
+        Ok(active)
     }
 
-    fn inject<'a>(
-        &'a self,
-        injection: &'a Injection,
-    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
-        async move {
-            let commands = Commands::of(injection);
-            let until = Instant::now() + commands.limit;
-            let injected = commands.must("inject", until).await?;
-            let confirmed = commands.confirm(Wanted::InForce, until).await?;
-            Ok(Confirmation {
-                how: "the command `confirm` ended with 0".to_owned(),
-                read_back: json!({ "inject": injected.said, "confirm": confirmed.said }),
-            })
+    /// A file may give its commands more time. Then the look before them has the usual one.
+    fn limit(&self, fault: &Fault) -> Duration {
+        let commands = limit(fault);
+        match commands > CHANGE_LIMIT {
+            true => commands + CHANGE_LIMIT,
+            false => CHANGE_LIMIT,
         }
-        .boxed()
-    }
-
-    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
-        async move {
-            let commands = Commands::of(injection);
-            let was_in_force = commands.is_in_force().await?;
-            let until = Instant::now() + commands.limit;
-            let cleared = commands.must("clear", until).await?;
-            let confirmed = commands.confirm(Wanted::Gone, until).await?;
-            Ok(Cleared {
-                was_in_force,
-                confirmation: Confirmation {
-                    how: format!("the command `confirm` ended with {}", confirmed.status),
-                    read_back: json!({ "clear": cleared.said, "confirm": confirmed.said }),
-                },
-            })
-        }
-        .boxed()
-    }
-
-    fn state<'a>(
-        &'a self,
-        held: &'a [Injection],
-    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
-        async move {
-            let mut active = Vec::new();
-            for injection in held {
-                if Commands::of(injection).is_in_force().await? {
-                    active.push(ActiveFault {
-                        fault: injection.fault.clone(),
-                        owner: injection.owner.clone(),
-                    });
-                }
-            }
-            Ok(active)
-        }
-        .boxed()
     }
 
     fn look_every(&self) -> Duration {
         Duration::from_secs(5)
     }
+}
+
+/// How long a command of a fault may take.
+fn limit(fault: &Fault) -> Duration {
+    let timeout = fault.parameters.get("timeout_ms").and_then(Value::as_u64);
+    timeout.map_or(LIMIT, Duration::from_millis)
 }
 
 /// A text is for the shell, a list is a program and its arguments.
@@ -322,13 +310,5 @@ fn quoted(said: &str) -> String {
     match said {
         "" => String::new(),
         said => format!(", and said: {said}"),
-    }
-}
-
-fn end_group(pid: u32) {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // One that is gone already is what is wanted.
-        let _ = kill_process_group(pid, Signal::KILL);
     }
 }

@@ -9,8 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use loadgen_scenario::plan::{Fault, Parameters};
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
 use reqwest::{Client, Method};
@@ -185,6 +184,7 @@ impl FlagdDriver {
     }
 }
 
+#[async_trait]
 impl FaultDriver for FlagdDriver {
     fn name(&self) -> &str {
         NAME
@@ -194,74 +194,49 @@ impl FaultDriver for FlagdDriver {
         catalogue()
     }
 
-    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
-        async {
-            self.flags().await?;
-            Ok(String::new())
-        }
-        .boxed()
+    async fn version(&self) -> Result<String, FaultError> {
+        self.flags().await?;
+        Ok(String::new())
     }
 
     /// The flag as it is defined.
-    fn prepare<'a>(
-        &'a self,
-        fault: &'a Fault,
-        _owner: &'a str,
-    ) -> BoxFuture<'a, Result<Value, FaultError>> {
-        async move {
-            let mut file = self.flags().await?;
-            let flags = file.get_mut("flags").and_then(Value::as_object_mut);
-            let flags = flags.ok_or_else(|| no_flag(&fault.fault))?;
-            let flag = flags
-                .remove(&fault.fault)
-                .ok_or_else(|| no_flag(&fault.fault))?;
-            changed(fault, &flag).map(|_| flag)
-        }
-        .boxed()
+    async fn prepare(&self, fault: &Fault, _owner: &str) -> Result<Value, FaultError> {
+        let mut file = self.flags().await?;
+        let flags = file.get_mut("flags").and_then(Value::as_object_mut);
+        let flags = flags.ok_or_else(|| no_flag(&fault.fault))?;
+        let flag = flags
+            .remove(&fault.fault)
+            .ok_or_else(|| no_flag(&fault.fault))?;
+        changed(fault, &flag).map(|_| flag)
     }
 
-    fn inject<'a>(
-        &'a self,
-        injection: &'a Injection,
-    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
-        async move {
-            let definition = changed(&injection.fault, &injection.before)?;
-            self.set(&injection.fault.fault, &definition).await
-        }
-        .boxed()
+    async fn inject(&self, injection: &Injection) -> Result<Confirmation, FaultError> {
+        let definition = changed(&injection.fault, &injection.before)?;
+        self.set(&injection.fault.fault, &definition).await
     }
 
-    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
-        async move {
-            let evaluation = self.evaluate(&injection.fault.fault).await?;
-            let definition = changed(&injection.fault, &injection.before)?;
-            Ok(Cleared {
-                was_in_force: value_of(&definition).is_some_and(|v| is_same(v, &evaluation.value)),
-                confirmation: self.set(&injection.fault.fault, &injection.before).await?,
-            })
-        }
-        .boxed()
+    async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
+        let evaluation = self.evaluate(&injection.fault.fault).await?;
+        let definition = changed(&injection.fault, &injection.before)?;
+        Ok(Cleared {
+            was_in_force: value_of(&definition).is_some_and(|v| is_same(v, &evaluation.value)),
+            confirmation: self.set(&injection.fault.fault, &injection.before).await?,
+        })
     }
 
-    fn state<'a>(
-        &'a self,
-        held: &'a [Injection],
-    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
-        async move {
-            let url = format!("{}/ofrep/v1/evaluate/flags", self.ofrep_url);
-            let request = self.client.request(Method::POST, &url);
-            let all: Evaluations = read(request.json(&json!({})), &url).await?;
-            let values: BTreeMap<&str, &Evaluation> = all
-                .flags
-                .iter()
-                .map(|flag| (flag.key.as_str(), flag))
-                .collect();
-            Ok(values
-                .into_values()
-                .filter_map(|flag| active(flag, held))
-                .collect())
-        }
-        .boxed()
+    async fn state(&self, held: &[Injection]) -> Result<Vec<ActiveFault>, FaultError> {
+        let url = format!("{}/ofrep/v1/evaluate/flags", self.ofrep_url);
+        let request = self.client.request(Method::POST, &url);
+        let all: Evaluations = read(request.json(&json!({})), &url).await?;
+        let values: BTreeMap<&str, &Evaluation> = all
+            .flags
+            .iter()
+            .map(|flag| (flag.key.as_str(), flag))
+            .collect();
+        Ok(values
+            .into_values()
+            .filter_map(|flag| active(flag, held))
+            .collect())
     }
 }
 

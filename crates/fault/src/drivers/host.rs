@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use loadgen_host::{Before, Fault as HostFault, Fill, HostError, KillSignal, ReadBack, Target};
 use loadgen_scenario::plan::{Fault, Parameters};
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
@@ -142,6 +141,7 @@ impl HostDriver {
     }
 }
 
+#[async_trait]
 impl FaultDriver for HostDriver {
     fn name(&self) -> &str {
         NAME
@@ -151,79 +151,57 @@ impl FaultDriver for HostDriver {
         catalogue()
     }
 
-    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
-        async { Ok(String::new()) }.boxed()
+    async fn version(&self) -> Result<String, FaultError> {
+        Ok(String::new())
     }
 
-    fn prepare<'a>(
-        &'a self,
-        fault: &'a Fault,
-        owner: &'a str,
-    ) -> BoxFuture<'a, Result<Value, FaultError>> {
-        async move {
-            let (host_fault, target) = resolve(fault)?;
-            let owner = owner.to_owned();
-            let prepared = move || loadgen_host::prepare(&host_fault, target.as_ref(), &owner);
-            let before = self.work(prepared).await?;
-            let before = before.map_err(|error| FaultError::Impossible(error.to_string()))?;
-            serde_json::to_value(&before).map_err(|e| FaultError::Impossible(e.to_string()))
+    async fn prepare(&self, fault: &Fault, owner: &str) -> Result<Value, FaultError> {
+        let (host_fault, target) = resolve(fault)?;
+        let owner = owner.to_owned();
+        let prepared = move || loadgen_host::prepare(&host_fault, target.as_ref(), &owner);
+        let before = self.work(prepared).await?;
+        let before = before.map_err(|error| FaultError::Impossible(error.to_string()))?;
+        serde_json::to_value(&before).map_err(|e| FaultError::Impossible(e.to_string()))
+    }
+
+    async fn inject(&self, injection: &Injection) -> Result<Confirmation, FaultError> {
+        let before = before(injection)?;
+        let injected = self.work(move || before.inject()).await?;
+        injected.map(confirmation).map_err(not_confirmed)
+    }
+
+    async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
+        let before = before(injection)?;
+        let cleared = self
+            .work(move || before.clear())
+            .await?
+            .map_err(not_confirmed)?;
+        let mut confirmation = confirmation(cleared.read_back);
+        if let Some(remains) = cleared.remains {
+            confirmation.how += &format!("; {remains}");
         }
-        .boxed()
+        Ok(Cleared {
+            was_in_force: cleared.was_in_force,
+            confirmation,
+        })
     }
 
-    fn inject<'a>(
-        &'a self,
-        injection: &'a Injection,
-    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
-        async move {
+    async fn state(&self, held: &[Injection]) -> Result<Vec<ActiveFault>, FaultError> {
+        let mut active = Vec::new();
+        for injection in held {
             let before = before(injection)?;
-            let injected = self.work(move || before.inject()).await?;
-            injected.map(confirmation).map_err(not_confirmed)
-        }
-        .boxed()
-    }
-
-    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
-        async move {
-            let before = before(injection)?;
-            let cleared = self
-                .work(move || before.clear())
+            let look = self
+                .work(move || before.look())
                 .await?
                 .map_err(not_confirmed)?;
-            let mut confirmation = confirmation(cleared.read_back);
-            if let Some(remains) = cleared.remains {
-                confirmation.how += &format!("; {remains}");
+            if look.in_force {
+                active.push(ActiveFault {
+                    fault: injection.fault.clone(),
+                    owner: injection.owner.clone(),
+                });
             }
-            Ok(Cleared {
-                was_in_force: cleared.was_in_force,
-                confirmation,
-            })
         }
-        .boxed()
-    }
-
-    fn state<'a>(
-        &'a self,
-        held: &'a [Injection],
-    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
-        async move {
-            let mut active = Vec::new();
-            for injection in held {
-                let before = before(injection)?;
-                let look = self
-                    .work(move || before.look())
-                    .await?
-                    .map_err(not_confirmed)?;
-                if look.in_force {
-                    active.push(ActiveFault {
-                        fault: injection.fault.clone(),
-                        owner: injection.owner.clone(),
-                    });
-                }
-            }
-            Ok(active)
-        }
-        .boxed()
+        Ok(active)
     }
 }
 

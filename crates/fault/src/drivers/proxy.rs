@@ -6,8 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use loadgen_scenario::plan::{Fault, Parameters};
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
 use reqwest::{Client, Method, RequestBuilder};
@@ -336,6 +335,7 @@ impl ProxyDriver {
     }
 }
 
+#[async_trait]
 impl FaultDriver for ProxyDriver {
     fn name(&self) -> &str {
         NAME
@@ -345,135 +345,103 @@ impl FaultDriver for ProxyDriver {
         catalogue()
     }
 
-    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
-        async {
-            let (request, url) = self.call(Method::GET, "/version");
-            let said = answer(request, &url).await?;
-            // Toxiproxy before 2.6 says it in plain text.
-            let body = serde_json::from_str(&said).unwrap_or_else(|_| VersionBody {
-                version: said.trim().trim_start_matches('v').to_owned(),
-                name: String::new(),
-            });
-            Ok(match body.name.as_str() {
-                "" => format!("toxiproxy {}", body.version),
-                name => format!("{name} proxy {}", body.version),
-            })
-        }
-        .boxed()
+    async fn version(&self) -> Result<String, FaultError> {
+        let (request, url) = self.call(Method::GET, "/version");
+        let said = answer(request, &url).await?;
+        // Toxiproxy before 2.6 says it in plain text.
+        let body = serde_json::from_str(&said).unwrap_or_else(|_| VersionBody {
+            version: said.trim().trim_start_matches('v').to_owned(),
+            name: String::new(),
+        });
+        Ok(match body.name.as_str() {
+            "" => format!("toxiproxy {}", body.version),
+            name => format!("{name} proxy {}", body.version),
+        })
     }
 
-    fn reset<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
-        async move {
-            for proxy in self.proxies().await?.into_values() {
-                for toxic in &proxy.toxics {
-                    if owner_of(&toxic.name) == owner {
-                        let path = format!("/proxies/{}/toxics/{}", proxy.name, toxic.name);
-                        let (request, url) = self.call(Method::DELETE, &path);
-                        answer(request, &url).await?;
-                    }
+    async fn reset(&self, owner: &str) -> Result<(), FaultError> {
+        for proxy in self.proxies().await?.into_values() {
+            for toxic in &proxy.toxics {
+                if owner_of(&toxic.name) == owner {
+                    let path = format!("/proxies/{}/toxics/{}", proxy.name, toxic.name);
+                    let (request, url) = self.call(Method::DELETE, &path);
+                    answer(request, &url).await?;
                 }
             }
-            Ok(())
         }
-        .boxed()
+        Ok(())
     }
 
     /// What is down already is so by somebody else's hand.
-    fn prepare<'a>(
-        &'a self,
-        fault: &'a Fault,
-        _owner: &'a str,
-    ) -> BoxFuture<'a, Result<Value, FaultError>> {
-        async move {
-            let proxy = self.proxy(fault).await?;
-            match proxy.enabled {
-                true => Ok(Value::Null),
-                false => Err(FaultError::Impossible(format!(
-                    "the proxy `{}` is down already, and not by this run",
-                    proxy.name
-                ))),
-            }
+    async fn prepare(&self, fault: &Fault, _owner: &str) -> Result<Value, FaultError> {
+        let proxy = self.proxy(fault).await?;
+        match proxy.enabled {
+            true => Ok(Value::Null),
+            false => Err(FaultError::Impossible(format!(
+                "the proxy `{}` is down already, and not by this run",
+                proxy.name
+            ))),
         }
-        .boxed()
     }
 
-    fn inject<'a>(
-        &'a self,
-        injection: &'a Injection,
-    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
-        async move {
-            if injection.fault.fault == DOWN {
-                return Ok(Confirmation {
-                    how: "the proxy's answer: it is not enabled".to_owned(),
-                    read_back: self.enable(injection, false).await?,
-                });
-            }
-            let read_back = self.add(injection, toxic(injection)?).await?;
-            Ok(Confirmation {
-                how: "the proxy's answer: the toxic has the attributes that were asked for"
-                    .to_owned(),
-                read_back,
-            })
+    async fn inject(&self, injection: &Injection) -> Result<Confirmation, FaultError> {
+        if injection.fault.fault == DOWN {
+            return Ok(Confirmation {
+                how: "the proxy's answer: it is not enabled".to_owned(),
+                read_back: self.enable(injection, false).await?,
+            });
         }
-        .boxed()
+        let read_back = self.add(injection, toxic(injection)?).await?;
+        Ok(Confirmation {
+            how: "the proxy's answer: the toxic has the attributes that were asked for".to_owned(),
+            read_back,
+        })
     }
 
-    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
-        async move {
-            if injection.fault.fault == DOWN {
-                let was_in_force = !self.proxy(&injection.fault).await?.enabled;
-                let read_back = self.enable(injection, true).await?;
-                return Ok(Cleared {
-                    was_in_force,
-                    confirmation: Confirmation {
-                        how: "the proxy's answer: it is enabled".to_owned(),
-                        read_back,
-                    },
-                });
-            }
-            let (proxy, name) = (proxy_of(&injection.fault), toxic(injection)?.name);
-            let path = format!("/proxies/{proxy}/toxics/{name}");
-            let (request, url) = self.call(Method::DELETE, &path);
-            let was_in_force = match answer(request, &url).await {
-                Ok(_) => true,
-                Err(FaultError::Refused { status: 404, .. }) => false,
-                Err(error) => return Err(error),
-            };
-            Ok(Cleared {
+    async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
+        if injection.fault.fault == DOWN {
+            let was_in_force = !self.proxy(&injection.fault).await?.enabled;
+            let read_back = self.enable(injection, true).await?;
+            return Ok(Cleared {
                 was_in_force,
                 confirmation: Confirmation {
-                    how: "the proxy's answer: the toxic is gone".to_owned(),
-                    read_back: Value::Null,
+                    how: "the proxy's answer: it is enabled".to_owned(),
+                    read_back,
                 },
-            })
+            });
         }
-        .boxed()
+        let (proxy, name) = (proxy_of(&injection.fault), toxic(injection)?.name);
+        let path = format!("/proxies/{proxy}/toxics/{name}");
+        let (request, url) = self.call(Method::DELETE, &path);
+        let was_in_force = match answer(request, &url).await {
+            Ok(_) => true,
+            Err(FaultError::Refused { status: 404, .. }) => false,
+            Err(error) => return Err(error),
+        };
+        Ok(Cleared {
+            was_in_force,
+            confirmation: Confirmation {
+                how: "the proxy's answer: the toxic is gone".to_owned(),
+                read_back: Value::Null,
+            },
+        })
     }
 
-    fn state<'a>(
-        &'a self,
-        held: &'a [Injection],
-    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
-        async move {
-            let proxies = self.proxies().await?;
-            Ok(proxies
-                .values()
-                .flat_map(|proxy| active(proxy, held))
-                .collect())
-        }
-        .boxed()
+    async fn state(&self, held: &[Injection]) -> Result<Vec<ActiveFault>, FaultError> {
+        let proxies = self.proxies().await?;
+        Ok(proxies
+            .values()
+            .flat_map(|proxy| active(proxy, held))
+            .collect())
     }
 
-    fn renew<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
-        async move {
-            let (request, url) = self.call(Method::POST, &format!("/leases/{owner}"));
-            match answer(request, &url).await {
-                // Toxiproxy has no leases.
-                Ok(_) | Err(FaultError::Refused { status: 404, .. }) => Ok(()),
-                Err(error) => Err(error),
-            }
+    async fn renew(&self, owner: &str) -> Result<(), FaultError> {
+        let (request, url) = self.call(Method::POST, &format!("/leases/{owner}"));
+        match answer(request, &url).await {
+            // Toxiproxy has no leases.
+            Ok(_) | Err(FaultError::Refused { status: 404, .. }) => Ok(()),
+            Err(error) => Err(error),
         }
-        .boxed()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Injects faults through the admin endpoint of the demo shop (`loadgen shop`).
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use loadgen_scenario::plan::{Fault, Parameters};
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
 use loadgen_shop_api::{ActiveFaults, Cleared as ShopCleared, Injection as ShopInjection};
@@ -70,6 +69,7 @@ impl ShopDriver {
     }
 }
 
+#[async_trait]
 impl FaultDriver for ShopDriver {
     fn name(&self) -> &str {
         NAME
@@ -79,90 +79,66 @@ impl FaultDriver for ShopDriver {
         catalogue()
     }
 
-    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
-        async {
-            self.faults().await?;
-            Ok(String::new())
-        }
-        .boxed()
+    async fn version(&self) -> Result<String, FaultError> {
+        self.faults().await?;
+        Ok(String::new())
     }
 
-    fn reset<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
-        async move {
-            let url = format!("{}/faults?owner={owner}", self.admin_url);
-            answer(self.client.delete(&url), &url).await.map(drop)
-        }
-        .boxed()
+    async fn reset(&self, owner: &str) -> Result<(), FaultError> {
+        let url = format!("{}/faults?owner={owner}", self.admin_url);
+        answer(self.client.delete(&url), &url).await.map(drop)
     }
 
-    fn inject<'a>(
-        &'a self,
-        injection: &'a Injection,
-    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
-        async move {
-            let url = self.url(&injection.fault);
-            let body = ShopInjection {
-                service: Some(injection.fault.service.clone()),
-                intensity: injection.fault.intensity,
-                owner: injection.owner.clone(),
-                lease_ms: Some(LEASE_MS),
-            };
-            let read_back = read(self.client.put(&url).json(&body), &url).await?;
-            Ok(Confirmation {
+    async fn inject(&self, injection: &Injection) -> Result<Confirmation, FaultError> {
+        let url = self.url(&injection.fault);
+        let body = ShopInjection {
+            service: Some(injection.fault.service.clone()),
+            intensity: injection.fault.intensity,
+            owner: injection.owner.clone(),
+            lease_ms: Some(LEASE_MS),
+        };
+        let read_back = read(self.client.put(&url).json(&body), &url).await?;
+        Ok(Confirmation {
+            how: "the service's answer".to_owned(),
+            read_back,
+        })
+    }
+
+    async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
+        let Injection { fault, owner, .. } = injection;
+        let url = format!(
+            "{}?service={}&owner={owner}",
+            self.url(fault),
+            fault.service
+        );
+        let cleared: ShopCleared = read(self.client.delete(&url), &url).await?;
+        Ok(Cleared {
+            was_in_force: cleared.was_active,
+            confirmation: Confirmation {
                 how: "the service's answer".to_owned(),
-                read_back,
-            })
-        }
-        .boxed()
+                read_back: serde_json::to_value(&cleared).unwrap_or_default(),
+            },
+        })
     }
 
-    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
-        async move {
-            let Injection { fault, owner, .. } = injection;
-            let url = format!(
-                "{}?service={}&owner={owner}",
-                self.url(fault),
-                fault.service
-            );
-            let cleared: ShopCleared = read(self.client.delete(&url), &url).await?;
-            Ok(Cleared {
-                was_in_force: cleared.was_active,
-                confirmation: Confirmation {
-                    how: "the service's answer".to_owned(),
-                    read_back: serde_json::to_value(&cleared).unwrap_or_default(),
-                },
-            })
-        }
-        .boxed()
+    async fn state(&self, _held: &[Injection]) -> Result<Vec<ActiveFault>, FaultError> {
+        let active = self.faults().await?;
+        let faults = active.faults.into_iter().map(|active| ActiveFault {
+            fault: Fault {
+                driver: NAME.to_owned(),
+                fault: active.fault.to_string(),
+                service: active.service.to_string(),
+                intensity: active.intensity,
+                sham: false,
+                parameters: Parameters::new(),
+            },
+            owner: active.owner,
+        });
+        Ok(faults.collect())
     }
 
-    fn state<'a>(
-        &'a self,
-        _held: &'a [Injection],
-    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
-        async {
-            let active = self.faults().await?;
-            let faults = active.faults.into_iter().map(|active| ActiveFault {
-                fault: Fault {
-                    driver: NAME.to_owned(),
-                    fault: active.fault.to_string(),
-                    service: active.service.to_string(),
-                    intensity: active.intensity,
-                    sham: false,
-                    parameters: Parameters::new(),
-                },
-                owner: active.owner,
-            });
-            Ok(faults.collect())
-        }
-        .boxed()
-    }
-
-    fn renew<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
-        async move {
-            let url = format!("{}/leases/{owner}", self.admin_url);
-            answer(self.client.post(&url), &url).await.map(drop)
-        }
-        .boxed()
+    async fn renew(&self, owner: &str) -> Result<(), FaultError> {
+        let url = format!("{}/leases/{owner}", self.admin_url);
+        answer(self.client.post(&url), &url).await.map(drop)
     }
 }

@@ -2,11 +2,11 @@
 //! controllers write into an object is written by the test.
 
 mod cluster;
+mod controllers;
+mod server;
 
-use cluster::{
-    Cluster, Namespace, RUN, cluster, create, fault, injected, not_recovered, nothing_selected,
-    prepared, recovered,
-};
+use cluster::{Cluster, Namespace, RUN, cluster, fault, not_recovered, nothing_selected, prepared};
+use controllers::{injected, recovered};
 use kube::api::{Api, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use loadgen_fault::journal::{self, Found};
@@ -14,6 +14,7 @@ use loadgen_fault::{ChaosMeshDriver, FaultDriver, FaultError, Injection, Undoing
 use loadgen_scenario::plan::Fault;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use server::create;
 
 /// A second run, whose objects have names like those of the first.
 const OTHER_RUN: &str = "01234567ffffffffffffffffffffffff";

@@ -4,14 +4,14 @@
 //! are cleanly those of one engine. What is complete is compared, and written, after each
 //! repetition: a later failure loses nothing.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use loadgen_compare::{Comparison, LeftOut, Options, Pair, Run, compare as compare_pairs, report};
 use loadgen_engine::k6::{self, K6};
+use loadgen_program::{Child, Input, Log, Signal};
 use loadgen_scenario::Loaded;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use super::plan;
 use crate::args::CompareArgs;
@@ -262,21 +262,21 @@ async fn run(
     side: Side,
     seed: u64,
 ) -> Result<Ended, Failure> {
-    let log = folder.with_extension("log");
-    let mut child = start(args, file, folder, side, seed, &log)?;
-    // Held until it has ended: waiting would close it.
-    let _stdin = child.stdin.take();
+    let failed = |what: &str, e: std::io::Error| Failure::new(Exit::Failed, format!("{what}: {e}"));
+    let log = Log::create(folder.with_extension("log")).map_err(|e| failed("can't write", e))?;
+    let mut child =
+        start(args, file, folder, side, seed, &log).map_err(|e| failed("can't start a run", e))?;
     let mut handed_on = interrupts.count();
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
             () = interrupts.nth(handed_on + 1) => {
                 handed_on += 1;
-                hand_on(&child);
+                child.signal(Signal::TERM);
             }
         }
     };
-    let status = status.map_err(|e| Failure::new(Exit::Failed, format!("a run got lost: {e}")))?;
+    let status = status.map_err(|e| failed("a run got lost", e))?;
     const INTERRUPTED: i32 = Exit::Interrupted as i32;
     const NOT_REACHABLE: i32 = Exit::NotReachable as i32;
     const FAULT_FAILED: i32 = Exit::FaultFailed as i32;
@@ -291,7 +291,7 @@ async fn run(
             let message = format!(
                 "the run with {} did not begin (exit code {code}): {}",
                 side.name(),
-                last_words(&log)
+                log.last_error()
             );
             return Err(Failure::new(Exit::BadInput, message));
         }
@@ -299,10 +299,10 @@ async fn run(
             "could not inject or clear a fault, so the target was not as asked for".to_owned()
         }
         Some(NOT_REACHABLE) => {
-            let reason = format!("did not begin: {}", last_words(&log));
+            let reason = format!("did not begin: {}", log.last_error());
             return Ok(Ended::NotReachable(reason));
         }
-        Some(code) => format!("ended with exit code {code}: {}", last_words(&log)),
+        Some(code) => format!("ended with exit code {code}: {}", log.last_error()),
         None => format!("ended with {status}"),
     };
     Ok(Ended::Failed(reason))
@@ -314,13 +314,9 @@ fn start(
     folder: &Path,
     side: Side,
     seed: u64,
-    log: &Path,
-) -> Result<Child, Failure> {
-    let failed = |what: &str, e: std::io::Error| Failure::new(Exit::Failed, format!("{what}: {e}"));
-    let program = std::env::current_exe().map_err(|e| failed("can't find loadgen itself", e))?;
-    let words = File::create(log).map_err(|e| cannot_write(log, &e))?;
-    let more = words.try_clone().map_err(|e| cannot_write(log, &e))?;
-    let mut command = Command::new(program);
+    log: &Log,
+) -> std::io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
     command
         .arg("run")
         .arg(file)
@@ -331,11 +327,8 @@ fn start(
         .arg(folder)
         // It ends in good order when this process is gone, however that came.
         .arg("--stop-with-stdin")
-        .stdin(Stdio::piped())
-        .stdout(words)
-        .stderr(more)
-        // Signals are handed on, each once, wherever they came from.
-        .process_group(0);
+        .stdout(log.stdio()?)
+        .stderr(log.stdio()?);
     if side == Side::Rust {
         // k6 uses all processors by itself.
         command.args(["--workers", &args.workers.to_string()]);
@@ -359,27 +352,8 @@ fn start(
     if args.no_client_spans {
         command.arg("--no-client-spans");
     }
-    command.spawn().map_err(|e| failed("can't start a run", e))
-}
-
-fn hand_on(child: &Child) {
-    let pid = child
-        .id()
-        .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
-    if let Some(pid) = pid {
-        // It may have ended just now.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
-}
-
-/// The error that a run ended with, or the last line that it wrote.
-fn last_words(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let error = lines().rfind(|line| line.starts_with("error"));
-    let words = error.or_else(|| lines().next_back());
-    let words = words.unwrap_or("it wrote nothing");
-    format!("{words} (all of it is in {})", log.display())
+    // Signals don't reach it by themselves: they are handed on, each once.
+    Child::start(command, Input::Held)
 }
 
 /// Reads both runs of a repetition.

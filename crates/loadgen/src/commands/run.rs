@@ -253,9 +253,10 @@ async fn send_load(
             }
         }
     };
-    if let Some(guard) = guard.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    let guard = guard.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(guard) = guard {
         // A guard that is gone can do no harm.
-        let _ = guard.release();
+        let _ = guard.release().await;
     }
     let status = status.map_err(|error| match error {
         EngineError::NotBegun => Failure::new(Exit::Interrupted, error),

@@ -10,9 +10,12 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use loadgen_program::Input;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 /// A folder that is removed at the end, and `loadgen` in it.
 pub(crate) struct Place(tempfile::TempDir);
@@ -58,6 +61,46 @@ impl Place {
             command.env_remove(name);
         }
         command
+    }
+}
+
+/// No machine is so busy that a program takes longer to start or to end.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What programs are started and waited for on.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().unwrap())
+}
+
+/// A program that says when it is ready, and the line that says so. Stopped when it is dropped.
+pub(crate) struct Started {
+    pub(crate) child: loadgen_program::Child,
+    pub(crate) ready: Value,
+}
+
+impl Started {
+    pub(crate) fn new(command: Command, input: Input) -> Self {
+        let start = loadgen_program::Child::start_ready(command.into(), input, LIMIT);
+        let (child, ready) = runtime().block_on(start).unwrap();
+        Self { child, ready }
+    }
+
+    /// A part of the ready line.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.ready[name].as_str().unwrap()
+    }
+
+    /// Waits for its end; the exit code.
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let end = async { tokio::time::timeout(LIMIT, self.child.wait()).await };
+        runtime().block_on(end).unwrap().unwrap().code()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = runtime().block_on(self.child.stop(LIMIT));
     }
 }
 

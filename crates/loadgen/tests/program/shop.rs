@@ -1,9 +1,6 @@
 //! The demo shop as `loadgen shop` starts it, and what may stand between a run and its admin API.
 
-use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,14 +8,15 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use loadgen_program::Input;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Place, kill};
+use super::{Place, Started};
 
 /// A shop, stopped when it is dropped.
 pub(crate) struct Shop {
-    child: Child,
+    _started: Started,
     pub(crate) base_url: String,
     pub(crate) admin_url: String,
 }
@@ -35,12 +33,12 @@ impl Shop {
 
     fn start_with(place: &Place, extra: &[&str]) -> Self {
         let args = ["shop", "--listen", "127.0.0.1:0"];
-        let (child, ready) = start(place, args.iter().chain(extra));
-        let text = |field: &str| ready[field].as_str().unwrap().to_owned();
+        let command = place.command(args.iter().chain(extra));
+        let started = Started::new(command, Input::Empty);
         Self {
-            base_url: text("base_url"),
-            admin_url: text("admin_url").trim_end_matches('/').to_owned(),
-            child,
+            base_url: started.text("base_url").to_owned(),
+            admin_url: started.text("admin_url").trim_end_matches('/').to_owned(),
+            _started: started,
         }
     }
 
@@ -64,36 +62,20 @@ impl Shop {
     }
 }
 
-impl Drop for Shop {
-    fn drop(&mut self) {
-        kill("-TERM", self.child.id());
-        let _ = self.child.wait();
-    }
+/// A collector that writes to a folder, and the address of its OTLP/gRPC.
+pub(crate) fn collector(place: &Place, folder: &Path) -> (Started, String) {
+    let folder = folder.to_string_lossy();
+    let free = "127.0.0.1:0";
+    let args = ["collect", "--out", &folder, "--grpc", free, "--http", free];
+    let started = Started::new(place.command(args), Input::Empty);
+    let address = format!("http://{}", started.text("grpc"));
+    (started, address)
 }
 
 fn client() -> reqwest::Client {
     loadgen_engine::RunOptions::client_defaults()
         .build()
         .unwrap()
-}
-
-/// A collector that writes to a folder, and the address of its OTLP/gRPC.
-pub(crate) fn collector(place: &Place, folder: &Path) -> (Child, String) {
-    let folder = folder.to_string_lossy();
-    let free = "127.0.0.1:0";
-    let args = ["collect", "--out", &folder, "--grpc", free, "--http", free];
-    let (child, ready) = start(place, args);
-    (child, format!("http://{}", ready["grpc"].as_str().unwrap()))
-}
-
-/// Starts a program and reads its ready line.
-fn start<S: AsRef<OsStr>>(place: &Place, args: impl IntoIterator<Item = S>) -> (Child, Value) {
-    let mut command = place.command(args);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    let stdout = child.stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut line).unwrap();
-    (child, serde_json::from_str(&line).unwrap())
 }
 
 /// Stands before an admin API and passes on what comes, late or not at all. Dropped, it refuses

@@ -9,6 +9,13 @@ use crate::sink::{Counts, Sink};
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
+/// What messages begin with, as the Collector's file exporter writes them.
+const BEGINNINGS: [&[u8]; 3] = [
+    b"{\"resourceSpans\":",
+    b"{\"resourceMetrics\":",
+    b"{\"resourceLogs\":",
+];
+
 /// Whole messages of a file, about 1 MiB or one that is longer.
 #[derive(Debug, Default)]
 pub struct Unit {
@@ -121,17 +128,17 @@ pub fn decode(unit: &Unit, sink: &mut impl Sink) -> UnitTally {
     for (number, message) in (unit.first_message..).zip(unit.messages()) {
         match message.read(number, &mut scratch, sink) {
             Ok(counts) => tally.counts.add(counts),
-            Err(problem) => tally.skipped.push(Skipped {
-                message: number,
-                byte: message.byte
-                    + if message.is_framed {
-                        0
-                    } else {
-                        problem.byte as u64
-                    },
-                reason: problem.reason,
-                torn: message.is_cut_off,
-            }),
+            Err(problem) => match message.parts().as_slice() {
+                [] => tally.skipped.push(message.skipped(number, problem)),
+                parts => {
+                    for part in parts {
+                        match part.read(number, &mut scratch, sink) {
+                            Ok(counts) => tally.counts.add(counts),
+                            Err(problem) => tally.skipped.push(part.skipped(number, problem)),
+                        }
+                    }
+                }
+            },
         }
     }
     tally
@@ -188,7 +195,49 @@ impl Unit {
     }
 }
 
-impl Message<'_> {
+impl<'u> Message<'u> {
+    /// The messages of a line that holds several; none where it is one.
+    ///
+    /// A Collector that is killed in the middle of a line, and started again, goes on behind what
+    /// it had written, without a newline. Inside of a text each `"` has a `\\` before it, so that
+    /// what a message begins with can't stand there.
+    fn parts(&self) -> Vec<Message<'u>> {
+        if self.is_framed {
+            return Vec::new();
+        }
+        let mut starts: Vec<usize> = BEGINNINGS
+            .iter()
+            .flat_map(|beginning| memchr::memmem::find_iter(self.bytes, beginning))
+            .filter(|start| *start > 0)
+            .collect();
+        if starts.is_empty() {
+            return Vec::new();
+        }
+        starts.push(0);
+        starts.sort_unstable();
+        let ends = starts[1..].iter().copied().chain([self.bytes.len()]);
+        let part = |(start, end): (usize, usize)| Message {
+            bytes: &self.bytes[start..end],
+            byte: self.byte + start as u64,
+            is_framed: false,
+            is_cut_off: self.is_cut_off && end == self.bytes.len(),
+        };
+        starts.iter().copied().zip(ends).map(part).collect()
+    }
+
+    fn skipped(&self, number: u64, problem: Problem) -> Skipped {
+        let within = match self.is_framed {
+            true => 0,
+            false => problem.byte as u64,
+        };
+        Skipped {
+            message: number,
+            byte: self.byte + within,
+            reason: problem.reason,
+            torn: self.is_cut_off,
+        }
+    }
+
     fn read(
         &self,
         number: u64,

@@ -211,6 +211,32 @@ fn a_last_line_without_newline_is_read_if_whole_and_torn_if_not() {
     assert!(tally.skipped[0].torn);
 }
 
+/// A Collector that was killed in the middle of a line and started again goes on right behind it.
+#[test]
+fn what_was_written_behind_a_torn_line_is_read() {
+    for signal in SIGNALS {
+        let whole = fixture("json-none", signal);
+        let mut lines = whole.split_inclusive(|b| *b == b'\n');
+        let first = lines.next().expect("there").trim_ascii_end();
+        let rest: Vec<u8> = lines.flatten().copied().collect();
+        for end in (1..first.len()).step_by(first.len() / 8) {
+            let torn = &first[..end];
+            let (items, tally) = read([torn, whole.as_slice(), b"\n"].concat());
+            assert_eq!(items, expected(signal), "{signal} torn at {end}");
+            let [skipped] = tally.skipped.as_slice() else {
+                panic!("{:?}", tally.skipped);
+            };
+            assert!(skipped.message == 0 && skipped.byte <= end as u64 && !skipped.torn);
+        }
+        // Killed between a message and its newline: nothing of it is missing.
+        assert_same([first, first, b"\n", rest.as_slice()].concat(), &{
+            let (mut twice, _) = read([first, b"\n"].concat());
+            twice.extend(expected(signal));
+            twice
+        });
+    }
+}
+
 #[test]
 fn a_bad_frame_costs_itself_and_a_cut_one_is_torn() {
     let json = b"{\"resourceSpans\":\n[]}";

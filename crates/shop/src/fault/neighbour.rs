@@ -2,14 +2,18 @@
 //! as on a host where too many share one. The rest of the machine stays usable.
 
 use std::process::Stdio;
+use std::time::Duration;
 
-use tokio::process::{Child, Command};
+use loadgen_program::{Child, Input};
+use tokio::process::Command;
 use tokio::sync::Mutex;
 
 /// Processes that compute at intensity 1.
 const PROCESSES: f64 = 8.0;
 /// Computes until its standard input ends: that is also what the system makes of the service's end.
 const SCRIPT: &str = "exec 3<&0; { cat <&3 >/dev/null; kill $$; } & while :; do :; done";
+/// How long one may take to end.
+const END_LIMIT: Duration = Duration::from_secs(3);
 
 /// The processes, while there are any.
 #[derive(Debug, Default)]
@@ -45,12 +49,10 @@ impl Neighbour {
 }
 
 fn compute(on: &processor::Set) -> Result<Child, String> {
-    let process = Command::new("sh")
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
+    let mut command = Command::new("sh");
+    command.args(["-c", SCRIPT]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let process = Child::start(command, Input::Held)
         .map_err(|error| format!("`sh` can't be started: {error}"))?;
     if let Some(id) = process.id() {
         processor::keep(id, on)?;
@@ -59,8 +61,8 @@ fn compute(on: &processor::Set) -> Result<Child, String> {
 }
 
 async fn end(mut process: Child) {
-    // Closes its standard input first. It can only fail where the process has ended already.
-    let _ = process.wait().await;
+    // It can only fail where the process has ended already.
+    let _ = process.stop(END_LIMIT).await;
 }
 
 /// Which processors threads may run on.

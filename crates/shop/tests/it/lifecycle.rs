@@ -1,10 +1,9 @@
 //! Nobody is left behind, however the shop ends.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::shop::{Shop, program};
+use crate::shop::{Shop, is_gone, program};
 
 fn signal(pid: u32, name: &str) {
     let status = std::process::Command::new("kill")
@@ -12,18 +11,6 @@ fn signal(pid: u32, name: &str) {
         .status()
         .expect("kill exists");
     assert!(status.success());
-}
-
-/// Not there, or only not yet reaped by whoever inherited it.
-fn is_gone(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    match stat {
-        Ok(stat) => stat
-            .rsplit(") ")
-            .next()
-            .is_some_and(|rest| rest.starts_with('Z')),
-        Err(_) => !Path::new(&format!("/proc/{pid}")).exists(),
-    }
 }
 
 async fn all_gone(pids: &[u32]) -> bool {

@@ -1,16 +1,19 @@
 //! Starts the example program, which is the shop, and talks to it.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use loadgen_program::{Child, Input, Signal};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
+use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Two shops at a time would measure each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// No machine is so busy that a start or an end takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// An answer.
 #[derive(Debug)]
@@ -29,8 +32,7 @@ impl Answer {
 
 /// A running shop, stopped when dropped.
 pub(crate) struct Shop {
-    process: Child,
-    input: Option<ChildStdin>,
+    child: Child,
     pub(crate) ready: Value,
     pub(crate) http: Client,
     _turn: MutexGuard<'static, ()>,
@@ -49,19 +51,8 @@ impl Shop {
         let turn = ONE_AT_A_TIME.lock().await;
         let mut command = Command::new(program());
         prepare(&mut command);
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the shop starts");
-        let input = process.stdin.take();
-        let output = process.stdout.take().expect("a pipe");
-        let line = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(output).read_line(&mut line).map(|_| line)
-        });
-        let line = line.await.expect("no panic").expect("a line");
-        let ready = serde_json::from_str(&line).expect("the readiness line is JSON");
+        let started = Child::start_ready(command, Input::Held, LIMIT).await;
+        let (child, ready) = started.expect("the shop starts");
         // Somebody else may have done so in this process.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
@@ -71,8 +62,7 @@ impl Shop {
             .build()
             .expect("a client");
         Shop {
-            process,
-            input,
+            child,
             ready,
             http,
             _turn: turn,
@@ -80,7 +70,7 @@ impl Shop {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
+        self.child.id().expect("it runs")
     }
 
     pub(crate) fn service_pids(&self) -> Vec<u32> {
@@ -134,18 +124,13 @@ impl Shop {
 
     /// Ends standard input and waits; the exit code.
     pub(crate) async fn stop(&mut self) -> Option<i32> {
-        self.input.take();
+        self.child.ask_to_end();
         self.exit_code().await
     }
 
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
-        for _ in 0..1_000 {
-            if let Some(status) = self.process.try_wait().expect("a child") {
-                return status.code();
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the shop does not end");
+        let status = tokio::time::timeout(LIMIT, self.child.wait()).await;
+        status.expect("the shop ends").expect("a child").code()
     }
 
     /// Medium time of requests that must succeed, one after the other.
@@ -164,14 +149,30 @@ impl Shop {
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        self.input.take();
+        let Some(pid) = self.child.id() else {
+            return;
+        };
+        self.child.ask_to_end();
         let since = Instant::now();
-        while let Ok(None) = self.process.try_wait() {
+        // The next one waits for its turn.
+        while !is_gone(pid) {
             if since.elapsed() > Duration::from_secs(10) {
-                let _ = self.process.kill();
+                self.child.signal(Signal::KILL);
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+/// Not there, or only not yet reaped by whoever inherited it.
+pub(crate) fn is_gone(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    match stat {
+        Ok(stat) => stat
+            .rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('Z')),
+        Err(_) => !Path::new(&format!("/proc/{pid}")).exists(),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::{BoxFuture, try_join_all};
+use async_trait::async_trait;
+use futures::future::try_join_all;
 use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
@@ -354,6 +354,7 @@ fn unusable(error: impl std::fmt::Display) -> FaultError {
     }
 }
 
+#[async_trait]
 impl FaultDriver for ChaosMeshDriver {
     fn name(&self) -> &str {
         NAME
@@ -364,150 +365,122 @@ impl FaultDriver for ChaosMeshDriver {
     }
 
     /// Of the API server; Chaos Mesh does not say its own.
-    fn version(&self) -> BoxFuture<'_, Result<String, FaultError>> {
-        async {
-            let Cluster { client, url, .. } = self.cluster().await?;
-            let version = client.apiserver_version().await;
-            let version = version.map_err(|error| said(error, url))?;
-            let lacks = |what: &str| FaultError::Settings {
-                driver: NAME.to_owned(),
-                reason: format!("{url} has no {what}: is Chaos Mesh installed there?"),
-            };
-            let there = match client.list_api_group_resources(GROUP_VERSION).await {
-                Ok(list) => list.resources,
-                Err(Error::Api(status)) if status.code == 404 => {
-                    return Err(lacks(&format!("API {GROUP_VERSION}")));
-                }
-                Err(error) => return Err(said(error, url)),
-            };
-            let is_there = |kind: &&&str| there.iter().any(|known| known.kind == **kind);
-            match KINDS.iter().find(|kind| !is_there(kind)) {
-                Some(kind) => Err(lacks(&format!("{kind} in its API {GROUP_VERSION}"))),
-                None => Ok(format!("kubernetes {}", version.git_version)),
+    async fn version(&self) -> Result<String, FaultError> {
+        let Cluster { client, url, .. } = self.cluster().await?;
+        let version = client.apiserver_version().await;
+        let version = version.map_err(|error| said(error, url))?;
+        let lacks = |what: &str| FaultError::Settings {
+            driver: NAME.to_owned(),
+            reason: format!("{url} has no {what}: is Chaos Mesh installed there?"),
+        };
+        let there = match client.list_api_group_resources(GROUP_VERSION).await {
+            Ok(list) => list.resources,
+            Err(Error::Api(status)) if status.code == 404 => {
+                return Err(lacks(&format!("API {GROUP_VERSION}")));
             }
+            Err(error) => return Err(said(error, url)),
+        };
+        let is_there = |kind: &&&str| there.iter().any(|known| known.kind == **kind);
+        match KINDS.iter().find(|kind| !is_there(kind)) {
+            Some(kind) => Err(lacks(&format!("{kind} in its API {GROUP_VERSION}"))),
+            None => Ok(format!("kubernetes {}", version.git_version)),
         }
-        .boxed()
     }
 
-    fn reset<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<(), FaultError>> {
-        async move {
-            let cluster = self.cluster().await?;
-            for kind in KINDS {
-                let objects = cluster.objects(kind, &cluster.namespace);
-                for object in cluster.list(kind, &format!("{RUN}={owner}")).await? {
-                    objects.remove(&object, GONE_WITHIN).await?;
-                }
+    async fn reset(&self, owner: &str) -> Result<(), FaultError> {
+        let cluster = self.cluster().await?;
+        for kind in KINDS {
+            let objects = cluster.objects(kind, &cluster.namespace);
+            for object in cluster.list(kind, &format!("{RUN}={owner}")).await? {
+                objects.remove(&object, GONE_WITHIN).await?;
             }
-            Ok(())
         }
-        .boxed()
+        Ok(())
     }
 
     /// Where the object is to be. The same fault of another run is in the way.
-    fn prepare<'a>(
-        &'a self,
-        fault: &'a Fault,
-        owner: &'a str,
-    ) -> BoxFuture<'a, Result<Value, FaultError>> {
-        async move {
-            let cluster = self.cluster().await?;
-            let before = json!(Before {
-                api_server: cluster.url.clone(),
-                namespace: cluster.namespace.clone(),
-            });
-            let injection = Injection {
-                fault: fault.clone(),
-                owner: owner.to_owned(),
-                before,
-            };
-            resource::object(&injection, &cluster.namespace, self.max_duration_ms)?;
-            let same = format!("{MANAGED_BY}=loadgen,{SAME}={}", resource::hash(fault));
-            let same = cluster.list(resource::kind(fault)?, &same).await?;
-            match same.iter().find(|object| label(object, RUN) != owner) {
-                Some(other) => Err(FaultError::Impossible(format!(
-                    "the run `{}` has the same fault: `{}` in the namespace `{}`",
-                    label(other, RUN),
-                    other.metadata.name.as_deref().unwrap_or_default(),
-                    cluster.namespace
-                ))),
-                None => Ok(injection.before),
-            }
+    async fn prepare(&self, fault: &Fault, owner: &str) -> Result<Value, FaultError> {
+        let cluster = self.cluster().await?;
+        let before = json!(Before {
+            api_server: cluster.url.clone(),
+            namespace: cluster.namespace.clone(),
+        });
+        let injection = Injection {
+            fault: fault.clone(),
+            owner: owner.to_owned(),
+            before,
+        };
+        resource::object(&injection, &cluster.namespace, self.max_duration_ms)?;
+        let same = format!("{MANAGED_BY}=loadgen,{SAME}={}", resource::hash(fault));
+        let same = cluster.list(resource::kind(fault)?, &same).await?;
+        match same.iter().find(|object| label(object, RUN) != owner) {
+            Some(other) => Err(FaultError::Impossible(format!(
+                "the run `{}` has the same fault: `{}` in the namespace `{}`",
+                label(other, RUN),
+                other.metadata.name.as_deref().unwrap_or_default(),
+                cluster.namespace
+            ))),
+            None => Ok(injection.before),
         }
-        .boxed()
     }
 
-    fn inject<'a>(
-        &'a self,
-        injection: &'a Injection,
-    ) -> BoxFuture<'a, Result<Confirmation, FaultError>> {
-        async move {
-            let until = Instant::now() + INJECTED_WITHIN;
-            let objects = self.place(injection).await?;
-            let namespace = objects.api.namespace().unwrap_or_default();
-            let asked = resource::object(injection, namespace, self.max_duration_ms)?;
-            self.create(&objects, &asked, until).await?;
-            let name = resource::name(injection);
-            let injected = objects.wait_for_injection(&name, until).await;
-            injected.map_err(|error| match error {
-                // The object is gone again.
-                FaultError::Impossible(_) => error,
-                error => not_confirmed(error),
-            })
-        }
-        .boxed()
+    async fn inject(&self, injection: &Injection) -> Result<Confirmation, FaultError> {
+        let until = Instant::now() + INJECTED_WITHIN;
+        let objects = self.place(injection).await?;
+        let namespace = objects.api.namespace().unwrap_or_default();
+        let asked = resource::object(injection, namespace, self.max_duration_ms)?;
+        self.create(&objects, &asked, until).await?;
+        let name = resource::name(injection);
+        let injected = objects.wait_for_injection(&name, until).await;
+        injected.map_err(|error| match error {
+            // The object is gone again.
+            FaultError::Impossible(_) => error,
+            error => not_confirmed(error),
+        })
     }
 
-    fn clear<'a>(&'a self, injection: &'a Injection) -> BoxFuture<'a, Result<Cleared, FaultError>> {
-        async move {
-            let objects = self.place(injection).await?;
-            let found = objects.find(&resource::name(injection)).await?;
-            let found = found.filter(|found| label(found, RUN) == injection.owner);
-            let Some(found) = found else {
-                return Ok(Cleared {
-                    was_in_force: false,
-                    confirmation: Confirmation {
-                        how: "the API server's answer: there is no such object".to_owned(),
-                        read_back: Value::Null,
-                    },
-                });
-            };
-            let was_in_force = objects.status(&found)?.is_in_force();
-            let last = objects.remove(&found, GONE_WITHIN).await?;
-            let how = match last.is_recovered() {
-                true => "the object is gone, and Chaos Mesh had recovered all its targets",
-                false => "the object is gone",
-            };
-            Ok(Cleared {
-                was_in_force,
+    async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
+        let objects = self.place(injection).await?;
+        let found = objects.find(&resource::name(injection)).await?;
+        let found = found.filter(|found| label(found, RUN) == injection.owner);
+        let Some(found) = found else {
+            return Ok(Cleared {
+                was_in_force: false,
                 confirmation: Confirmation {
-                    how: how.to_owned(),
-                    read_back: last.read_back(),
+                    how: "the API server's answer: there is no such object".to_owned(),
+                    read_back: Value::Null,
                 },
-            })
-        }
-        .boxed()
+            });
+        };
+        let was_in_force = objects.status(&found)?.is_in_force();
+        let last = objects.remove(&found, GONE_WITHIN).await?;
+        let how = match last.is_recovered() {
+            true => "the object is gone, and Chaos Mesh had recovered all its targets",
+            false => "the object is gone",
+        };
+        Ok(Cleared {
+            was_in_force,
+            confirmation: Confirmation {
+                how: how.to_owned(),
+                read_back: last.read_back(),
+            },
+        })
     }
 
-    fn state<'a>(
-        &'a self,
-        held: &'a [Injection],
-    ) -> BoxFuture<'a, Result<Vec<ActiveFault>, FaultError>> {
-        async move {
-            let cluster = self.cluster().await?;
-            let lists = KINDS.iter().map(|kind| cluster.list(kind, ""));
-            let lists = try_join_all(lists).await?;
-            let mut active = Vec::new();
-            for (kind, listed) in KINDS.iter().zip(&lists) {
-                let objects = cluster.objects(kind, &cluster.namespace);
-                for object in listed {
-                    if objects.status(object)?.is_in_force() {
-                        active.push(active_fault(kind, object, held));
-                    }
+    async fn state(&self, held: &[Injection]) -> Result<Vec<ActiveFault>, FaultError> {
+        let cluster = self.cluster().await?;
+        let lists = KINDS.iter().map(|kind| cluster.list(kind, ""));
+        let lists = try_join_all(lists).await?;
+        let mut active = Vec::new();
+        for (kind, listed) in KINDS.iter().zip(&lists) {
+            let objects = cluster.objects(kind, &cluster.namespace);
+            for object in listed {
+                if objects.status(object)?.is_in_force() {
+                    active.push(active_fault(kind, object, held));
                 }
             }
-            Ok(active)
         }
-        .boxed()
+        Ok(active)
     }
 
     fn look_every(&self) -> Duration {

@@ -6,7 +6,7 @@ import { countingThresholds, scenarioTags } from './options.js';
 import { Place } from './place.js';
 import { scenariosOf, scriptPlan, symptomInLabel } from './scriptplan.js';
 import { named, stampedHttp } from './stamp.js';
-import { checkScenarios, runId, summary } from './run.js';
+import { checkScenarios, part, runId, summary, waitForStart } from './run.js';
 import { parseBaseUrl } from './target.js';
 
 /**
@@ -41,7 +41,9 @@ export function groundTruth({ options, anomalies = {}, baseUrl, name = 'k6', scr
     setup() {
       checkScenarios(names);
       warnOfOldLabels(anomalies);
-      logRun(id, url, JSON.stringify(plan));
+      const json = JSON.stringify(plan);
+      waitForStart();
+      logRun(id, url, json, part());
     },
     iteration: recorder.iteration,
     http: stampedHttp(recorder.current, expected || isExpected),

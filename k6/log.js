@@ -6,13 +6,18 @@ import { VERSION } from './headers.js';
 /** What every line begins with. */
 const MARK = 'lg1';
 
-/** The first line, and the moment that all times of the plan count from. Call it in setup(). */
-export function logRun(runId, baseUrl, planJson) {
+/**
+ * The first line, and the moment that all times of the plan count from. Call it in setup().
+ *
+ * @param {object} part what of the test this k6 does: `segment` and `segment_sequence`, or nothing.
+ */
+export function logRun(runId, baseUrl, planJson, part = {}) {
   const head = JSON.stringify({
     schema_version: 1,
     run_id: runId,
     base_url: baseUrl,
     module_version: VERSION,
+    ...part,
   });
   console.log(`${MARK} run ${head.slice(0, -1)},"plan":${planJson}}`);
   console.log(`${MARK} zero ${Date.now()}`);

@@ -1,7 +1,7 @@
 // What a script exports to replay a plan.
 
 import { baseUrl } from './target.js';
-import { checkScenarios, runId, summary } from './run.js';
+import { checkScenarios, part, runId, summary, waitForStart } from './run.js';
 import { compactJson, logRun } from './log.js';
 import { journey } from './journey.js';
 import { loadPlan } from './plan.js';
@@ -26,7 +26,9 @@ export function replay(settings = {}) {
     options: plan.whole === null ? {} : planOptions(plan.whole),
     setup() {
       checkScenarios(names);
-      logRun(id, target.url, planJson(plan));
+      const json = planJson(plan);
+      waitForStart();
+      logRun(id, target.url, json, part());
     },
     iteration: journey(plan, target, id),
     handleSummary: (data) => summary(data, names),

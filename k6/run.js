@@ -1,6 +1,7 @@
 // What a run has around its iterations, whether it replays a plan or is somebody's own script.
 
 import exec from 'k6/execution';
+import { sleep } from 'k6';
 import { SharedArray } from 'k6/data';
 import { logSummary } from './log.js';
 
@@ -18,6 +19,41 @@ export function givenOrNewId(given) {
   if (!given) return crypto.randomUUID().replaceAll('-', '');
   if (/^[0-9a-f]{32}$/.test(given)) return given;
   throw new Error(`loadgen: LOADGEN_RUN_ID must be 32 lower-case hexadecimal digits, not ${given}`);
+}
+
+/**
+ * What of the test this k6 does, for the log: nothing where it does all of it. In setup() only.
+ *
+ * @returns {{segment?: string, segment_sequence?: string}} k6's options.
+ */
+export function part() {
+  const { executionSegment: segment, executionSegmentSequence: sequence } = exec.test.options;
+  if (!segment || segment === '0:1') return {};
+  return sequence ? { segment, segment_sequence: sequence } : { segment };
+}
+
+/**
+ * Waits for the moment of the variable LOADGEN_START_AT, in Unix seconds or RFC 3339, at which several
+ * k6 begin together. Call it as the last thing before the run is logged; at once without the variable.
+ */
+export function waitForStart() {
+  const given = __ENV.LOADGEN_START_AT;
+  if (!given) return;
+  const at = startMs(given);
+  const late = Date.now() - at;
+  if (late > 0) {
+    throw new Error(
+      `loadgen: too late: the run was to start ${late / 1000} s before this k6 was ready; start all of them anew`,
+    );
+  }
+  sleep(-late / 1000);
+}
+
+/** A moment in Unix milliseconds, from Unix seconds or RFC 3339. */
+export function startMs(given) {
+  const at = /^[0-9.]+$/.test(given) ? Number(given) * 1000 : Date.parse(given);
+  if (Number.isFinite(at)) return at;
+  throw new Error(`loadgen: LOADGEN_START_AT must be Unix seconds, or RFC 3339 such as 2026-03-01T10:00:00Z, not ${given}`);
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   logSummary,
   logUnsent,
 } from '../log.js';
-import { givenOrNewId, runId } from '../run.js';
+import { givenOrNewId, runId, startMs } from '../run.js';
 import { equal, run, throws, options as common } from './testing.js';
 
 export { handleSummary } from './testing.js';
@@ -103,6 +103,19 @@ const TESTS = {
       scenarios: { a: { iterations: 5, dropped_iterations: 0 } },
       test_run_duration_ms: 12.5,
     });
+  },
+  'one k6 of several says which': () => {
+    const [first] = lines(() => {
+      logRun('f'.repeat(32), 'http://h', '{}', { segment: '0:1/2', segment_sequence: '0,1/2,1' });
+    });
+    const { segment, segment_sequence } = JSON.parse(first.slice('lg1 run '.length));
+    equal([segment, segment_sequence], ['0:1/2', '0,1/2,1']);
+  },
+  'the agreed start': () => {
+    equal(startMs('1772359200'), 1772359200000);
+    equal(startMs('1772359200.25'), 1772359200250);
+    equal(startMs('2026-03-01T10:00:00Z'), 1772359200000);
+    throws(() => startMs('tomorrow'), 'LOADGEN_START_AT');
   },
   'ids of runs': () => {
     equal(givenOrNewId('0'.repeat(32)), '0'.repeat(32));

@@ -14,7 +14,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use crate::context::Progress;
 use crate::error::Interrupt;
 use crate::event::Event;
-use crate::executor::iterations_to_make;
 use crate::injector::{FaultJob, HASTY};
 use crate::pacer::Pacer;
 use crate::recorder::send;
@@ -215,8 +214,9 @@ impl Conductor {
 
     fn drop_the_rest(&self, index: usize) {
         let state = &self.shared.scenarios[index];
-        let planned = iterations_to_make(&self.shared.plan.scenarios[index].executor);
-        let made = state.next_iteration.load(Relaxed);
+        let executor = &self.shared.plan.scenarios[index].executor;
+        let planned = self.shared.shard.iterations_to_make(executor);
+        let made = state.started.load(Relaxed);
         let left = planned.unwrap_or(0).saturating_sub(made);
         state.counters.dropped.fetch_add(left, Relaxed);
     }
@@ -228,6 +228,7 @@ impl Conductor {
             self.send(Line::GeneratorStalled(GeneratorStalled {
                 at_ns: self.shared.clock.now_ns(),
                 for_ns: u64::try_from(late.as_nanos()).unwrap_or(u64::MAX),
+                shard: None,
             }));
         }
     }
@@ -252,6 +253,7 @@ impl Conductor {
             self.send(Line::ClockStepped(ClockStepped {
                 at_ns: beat.at_ns,
                 offset_ns,
+                shard: None,
             }));
         }
         self.clock_offset_ns = offset_ns;
@@ -267,7 +269,7 @@ impl Conductor {
             completed: state.counters.completed.load(Relaxed),
             failed: state.counters.failed.load(Relaxed),
             dropped: state.counters.dropped.load(Relaxed),
-            iterations: state.next_iteration.load(Relaxed),
+            iterations: state.started.load(Relaxed),
             interrupted_iterations: state.counters.interrupted_iterations.load(Relaxed),
             unsent_steps: state.counters.unsent_steps.load(Relaxed),
         }

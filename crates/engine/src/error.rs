@@ -32,6 +32,16 @@ pub enum EngineError {
     /// The wish to end it came before the load began; nothing was written.
     #[error("ended by a signal before the load began")]
     NotBegun,
+    /// The moment that was agreed on for the start had passed; nothing was written.
+    #[error(
+        "too late: the run was to start {:.1} s before this generator was ready\n\
+         Start all of them anew, and give them more time.",
+        by.as_secs_f64()
+    )]
+    Late {
+        /// By how much.
+        by: std::time::Duration,
+    },
     /// The HTTP client can't be set up.
     #[error("can't set up the HTTP client: {0}")]
     Client(#[from] reqwest::Error),

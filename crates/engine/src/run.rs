@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use loadgen_fault::Drivers;
-use loadgen_scenario::Plan;
+use loadgen_scenario::{Plan, Shard};
 use loadgen_timeline::Clock;
 use loadgen_timeline::event::{
-    Engine, Event as Line, RunFinished, RunStarted, RunStatus, TIMELINE_SCHEMA_VERSION,
+    Engine, Event as Line, RunFinished, RunShard, RunStarted, RunStatus, TIMELINE_SCHEMA_VERSION,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -44,6 +44,11 @@ pub struct RunOptions {
     pub sender: Sender,
     /// Who injects faults.
     pub drivers: Drivers,
+    /// Which part of the run this is, where several generators share it.
+    pub shard: Option<RunShard>,
+    /// Zero of the plan's times, in Unix nanoseconds, where that was agreed on; none: as soon as all
+    /// is ready.
+    pub start_at_ns: Option<i64>,
 }
 
 /// Who sends the load.
@@ -95,23 +100,48 @@ pub async fn run(
         base_url,
         sender,
         drivers,
+        shard,
+        start_at_ns,
     } = options;
+    let part = shard.as_ref().and_then(RunShard::shard);
+    let part = part.unwrap_or(Shard::WHOLE);
     // Before anything begins, as it takes time.
     let first_look = tokio::select! {
         first_look = first_look(&drivers) => first_look,
         Some(_) = interrupts.recv() => return Err(EngineError::NotBegun),
     };
-    let crew = Crew::prepare(sender, &plan, &base_url, &run_id, &mut interrupts).await?;
+    let whole = Whole {
+        plan: &plan,
+        base_url: &base_url,
+        run_id: &run_id,
+        shard: part,
+        start_at_ns,
+    };
+    let crew = Crew::prepare(sender, &whole, &mut interrupts).await?;
+    let start_ns = crew.start_ns(clock, start_at_ns)?;
     let ready = Ready {
         run_id,
         plan,
         base_url,
         clock,
+        start_ns,
         drivers,
         first_look,
         crew,
+        shard,
     };
     ready.run(consumers, interrupts).await
+}
+
+/// What whoever sends must know of a run.
+pub(crate) struct Whole<'r> {
+    pub(crate) plan: &'r Plan,
+    pub(crate) base_url: &'r str,
+    pub(crate) run_id: &'r str,
+    /// What of the plan is to be done.
+    pub(crate) shard: Shard,
+    /// When it begins, if that was agreed on.
+    pub(crate) start_at_ns: Option<i64>,
 }
 
 /// A run that can begin.
@@ -120,10 +150,14 @@ pub(crate) struct Ready {
     pub(crate) plan: Arc<Plan>,
     pub(crate) base_url: String,
     pub(crate) clock: Clock,
+    /// When the plan begins, in Unix nanoseconds.
+    pub(crate) start_ns: i64,
     pub(crate) drivers: Drivers,
     /// What the drivers saw before.
     pub(crate) first_look: FirstLook,
     pub(crate) crew: Crew,
+    /// Which part of the run this is.
+    pub(crate) shard: Option<RunShard>,
 }
 
 impl Ready {
@@ -168,18 +202,25 @@ impl Ready {
         interrupts: &mut UnboundedReceiver<Interrupt>,
         failure: UnboundedReceiver<()>,
     ) -> Result<(RunStatus, Option<EngineError>), EngineError> {
-        let Self { crew, clock, .. } = self;
-        let start_ns = crew.start_ns(clock);
+        let Self {
+            crew,
+            clock,
+            start_ns,
+            shard,
+            ..
+        } = self;
+        let part = shard.as_ref().and_then(RunShard::shard);
         let shared = Shared::new(
             self.run_id,
             self.plan,
             self.base_url,
             clock,
             start_ns,
+            part.unwrap_or(Shard::WHOLE),
             crew.size(),
         );
         let shared = Arc::new(shared);
-        send(events, Line::RunStarted(run_started(&shared, &crew)));
+        send(events, Line::RunStarted(run_started(&shared, &crew, shard)));
         let keeps_to_the_plan = crew.is_k6();
         let (progress, from_workers) = unbounded_channel();
         let working = crew.start(&shared, events, progress)?;
@@ -263,9 +304,7 @@ enum Working {
 impl Crew {
     async fn prepare(
         sender: Sender,
-        plan: &Plan,
-        base_url: &str,
-        run_id: &str,
+        run: &Whole<'_>,
         interrupts: &mut UnboundedReceiver<Interrupt>,
     ) -> Result<Self, EngineError> {
         match sender {
@@ -274,7 +313,7 @@ impl Crew {
                 authorization,
                 client,
             } => {
-                let of_worker = |_| clients_of_worker(plan, client).map(Way::Http);
+                let of_worker = |_| clients_of_worker(run.plan, client).map(Way::Http);
                 let ways = (0..count.max(1)).map(of_worker);
                 Ok(Self::Workers {
                     ways: ways.collect::<Result<_, _>>()?,
@@ -283,7 +322,7 @@ impl Crew {
             }
             Sender::K6(options) => {
                 let started = tokio::select! {
-                    started = k6::start(&options, plan, base_url, run_id) => started?,
+                    started = k6::start(&options, run) => started?,
                     Some(_) = interrupts.recv() => return Err(EngineError::NotBegun),
                 };
                 Ok(Self::K6 {
@@ -308,11 +347,19 @@ impl Crew {
         matches!(self, Self::K6 { .. })
     }
 
-    /// When the plan begins, in Unix nanoseconds.
-    fn start_ns(&self, clock: Clock) -> i64 {
-        match self {
-            Self::K6 { started, .. } => started.zero_ns,
-            _ => clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0),
+    /// When the plan begins, in Unix nanoseconds; `agreed` is when it is to.
+    fn start_ns(&self, clock: Clock, agreed: Option<i64>) -> Result<i64, EngineError> {
+        let earliest_ns = clock.now_ns() + i64::try_from(LEAD.as_nanos()).unwrap_or(0);
+        match (self, agreed) {
+            // It has waited, and its clocks go.
+            (Self::K6 { started, .. }, _) => Ok(started.zero_ns),
+            (_, None) => Ok(earliest_ns),
+            (_, Some(agreed_ns)) => match u64::try_from(earliest_ns - agreed_ns) {
+                Ok(late_ns) if late_ns > 0 => Err(EngineError::Late {
+                    by: Duration::from_nanos(late_ns),
+                }),
+                _ => Ok(agreed_ns),
+            },
         }
     }
 
@@ -420,7 +467,7 @@ fn join(threads: Vec<JoinHandle<std::io::Result<()>>>) -> Option<EngineError> {
     error
 }
 
-fn run_started(shared: &Shared, crew: &Crew) -> RunStarted {
+fn run_started(shared: &Shared, crew: &Crew, shard: Option<RunShard>) -> RunStarted {
     let (engine, engine_version) = match crew {
         Crew::K6 { version, .. } => (Engine::K6, Some(version.clone())),
         _ => (Engine::Rust, None),
@@ -437,5 +484,7 @@ fn run_started(shared: &Shared, crew: &Crew) -> RunStarted {
         engine_version,
         target: shared.base_url.clone(),
         loadgen_version: env!("CARGO_PKG_VERSION").into(),
+        shard,
+        shards: Vec::new(),
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use loadgen_scenario::{Executor, Plan, Prng};
+use loadgen_scenario::{Executor, Plan, Prng, Shard, Stripe};
 use loadgen_timeline::Clock;
 use tokio::sync::watch;
 
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Zero of the plan's times, in Unix nanoseconds.
     pub(crate) start_ns: i64,
+    /// Which part of the plan this generator does.
+    pub(crate) shard: Shard,
     /// Workers that report each scenario; k6 is one.
     pub(crate) workers: usize,
     pub(crate) scenarios: Vec<ScenarioState>,
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct ScenarioState {
     pub(crate) prng: Prng,
+    /// The iterations that are this generator's.
+    pub(crate) stripe: Stripe,
     /// To wait for a change.
     signal: watch::Sender<Signal>,
     /// The same for a look in passing: a watch channel takes a lock for that.
@@ -46,8 +50,8 @@ pub(crate) struct ScenarioState {
     pub(crate) free_vus: AtomicU32,
     pub(crate) vus_to_make: AtomicU32,
     pub(crate) counters: Counters,
-    /// Number of the next iteration to start.
-    pub(crate) next_iteration: AtomicU64,
+    /// Iterations that this generator has started.
+    pub(crate) started: AtomicU64,
 }
 
 /// Totals of a scenario over all workers. On cache lines of their own, as every request of every
@@ -91,21 +95,23 @@ impl Shared {
         base_url: String,
         clock: Clock,
         start_ns: i64,
+        shard: Shard,
         workers: usize,
     ) -> Self {
         let scenarios = plan
             .scenarios
             .iter()
             .map(|scenario| {
-                let (pre_allocated_vus, max_vus) = vu_pool(&scenario.executor);
+                let (pre_allocated_vus, max_vus) = vu_pool(&scenario.executor, shard);
                 ScenarioState {
                     prng: Prng::new(plan.seed, &scenario.name),
+                    stripe: shard.stripe(&scenario.executor),
                     signal: watch::Sender::new(Signal::Waiting),
                     latest_signal: AtomicU8::new(Signal::Waiting as u8),
                     free_vus: AtomicU32::new(pre_allocated_vus),
                     vus_to_make: AtomicU32::new(max_vus.saturating_sub(pre_allocated_vus)),
                     counters: Counters::new(),
-                    next_iteration: AtomicU64::new(0),
+                    started: AtomicU64::new(0),
                 }
             })
             .collect();
@@ -115,6 +121,7 @@ impl Shared {
             base_url,
             clock,
             start_ns,
+            shard,
             workers,
             scenarios,
         }
@@ -153,7 +160,7 @@ impl Shared {
 }
 
 /// VUs made before the start, and at most, for executors that have a pool.
-fn vu_pool(executor: &Executor) -> (u32, u32) {
+fn vu_pool(executor: &Executor, shard: Shard) -> (u32, u32) {
     match executor {
         Executor::ConstantArrivalRate {
             pre_allocated_vus,
@@ -164,7 +171,7 @@ fn vu_pool(executor: &Executor) -> (u32, u32) {
             pre_allocated_vus,
             max_vus,
             ..
-        } => (*pre_allocated_vus, *max_vus),
+        } => (shard.vus(*pre_allocated_vus), shard.vus(*max_vus)),
         _ => (0, 0),
     }
 }

@@ -8,10 +8,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use loadgen_scenario::{Plan, PlannedScenario};
+use loadgen_scenario::{Executor, Plan, PlannedScenario};
 use loadgen_timeline::event::WindowOpened;
 
-use crate::executor::iterations_to_make;
 use crate::shared::Signal;
 
 /// What is to be done with a scenario. Times are in Unix nanoseconds.
@@ -161,7 +160,7 @@ impl Windows {
         }
         // One that was never opened leaves no line.
         if self.windows[scenario].state == State::Closed {
-            if iterations_to_make(&self.plan.scenarios[scenario].executor).is_some() {
+            if makes_a_number(&self.plan.scenarios[scenario].executor) {
                 actions.push(Action::DropTheRest { scenario });
             }
             actions.push(Action::Drain { scenario, at_ns });
@@ -196,7 +195,7 @@ impl Windows {
             anomaly: scenario.anomaly.clone(),
             declared: scenario.declared.clone(),
             warm_up: scenario.warm_up,
-            may_end_early: iterations_to_make(&scenario.executor).is_some(),
+            may_end_early: makes_a_number(&scenario.executor),
             planned_start_ns: self.planned_ns(scenario.start_ns),
             planned_end_ns: self.planned_ns(scenario.end_ns),
             at_ns,
@@ -250,6 +249,14 @@ impl Windows {
     fn planned_ns(&self, plan_ns: u64) -> i64 {
         self.zero_ns.saturating_add_unsigned(plan_ns)
     }
+}
+
+/// Whether an executor makes a number of iterations, and may be done before its time.
+fn makes_a_number(executor: &Executor) -> bool {
+    matches!(
+        executor,
+        Executor::PerVuIterations { .. } | Executor::SharedIterations { .. }
+    )
 }
 
 #[cfg(test)]

@@ -138,6 +138,8 @@ async fn run_with(
         base_url: target,
         sender: Sender::workers(workers),
         drivers: Default::default(),
+        shard: None,
+        start_at_ns: None,
     };
     let (interrupt, interrupts) = unbounded_channel();
     drive(interrupt.clone(), kept.clone());
@@ -276,6 +278,8 @@ async fn client_spans_that_a_silent_receiver_never_takes_are_counted_as_lost() {
         base_url,
         sender: Sender::workers(1),
         drivers: Default::default(),
+        shard: None,
+        start_at_ns: None,
     };
     let (_interrupt, interrupts) = unbounded_channel();
     run(plan, options, vec![Box::new(spans)], interrupts)
@@ -365,6 +369,8 @@ async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
         base_url: target::start().await,
         sender: Sender::workers(1),
         drivers: Default::default(),
+        shard: None,
+        start_at_ns: None,
     };
     let consumers: Vec<Box<dyn Consumer>> = vec![Box::new(Full), Box::new(kept.clone())];
     let (_interrupt, interrupts) = unbounded_channel();

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use loadgen_scenario::Shard;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -14,7 +16,8 @@ Exit codes:
   4  the target, or a program that loadgen starts, is not there or not reachable
   5  ended early by SIGINT or SIGTERM, in good order
   6  a fault could not be injected or cleared: the labels of its window are not backed by a fault
-  7  the dataset is usable, but the audit has warnings (extract, audit; doctor likewise)
+  7  the dataset is usable, but the audit has warnings (extract, audit; doctor likewise; merge: a
+     shard is missing or did not come to its end)
   8  the dataset is not usable (run, extract, audit; doctor: a dataset would not be)
 Where several hold, run ends with the first of 1, 8, 6, 5.";
 
@@ -51,6 +54,8 @@ pub(crate) enum Command {
     Upload(UploadArgs),
     /// Compare both engines in paired runs, or two runs that are done.
     Compare(CompareArgs),
+    /// Make one run of what several generators did of it.
+    Merge(MergeArgs),
     /// List or clear the faults that runs which were killed have left in their targets.
     #[command(subcommand)]
     Faults(FaultsCommand),
@@ -136,7 +141,10 @@ pub(crate) struct RunArgs {
     pub(crate) plan: PlanChanges,
     #[command(flatten)]
     pub(crate) allowed: Allowed,
-    /// Folder for what the run leaves behind [default: runs/{UTC stamp}-{scenario file}]
+    #[command(flatten)]
+    pub(crate) shared: SharedRun,
+    /// Folder for what the run leaves behind [default: runs/{UTC stamp}-{scenario file}; with
+    /// --rendezvous: shard-{I} in its folder]
     #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Who sends the requests.
@@ -183,6 +191,29 @@ pub(crate) struct RunArgs {
     /// Print the result as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What several generators that share a run have in common.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct SharedRun {
+    /// Do one of N parts of the run, I from 0: the iterations and VUs of one common schedule are dealt
+    /// out. Shard 0 has the faults injected [env: LOADGEN_SHARD]
+    #[arg(long, value_name = "I/N", env = "LOADGEN_SHARD", hide_env = true, value_parser = crate::shard::parse)]
+    pub(crate) shard: Option<Shard>,
+    /// Folder that all shards see, where they agree on the run's id and its start; each run needs one
+    /// of its own [env: LOADGEN_RENDEZVOUS]
+    #[arg(long, value_name = "DIR", env = "LOADGEN_RENDEZVOUS", hide_env = true)]
+    pub(crate) rendezvous: Option<PathBuf>,
+    /// How long to wait there for the other shards.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = loadgen_scenario::parse_duration)]
+    pub(crate) rendezvous_timeout: Duration,
+    /// Start at that moment: RFC 3339, such as 2026-03-01T10:00:00Z, or Unix seconds [env:
+    /// LOADGEN_START_AT]
+    #[arg(long, value_name = "TIME", env = "LOADGEN_START_AT", hide_env = true, value_parser = start_moment)]
+    pub(crate) start_at: Option<i64>,
+    /// The run's id, 32 hexadecimal digits, instead of a new one [env: LOADGEN_RUN_ID]
+    #[arg(long, value_name = "ID", env = "LOADGEN_RUN_ID", hide_env = true)]
+    pub(crate) run_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -492,6 +523,38 @@ fn moment(text: &str) -> Result<i64, String> {
     ns.ok_or_else(|| "that is too far from 1970".to_owned())
 }
 
+/// A moment in Unix nanoseconds, given as RFC 3339 or in Unix seconds.
+fn start_moment(text: &str) -> Result<i64, String> {
+    let wrong = || "give RFC 3339, such as 2026-03-01T10:00:00Z, or Unix seconds".to_owned();
+    if let Ok(seconds) = text.parse::<f64>() {
+        let is_time = (0.0..9e9).contains(&seconds);
+        return is_time.then_some((seconds * 1e9) as i64).ok_or_else(wrong);
+    }
+    let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| wrong())?;
+    time.timestamp_nanos_opt().ok_or_else(wrong)
+}
+
+/// Make one run of what several generators did of it.
+///
+/// Timelines, ledgers and figures of the shards become those of one run, which all other commands
+/// take as such.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct MergeArgs {
+    /// The shards' run folders, or the folder of their rendezvous.
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Folder for the merged run.
+    #[arg(long, alias = "output", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Make a run of the shards that are there. The audit says which are not.
+    #[arg(long)]
+    pub(crate) allow_missing: bool,
+    /// Print the result as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct FromK6Args {
@@ -513,6 +576,9 @@ pub(crate) struct GuardArgs {
     /// The run's id: whose faults are taken away.
     #[arg(long)]
     pub(crate) run_id: String,
+    /// The run drives no faults: there are none to take away.
+    #[arg(long)]
+    pub(crate) no_faults: bool,
 }
 
 #[derive(Debug, ClapArgs)]

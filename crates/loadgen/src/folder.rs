@@ -45,6 +45,11 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// The folder of a run that was.
+    pub(crate) fn of(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

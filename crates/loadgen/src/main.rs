@@ -16,6 +16,8 @@ mod folder;
 mod guard;
 mod interrupts;
 mod reach;
+mod rendezvous;
+mod shard;
 mod show;
 mod tables;
 #[cfg_attr(not(feature = "upload"), path = "no_upload.rs")]

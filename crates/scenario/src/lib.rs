@@ -5,7 +5,8 @@
 //! computed. Which faults there are it is told ([`FaultCatalogue`]); of targets it knows nothing. An engine runs the plan with the pure functions of this crate:
 //!
 //! - [`ArrivalSchedule`] and [`VuSchedule`] say when iterations or VUs start,
-//! - [`Iteration`] says what each iteration sends, by the seeded choices of [`Prng`].
+//! - [`Iteration`] says what each iteration sends, by the seeded choices of [`Prng`],
+//! - [`Shard`] says which VUs and iterations are whose where several generators share a run.
 //!
 //! ```
 //! use loadgen_scenario::{Iteration, PlanOptions, Prng, StepRequest, plan_str};
@@ -47,6 +48,7 @@ mod render;
 mod resolve;
 pub mod schedule;
 mod schema;
+mod shard;
 pub mod steady;
 mod template;
 mod values;
@@ -62,3 +64,4 @@ pub use plan::*;
 pub use prng::Prng;
 pub use schedule::{ArrivalSchedule, VuSchedule, planned_length_ns};
 pub use schema::{file_json_schema, plan_json_schema};
+pub use shard::{MOST_SHARDS, Shard, Stripe};

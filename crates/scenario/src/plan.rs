@@ -173,6 +173,24 @@ pub enum Executor {
     },
 }
 
+impl Executor {
+    /// The most VUs that it has at a time.
+    pub fn most_vus(&self) -> u32 {
+        match self {
+            Self::ConstantVus { vus, .. }
+            | Self::PerVuIterations { vus, .. }
+            | Self::SharedIterations { vus, .. } => *vus,
+            Self::RampingVus {
+                start_vus, stages, ..
+            } => stages
+                .iter()
+                .fold(*start_vus, |most, stage| most.max(stage.target)),
+            Self::ConstantArrivalRate { max_vus, .. }
+            | Self::RampingArrivalRate { max_vus, .. } => *max_vus,
+        }
+    }
+}
+
 /// A straight line towards a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stage {

@@ -26,6 +26,8 @@ fn started(engine: Engine) -> Event {
         engine_version: None,
         target: "t".into(),
         loadgen_version: "0".into(),
+        shard: None,
+        shards: Vec::new(),
     })
 }
 
@@ -280,6 +282,7 @@ fn windows_that_are_not_where_the_plan_has_them() {
         Event::GeneratorStalled(GeneratorStalled {
             at_ns: START + 20 * S - 8_000,
             for_ns: 9_500_000_000,
+            shard: None,
         }),
     );
     let mut ledger = whole();

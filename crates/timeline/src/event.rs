@@ -1,5 +1,6 @@
 //! The events of a timeline, one JSON object a line. All times are Unix nanoseconds (UTC).
 
+use loadgen_scenario::Shard;
 use loadgen_scenario::plan::{Anomaly, Parameters};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,54 @@ pub struct RunStarted {
     pub target: String,
     /// Version of loadgen.
     pub loadgen_version: String,
+    /// Where this is one generator of several for one run: which part of the run it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<RunShard>,
+    /// Where the timelines of several generators were merged: those of them that are in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<RunShard>,
+}
+
+impl RunStarted {
+    /// Numbers of the shards that a merged run lacks.
+    pub fn missing_shards(&self) -> Vec<u32> {
+        let count = self.shards.first().map_or(0, |shard| shard.count);
+        let is_there = |index: &u32| self.shards.iter().any(|shard| shard.index == *index);
+        (0..count).filter(|index| !is_there(index)).collect()
+    }
+}
+
+/// One of the generators that share a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunShard {
+    /// Its number, from 0.
+    pub index: u32,
+    /// How many there are.
+    pub count: u32,
+    /// It has the run's faults injected and cleared. The others only send load, and their timelines
+    /// have no events of faults.
+    pub drives_faults: bool,
+    /// The least and the most that its clock can be ahead of the clock of shard 0, in nanoseconds;
+    /// none: that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_ns: Option<[i64; 2]>,
+}
+
+impl RunShard {
+    /// A shard that drives no faults and whose clock nobody measured; none: it is the whole run.
+    pub fn of(shard: Shard) -> Option<Self> {
+        (!shard.is_whole()).then_some(Self {
+            index: shard.index(),
+            count: shard.count(),
+            drives_faults: false,
+            clock_ahead_ns: None,
+        })
+    }
+
+    /// What of the run it does; none: its numbers make no sense.
+    pub fn shard(&self) -> Option<Shard> {
+        Shard::new(self.index, self.count)
+    }
 }
 
 /// A window and its label.
@@ -315,6 +364,9 @@ pub struct ClockStepped {
     pub at_ns: i64,
     /// Wall clock minus timeline clock, in nanoseconds.
     pub offset_ns: i64,
+    /// Of a merged run: the shard whose clock it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<u32>,
 }
 
 /// A time during which the generator did not run.
@@ -324,13 +376,20 @@ pub struct GeneratorStalled {
     pub at_ns: i64,
     /// How much later than due, in nanoseconds.
     pub for_ns: u64,
+    /// Of a merged run: the shard that did not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<u32>,
 }
 
 impl GeneratorStalled {
     /// For people.
     pub fn describe(&self) -> String {
+        let which = match self.shard {
+            Some(shard) => format!("the generator of shard {shard}"),
+            None => "the generator".to_owned(),
+        };
         format!(
-            "the generator did not run for {:.1} s: it was suspended, or had no processor",
+            "{which} did not run for {:.1} s: it was suspended, or had no processor",
             self.for_ns as f64 / 1e9
         )
     }

@@ -9,6 +9,8 @@
 //! [`condition`] says from it what was wrong with the system at each time, and [`phase`] whether
 //! it had settled.
 //!
+//! [`merge`] makes one timeline of those of several generators.
+//!
 //! [`audit`] is what is known of a dataset that was made from it.
 //!
 //! All times in both come from one [`clock`].
@@ -20,6 +22,7 @@ mod consistency;
 pub mod event;
 mod label;
 pub mod ledger;
+pub mod merge;
 pub mod phase;
 pub mod read;
 pub mod record;

@@ -270,6 +270,15 @@ pub fn parse(bytes: &[u8]) -> Timeline {
     timeline
 }
 
+/// The events of a timeline in memory, in order. Lines that can't be read are left out; [`parse`]
+/// names them.
+pub fn events(bytes: &[u8]) -> Vec<Event> {
+    let lines = bytes.split(|&b| b == b'\n');
+    lines
+        .filter_map(|line| parse_line(line).ok().flatten())
+        .collect()
+}
+
 /// `before`: all lines before the end.
 fn integrity(finished: &RunFinished, before: &[u8], timeline: &Timeline) -> Integrity {
     match &finished.sha256 {

@@ -56,6 +56,8 @@ fn events() -> Vec<Event> {
             engine_version: None,
             target: "http://127.0.0.1:8080".into(),
             loadgen_version: "0.1.0".into(),
+            shard: None,
+            shards: Vec::new(),
         }),
         Event::WindowOpened(WindowOpened {
             scenario: "spike".into(),
@@ -91,6 +93,7 @@ fn events() -> Vec<Event> {
         Event::ClockStepped(ClockStepped {
             at_ns: 1_700_000_000_000_000_008,
             offset_ns: -5,
+            shard: None,
         }),
         Event::WindowDrained(WindowClosed {
             last_completed_ns: Some(1_700_000_000_000_000_009),

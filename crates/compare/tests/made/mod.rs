@@ -89,6 +89,8 @@ fn run(repetition: u32, side: &str, like: Like, at_ns: i64) -> Run {
         engine_version: (like.engine == Engine::K6).then(|| "1.1.0".into()),
         target: "http://127.0.0.1:8080".into(),
         loadgen_version: "0.1.0".into(),
+        shard: None,
+        shards: Vec::new(),
     };
     let is_k6 = like.engine == Engine::K6;
     let harness_s = is_k6.then_some(0.1);

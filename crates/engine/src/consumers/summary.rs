@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
-use loadgen_scenario::{ArrivalSchedule, Executor, Plan, PlannedScenario};
+use loadgen_scenario::{ArrivalSchedule, Executor, Plan, PlannedScenario, Shard};
 use loadgen_timeline::RequestRecord;
 use loadgen_timeline::event::{Event as Line, WindowClosed};
 use loadgen_timeline::summary::{LatencySummary, ScenarioSummary, Summary};
@@ -40,16 +40,17 @@ struct Tally {
 }
 
 impl SummaryFile {
-    /// A summary of a run that was, to be written to `path`.
-    pub fn of_replay(path: &Path, plan: &Plan) -> Self {
+    /// A summary of a run that was, to be written to `path`. What it cost can be put into it by its
+    /// [`handle`](Self::handle).
+    pub fn of_replay(path: &Path, plan: &Plan, shard: Shard) -> Self {
         Self {
             meter: None,
-            ..Self::new(path, plan)
+            ..Self::new(path, plan, shard)
         }
     }
 
-    /// A summary that will be written to `path`.
-    pub fn new(path: &Path, plan: &Plan) -> Self {
+    /// A summary that will be written to `path`, of what a shard does of a plan.
+    pub fn new(path: &Path, plan: &Plan, shard: Shard) -> Self {
         let scenarios = plan
             .scenarios
             .iter()
@@ -60,7 +61,7 @@ impl SummaryFile {
             run: None,
             status: None,
             seconds: 0.0,
-            scenarios: plan.scenarios.iter().map(empty).collect(),
+            scenarios: plan.scenarios.iter().map(|s| empty(s, shard)).collect(),
             fault_failures: Vec::new(),
             clock_steps_ns: Vec::new(),
             generator: None,
@@ -185,7 +186,9 @@ impl Consumer for SummaryFile {
 
     fn finish(&mut self) -> io::Result<()> {
         let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
-        summary.generator = self.meter.as_mut().and_then(Meter::usage);
+        if let Some(meter) = &mut self.meter {
+            summary.generator = meter.usage();
+        }
         for (tally, scenario) in self.scenarios.iter().zip(&mut summary.scenarios) {
             tally.close(scenario);
         }
@@ -196,7 +199,8 @@ impl Consumer for SummaryFile {
 }
 
 /// The figures of a scenario of which nothing has been sent.
-fn empty(scenario: &PlannedScenario) -> ScenarioSummary {
+fn empty(scenario: &PlannedScenario, shard: Shard) -> ScenarioSummary {
+    let share = shard.stripe(&scenario.executor).share();
     ScenarioSummary {
         scenario: scenario.name.clone(),
         anomaly_type: scenario.anomaly.kind.clone(),
@@ -205,7 +209,7 @@ fn empty(scenario: &PlannedScenario) -> ScenarioSummary {
         interrupted_iterations: 0,
         dropped_iterations: 0,
         unsent_steps: 0,
-        asked_iterations_per_s: asked_rate(&scenario.executor),
+        asked_iterations_per_s: asked_rate(&scenario.executor).map(|rate| rate * share),
         achieved_iterations_per_s: 0.0,
         requests: 0,
         requests_per_s: 0.0,

@@ -26,12 +26,13 @@ pub(super) async fn drive(
     let Some(schedule) = ArrivalSchedule::new(executor) else {
         return;
     };
-    let dropped = &share.context.shared.scenarios[share.scenario]
-        .counters
-        .dropped;
+    let state = &share.context.shared.scenarios[share.scenario];
+    let dropped = &state.counters.dropped;
+    let starts = (0..).zip(schedule.starts());
+    let of_this_generator = starts.filter(|(number, _)| state.stripe.holds(*number));
     let mut in_a_row = 0;
-    for (n, start_ns) in schedule.starts().enumerate() {
-        if !share.is_mine(n as u64) {
+    for (n, (_, start_ns)) in (0..).zip(of_this_generator) {
+        if !share.is_mine(n) {
             continue;
         }
         let due = share.start + Duration::from_nanos(start_ns);

@@ -26,6 +26,7 @@ pub(super) async fn vary(
     let mut vus: Vec<Vu> = Vec::new();
     let mut running = 0;
     for (at_ns, wanted) in schedule.steps() {
+        let wanted = share.vus(wanted);
         pacer.until(share.start + Duration::from_nanos(at_ns)).await;
         while let Some(ended) = tasks.try_join_next() {
             propagate_panic(ended);

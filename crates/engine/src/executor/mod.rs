@@ -16,17 +16,6 @@ use crate::context::{Context, Progress};
 use crate::pacer::Pacer;
 use crate::shared::Signal;
 
-/// How many iterations an executor is to make in all; none: as many as there is time for.
-pub(crate) fn iterations_to_make(executor: &Executor) -> Option<u64> {
-    match executor {
-        Executor::PerVuIterations {
-            vus, iterations, ..
-        } => Some(iterations.saturating_mul((*vus).into())),
-        Executor::SharedIterations { iterations, .. } => Some(*iterations),
-        _ => None,
-    }
-}
-
 /// One worker's share of one scenario.
 pub(crate) struct Share {
     pub(crate) context: Rc<Context>,
@@ -45,16 +34,25 @@ impl Share {
         !self.closed.get() && self.context.now() < self.end
     }
 
-    /// Whether the n-th iteration of a schedule or the n-th VU is this worker's.
+    /// Whether of this generator's iterations of a schedule, or of its VUs, the n-th is this
+    /// worker's.
     pub(crate) fn is_mine(&self, n: u64) -> bool {
         n % self.context.shared.workers as u64 == self.context.index as u64
     }
 
     /// Takes the number of the iteration that starts now; none: `limit` have started already.
     pub(crate) fn next_iteration(&self, limit: u64) -> Option<u64> {
-        let next = &self.context.shared.scenarios[self.scenario].next_iteration;
-        next.try_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1))
-            .ok()
+        let state = &self.context.shared.scenarios[self.scenario];
+        let before = state
+            .started
+            .try_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1))
+            .ok()?;
+        state.stripe.nth(before)
+    }
+
+    /// How many of a number of VUs are this generator's.
+    fn vus(&self, all: u32) -> u32 {
+        self.context.shared.shard.vus(all)
     }
 }
 
@@ -109,12 +107,14 @@ async fn drive(share: &Rc<Share>, executor: &Executor, tasks: &mut JoinSet<()>) 
         Executor::PerVuIterations {
             vus, iterations, ..
         } => {
-            looping::count(share, *vus, Some(*iterations), u64::MAX, &mut pacer, tasks).await;
+            let vus = share.vus(*vus);
+            looping::count(share, vus, Some(*iterations), u64::MAX, &mut pacer, tasks).await;
         }
-        Executor::SharedIterations {
-            vus, iterations, ..
-        } => {
-            looping::count(share, *vus, None, *iterations, &mut pacer, tasks).await;
+        Executor::SharedIterations { vus, .. } => {
+            let vus = share.vus(*vus);
+            let in_all = share.context.shared.shard.iterations_to_make(executor);
+            let in_all = in_all.unwrap_or(0);
+            looping::count(share, vus, None, in_all, &mut pacer, tasks).await;
         }
     }
 }

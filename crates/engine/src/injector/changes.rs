@@ -239,7 +239,8 @@ impl Changes {
         let requested_ns = self.common.now_ns();
         // Counted from the opening of the window.
         let limit = self.driver.limit(&self.fault);
-        let limit_ns = opened_ns.saturating_add(i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX));
+        let limit_ns =
+            opened_ns.saturating_add(i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX));
         let left_ns = until_ns.min(limit_ns) - requested_ns;
         let out_of_time = match until_ns <= limit_ns {
             true => "its window was over".to_owned(),

@@ -9,8 +9,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use loadgen_program::{Child, Input, Log};
-use loadgen_scenario::{ArrivalSchedule, Plan, PlannedScenario};
-use loadgen_timeline::RequestRecord;
+use loadgen_scenario::{ArrivalSchedule, PlannedScenario};
+use loadgen_timeline::{Clock, RequestRecord};
 use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStderr, Command};
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,10 +20,12 @@ use super::api::{self, Counted};
 use super::feed::{Feed, Over};
 use super::line::{self, LogLine};
 use super::program::{self, K6};
+use super::segment;
 use crate::client;
 use crate::context::Progress;
 use crate::error::EngineError;
 use crate::event::Event;
+use crate::run::Whole;
 use crate::shared::{Shared, Signal};
 
 /// How long k6 may take until its clocks start; each VU runs the script once before.
@@ -66,18 +68,14 @@ pub(crate) struct Started {
     pub(crate) zero_ns: i64,
 }
 
-/// Starts k6 and waits for its clocks to start.
-pub(crate) async fn start(
-    options: &K6Options,
-    plan: &Plan,
-    base_url: &str,
-    run_id: &str,
-) -> Result<Started, EngineError> {
+/// Starts k6 and waits for its clocks to start, which they do when that was agreed on.
+pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Started, EngineError> {
     let cannot = |why: String| EngineError::K6(format!("k6 can't start: {why}"));
     let io = |e: io::Error| cannot(e.to_string());
     program::write_module(&options.module).map_err(io)?;
     // Only schedules drop iterations, and only those are asked for.
-    let has_schedule = plan
+    let has_schedule = run
+        .plan
         .scenarios
         .iter()
         .any(|s| ArrivalSchedule::new(&s.executor).is_some());
@@ -94,13 +92,27 @@ pub(crate) async fn start(
     ));
     let plan_file = std::path::absolute(&options.plan_file).map_err(io)?;
     let mut log = Log::create(options.log.clone()).map_err(io)?;
+    if !run.shard.is_whole() {
+        let [segment, sequence] = segment::options(run.shard);
+        command.args(["--execution-segment", &segment]);
+        command.args(["--execution-segment-sequence", &sequence]);
+    }
+    let mut limit = START;
+    if let Some(start_ns) = run.start_at_ns {
+        // In seconds, as `--start-at` takes them.
+        command.env("LOADGEN_START_AT", format!("{:.3}", start_ns as f64 / 1e9));
+        let left_ns = start_ns - Clock::anchored_now().now_ns();
+        limit += Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0));
+    } else {
+        command.env_remove("LOADGEN_START_AT");
+    }
     command
         .env("LOADGEN_PLAN", plan_file)
-        .env("LOADGEN_RUN_ID", run_id)
+        .env("LOADGEN_RUN_ID", run.run_id)
         .env("LOADGEN_QUIET", "1")
         .env(
             "BASE_URL",
-            with_credentials(base_url, options.credentials.as_deref()),
+            with_credentials(run.base_url, options.credentials.as_deref()),
         )
         .stdout(log.stdio().map_err(io)?)
         // Not into a file: a k6 that is left alone ends at its next line, because nobody reads it.
@@ -125,7 +137,7 @@ pub(crate) async fn start(
             }
         }
     };
-    let zero_ms = child.ready_by(zero, START).await;
+    let zero_ms = child.ready_by(zero, limit).await;
     let zero_ms = zero_ms.map_err(|e| cannot(log.explain(e)))?;
     Ok(Started {
         child,
@@ -164,7 +176,7 @@ pub(crate) async fn follow(
         tokio::spawn(api::ask(client, address, shared.clock, counted.clone()));
     }
     let mut crew = Crew {
-        feed: Feed::new(shared.plan.clone(), zero_ns),
+        feed: Feed::new(shared.plan.clone(), zero_ns, shared.shard),
         ends: shared.plan.scenarios.iter().map(|_| End::No).collect(),
         counted: has_api.then(|| counted.subscribe()),
         waiting: Vec::new(),
@@ -299,7 +311,7 @@ impl Crew {
                 .counters
                 .last_completed_ns
                 .store(counts.last_completed_ns.unwrap_or(i64::MIN), Relaxed);
-            state.next_iteration.store(counts.iterations, Relaxed);
+            state.started.store(counts.iterations, Relaxed);
         }
     }
 

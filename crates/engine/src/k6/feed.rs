@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use loadgen_scenario::{ArrivalSchedule, Executor, Plan, PlannedScenario, VuSchedule};
+use loadgen_scenario::{
+    ArrivalSchedule, Executor, Plan, PlannedScenario, Shard, Stripe, VuSchedule,
+};
 use loadgen_timeline::{Failure, RequestRecord};
 
 use super::line::{Begin, LogLine, Name};
 use super::ticks::Ticks;
-use crate::executor::iterations_to_make;
 
 const MS: i64 = 1_000_000;
 
@@ -61,7 +62,7 @@ pub(crate) struct Counts {
     pub(crate) sent: u64,
     pub(crate) completed: u64,
     pub(crate) failed: u64,
-    /// Iterations started: one more than the highest number.
+    /// Iterations started: all of this k6's up to the highest number.
     pub(crate) iterations: u64,
     /// Iterations that ended by themselves.
     pub(crate) ended_iterations: u64,
@@ -79,6 +80,8 @@ struct Scenario {
     planned_end_ns: i64,
     /// When k6 has cut off the last iteration, by the plan.
     last_cut_ns: i64,
+    /// The iterations that are this k6's.
+    stripe: Stripe,
     /// Iterations to make in all, for executors that count them.
     to_make: Option<u64>,
     /// When its executor began, by k6; until that is known, by the plan.
@@ -105,18 +108,22 @@ struct InFlight {
 }
 
 impl Feed {
-    /// `zero_ns` is the zero of the plan's times, in Unix nanoseconds.
-    pub(crate) fn new(plan: Arc<Plan>, zero_ns: i64) -> Self {
+    /// `zero_ns` is the zero of the plan's times, in Unix nanoseconds; `shard` what of the plan this
+    /// k6 does.
+    pub(crate) fn new(plan: Arc<Plan>, zero_ns: i64, shard: Shard) -> Self {
         let scenarios = plan.scenarios.iter().map(|planned| {
             let planned_start_ns = zero_ns.saturating_add_unsigned(planned.start_ns);
-            let cuts_ns = cuts_ns(planned);
+            let cuts_ns = cuts_ns(planned, shard);
+            let stripe = shard.stripe(&planned.executor);
+            let schedule = ArrivalSchedule::new(&planned.executor);
             Scenario {
                 planned_start_ns,
                 planned_end_ns: zero_ns.saturating_add_unsigned(planned.end_ns),
                 last_cut_ns: planned_start_ns.saturating_add(last_cut_ns(planned)),
-                to_make: iterations_to_make(&planned.executor),
+                to_make: shard.iterations_to_make(&planned.executor),
                 opened_ns: planned_start_ns,
-                ticks: ArrivalSchedule::new(&planned.executor).map(Ticks::new),
+                ticks: schedule.map(|schedule| Ticks::new(schedule, stripe.clone())),
+                stripe,
                 undue: BTreeMap::new(),
                 due_ns: HashMap::new(),
                 cuts_ns,
@@ -383,7 +390,8 @@ impl Feed {
 impl Scenario {
     /// True: the iteration is new.
     fn start(&mut self, iteration: u64, at_ns: i64) -> bool {
-        self.counts.iterations = self.counts.iterations.max(iteration + 1);
+        let so_many = self.stripe.among(iteration.saturating_add(1));
+        self.counts.iterations = self.counts.iterations.max(so_many);
         self.open.insert(iteration);
         if self.given_up.remove(&iteration) {
             // It was on all the time, and its lines were late.
@@ -451,7 +459,7 @@ fn look_up<'n>(
 }
 
 /// When k6 cuts iterations off: so long after a VU was taken away, and after the end.
-fn cuts_ns(planned: &PlannedScenario) -> Vec<i64> {
+fn cuts_ns(planned: &PlannedScenario, shard: Shard) -> Vec<i64> {
     let length_ns = planned.end_ns - planned.start_ns;
     let mut cuts = vec![length_ns.saturating_add(planned.graceful_stop_ns)];
     if let Executor::RampingVus {
@@ -462,6 +470,7 @@ fn cuts_ns(planned: &PlannedScenario) -> Vec<i64> {
     {
         let mut running = 0;
         for (at_ns, vus) in schedule.steps() {
+            let vus = shard.vus(vus);
             if vus < running {
                 cuts.push(at_ns.saturating_add(graceful_ramp_down_ns));
             }

@@ -12,7 +12,7 @@ fn feed(scenarios: &str) -> Feed {
         "version: 1\nflows:\n  default:\n    steps: [{{path: /a, name: one}}, {{path: /b, name: two}}]\nscenarios:\n{scenarios}"
     );
     let plan = plan_str("t.yaml", &text, &PlanOptions::default()).unwrap();
-    Feed::new(Arc::new(plan), ZERO_NS)
+    Feed::new(Arc::new(plan), ZERO_NS, Shard::WHOLE)
 }
 
 fn looping() -> Feed {

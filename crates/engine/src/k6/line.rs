@@ -75,6 +75,12 @@ pub(crate) struct RunHeader {
     pub(crate) run_id: String,
     pub(crate) base_url: String,
     pub(crate) module_version: String,
+    /// What of the test this k6 does, by its option `executionSegment`; none: all.
+    #[serde(default)]
+    pub(crate) segment: Option<String>,
+    /// How the test is divided, by its option `executionSegmentSequence`.
+    #[serde(default)]
+    pub(crate) segment_sequence: Option<String>,
     pub(crate) plan: Plan,
 }
 

@@ -11,6 +11,7 @@ mod feed;
 mod line;
 mod program;
 mod replay;
+mod segment;
 mod ticks;
 
 pub use crew::K6Options;

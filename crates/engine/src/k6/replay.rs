@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use loadgen_scenario::plan::{Expect, Flow, Step, Template};
-use loadgen_scenario::{Plan, VuSchedule};
+use loadgen_scenario::{Plan, Shard, VuSchedule};
 use loadgen_timeline::event::{
-    Engine, Event as Line, Heartbeat, RunFinished, RunStarted, RunStatus, TIMELINE_SCHEMA_VERSION,
-    WindowClosed,
+    Engine, Event as Line, Heartbeat, RunFinished, RunShard, RunStarted, RunStatus,
+    TIMELINE_SCHEMA_VERSION, WindowClosed,
 };
 
 use super::feed::{Feed, Over};
 use super::line::{self, LogLine, Name, ScenarioCounts, Summary};
+use super::segment;
 use crate::event::{Consumer, Event};
-use crate::executor::iterations_to_make;
 use crate::windows::{Action, Windows};
 
 /// Version of the log that this program reads.
@@ -107,6 +107,8 @@ pub struct Replay {
     pub base_url: String,
     /// Unique name of the run.
     pub run_id: String,
+    /// What of the run this k6 did.
+    pub shard: Shard,
     /// Version of the module that wrote the log.
     pub module_version: String,
     /// Lines of the module that could not be read, with what is wrong with the first.
@@ -131,6 +133,7 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
         source,
     };
     let mut header = None;
+    let mut header_line = 0;
     let mut zero_ms = None;
     let mut latest_ms = i64::MIN;
     let mut counts = None;
@@ -162,6 +165,7 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
                     });
                 }
                 header = Some(run);
+                header_line = number;
             }
             Ok(LogLine::Zero(ms)) => {
                 zero_ms.get_or_insert(ms);
@@ -196,6 +200,18 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
             path: path.to_owned(),
         });
     };
+    let shard = match &header.segment {
+        None => Shard::WHOLE,
+        Some(segment) => {
+            segment::shard(segment, header.segment_sequence.as_deref()).map_err(|reason| {
+                LogError::BadRun {
+                    path: path.to_owned(),
+                    line: header_line,
+                    reason,
+                }
+            })?
+        }
+    };
     let mut plan = header.plan;
     // Each second of the run becomes a line: of a damaged time, that would be millions.
     let longest_ms = i64::try_from(plan.end_ns() / 1_000_000).unwrap_or(i64::MAX);
@@ -215,7 +231,7 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
     // k6 writes its counts also when a signal ended it.
     let status = counts
         .as_ref()
-        .map(|end| match came_to_its_end(&plan, end) {
+        .map(|end| match came_to_its_end(&plan, shard, end) {
             true => RunStatus::Completed,
             false => RunStatus::Interrupted,
         });
@@ -223,6 +239,7 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
         plan: Arc::new(plan),
         base_url: header.base_url,
         run_id: header.run_id,
+        shard,
         module_version: header.module_version,
         bad_lines: bad,
         faults,
@@ -234,9 +251,9 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
 }
 
 /// Whether k6 ran as long, or made as many iterations, as every executor of the plan asks for.
-fn came_to_its_end(plan: &Plan, end: &Summary) -> bool {
+fn came_to_its_end(plan: &Plan, shard: Shard, end: &Summary) -> bool {
     plan.scenarios.iter().all(|scenario| {
-        if let Some(wanted) = iterations_to_make(&scenario.executor) {
+        if let Some(wanted) = shard.iterations_to_make(&scenario.executor) {
             let counts = end.scenarios.get(&scenario.name);
             let over = counts.map_or(0, |c| c.iterations + c.dropped_iterations);
             // Those that were cut off at `maxDuration` count nowhere.
@@ -347,7 +364,7 @@ impl Replay {
     pub fn play(&self, consumers: &mut [Box<dyn Consumer>]) -> io::Result<()> {
         let mut player = Player {
             replay: self,
-            feed: Feed::new(self.plan.clone(), self.zero_ns),
+            feed: Feed::new(self.plan.clone(), self.zero_ns, self.shard),
             consumers,
             now_ns: self.zero_ns,
             next_beat_ns: self.zero_ns,
@@ -365,6 +382,8 @@ impl Replay {
             engine_version: None,
             target: self.base_url.clone(),
             loadgen_version: self.module_version.clone(),
+            shard: RunShard::of(self.shard),
+            shards: Vec::new(),
         }))?;
         player.advance(self.zero_ns)?;
         for (number, text) in lines(&self.path)?.enumerate() {

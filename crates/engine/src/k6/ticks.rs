@@ -6,16 +6,18 @@
 //! bound it: a tick is not used twice, and none is used before it is due. Between the two, the count
 //! decides: what k6 has not counted as dropped was late, not dropped.
 
-use loadgen_scenario::ArrivalSchedule;
+use loadgen_scenario::{ArrivalSchedule, Stripe};
 
 /// k6's clock as scripts see it has whole milliseconds, so an iteration may seem to start so much
 /// before its tick.
 const GRAIN_NS: u64 = 1_000_000;
 
-/// The ticks of a scenario's schedule, given out in order.
+/// The ticks of a scenario's schedule that are this k6's, given out in order.
 #[derive(Debug, Clone)]
 pub(super) struct Ticks {
     schedule: ArrivalSchedule,
+    /// Which ticks of the schedule they are.
+    stripe: Stripe,
     /// The first tick that no iteration has used yet.
     next: u64,
     /// Ticks that were passed over.
@@ -23,9 +25,10 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    pub(super) fn new(schedule: ArrivalSchedule) -> Self {
+    pub(super) fn new(schedule: ArrivalSchedule, stripe: Stripe) -> Self {
         Self {
             schedule,
+            stripe,
             next: 0,
             passed_over: 0,
         }
@@ -46,10 +49,14 @@ impl Ticks {
             None => u64::MAX,
         };
         let tick = latest.unwrap_or(self.next).min(farthest).max(self.next);
-        let due_ns = self.schedule.start_ns(tick)?;
+        let due_ns = self.start_ns(tick)?;
         self.passed_over += tick - self.next;
         self.next = tick + 1;
         Some(due_ns)
+    }
+
+    fn start_ns(&self, tick: u64) -> Option<u64> {
+        self.schedule.start_ns(self.stripe.nth(tick)?)
     }
 
     /// The last tick from `next` on that an iteration can have started on. The clock's grain counts
@@ -57,7 +64,7 @@ impl Ticks {
     fn latest_before(&self, started_ns: u64) -> Option<u64> {
         let surely = self.latest(started_ns);
         let is_near = |tick| {
-            let due_ns = self.schedule.start_ns(tick).unwrap_or(0);
+            let due_ns = self.start_ns(tick).unwrap_or(0);
             due_ns.saturating_add(GRAIN_NS) > started_ns
         };
         if surely.is_some_and(is_near) {
@@ -68,7 +75,7 @@ impl Ticks {
 
     /// The last tick from `next` on that is due by a moment; none: not even `next` is.
     fn latest(&self, at_ns: u64) -> Option<u64> {
-        let is_due = |tick: u64| self.schedule.start_ns(tick).is_some_and(|due| due <= at_ns);
+        let is_due = |tick: u64| self.start_ns(tick).is_some_and(|due| due <= at_ns);
         if !is_due(self.next) {
             return None;
         }
@@ -93,7 +100,7 @@ impl Ticks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use loadgen_scenario::Executor;
+    use loadgen_scenario::{Executor, Shard};
     use proptest::prelude::*;
 
     const MS: u64 = 1_000_000;
@@ -106,7 +113,8 @@ mod tests {
             pre_allocated_vus: 1,
             max_vus: 1,
         };
-        Ticks::new(ArrivalSchedule::new(&executor).unwrap())
+        let schedule = ArrivalSchedule::new(&executor).unwrap();
+        Ticks::new(schedule, Shard::WHOLE.stripe(&executor))
     }
 
     #[test]
@@ -138,6 +146,24 @@ mod tests {
         assert_eq!(ticks.due_ns(0, None), Some(0));
         assert_eq!(ticks.due_ns(1000 * MS, None), Some(1000 * MS));
         assert_eq!(ticks.due_ns(1000 * MS, None), None);
+    }
+
+    #[test]
+    fn a_shard_has_its_own_ticks() {
+        let executor = Executor::ConstantArrivalRate {
+            rate: 10,
+            time_unit_ns: 1000 * MS,
+            duration_ns: 2000 * MS,
+            pre_allocated_vus: 4,
+            max_vus: 4,
+        };
+        let schedule = ArrivalSchedule::new(&executor).unwrap();
+        let third = Shard::new(2, 4).unwrap();
+        let mut ticks = Ticks::new(schedule, third.stripe(&executor));
+        let due = [201, 601, 1001].map(|ms| ticks.due_ns(ms * MS, Some(0)).unwrap() / MS);
+        assert_eq!(due, [200, 600, 1000]);
+        assert_eq!(ticks.due_ns(1900 * MS, None), Some(1800 * MS));
+        assert_eq!(ticks.due_ns(2001 * MS, None), None);
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 //! are of whole milliseconds: what is due in between comes with the next one.
 
 mod ends;
+mod shards;
 mod starts;
 
 use std::fmt::Write as _;
@@ -13,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loadgen_fault::Drivers;
-use loadgen_scenario::{Plan, PlanOptions, plan_str};
-use loadgen_timeline::event::{Event as Line, Heartbeat, RunStatus, WindowClosed};
+use loadgen_scenario::{Plan, PlanOptions, Shard, plan_str};
+use loadgen_timeline::event::{Event as Line, Heartbeat, RunShard, RunStatus, WindowClosed};
 use loadgen_timeline::{Clock, Failure, RequestRecord};
 use reqwest::Url;
 use tokio::sync::mpsc::unbounded_channel;
@@ -88,10 +89,25 @@ fn simulate(plan: &Plan, workers: usize) -> Seen {
     simulate_with(plan, workers, &[], None)
 }
 
-/// The same, with interrupts at milliseconds of the plan, and a driver of faults.
+/// Runs one shard of a plan.
+fn simulate_shard(plan: &Plan, workers: usize, shard: Shard) -> Seen {
+    simulate_part(plan, workers, shard, &[], None)
+}
+
+/// Runs a plan with interrupts at milliseconds of the plan, and a driver of faults.
 fn simulate_with(
     plan: &Plan,
     workers: usize,
+    interrupts: &[(u64, Interrupt)],
+    target: Option<fn() -> Target>,
+) -> Seen {
+    simulate_part(plan, workers, Shard::WHOLE, interrupts, target)
+}
+
+fn simulate_part(
+    plan: &Plan,
+    workers: usize,
+    shard: Shard,
     interrupts: &[(u64, Interrupt)],
     target: Option<fn() -> Target>,
 ) -> Seen {
@@ -111,9 +127,11 @@ fn simulate_with(
                 || Instant::now().into_std(),
                 UNIX_NS - LEAD.as_nanos() as i64,
             ),
+            start_ns: UNIX_NS,
             drivers,
             first_look,
             crew: Crew::Simulated { workers },
+            shard: RunShard::of(shard),
         };
         let (interrupt, incoming) = unbounded_channel();
         let interrupts = interrupts.to_vec();

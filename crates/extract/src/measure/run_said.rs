@@ -4,7 +4,7 @@ use loadgen_timeline::audit::{
     Figures, LedgerFigures, Level, OffPlan, RunFigures, TimelineFigures,
 };
 use loadgen_timeline::condition::NONE;
-use loadgen_timeline::event::{FaultChanged, FaultFailed};
+use loadgen_timeline::event::{FaultChanged, FaultFailed, RunShard, RunStarted};
 use loadgen_timeline::{
     FaultInterval, Inconsistency, InconsistencyKind, LedgerReport, Severity, Timeline, consistency,
 };
@@ -36,7 +36,8 @@ impl RunSaid {
                 }),
             timeline: timeline.map(|timeline| timeline_figures(timeline, &found)),
             ledger: ledger.map(|report| ledger_figures(report, &found)),
-            ledger_is_whole: ledger.is_some_and(|report| is_whole(report, &found)),
+            ledger_is_whole: ledger.is_some_and(|report| is_whole(report, &found))
+                && !timeline.is_some_and(lacks_shards),
             expected_services: timeline.map_or_else(Vec::new, expected_services),
         }
     }
@@ -51,6 +52,7 @@ impl RunSaid {
 }
 
 fn timeline_figures(timeline: &Timeline, found: &[Inconsistency]) -> TimelineFigures {
+    let run = timeline.run.as_ref();
     let of = |kind: InconsistencyKind| found.iter().filter(move |f| f.kind == kind);
     let off_plan = of(InconsistencyKind::WindowOffPlan).map(|found| OffPlan {
         scenario: found.scenario.clone().unwrap_or_default(),
@@ -78,7 +80,41 @@ fn timeline_figures(timeline: &Timeline, found: &[Inconsistency]) -> TimelineFig
         stalls: of(InconsistencyKind::Stalled)
             .map(|found| found.message.clone())
             .collect(),
+        shard: run
+            .and_then(|run| run.shard.as_ref())
+            .map(|shard| format!("{}/{}", shard.index, shard.count)),
+        shards: run
+            .and_then(|run| run.shards.first())
+            .map_or(0, |shard| shard.count),
+        missing_shards: run.map_or_else(Vec::new, RunStarted::missing_shards),
+        shard_clocks: run.map_or_else(Vec::new, |run| {
+            run.shards.iter().filter_map(loose_clock).collect()
+        }),
     }
+}
+
+/// A clock that is not known to be that of shard 0, in words.
+fn loose_clock(shard: &RunShard) -> Option<String> {
+    const CLOSE_NS: i64 = 100_000_000;
+    let index = shard.index;
+    match shard.clock_ahead_ns {
+        _ if index == 0 => None,
+        Some([least, most]) if -CLOSE_NS <= least && most <= CLOSE_NS => None,
+        Some([least, most]) => Some(format!(
+            "the clock of shard {index} is from {} ms to {} ms ahead of that of shard 0",
+            least / 1_000_000,
+            most / 1_000_000
+        )),
+        None => Some(format!(
+            "what the clock of shard {index} differs by from that of shard 0 was not measured"
+        )),
+    }
+}
+
+/// Whether requests of the run were sent by generators whose ledgers are elsewhere.
+fn lacks_shards(timeline: &Timeline) -> bool {
+    let run = timeline.run.as_ref();
+    run.is_some_and(|run| run.shard.is_some() || !run.missing_shards().is_empty())
 }
 
 /// Whether nothing that was sent is missing. Records that are too many, or sent at other times than the

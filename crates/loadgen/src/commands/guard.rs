@@ -6,7 +6,7 @@ use crate::guard;
 
 pub(super) async fn guard(args: GuardArgs) -> Result<Exit, Failure> {
     let client = super::client()?;
-    guard::stand(&args.timeline, &args.run_id, &client)
+    guard::stand(&args.timeline, &args.run_id, args.no_faults, &client)
         .await
         .map(|()| Exit::Success)
         .map_err(|e| Failure::new(Exit::Failed, e))

@@ -8,6 +8,7 @@ mod doctor;
 mod extract;
 mod faults;
 mod guard;
+mod merge;
 mod meta;
 mod plan;
 mod proxy;
@@ -34,6 +35,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Show(args) => show::show(&args),
         Command::Upload(args) => asynchronously(upload::upload(args)),
         Command::Compare(args) => asynchronously(compare::compare(args)),
+        Command::Merge(args) => merge::merge(&args),
         Command::Faults(command) => asynchronously(faults::faults(command)),
         Command::Timeline(command) => timeline::timeline(&command),
         Command::Guard(args) => asynchronously(guard::guard(args)),
@@ -78,7 +80,7 @@ fn print(text: &str) -> Result<Exit, Failure> {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let mut text = serde_json::to_string_pretty(value)
         .map_err(|e| Failure::new(Exit::Failed, format!("can't write JSON: {e}")))?;
     text.push('\n');

@@ -10,9 +10,10 @@ use loadgen_engine::consumers::{
 use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
 use loadgen_extract::{ExtractOptions, ExtractReport};
-use loadgen_scenario::{Plan, Target};
+use loadgen_fault::Drivers;
+use loadgen_scenario::{Plan, Shard, Target};
 use loadgen_timeline::audit::DatasetVerdict;
-use loadgen_timeline::event::RunStatus;
+use loadgen_timeline::event::{RunShard, RunStatus};
 use loadgen_timeline::summary::Summary;
 use serde::Serialize;
 use tokio::sync::mpsc::unbounded_channel;
@@ -27,6 +28,7 @@ use crate::folder::RunFolder;
 use crate::guard::Guard;
 use crate::interrupts::Interrupts;
 use crate::upload::Place;
+use crate::shard::{self, Identity};
 use crate::{allow, reach, tables};
 
 /// What a run leaves behind, for `--json`.
@@ -51,6 +53,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         Some(url) => Some(Place::open(url).await?),
         None => None,
     };
+    shard::check(&args, &plan)?;
     let k6 = find_k6(&args, &plan)?;
     let interrupts = match args.stop_with_stdin {
         true => Interrupts::listen_also_to_stdin(),
@@ -64,11 +67,13 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             let base = BaseUrl::new(url);
             allow::check("the target", &base.url, &args.allowed.hosts).await?;
             reach::check(&base).await?;
-            drivers::check(
-                &drivers::settings(&plan, args.admin_url.as_deref()),
-                &plan,
-                &base,
-            )?;
+            if args.shared.shard.is_none_or(|shard| shard.index() == 0) {
+                drivers::check(
+                    &drivers::settings(&plan, args.admin_url.as_deref()),
+                    &plan,
+                    &base,
+                )?;
+            }
             preflight(&args, &plan, &base, &interrupts).await?;
             Some(base)
         }
@@ -77,8 +82,15 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         // Credentials stay out of everything that is written down.
         plan.target = Target::BaseUrl(base.url.clone());
     }
-    let plan = Arc::new(plan);
+    let identity = tokio::select! {
+        agreed = shard::agree(&args, &plan) => agreed?,
+        () = interrupts.nth(1) => {
+            let message = "ended by a signal before the load began";
+            return Err(Failure::new(Exit::Interrupted, message));
+        }
+    };
     let folder = make_folder(&args, &plan)?;
+    let plan = Arc::new(shard::part_of(&plan, &identity));
     let mut embedded = None;
     let base = match given {
         Some(base) => base,
@@ -95,6 +107,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let ran = send_load(
         &args,
         &plan,
+        &identity,
         &folder,
         k6,
         base,
@@ -165,7 +178,10 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         if let Some(report) = &dataset {
             super::print(&tables::dataset(report, folder.path()))?;
         } else {
-            super::print(&next_command(&folder, has_telemetry))?;
+            super::print(&match &identity.shard {
+                Some(shard) => merge_command(&args, &folder, shard),
+                None => next_command(&folder, has_telemetry),
+            })?;
         }
     }
     let Some(store) = store.filter(|_| interrupts.count() < 2) else {
@@ -194,6 +210,7 @@ struct RunOutcome {
 async fn send_load(
     args: &RunArgs,
     plan: &Arc<Plan>,
+    identity: &Identity,
     folder: &RunFolder,
     k6: Option<K6>,
     base: BaseUrl,
@@ -204,7 +221,7 @@ async fn send_load(
         reach::check(&base).await?;
         preflight(args, plan, &base, interrupts).await?;
     }
-    let run_id = format!("{:032x}", rand::random::<u128>());
+    let run_id = identity.run_id.clone();
     let admin_url = embedded.as_deref().map(|e| e.admin_url.as_str());
     let asked = Asked {
         settings: drivers::settings(plan, admin_url.or(args.admin_url.as_deref())),
@@ -213,10 +230,14 @@ async fn send_load(
         run_id: &run_id,
         timeline: folder.timeline(),
     };
-    let drivers = drivers::start(asked).await?;
+    // One shard drives the faults of a run, and undoes what earlier runs have left behind.
+    let drivers = match identity.drives_faults() {
+        true => drivers::start(asked).await?,
+        false => Drivers::default(),
+    };
     let (mut consumers, results) =
-        consumers(args, plan, folder, &base.url, &run_id, embedded.as_deref())?;
-    let guard = Guard::start(&folder.timeline(), &run_id)
+        consumers(args, plan, folder, &base.url, identity, embedded.as_deref())?;
+    let guard = Guard::start(&folder.timeline(), &run_id, identity.drives_faults())
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
     let guard = Arc::new(Mutex::new(Some(guard)));
     consumers.push(Box::new(GuardedProcess(guard.clone())));
@@ -227,6 +248,8 @@ async fn send_load(
         sender: sender(args, folder, k6, &base),
         base_url: base.url,
         drivers,
+        shard: identity.shard.clone(),
+        start_at_ns: identity.start_at_ns,
     };
     let engine = loadgen_engine::run(plan.clone(), options, consumers, wishes);
     tokio::pin!(engine);
@@ -253,6 +276,7 @@ async fn send_load(
     }
     let status = status.map_err(|error| match error {
         EngineError::NotBegun => Failure::new(Exit::Interrupted, error),
+        EngineError::Late { .. } => Failure::new(Exit::BadInput, error),
         error => Failure::new(
             Exit::Failed,
             format!(
@@ -363,8 +387,12 @@ fn make_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
         Failure::new(Exit::Failed, format!("can't write {}: {e}", what.display()))
     };
     let scenario = std::fs::read(&args.plan.file).map_err(|e| cannot(&args.plan.file, e))?;
-    let folder = RunFolder::create(args.out.as_deref(), &args.plan.file)
-        .map_err(|e| cannot(args.out.as_deref().unwrap_or(Path::new("runs")), e))?;
+    let out = args
+        .out
+        .clone()
+        .or_else(|| shard::default_folder(&args.shared));
+    let folder = RunFolder::create(out.as_deref(), &args.plan.file)
+        .map_err(|e| cannot(out.as_deref().unwrap_or(Path::new("runs")), e))?;
     std::fs::write(folder.scenario(), scenario).map_err(|e| cannot(&folder.scenario(), e))?;
     std::fs::write(folder.plan(), super::json(plan)?).map_err(|e| cannot(&folder.plan(), e))?;
     Ok(folder)
@@ -375,7 +403,7 @@ fn consumers(
     plan: &Plan,
     folder: &RunFolder,
     base_url: &str,
-    run_id: &str,
+    identity: &Identity,
     embedded: Option<&Embedded>,
 ) -> Result<(Vec<Box<dyn Consumer>>, Results), Failure> {
     let cannot = |what: PathBuf| {
@@ -386,11 +414,13 @@ fn consumers(
             )
         }
     };
+    let run_id = &identity.run_id;
+    let part = identity.shard.as_ref().and_then(RunShard::shard);
     // The timeline comes first: what is true is on the disk before anybody is told.
     let timeline = TimelineFile::create(&folder.timeline()).map_err(cannot(folder.timeline()))?;
     let ledger =
         LedgerFile::create(&folder.ledger(), plan, run_id).map_err(cannot(folder.ledger()))?;
-    let summary = SummaryFile::new(&folder.summary(), plan);
+    let summary = SummaryFile::new(&folder.summary(), plan, part.unwrap_or(Shard::WHOLE));
     let mut results = Results {
         summary: summary.handle(),
         client_spans: None,
@@ -510,6 +540,20 @@ fn next_command(folder: &RunFolder, has_telemetry: bool) -> String {
          loadgen extract <traces.jsonl> <metrics.jsonl> <logs.jsonl> --timeline {} --out {}\n",
         timeline.display(),
         output.display(),
+    )
+}
+
+/// What comes after a shard's part of a run.
+fn merge_command(args: &RunArgs, folder: &RunFolder, shard: &RunShard) -> String {
+    let at = folder.path().display();
+    let runs = match &args.shared.rendezvous {
+        Some(folder) if args.out.is_none() => folder.display().to_string(),
+        _ => format!("<the folders of all {} shards>", shard.count),
+    };
+    format!(
+        "\nWhat shard {} of {} did of the run is in {at}. When all are done, make one run of them:\n  \
+         loadgen merge {runs} --out <folder>\n",
+        shard.index, shard.count
     )
 }
 

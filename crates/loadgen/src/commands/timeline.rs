@@ -47,7 +47,7 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
     let plan = &replay.plan;
     std::fs::write(folder.plan(), super::json(plan.as_ref())?)
         .map_err(|e| cannot(&folder.plan(), e))?;
-    let summary = SummaryFile::of_replay(&folder.summary(), plan);
+    let summary = SummaryFile::of_replay(&folder.summary(), plan, replay.shard);
     let figures = summary.handle();
     let timeline =
         TimelineFile::create(&folder.timeline()).map_err(|e| cannot(&folder.timeline(), e))?;

@@ -1,5 +1,6 @@
 //! The demo shop as `loadgen shop` starts it, and what may stand between a run and its admin API.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -22,7 +23,17 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn start(place: &Place) -> Self {
-        let command = place.command(["shop", "--listen", "127.0.0.1:0"]);
+        Self::start_with(place, &[])
+    }
+
+    /// One whose services export by OTLP/gRPC.
+    pub(crate) fn start_exporting(place: &Place, otlp_endpoint: &str) -> Self {
+        Self::start_with(place, &["--otlp-endpoint", otlp_endpoint])
+    }
+
+    fn start_with(place: &Place, extra: &[&str]) -> Self {
+        let args = ["shop", "--listen", "127.0.0.1:0"];
+        let command = place.command(args.iter().chain(extra));
         let started = Started::new(command, Input::Empty);
         Self {
             base_url: started.text("base_url").to_owned(),
@@ -49,6 +60,16 @@ impl Shop {
         });
         serde_json::from_str(&body).unwrap()
     }
+}
+
+/// A collector that writes to a folder, and the address of its OTLP/gRPC.
+pub(crate) fn collector(place: &Place, folder: &Path) -> (Started, String) {
+    let folder = folder.to_string_lossy();
+    let free = "127.0.0.1:0";
+    let args = ["collect", "--out", &folder, "--grpc", free, "--http", free];
+    let started = Started::new(place.command(args), Input::Empty);
+    let address = format!("http://{}", started.text("grpc"));
+    (started, address)
 }
 
 fn client() -> reqwest::Client {

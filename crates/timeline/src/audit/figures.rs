@@ -120,6 +120,14 @@ pub struct TimelineFigures {
     pub off_plan: Vec<OffPlan>,
     /// Times in which the generator did not run, in words.
     pub stalls: Vec<String>,
+    /// Where it is that of one generator of several: which one, such as `2/8`, counted from 0.
+    pub shard: Option<String>,
+    /// How many generators it was merged of, with those that are missing; 0: it was not merged.
+    pub shards: u32,
+    /// Numbers of the shards that are missing in it.
+    pub missing_shards: Vec<u32>,
+    /// Shards whose clocks are not known to be within 100 ms of that of shard 0, in words.
+    pub shard_clocks: Vec<String>,
 }
 
 /// A window that is not where the plan has it.

@@ -44,6 +44,27 @@ pub(super) fn timeline(figures: &Figures) -> Check {
         let what = "that it is as it was written can't be proven: it states no checksum";
         add(Level::Info, what.to_owned());
     }
+    if let Some(shard) = &timeline.shard {
+        add(
+            Level::Warning,
+            format!("it is that of one shard of several alone, {shard}"),
+        );
+    }
+    if !timeline.missing_shards.is_empty() {
+        let missing: Vec<String> = timeline.missing_shards.iter().map(u32::to_string).collect();
+        let what = format!(
+            "of {} shards these are missing: {}",
+            timeline.shards,
+            missing.join(", ")
+        );
+        add(Level::Warning, what);
+    }
+    if !timeline.shard_clocks.is_empty() {
+        let clocks = count(timeline.shard_clocks.len(), "shard");
+        let what =
+            format!("of {clocks} the clock is not known to be within 100 ms of that of shard 0");
+        add(Level::Info, what);
+    }
     let figure = match found.is_empty() {
         true => "whole, and as it was written".to_owned(),
         false => found.join("; "),
@@ -53,12 +74,20 @@ pub(super) fn timeline(figures: &Figures) -> Check {
             "The lines do not have the checksum that the last one states. Labels may be wrong: take \
              the timeline.jsonl as the run left it, or run again."
         }
+        Level::Warning if timeline.shard.is_some() || !timeline.missing_shards.is_empty() => {
+            "Other shards sent load at the same time, and their requests are in no ledger here: they are \
+             labelled by their time. Make one run of all of them with `loadgen merge`."
+        }
         Level::Warning => {
             "What the run sent after the last event is not labelled; the window that was open ends there."
         }
+        _ if !timeline.shard_clocks.is_empty() => {
+            "Labels go by the clock of shard 0, and requests are told by their ids. Synchronise the clocks of \
+             the generators' hosts (NTP); a rendezvous measures them."
+        }
         _ => "An older loadgen wrote it. Run again with this one where proof is wanted.",
     })
-    .detail(timeline.bad_lines.iter().cloned())
+    .detail(timeline.bad_lines.iter().chain(&timeline.shard_clocks).cloned())
 }
 
 /// The generator and its windows as planned against as they were.

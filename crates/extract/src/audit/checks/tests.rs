@@ -152,6 +152,17 @@ fn what_the_run_says_of_itself() {
         ("timeline", Level::Info, |f| {
             timeline(f).integrity = Integrity::NotStated
         }),
+        ("timeline", Level::Warning, |f| {
+            timeline(f).shard = Some("2/8".into())
+        }),
+        ("timeline", Level::Warning, |f| {
+            timeline(f).shards = 8;
+            timeline(f).missing_shards = vec![3, 5];
+        }),
+        ("timeline", Level::Info, |f| {
+            timeline(f).shards = 2;
+            timeline(f).shard_clocks.push("it may be off".into());
+        }),
         ("timetable", Level::Warning, |f| {
             timeline(f).stalls.push("it stood".into())
         }),
@@ -176,6 +187,16 @@ fn what_the_run_says_of_itself() {
             timeline(f).without_fault.push("x".into())
         }),
     ]);
+}
+
+#[test]
+fn shards_that_are_missing_are_named() {
+    let mut figures = good();
+    timeline(&mut figures).shards = 8;
+    timeline(&mut figures).missing_shards = vec![3, 5];
+    let found = found(&figures, "timeline");
+    assert_eq!(found.figure, "of 8 shards these are missing: 3, 5");
+    assert!(found.advice.contains("loadgen merge"), "{}", found.advice);
 }
 
 fn off_plan(figures: &mut Figures, level: Level) {

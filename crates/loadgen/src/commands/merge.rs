@@ -1,0 +1,438 @@
+//! `loadgen merge`: one run of what its shards left behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
+use loadgen_engine::{Consumer, Event};
+use loadgen_scenario::{Plan, Shard, Stripe};
+use loadgen_timeline::event::{Event as Line, RunStarted, RunStatus};
+use loadgen_timeline::merge::{ShardTimeline, merge as merge_timelines, missing};
+use loadgen_timeline::summary::{GeneratorUsage, Summary};
+use loadgen_timeline::{
+    Failure as RequestFailure, Integrity, LedgerBatch, LedgerError, LedgerReader, RequestRecord,
+    RequestRow, read_timeline,
+};
+use serde::Serialize;
+
+use crate::args::MergeArgs;
+use crate::display::say;
+use crate::exit::{Exit, Failure};
+use crate::folder::RunFolder;
+use crate::rendezvous::shard_folders;
+use crate::tables;
+
+/// What came of the shards, for `--json`.
+#[derive(Debug, Serialize)]
+struct Merged {
+    folder: PathBuf,
+    run_id: String,
+    /// Numbers of the shards that are not in it.
+    missing: Vec<u32>,
+    status: RunStatus,
+    requests: u64,
+    summary: Summary,
+}
+
+pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
+    let folders = run_folders(&args.runs)?;
+    let timelines = folders
+        .iter()
+        .map(read_shard)
+        .collect::<Result<Vec<_>, _>>()?;
+    let events = merge_timelines(&timelines).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        wrong(format!(
+            "these are not the shards of one run:\n  {}",
+            lines.join("\n  ")
+        ))
+    })?;
+    let (Some(Line::RunStarted(run)), Some(Line::RunFinished(end))) =
+        (events.first(), events.last())
+    else {
+        unreachable!("a merged timeline has a beginning and an end");
+    };
+    let lacking = missing(run);
+    if let Some(lacking) = &lacking {
+        match args.allow_missing {
+            true => say(format_args!("warning: {lacking}")),
+            false => {
+                return Err(wrong(format!(
+                    "{lacking}\nGive the folders of all shards; --allow-missing makes a run of those that \
+                     are there, and the audit says so."
+                )));
+            }
+        }
+    }
+    let plan = read_plans(&folders)?;
+    let mut ledgers = Ledgers::open(&timelines, &folders, &plan)?;
+
+    let out = RunFolder::create_without_telemetry(&args.out).map_err(|e| cannot(&args.out, e))?;
+    write_inputs(&folders, &plan, &out)?;
+    let summary = SummaryFile::of_replay(&out.summary(), &plan, Shard::WHOLE);
+    let figures = summary.handle();
+    let timeline = TimelineFile::create(&out.timeline()).map_err(|e| cannot(&out.timeline(), e))?;
+    let ledger = LedgerFile::create(&out.ledger(), &plan, &run.run_id)
+        .map_err(|e| cannot(&out.ledger(), e))?;
+    let mut consumers: Vec<Box<dyn Consumer>> =
+        vec![Box::new(timeline), Box::new(ledger), Box::new(summary)];
+    let mut give = |event: &Event| {
+        consumers
+            .iter_mut()
+            .try_for_each(|consumer| consumer.take(event))
+            .map_err(|e| cannot(out.path(), e))
+    };
+    // Each consumer takes lines and requests by themselves, so the requests may come in one piece.
+    give(&Event::Timeline(events[0].clone()))?;
+    let mut requests = 0;
+    while let Some(records) = ledgers.next()? {
+        requests += records.len() as u64;
+        give(&Event::Requests(records))?;
+    }
+    for line in &events[1..] {
+        give(&Event::Timeline(line.clone()))?;
+    }
+    add_costs(
+        &mut figures.lock().unwrap_or_else(PoisonError::into_inner),
+        &folders,
+    );
+    for consumer in &mut consumers {
+        consumer.finish().map_err(|e| cannot(out.path(), e))?;
+    }
+
+    if end.status != RunStatus::Completed {
+        say(
+            "warning: at least one of the shards did not come to its end; see status in their timelines",
+        );
+    }
+    let summary = figures
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    if args.json {
+        super::print(&super::json(&Merged {
+            folder: out.path().to_owned(),
+            run_id: run.run_id.clone(),
+            missing: run.missing_shards(),
+            status: end.status,
+            requests,
+            summary,
+        })?)?;
+    } else {
+        super::print(&tables::summary(&summary, None))?;
+        super::print(&format!(
+            "\n{} shards are one run in {}. Next, label what your Collector stored:\n  \
+             loadgen extract <telemetry> --timeline {} --out {}\n",
+            run.shards.len(),
+            out.path().display(),
+            out.timeline().display(),
+            out.dataset().display()
+        ))?;
+    }
+    Ok(
+        match lacking.is_none() && end.status == RunStatus::Completed {
+            true => Exit::Success,
+            false => Exit::Warnings,
+        },
+    )
+}
+
+fn wrong(message: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::BadInput, message)
+}
+
+fn cannot(what: &Path, error: std::io::Error) -> Failure {
+    Failure::new(
+        Exit::Failed,
+        format!("can't write {}: {error}", what.display()),
+    )
+}
+
+/// The folders that are given; a rendezvous stands for the shards in it.
+fn run_folders(given: &[PathBuf]) -> Result<Vec<RunFolder>, Failure> {
+    let mut folders = Vec::new();
+    for path in given {
+        let of = RunFolder::of(path);
+        if of.timeline().exists() {
+            folders.push(of);
+            continue;
+        }
+        let shards = shard_folders(path)
+            .map_err(|e| wrong(format!("can't read {}: {e}", path.display())))?;
+        if shards.is_empty() {
+            return Err(wrong(format!(
+                "{} is no run folder, which would have a timeline.jsonl, and no rendezvous with shards in it",
+                path.display()
+            )));
+        }
+        folders.extend(shards.iter().map(|path| RunFolder::of(path)));
+    }
+    Ok(folders)
+}
+
+fn read_shard(folder: &RunFolder) -> Result<ShardTimeline, Failure> {
+    let path = folder.timeline();
+    let timeline = read_timeline(&path).map_err(wrong)?;
+    let name = folder.path().display().to_string();
+    if timeline.integrity == Integrity::Mismatch {
+        return Err(wrong(format!(
+            "{}: the timeline was changed after it was written",
+            path.display()
+        )));
+    }
+    if let Some(bad) = timeline.skipped.first() {
+        say(format_args!(
+            "warning: {}: {} lines can't be read and are left out (line {}: {})",
+            path.display(),
+            timeline.skipped.len(),
+            bad.line,
+            bad.reason
+        ));
+    }
+    if timeline.finished.is_none() {
+        say(format_args!(
+            "warning: {name}: its end is missing: it was killed, or still goes on"
+        ));
+    }
+    let bytes =
+        fs::read(&path).map_err(|e| wrong(format!("can't read {}: {e}", path.display())))?;
+    Ok(ShardTimeline {
+        name,
+        events: loadgen_timeline::read::events(&bytes),
+    })
+}
+
+/// The plan, which all shards have. What scripts of one's own called their steps is in the plans
+/// only as far as each shard got.
+fn read_plans(folders: &[RunFolder]) -> Result<Plan, Failure> {
+    let mut whole: Option<Plan> = None;
+    for folder in folders {
+        let path = folder.plan();
+        let cannot = |e: String| wrong(format!("can't read the plan {}: {e}", path.display()));
+        let bytes = fs::read(&path).map_err(|e| cannot(e.to_string()))?;
+        let plan: Plan = serde_json::from_slice(&bytes).map_err(|e| cannot(e.to_string()))?;
+        let Some(whole) = &mut whole else {
+            whole = Some(plan);
+            continue;
+        };
+        if without_flows(whole) != without_flows(&plan) {
+            return Err(wrong(format!(
+                "{} is another plan than that of {}",
+                path.display(),
+                folders[0].path().display()
+            )));
+        }
+        unite(whole, plan);
+    }
+    whole.ok_or_else(|| wrong("there is no shard"))
+}
+
+fn without_flows(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    plan.flows.clear();
+    // On each machine the file may have been elsewhere.
+    plan.scenario_file.clear();
+    plan
+}
+
+/// Adds flows and steps that are not there.
+fn unite(whole: &mut Plan, plan: Plan) {
+    for flow in plan.flows {
+        let known = whole.flows.iter_mut().find(|known| known.name == flow.name);
+        let Some(known) = known else {
+            whole.flows.push(flow);
+            continue;
+        };
+        for step in flow.steps {
+            if !known.steps.iter().any(|s| s.name == step.name) {
+                known.steps.push(step);
+            }
+        }
+    }
+}
+
+/// The plan, and the scenario file where there is one.
+fn write_inputs(folders: &[RunFolder], plan: &Plan, out: &RunFolder) -> Result<(), Failure> {
+    fs::write(out.plan(), super::json(plan)?).map_err(|e| cannot(&out.plan(), e))?;
+    if let Some(file) = folders
+        .iter()
+        .map(RunFolder::scenario)
+        .find(|path| path.exists())
+    {
+        fs::copy(file, out.scenario()).map_err(|e| cannot(&out.scenario(), e))?;
+    }
+    Ok(())
+}
+
+/// Adds up what sending cost, as far as the shards' summaries say.
+fn add_costs(summary: &mut Summary, folders: &[RunFolder]) {
+    for folder in folders {
+        let bytes = fs::read(folder.summary()).unwrap_or_default();
+        // One that was killed has none.
+        let Ok(of_shard) = serde_json::from_slice::<Summary>(&bytes) else {
+            continue;
+        };
+        if let Some(usage) = of_shard.generator {
+            summary.generator = Some(match summary.generator.take() {
+                None => usage,
+                Some(sum) => GeneratorUsage {
+                    cpu_seconds: sum.cpu_seconds + usage.cpu_seconds,
+                    max_rss_bytes: sum.max_rss_bytes + usage.max_rss_bytes,
+                    harness_cpu_seconds: add(sum.harness_cpu_seconds, usage.harness_cpu_seconds),
+                    harness_max_rss_bytes: sum
+                        .harness_max_rss_bytes
+                        .map(|sum| sum + usage.harness_max_rss_bytes.unwrap_or(0)),
+                    process: sum.process,
+                },
+            });
+        }
+        for (sum, one) in summary.scenarios.iter_mut().zip(of_shard.scenarios) {
+            sum.generator_cpu_seconds = add(sum.generator_cpu_seconds, one.generator_cpu_seconds);
+            sum.harness_cpu_seconds = add(sum.harness_cpu_seconds, one.harness_cpu_seconds);
+        }
+    }
+}
+
+fn add(sum: Option<f64>, one: Option<f64>) -> Option<f64> {
+    match (sum, one) {
+        (Some(sum), Some(one)) => Some(sum + one),
+        (sum, one) => sum.or(one),
+    }
+}
+
+/// The ledgers of all shards, by batches in the order of their ends.
+struct Ledgers<'p> {
+    plan: &'p Plan,
+    sources: Vec<Source>,
+}
+
+struct Source {
+    name: String,
+    reader: LedgerReader,
+    next: Option<LedgerBatch>,
+    /// By scenario of the plan: the iterations that are this shard's.
+    stripes: Vec<Stripe>,
+}
+
+impl<'p> Ledgers<'p> {
+    fn open(
+        timelines: &[ShardTimeline],
+        folders: &[RunFolder],
+        plan: &'p Plan,
+    ) -> Result<Self, Failure> {
+        let mut sources = Vec::new();
+        for (timeline, folder) in timelines.iter().zip(folders) {
+            let run = timeline.events.iter().find_map(|event| match event {
+                Line::RunStarted(run) => Some(run),
+                _ => None,
+            });
+            let shard = run.and_then(|run| run.shard.as_ref()?.shard());
+            let (Some(RunStarted { run_id, .. }), Some(shard)) = (run, shard) else {
+                return Err(wrong(format!("{} is no shard of a run", timeline.name)));
+            };
+            let path = folder.ledger();
+            let reader = match LedgerReader::open(&path, Some(run_id)) {
+                Ok(reader) => reader,
+                // It was killed before its first request.
+                Err(LedgerError::Empty { .. }) => continue,
+                Err(error) => return Err(wrong(error)),
+            };
+            if let Some(other) = reader.report().run_id.as_ref().filter(|id| *id != run_id) {
+                return Err(wrong(format!(
+                    "{} is of another run: {other} and not {run_id}",
+                    path.display()
+                )));
+            }
+            let stripes = plan.scenarios.iter().map(|s| shard.stripe(&s.executor));
+            let mut source = Source {
+                name: timeline.name.clone(),
+                reader,
+                next: None,
+                stripes: stripes.collect(),
+            };
+            source.advance()?;
+            sources.push(source);
+        }
+        Ok(Self { plan, sources })
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<RequestRecord>>, Failure> {
+        let ended_ns = |source: &Source| {
+            let first = source.next.as_ref()?.rows().next()?;
+            Some(first.finished_ns)
+        };
+        let sources = self
+            .sources
+            .iter_mut()
+            .filter(|source| source.next.is_some());
+        let Some(source) = sources.min_by_key(|source| ended_ns(source)) else {
+            return Ok(None);
+        };
+        let Some(batch) = source.next.take() else {
+            return Ok(None);
+        };
+        let records = batch.rows().map(|row| record(self.plan, source, &row));
+        let records = records.collect::<Result<Vec<_>, _>>()?;
+        source.advance()?;
+        Ok(Some(records))
+    }
+}
+
+impl Source {
+    fn advance(&mut self) -> Result<(), Failure> {
+        let read = |e| wrong(format!("can't read the ledger of {}: {e}", self.name));
+        self.next = self.reader.next_batch().map_err(read)?;
+        if self.next.is_none()
+            && let Some(damage) = self.reader.report().damage.describe()
+        {
+            say(format_args!(
+                "warning: the ledger of {} is damaged: {damage}",
+                self.name
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A request with its names as places in the plan.
+fn record(plan: &Plan, source: &Source, row: &RequestRow<'_>) -> Result<RequestRecord, Failure> {
+    let unknown = |what: &str, name: &str| {
+        wrong(format!(
+            "{}: the plan has no {what} `{name}`, which is in the ledger",
+            source.name
+        ))
+    };
+    let scenario = plan.scenarios.iter().position(|s| s.name == row.scenario);
+    let scenario = scenario.ok_or_else(|| unknown("scenario", row.scenario))?;
+    let flow = plan.flows.iter().position(|flow| flow.name == row.flow);
+    let flow = flow.ok_or_else(|| unknown("flow", row.flow))?;
+    let steps = &plan.flows[flow].steps;
+    let is_it = |index: &usize| steps.get(*index).is_some_and(|step| step.name == row.step);
+    let step = Some(usize::from(row.step_index)).filter(is_it);
+    let step = step.or_else(|| steps.iter().position(|step| step.name == row.step));
+    let step = step.ok_or_else(|| unknown("step", row.step))?;
+    if !source.stripes[scenario].holds(row.iteration) {
+        return Err(wrong(format!(
+            "{}: iteration {} of `{}` is not that shard's: its ledger is another's, or it counted \
+             otherwise",
+            source.name, row.iteration, row.scenario
+        )));
+    }
+    let failure = |name: &str| RequestFailure::ALL.into_iter().find(|f| f.name() == name);
+    Ok(RequestRecord {
+        trace_id: row.trace_id,
+        span_id: row.span_id,
+        // A ledger has 16-bit keys for them.
+        scenario: scenario as u16,
+        flow: flow as u16,
+        step: step as u16,
+        iteration: row.iteration,
+        intended_ns: row.intended_ns,
+        sent_ns: row.sent_ns,
+        finished_ns: row.finished_ns,
+        status: row.status,
+        failure: row.failure.and_then(failure),
+        path: row.path.into(),
+    })
+}

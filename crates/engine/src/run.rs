@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use http::HeaderValue;
-use loadgen_fault::Drivers;
+use loadgen_fault::{Drivers, FlagReader};
 use loadgen_scenario::Plan;
 use loadgen_timeline::Clock;
 use loadgen_timeline::event::{
@@ -21,6 +21,7 @@ use crate::conductor::{Broken, Conductor};
 use crate::context::{Context, Progress};
 use crate::error::{EngineError, Interrupt};
 use crate::event::{Consumer, Event};
+use crate::flags;
 use crate::injector::{FirstLook, HASTY, Injector, first_look, must_end};
 use crate::k6::{self, K6Options};
 use crate::recorder::{self, WAITING_EVENTS, send};
@@ -44,6 +45,8 @@ pub struct RunOptions {
     pub sender: Sender,
     /// Who injects faults.
     pub drivers: Drivers,
+    /// Who reads the plan's flags, in their order.
+    pub flags: Vec<FlagReader>,
 }
 
 /// Who sends the load.
@@ -95,6 +98,7 @@ pub async fn run(
         base_url,
         sender,
         drivers,
+        flags,
     } = options;
     // Before anything begins, as it takes time.
     let first_look = tokio::select! {
@@ -109,6 +113,7 @@ pub async fn run(
         clock,
         drivers,
         first_look,
+        flags,
         crew,
     };
     ready.run(consumers, interrupts).await
@@ -123,6 +128,7 @@ pub(crate) struct Ready {
     pub(crate) drivers: Drivers,
     /// What the drivers saw before.
     pub(crate) first_look: FirstLook,
+    pub(crate) flags: Vec<FlagReader>,
     pub(crate) crew: Crew,
 }
 
@@ -195,8 +201,16 @@ impl Ready {
         );
         let end_ns = shared.planned_ns(shared.plan.end_ns());
         let injector = tokio::spawn(injector.run(self.first_look, start_ns, end_ns, faults));
+        let (look_queue, looks) = unbounded_channel();
+        let mut looking = tokio::task::JoinSet::new();
+        for (index, reader) in self.flags.into_iter().enumerate() {
+            looking.spawn(flags::look(reader, index, clock, look_queue.clone()));
+        }
         let mut conductor = Conductor::new(shared, keeps_to_the_plan, events.clone(), fault_queue);
-        let broken = conductor.conduct(from_workers, interrupts, failure).await;
+        let broken = conductor
+            .conduct(from_workers, interrupts, failure, looks)
+            .await;
+        looking.abort_all();
         let interrupted = conductor.end();
 
         // Faults are cleared before the run is over, in a hurry where it has to be over at once.

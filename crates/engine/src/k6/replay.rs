@@ -291,6 +291,7 @@ impl Names {
                     name,
                     variables: Vec::new(),
                     steps: Vec::new(),
+                    wait_time: None,
                 });
                 plan.flows.len() - 1
             });
@@ -312,6 +313,7 @@ fn named_step(name: String) -> Step {
         method: String::new(),
         path: Template(Vec::new()),
         headers: Vec::new(),
+        baggage: Vec::new(),
         json: None,
         expect: Expect {
             status: Vec::new(),
@@ -320,6 +322,7 @@ fn named_step(name: String) -> Step {
         think_time: None,
         timeout_ns: 0,
         probability: None,
+        rounds: Vec::new(),
         draws: Vec::new(),
         captures: Vec::new(),
     }

@@ -211,6 +211,7 @@ async fn send_load(
         sender: sender(args, folder, k6, &base),
         base_url: base.url,
         drivers,
+        flags: drivers::flag_readers(plan, &args.allowed.hosts).await?,
     };
     let engine = loadgen_engine::run(plan.clone(), options, consumers, wishes);
     tokio::pin!(engine);

@@ -64,9 +64,11 @@ class Recorder(BaseHTTPRequestHandler):
         elif flag:
             status = 404
         else:
-            with self.lock:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                self.requests.append((self.command, self.path, headers, body))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            # loadgen's look at whether the target is there is not sampled, and no part of the run.
+            if not headers.get("traceparent", "").endswith("-00"):
+                with self.lock:
+                    self.requests.append((self.command, self.path, headers, body))
         text = json.dumps(said).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
@@ -228,6 +230,10 @@ class Seen:
         names = Counter(name for _, _, headers, _ in self.requests for name in headers)
         return {name: 100 * count / len(self.requests) for name, count in sorted(names.items())}
 
+    def accepts(self):
+        names = ("accept", "accept-encoding")
+        return {name: sorted({h.get(name, "–") for _, _, h, _ in self.requests}) for name in names}
+
     def baggage_keys(self):
         keys = Counter(key for _, _, headers, _ in self.requests for key in baggage(headers))
         return {key: 100 * count / len(self.requests) for key, count in sorted(keys.items())}
@@ -297,6 +303,7 @@ def report(demo, ours):
         for name in sorted(set(a) | set(b)):
             cells = (f"{x[name]:.0f} %" if name in x else "–" for x in (a, b))
             print(f"| `{name}` | {' | '.join(cells)} |")
+    print(f"\ndemo accepts {demo.accepts()}, loadgen {ours.accepts()}")
     for key in ("synthetic_request", "session.id"):
         for seen, name in ((demo, "demo"), (ours, "loadgen")):
             if seen.baggage_keys().get(key) != 100:

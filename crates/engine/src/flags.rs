@@ -220,7 +220,10 @@ scenarios:
         let mut flags = flags();
         flags.opened(0, 1);
         flags.take(&look(2, Ok(10)));
-        assert_eq!(told(flags.take(&look(3, Err("gone")))), ["3 users lost: gone"]);
+        assert_eq!(
+            told(flags.take(&look(3, Err("gone")))),
+            ["3 users lost: gone"]
+        );
         assert_eq!(told(flags.take(&look(4, Err("gone still")))), [""; 0]);
         assert_eq!(flags.vus(0), Some(10));
         // That it is back is told, though it says the same.

@@ -268,7 +268,10 @@ async fn what_is_no_whole_number_is_not_read() {
     std::fs::write(&flagd.file, flags.to_string()).unwrap();
     for (flag, words) in [
         ("loadGeneratorVUs", ["not a whole number"; 2]),
-        ("noSuchFlag", ["there is no flag `noSuchFlag`", "answered 404"]),
+        (
+            "noSuchFlag",
+            ["there is no flag `noSuchFlag`", "answered 404"],
+        ),
     ] {
         for (reader, words) in readers(&flagd, flag).into_iter().zip(words) {
             let error = reader.read().await.unwrap_err().to_string();

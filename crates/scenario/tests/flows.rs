@@ -186,8 +186,14 @@ fn sent(iteration: &mut Iteration<'_>) -> Vec<(String, String)> {
     let mut sent = Vec::new();
     for step in 0..iteration.step_count() {
         if let StepRequest::Send(request) = iteration.request(step) {
-            let baggage = request.baggage.iter().map(|(key, value)| format!("{key}={value}"));
-            sent.push((request.path.to_string(), baggage.collect::<Vec<_>>().join(",")));
+            let baggage = request
+                .baggage
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"));
+            sent.push((
+                request.path.to_string(),
+                baggage.collect::<Vec<_>>().join(","),
+            ));
         }
     }
     sent
@@ -204,10 +210,13 @@ fn rounds_are_as_many_as_variables_and_flags_say() {
     for number in 0..60 {
         for flood in [0, 2, 100] {
             let flags = [0.into(), flood.into()];
-            let mut iteration =
-                Iteration::new(&plan, scenario, prng, number).with_flags(&flags);
+            let mut iteration = Iteration::new(&plan, scenario, prng, number).with_flags(&flags);
             let sent = sent(&mut iteration);
-            let of = |start: &str| sent.iter().filter(|(path, _)| path.starts_with(start)).count();
+            let of = |start: &str| {
+                sent.iter()
+                    .filter(|(path, _)| path.starts_with(start))
+                    .count()
+            };
             let rounds = of("/a/");
             assert_eq!(of("/b"), rounds * flood.min(3) as usize);
             assert_eq!(of("/c"), 1);
@@ -228,7 +237,9 @@ fn baggage_of_a_step_replaces_that_of_the_defaults() {
     for number in 0..20 {
         let mut iteration = Iteration::new(&plan, scenario, prng, number);
         for (path, baggage) in sent(&mut iteration) {
-            let session = baggage.strip_prefix("synthetic_request=true,session.id=").unwrap();
+            let session = baggage
+                .strip_prefix("synthetic_request=true,session.id=")
+                .unwrap();
             match path.strip_prefix("/a/") {
                 Some(k) => assert_eq!(session, format!("own {k}")),
                 None => _ = sessions.insert(session.to_owned()),

@@ -299,7 +299,10 @@ fn vus_that_a_flag_says() {
         )
     };
     let made = plan(&text("5"));
-    assert_eq!(made.flags[0].source, FlagSource::OfrepUrl("http://flagd:8016".into()));
+    assert_eq!(
+        made.flags[0].source,
+        FlagSource::OfrepUrl("http://flagd:8016".into())
+    );
     assert_eq!(made.flags[0].every_ns, 10 * SECOND);
     let executor = |vus| Executor::ExternallyControlled {
         vus,

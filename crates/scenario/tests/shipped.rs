@@ -234,7 +234,12 @@ fn otel_demo_has_the_demos_tasks() {
         assert!(
             matches!(
                 scenario.executor,
-                Executor::ExternallyControlled { vus: 5, max_vus: 50, flag: 0, .. }
+                Executor::ExternallyControlled {
+                    vus: 5,
+                    max_vus: 50,
+                    flag: 0,
+                    ..
+                }
             ),
             "{}",
             scenario.name

@@ -138,7 +138,8 @@ pub fn why_not(plan: &Plan) -> Option<String> {
 
 /// Whether what is sent depends on a flag.
 fn follows_flags(plan: &Plan) -> bool {
-    let is_controlled = |s: &PlannedScenario| matches!(s.executor, Executor::ExternallyControlled { .. });
+    let is_controlled =
+        |s: &PlannedScenario| matches!(s.executor, Executor::ExternallyControlled { .. });
     let steps = plan.flows.iter().flat_map(|flow| &flow.steps);
     let mut draws = steps.flat_map(|step| &step.draws);
     plan.scenarios.iter().any(is_controlled)

@@ -95,7 +95,10 @@ fn vus_start_and_end_as_the_flag_says() {
             "{workers} workers"
         );
         let drained = seen.drained("a");
-        assert_eq!((drained.iterations, drained.interrupted_iterations), (18, 0));
+        assert_eq!(
+            (drained.iterations, drained.interrupted_iterations),
+            (18, 0)
+        );
         let mut numbers: Vec<u64> = seen.records(0).iter().map(|r| r.iteration).collect();
         numbers.sort_unstable();
         assert_eq!(numbers, (0..18).collect::<Vec<u64>>());

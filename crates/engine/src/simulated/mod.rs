@@ -106,7 +106,13 @@ fn simulate_with(
     interrupts: &[(u64, Interrupt)],
     target: Option<fn() -> Target>,
 ) -> Seen {
-    simulate_beside(plan, workers, interrupts, target, |_| std::future::ready(()))
+    simulate_beside(
+        plan,
+        workers,
+        interrupts,
+        target,
+        |_| std::future::ready(()),
+    )
 }
 
 /// The same, with something that goes on beside the run; it is told the moment of the plan's zero.

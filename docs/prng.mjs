@@ -52,6 +52,7 @@ function vectors() {
           range_wide: prng.range(iteration, site, -1e12, 8e15),
           hex_5: prng.hex(iteration, site, 5),
           hex_16: prng.hex(iteration, site, 16),
+          uuid: prng.uuid(iteration, site),
         })),
       };
     }),

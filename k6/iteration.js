@@ -4,7 +4,8 @@
 // comes to the same.
 
 import { parseAnswer } from './answers.js';
-import { compileHeader, compileJson, compilePath, follow, hasDots, pointerTokens } from './templates.js';
+import { baggageValue } from './headers.js';
+import { compileHeader, compileJson, compilePath, compileText, follow, hasDots, pointerTokens } from './templates.js';
 
 /** Site of the choice among the flows that a scenario mixes. */
 const FLOW_SITE = 0;
@@ -26,6 +27,7 @@ export function compileFlow(flow) {
     name: flow.name,
     slots: flow.variables.length,
     steps: flow.steps.map((step) => compileStep(step, flow)),
+    waitTime: flow.wait_time || null,
   };
 }
 
@@ -36,11 +38,13 @@ function compileStep(step, flow) {
       method: step.method,
       path: compilePath(step.path),
       headers: step.headers.map(([name, template]) => ({ name, ...compileHeader(template) })),
+      baggage: (step.baggage || []).map(([key, template]) => ({ key, fill: compileText(template) })),
       json: step.json === null ? null : compileJson(step.json),
       expect: compileExpect(step.expect),
       thinkTime: step.think_time,
       timeoutNs: step.timeout_ns,
       probability: step.probability,
+      rounds: step.rounds || [],
       draws: step.draws.map(compileDraw),
       captures: step.captures.map(({ slot, pointer, random_element }) => ({
         slot,
@@ -54,7 +58,10 @@ function compileStep(step, flow) {
 }
 
 function compileDraw({ slot, choice, site }) {
-  const { pick, range, hex } = choice;
+  const { pick, range, hex, uuid } = choice;
+  if (choice.flag !== undefined) {
+    throw new Error("k6 can't follow a flag while it runs: take --engine rust");
+  }
   return {
     slot,
     site,
@@ -63,6 +70,7 @@ function compileDraw({ slot, choice, site }) {
     high: range === undefined ? 0 : range[1],
     // Not 0: hexadecimal digits.
     digits: hex === undefined ? 0 : hex,
+    isUuid: uuid !== undefined,
   };
 }
 
@@ -117,6 +125,8 @@ export class Iteration {
   body = null;
   /** Values of the headers of the step, in the order of its headers; null: all are constant. */
   headers = null;
+  /** Members of `baggage` of that request, each after a comma. */
+  baggage = '';
 
   /**
    * @param flow what {@link compileFlow} made.
@@ -144,6 +154,11 @@ export class Iteration {
     for (let i = 0; i < draws.length; i++) {
       this.values[draws[i].slot] = this.drawn(draws[i]);
     }
+    for (let i = 0; i < step.rounds.length; i++) {
+      const { slot, round } = step.rounds[i];
+      const rounds = this.values[slot];
+      if (typeof rounds !== 'number' || rounds <= round) return SKIP;
+    }
     const chance = step.probability;
     if (chance !== null && this.prng.unit(this.number, chance.site) >= chance.chance) return SKIP;
     const filled = this.fill(step);
@@ -158,6 +173,7 @@ export class Iteration {
     if (draw.pick !== null) {
       return draw.pick[prng.index(number, draw.site, Math.min(draw.pick.length, MAX_INDEX))];
     }
+    if (draw.isUuid) return prng.uuid(number, draw.site);
     if (draw.digits !== 0) return prng.hex(number, draw.site, draw.digits);
     return prng.range(number, draw.site, draw.low, draw.high);
   }
@@ -175,6 +191,12 @@ export class Iteration {
       headers = headers || new Array(step.headers.length);
       headers[i] = value;
     }
+    let baggage = '';
+    for (let i = 0; i < step.baggage.length; i++) {
+      const value = step.baggage[i].fill(values);
+      if (value === undefined) return false;
+      baggage += `,${step.baggage[i].key}=${baggageValue(value)}`;
+    }
     let body = null;
     if (step.json !== null) {
       body = step.json(values);
@@ -182,6 +204,7 @@ export class Iteration {
     }
     this.path = path;
     this.headers = headers;
+    this.baggage = baggage;
     this.body = body;
     return true;
   }
@@ -216,7 +239,15 @@ export class Iteration {
 
   /** The pause after a step, in nanoseconds. Not taken after a step that was skipped. */
   thinkTimeNs(step) {
-    const think = step.thinkTime;
+    return this.pauseNs(step.thinkTime);
+  }
+
+  /** The pause at the end of the iteration, in nanoseconds. */
+  waitTimeNs() {
+    return this.pauseNs(this.flow.waitTime);
+  }
+
+  pauseNs(think) {
     if (think === null) return 0;
     if (think.max_ns <= think.min_ns) return think.min_ns;
     return this.prng.range(this.number, think.site, think.min_ns, think.max_ns);

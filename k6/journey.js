@@ -56,6 +56,7 @@ export function journey(plan, target, runId) {
         exec: plan.head.scenarios[index].exec,
         prng: new Prng(plan.head.seed, name),
         // Of its requests, with and without a JSON body, and of steps with headers of their own.
+        baggage: scenarioHeaders(plan.head.scenarios[index].anomaly, runId).baggage,
         headers: null,
         jsonHeaders: null,
         ownHeaders: new Map(),
@@ -71,6 +72,7 @@ export function journey(plan, target, runId) {
     const flow = flows[flowIndex];
     iteration.start(flow, scenario.prng, number);
     const last = flow.steps.length - 1;
+    const waitNs = iteration.waitTimeNs();
     let silent = true;
     for (let i = 0; i <= last; i++) {
       const step = flow.steps[i];
@@ -81,18 +83,19 @@ export function journey(plan, target, runId) {
       if (what === MISSING) {
         logUnsent(place.vu, scenario.index, number, i);
       } else {
-        const ends = i === last && pauseNs === 0;
+        const ends = i === last && pauseNs === 0 && waitNs === 0;
         if (!exchange(number, flowIndex, i, step, what, ends) || ends) return;
       }
       if (pauseNs > 0 && !pause(pauseNs / 1e6)) return;
     }
+    if (waitNs > 0 && !pause(waitNs / 1e6)) return;
     if (silent) logEmptyIteration(scenario.index, number);
     else logIterationEnd(place.vu);
   }
 
   /** The headers of a step's requests in the current scenario, made once and shared where they can be. */
   function headersOf(step) {
-    if (step.headers.length > 0) {
+    if (step.headers.length > 0 || step.baggage.length > 0) {
       let own = scenario.ownHeaders.get(step);
       if (own === undefined) {
         own = makeHeaders(step.json !== null);
@@ -132,6 +135,7 @@ export function journey(plan, target, runId) {
         if (step.headers[i].constant === undefined) headers[step.headers[i].name] = iteration.headers[i];
       }
     }
+    if (iteration.baggage !== '') headers.baggage = scenario.baggage + iteration.baggage;
     const path = iteration.path;
     const url = target.url + path;
     const sent = Date.now();

@@ -131,6 +131,8 @@ function whyNot(executor) {
         return `has fewer iterations (${executor.iterations}) than VUs (${executor.vus}): take fewer VUs`;
       }
       return needs(executor.vus, 'VU') || tooShort(executor.max_duration_ns, 'maxDuration');
+    case 'externally-controlled':
+      return 'takes its VUs from a flag, which k6 can\'t follow while it runs: take --engine rust';
     default:
       return `has the executor ${executor.type}, which this module does not know: take the one of your loadgen`;
   }

@@ -81,6 +81,11 @@ function fnv1a(bytes) {
   return hash >>> 0;
 }
 
+/** A word as eight hexadecimal digits. */
+function hex8(word) {
+  return (word >>> 0).toString(16).padStart(8, '0');
+}
+
 /** The choices of one scenario under a seed (0 to 2^53 - 1). Holds nothing but its key. */
 export class Prng {
   constructor(seed, scenario) {
@@ -112,6 +117,19 @@ export class Prng {
   /** An integer from low to high, both included. */
   range(iteration, site, low, high) {
     return low + Math.floor(this.unit(iteration, site) * (high - low + 1));
+  }
+
+  /** A UUID of version 4: 122 bits of the words at the site and at the site + 2^31. */
+  uuid(iteration, site) {
+    threefry(this.key0, this.key1, iteration | 0, site);
+    const first = hex8(word0);
+    const second = hex8(word1);
+    threefry(this.key0, this.key1, iteration | 0, site ^ 0x80000000);
+    const third = hex8((word0 & 0x3fffffff) | 0x80000000);
+    return (
+      `${first}-${second.slice(0, 4)}-4${second.slice(5)}-` +
+      `${third.slice(0, 4)}-${third.slice(4)}${hex8(word1)}`
+    );
   }
 
   /** That many lower-case hexadecimal digits, 1 to 16. */

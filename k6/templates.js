@@ -221,6 +221,12 @@ export function compileHeader(template) {
   };
 }
 
+/** A text with holes; values go in without control characters. */
+export function compileText(template) {
+  const write = (value) => withoutControls(asText(value));
+  return joined(template.map((part) => (part.var === undefined ? part.text : hole(part.var, write))));
+}
+
 /** A text with holes, as the inside of a JSON string. */
 function jsonText(template) {
   const escaped = (value) => JSON.stringify(asText(value)).slice(1, -1);

@@ -131,17 +131,41 @@ export default function () {
     },
     'draws of every kind': () => {
       const prng = new Prng(42, 'baseline');
-      const { iteration, steps } = start(['p', 'r', 'h'], [
-        step([text('/'), v(0), text('/'), v(1), text('/'), v(2)], {
+      const { iteration, steps } = start(['p', 'r', 'h', 'u'], [
+        step([text('/'), v(0), text('/'), v(1), text('/'), v(2), text('/'), v(3)], {
           draws: [
             { slot: 0, choice: { pick: ['a', 'b', 'c'] }, site: 1 },
             { slot: 1, choice: { range: [-5, 5] }, site: 2 },
             { slot: 2, choice: { hex: 12 }, site: 3 },
+            { slot: 3, choice: { uuid: 4 }, site: 4 },
           ],
         }),
       ], 9);
       iteration.prepare(steps[0]);
-      equal(iteration.path, `/${'abc'[prng.index(9, 1, 3)]}/${prng.range(9, 2, -5, 5)}/${prng.hex(9, 3, 12)}`);
+      equal(iteration.path, `/${'abc'[prng.index(9, 1, 3)]}/${prng.range(9, 2, -5, 5)}/${prng.hex(9, 3, 12)}/${prng.uuid(9, 4)}`);
+    },
+    'a flag is nothing that k6 can follow': () => {
+      const draws = [{ slot: 0, choice: { flag: 0 }, site: 1 }];
+      throws(() => start(['f'], [step([text('/')], { draws })]), '--engine rust');
+    },
+    'as many rounds as a variable says': () => {
+      for (const [picked, taken] of [[0, 0], [2, 2], [9, 3], ['2', 0]]) {
+        const draws = [{ slot: 0, choice: { pick: [picked] }, site: 1 }];
+        const { iteration, steps } = start(['n'], [0, 1, 2].map((round) =>
+          step([text('/')], { draws: round === 0 ? draws : [], rounds: [{ slot: 0, round }] }),
+        ));
+        equal(steps.filter((one) => iteration.prepare(one) === SEND).length, taken, picked);
+      }
+    },
+    'baggage is encoded': () => {
+      const { iteration, steps } = start(['x'], [
+        step([text('/')], {
+          draws: [{ slot: 0, choice: { pick: ['a,b=\u00e9; "c"\r\n'] }, site: 1 }],
+          baggage: [['k', [text('v '), v(0)]], ['two', [text('2')]]],
+        }),
+      ]);
+      equal(iteration.prepare(steps[0]), SEND);
+      equal(iteration.baggage, ',k=v%20a%2Cb=%C3%A9%3B%20%22c%22,two=2');
     },
     'flows are chosen by weight at site 0': () => {
       const prng = new Prng(42, 'baseline');

@@ -93,6 +93,7 @@ export default function () {
         [{ ...EXECUTORS[4][0], iterations: 0 }, 'at least one iteration'],
         [{ ...EXECUTORS[5][0], iterations: 1 }, 'fewer iterations (1) than VUs (2)'],
         [{ ...EXECUTORS[1][0], stages: [{ duration_ns: 1e9, target: 0 }] }, 'at least one VU'],
+        [{ type: 'externally-controlled', vus: 1, max_vus: 2, duration_ns: 1e9, flag: 0 }, 'from a flag'],
         [{ type: 'teleport' }, 'teleport'],
       ]) {
         throws(() => planOptions(planOf(executor)), part);

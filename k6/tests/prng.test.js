@@ -33,6 +33,7 @@ export default function () {
             range_wide: prng.range(i, s, -1e12, 8e15),
             hex_5: prng.hex(i, s, 5),
             hex_16: prng.hex(i, s, 16),
+            uuid: prng.uuid(i, s),
           };
           equal(drawn, draw, `${seed} ${scenario}`);
         }

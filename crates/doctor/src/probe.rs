@@ -87,6 +87,7 @@ pub async fn probe(
     let mut certain = plan.clone();
     for step in certain.flows.iter_mut().flat_map(|flow| &mut flow.steps) {
         step.probability = None;
+        step.rounds.retain(|round| round.round > 0);
     }
     let mut outcomes = Vec::new();
     for flow in 0..certain.flows.len() {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use crate::context::Progress;
 use crate::error::Interrupt;
 use crate::event::Event;
+use crate::flags::{Flags, Look};
 use crate::injector::{FaultJob, HASTY};
 use crate::pacer::Pacer;
 use crate::recorder::send;
@@ -42,6 +43,7 @@ pub(crate) struct Conductor {
     events: SyncSender<Event>,
     faults: UnboundedSender<FaultJob>,
     windows: Windows,
+    flags: Flags,
     /// The first wish to end the run early.
     interrupted: Option<Interrupt>,
     clock_offset_ns: i64,
@@ -64,6 +66,7 @@ impl Conductor {
         );
         Self {
             windows,
+            flags: Flags::new(shared.plan.clone()),
             clock_offset_ns: shared.clock.wall_offset_ns(),
             shared,
             events,
@@ -78,6 +81,7 @@ impl Conductor {
         mut from_workers: UnboundedReceiver<Progress>,
         interrupts: &mut UnboundedReceiver<Interrupt>,
         mut failure: UnboundedReceiver<()>,
+        mut looks: UnboundedReceiver<Look>,
     ) -> Option<Broken> {
         let mut pacer = Pacer::new(self.shared.clock);
         let start = self.shared.clock.instant(self.shared.start_ns);
@@ -107,6 +111,7 @@ impl Conductor {
                     // Every worker has gone: nothing will drain any more.
                     None => return None,
                 },
+                Some(look) = looks.recv() => self.look(&look),
                 Some(interrupt) = interrupts.recv() => {
                     self.interrupted.get_or_insert(interrupt);
                     match interrupt {
@@ -170,15 +175,37 @@ impl Conductor {
         self.act(actions);
     }
 
-    fn act(&self, actions: Vec<Action>) {
+    /// Takes what a look at a flag has shown.
+    fn look(&mut self, look: &Look) {
+        for line in self.flags.take(look) {
+            self.send(line);
+        }
+        if let Ok(value) = look.value {
+            self.shared.flags[look.flag].store(value, Relaxed);
+        }
+        for (index, scenario) in self.shared.scenarios.iter().enumerate() {
+            if let Some(vus) = self.flags.vus(index) {
+                scenario.wanted_vus.send_if_modified(|wanted| {
+                    let before = std::mem::replace(wanted, vus);
+                    before != vus
+                });
+            }
+        }
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Open { scenario, at_ns } => {
                     self.send(Line::WindowOpened(self.windows.opened(scenario, at_ns)));
+                    if let Some(line) = self.flags.opened(scenario, at_ns) {
+                        self.send(line);
+                    }
                 }
                 Action::Inject { scenario, at_ns } => self.inject(scenario, at_ns),
                 Action::Signal { scenario, signal } => self.shared.signal(scenario, signal),
                 Action::Close { scenario, at_ns } => {
+                    self.flags.closed(scenario);
                     self.send(Line::WindowClosed(self.totals(scenario, at_ns)));
                 }
                 Action::LetGo { scenario } => self.let_go(scenario),

@@ -2,12 +2,18 @@
 //! [`traceparent`](https://www.w3.org/TR/trace-context/), and
 //! [`baggage`](https://www.w3.org/TR/baggage/) with the labels and the run's id.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use loadgen_scenario::plan::Anomaly;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// `traceparent`, as a name that is hashed once.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// `baggage`, as a name that is hashed once.
+pub(crate) const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// The baggage key of the run's id, by which its traces are told from those of other runs.
 pub const RUN_ID_KEY: &str = "loadgen.run_id";
@@ -23,7 +29,7 @@ pub fn scenario_headers(anomaly: &Anomaly, run_id: Option<&str>) -> HeaderMap {
     for (name, _, value) in labels(anomaly) {
         headers.insert(HeaderName::from_static(name), header_value(value));
     }
-    headers.insert(HeaderName::from_static("baggage"), baggage(anomaly, run_id));
+    headers.insert(BAGGAGE, baggage(anomaly, run_id));
     headers
 }
 
@@ -65,6 +71,17 @@ fn baggage(anomaly: &Anomaly, run_id: Option<&str>) -> HeaderValue {
         .map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, NOT_IN_BAGGAGE)))
         .collect();
     header_value(&members.join(","))
+}
+
+/// The baggage of a scenario with a request's own members after it.
+pub(crate) fn with_members(ours: &HeaderValue, members: &[(&str, Cow<'_, str>)]) -> HeaderValue {
+    let mut text = ours.to_str().unwrap_or_default().to_owned();
+    for (key, value) in members {
+        let value = utf8_percent_encode(value, NOT_IN_BAGGAGE);
+        // Writing to a String does not fail.
+        let _ = write!(text, ",{key}={value}");
+    }
+    header_value(&text)
 }
 
 /// All that a baggage value may not hold (baggage-octet of the W3C recommendation).
@@ -119,6 +136,19 @@ mod tests {
             headers["baggage"],
             "anomaly.type=latency_spike,anomaly.root_cause=slow_database_query,\
              anomaly.label=anomalous,anomaly.msg=,loadgen.run_id=0123456789abcdef"
+        );
+    }
+
+    #[test]
+    fn members_of_a_request_come_after_those_of_its_scenario() {
+        let ours = HeaderValue::from_static("anomaly.type=none,loadgen.run_id=01");
+        let members = [
+            ("synthetic_request", Cow::Borrowed("true")),
+            ("session.id", Cow::Borrowed("a,b=\u{e9}; c")),
+        ];
+        assert_eq!(
+            with_members(&ours, &members),
+            "anomaly.type=none,loadgen.run_id=01,synthetic_request=true,session.id=a%2Cb=%C3%A9%3B%20c"
         );
     }
 

@@ -25,7 +25,8 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
         &shared.plan.scenarios[scenario],
         state.prng,
         number,
-    );
+    )
+    .with_flags(&shared.flags);
     let mut due = due;
     let mut cookies = Cookies::default();
     for step in 0..iteration.step_count() {
@@ -68,6 +69,10 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
         }
         // Within an iteration the model is closed: the next request is due when the pause ends.
         due = context.now();
+    }
+    let wait_ns = iteration.wait_time_ns();
+    if wait_ns > 0 {
+        tokio::time::sleep(Duration::from_nanos(wait_ns)).await;
     }
     interrupted.disarm();
 }

@@ -20,6 +20,7 @@ mod error;
 pub mod event;
 mod exchange;
 mod executor;
+mod flags;
 pub mod headers;
 mod injector;
 mod journey;

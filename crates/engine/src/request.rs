@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVa
 use loadgen_scenario::{Request, Step};
 use reqwest::Url;
 
-use crate::headers::{TRACEPARENT, header_value};
+use crate::headers::{BAGGAGE, TRACEPARENT, header_value, with_members};
 
 /// The request of a step to the target at `base_url`. `headers` are those that all requests of
 /// the scenario have, `traceparent` is that of this one.
@@ -50,6 +50,12 @@ pub(crate) fn build(
             HeaderName::from_bytes(name.as_bytes()).ok()?,
             header_value(value),
         );
+    }
+    if !request.baggage.is_empty()
+        && let Some(ours) = of_request.get(BAGGAGE)
+    {
+        let all = with_members(ours, &request.baggage);
+        of_request.insert(BAGGAGE, all);
     }
     if let Some(body) = body {
         *out.body_mut() = Some(body.into());

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use http::HeaderValue;
-use loadgen_fault::Drivers;
+use loadgen_fault::{Drivers, FlagReader};
 use loadgen_scenario::{Plan, Shard};
 use loadgen_timeline::Clock;
 use loadgen_timeline::event::{
@@ -21,6 +21,7 @@ use crate::conductor::{Broken, Conductor};
 use crate::context::{Context, Progress};
 use crate::error::{EngineError, Interrupt};
 use crate::event::{Consumer, Event};
+use crate::flags;
 use crate::injector::{FirstLook, HASTY, Injector, first_look, must_end};
 use crate::k6::{self, K6Options};
 use crate::recorder::{self, WAITING_EVENTS, send};
@@ -49,6 +50,8 @@ pub struct RunOptions {
     /// Zero of the plan's times, in Unix nanoseconds, where that was agreed on; none: as soon as all
     /// is ready.
     pub start_at_ns: Option<i64>,
+    /// Who reads the plan's flags, in their order.
+    pub flags: Vec<FlagReader>,
 }
 
 /// Who sends the load.
@@ -102,6 +105,7 @@ pub async fn run(
         drivers,
         shard,
         start_at_ns,
+        flags,
     } = options;
     let part = shard.as_ref().and_then(RunShard::shard);
     let part = part.unwrap_or(Shard::WHOLE);
@@ -127,6 +131,7 @@ pub async fn run(
         start_ns,
         drivers,
         first_look,
+        flags,
         crew,
         shard,
     };
@@ -155,6 +160,7 @@ pub(crate) struct Ready {
     pub(crate) drivers: Drivers,
     /// What the drivers saw before.
     pub(crate) first_look: FirstLook,
+    pub(crate) flags: Vec<FlagReader>,
     pub(crate) crew: Crew,
     /// Which part of the run this is.
     pub(crate) shard: Option<RunShard>,
@@ -236,8 +242,16 @@ impl Ready {
         );
         let end_ns = shared.planned_ns(shared.plan.end_ns());
         let injector = tokio::spawn(injector.run(self.first_look, start_ns, end_ns, faults));
+        let (look_queue, looks) = unbounded_channel();
+        let mut looking = tokio::task::JoinSet::new();
+        for (index, reader) in self.flags.into_iter().enumerate() {
+            looking.spawn(flags::look(reader, index, clock, look_queue.clone()));
+        }
         let mut conductor = Conductor::new(shared, keeps_to_the_plan, events.clone(), fault_queue);
-        let broken = conductor.conduct(from_workers, interrupts, failure).await;
+        let broken = conductor
+            .conduct(from_workers, interrupts, failure, looks)
+            .await;
+        looking.abort_all();
         let interrupted = conductor.end();
 
         // Faults are cleared before the run is over, in a hurry where it has to be over at once.

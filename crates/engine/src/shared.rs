@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     /// Workers that report each scenario; k6 is one.
     pub(crate) workers: usize,
     pub(crate) scenarios: Vec<ScenarioState>,
+    /// What the plan's flags say, by their indices; 0 until they have been read.
+    pub(crate) flags: Vec<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct ScenarioState {
     /// For arrival-rate executors: VUs that are idle, and VUs that may still be made.
     pub(crate) free_vus: AtomicU32,
     pub(crate) vus_to_make: AtomicU32,
+    /// For executors that follow a flag: VUs that are to run.
+    pub(crate) wanted_vus: watch::Sender<u32>,
     pub(crate) counters: Counters,
     /// Iterations that this generator has started.
     pub(crate) started: AtomicU64,
@@ -110,12 +114,17 @@ impl Shared {
                     latest_signal: AtomicU8::new(Signal::Waiting as u8),
                     free_vus: AtomicU32::new(pre_allocated_vus),
                     vus_to_make: AtomicU32::new(max_vus.saturating_sub(pre_allocated_vus)),
+                    wanted_vus: watch::Sender::new(match scenario.executor {
+                        Executor::ExternallyControlled { vus, .. } => vus,
+                        _ => 0,
+                    }),
                     counters: Counters::new(),
                     started: AtomicU64::new(0),
                 }
             })
             .collect();
         Self {
+            flags: plan.flags.iter().map(|_| AtomicU64::new(0)).collect(),
             run_id,
             plan,
             base_url,

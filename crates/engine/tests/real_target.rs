@@ -25,6 +25,7 @@ fn step(path: &str, timeout_ms: u64) -> Step {
         method: "GET".into(),
         path: Template(vec![Part::Text(path.into())]),
         headers: vec![],
+        baggage: vec![],
         json: None,
         expect: Expect {
             status: vec![(200, 299)],
@@ -33,6 +34,7 @@ fn step(path: &str, timeout_ms: u64) -> Step {
         think_time: None,
         timeout_ns: timeout_ms * MS,
         probability: None,
+        rounds: Vec::new(),
         draws: vec![],
         captures: vec![],
     }
@@ -52,10 +54,12 @@ fn plan(executor: Executor, steps: Vec<Step>) -> Plan {
         renew_connections: false,
         drivers: Default::default(),
         observed: vec![],
+        flags: vec![],
         flows: vec![Flow {
             name: "flow".into(),
             variables: vec![],
             steps,
+            wait_time: None,
         }],
         scenarios: vec![PlannedScenario {
             name: "scenario".into(),
@@ -280,6 +284,7 @@ async fn client_spans_that_a_silent_receiver_never_takes_are_counted_as_lost() {
         drivers: Default::default(),
         shard: None,
         start_at_ns: None,
+        flags: vec![],
     };
     let (_interrupt, interrupts) = unbounded_channel();
     run(plan, options, vec![Box::new(spans)], interrupts)
@@ -371,6 +376,7 @@ async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
         drivers: Default::default(),
         shard: None,
         start_at_ns: None,
+        flags: vec![],
     };
     let consumers: Vec<Box<dyn Consumer>> = vec![Box::new(Full), Box::new(kept.clone())];
     let (_interrupt, interrupts) = unbounded_channel();

@@ -20,7 +20,7 @@ pub use driver::{ActiveFault, CHANGE_LIMIT, Cleared, Confirmation, FaultDriver, 
 #[cfg(feature = "chaos-mesh")]
 pub use drivers::chaos_mesh::ChaosMeshDriver;
 pub use drivers::exec::ExecDriver;
-pub use drivers::flagd::FlagdDriver;
+pub use drivers::flagd::{FlagReader, FlagdDriver};
 pub use drivers::host::HostDriver;
 pub use drivers::proxy::ProxyDriver;
 pub use drivers::shop::ShopDriver;

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use loadgen_fault::{FaultDriver, FaultError, FlagdDriver, Injection};
-use loadgen_scenario::plan::{Fault, Parameters};
+use loadgen_fault::{FaultDriver, FaultError, FlagReader, FlagdDriver, Injection};
+use loadgen_scenario::plan::{Fault, Flag, FlagSource, Parameters};
 use serde_json::{Value, json};
 
 /// What the OpenTelemetry Demo's flags look like.
@@ -24,6 +24,11 @@ const FLAGS: &str = r#"{
       "variants": {"on": true, "off": false},
       "defaultVariant": "off",
       "targeting": {"if": [true, "off", "off"]}
+    },
+    "loadGeneratorVUs": {
+      "state": "ENABLED",
+      "variants": {"5": 5, "50": 50, "half": 0.5},
+      "defaultVariant": "5"
     },
     "loadGeneratorTraffic": {
       "state": "ENABLED",
@@ -220,4 +225,72 @@ async fn a_flag_that_flagd_does_not_take_over_is_not_confirmed() {
     let error = driver.inject(&injection).await.unwrap_err();
     assert!(!error.changed_nothing());
     assert!(error.to_string().contains("still answers 0"), "{error}");
+}
+
+/// Readers of a flag, from the file and from flagd.
+fn readers(flagd: &Flagd, flag: &str) -> [FlagReader; 2] {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let file = flagd.file.to_str().unwrap().to_owned();
+    [
+        FlagSource::FlagdFile(file),
+        FlagSource::OfrepUrl(flagd.url.clone()),
+    ]
+    .map(|source| {
+        let flag = Flag {
+            name: "users".to_owned(),
+            flag: flag.to_owned(),
+            source,
+            every_ns: 1,
+        };
+        FlagReader::new(reqwest::Client::new(), flag)
+    })
+}
+
+#[tokio::test]
+async fn a_flag_is_read_from_its_file_as_from_flagd() {
+    let flagd = Flagd::start();
+    for reader in readers(&flagd, "loadGeneratorVUs") {
+        assert_eq!(reader.read().await.unwrap(), 5);
+    }
+    let mut flags = flagd.flags();
+    flags["flags"]["loadGeneratorVUs"]["defaultVariant"] = "50".into();
+    std::fs::write(&flagd.file, flags.to_string()).unwrap();
+    for reader in readers(&flagd, "loadGeneratorVUs") {
+        assert_eq!(reader.read().await.unwrap(), 50);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_whole_number_is_not_read() {
+    let flagd = Flagd::start();
+    let mut flags = flagd.flags();
+    flags["flags"]["loadGeneratorVUs"]["defaultVariant"] = "half".into();
+    std::fs::write(&flagd.file, flags.to_string()).unwrap();
+    for (flag, words) in [
+        ("loadGeneratorVUs", ["not a whole number"; 2]),
+        (
+            "noSuchFlag",
+            ["there is no flag `noSuchFlag`", "answered 404"],
+        ),
+    ] {
+        for (reader, words) in readers(&flagd, flag).into_iter().zip(words) {
+            let error = reader.read().await.unwrap_err().to_string();
+            assert!(error.contains(words), "{flag}: {error}");
+        }
+    }
+    // flagd alone can tell what targeting comes to.
+    let [file, ofrep] = readers(&flagd, "productCatalogFailure");
+    let error = file.read().await.unwrap_err().to_string();
+    assert!(error.contains("give `ofrep_url`"), "{error}");
+    let error = ofrep.read().await.unwrap_err().to_string();
+    assert!(error.contains("is false"), "{error}");
+    flags["flags"]["loadGeneratorVUs"]["state"] = "DISABLED".into();
+    std::fs::write(&flagd.file, flags.to_string()).unwrap();
+    let [file, _] = readers(&flagd, "loadGeneratorVUs");
+    let error = file.read().await.unwrap_err().to_string();
+    assert!(error.contains("is disabled"), "{error}");
+    std::fs::remove_file(&flagd.file).unwrap();
+    let [file, _] = readers(&flagd, "loadGeneratorVUs");
+    let error = file.read().await.unwrap_err().to_string();
+    assert!(error.contains("demo.flagd.json"), "{error}");
 }

@@ -116,6 +116,10 @@ pub(crate) struct PlanOverrides {
         allow_negative_numbers = true
     )]
     pub(crate) time_scale: f64,
+    /// VUs that scenarios begin with whose number a flag says (`externally-controlled`), instead of
+    /// the file's `vus` [env: LOADGEN_VUS]
+    #[arg(long, value_name = "N", env = "LOADGEN_VUS", hide_env = true)]
+    pub(crate) vus: Option<u32>,
     /// Only these scenarios, by name. The time in which only others would run is cut out.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub(crate) scenarios: Vec<String>,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use loadgen_engine::BaseUrl;
 use loadgen_fault::journal::{Header, Journal};
-use loadgen_fault::{Drivers, FaultError, Made, Settings};
+use loadgen_fault::{Drivers, FaultError, FlagReader, Made, Settings};
 use loadgen_scenario::Plan;
+use loadgen_scenario::plan::FlagSource;
 
 use crate::allow;
 use crate::commands::{client, undo_leftovers};
@@ -98,6 +99,23 @@ pub(crate) async fn start(asked: Asked<'_>) -> Result<Drivers, Failure> {
     Drivers::start(made, journal, asked.run_id)
         .await
         .map_err(cannot)
+}
+
+/// Who reads the plan's flags while the run goes on.
+pub(crate) async fn flag_readers(
+    plan: &Plan,
+    allowed: &[String],
+) -> Result<Vec<FlagReader>, Failure> {
+    let client = client()?;
+    let mut readers = Vec::with_capacity(plan.flags.len());
+    for flag in &plan.flags {
+        if let FlagSource::OfrepUrl(url) = &flag.source {
+            let what = format!("the address of the flag `{}`", flag.name);
+            allow::check(&what, url, allowed).await?;
+        }
+        readers.push(FlagReader::new(client.clone(), flag.clone()));
+    }
+    Ok(readers)
 }
 
 /// Drivers that are told enough to be used.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use loadgen_engine::EngineError;
-use loadgen_scenario::{MOST_SHARDS, Plan, Shard, Target};
+use loadgen_scenario::{Executor, MOST_SHARDS, Plan, Shard, Target};
 use loadgen_timeline::Clock;
 use loadgen_timeline::event::RunShard;
 use sha2::{Digest, Sha256};
@@ -81,6 +81,14 @@ pub(crate) fn check(args: &RunArgs, plan: &Plan) -> Result<(), Failure> {
             "--shard: the embedded shop belongs to one run of one process, and shards need a target that \
              they share\nStart one with `loadgen shop`, and give its address with --base-url.",
         );
+    }
+    let follows_a_flag = |executor: &Executor| matches!(executor, Executor::ExternallyControlled { .. });
+    if let Some(scenario) = plan.scenarios.iter().find(|s| follows_a_flag(&s.executor)) {
+        return wrong(&format!(
+            "--shard: the VUs of `{}` follow a flag, and are not known before the run, so that they can't \
+             be dealt out",
+            scenario.name
+        ));
     }
     if !args.telemetry.is_empty() {
         return wrong(

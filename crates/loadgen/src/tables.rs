@@ -126,6 +126,9 @@ fn executor(executor: &Executor) -> String {
         } => {
             format!("shared-iterations {iterations} by {vus}")
         }
+        Executor::ExternallyControlled { vus, max_vus, .. } => {
+            format!("externally-controlled {vus} of {max_vus}")
+        }
     }
 }
 

@@ -70,7 +70,8 @@ fn sent(target: &Target, file: &str, engine: &str, seed: &str) -> Sent {
         let (_, baggage) = (request.headers.iter_mut())
             .find(|(name, _)| name == "baggage")
             .unwrap();
-        *baggage = baggage.strip_suffix(&run).expect(&run).to_owned();
+        assert!(baggage.contains(&run), "{baggage}");
+        *baggage = baggage.replace(&run, "");
         arrived.insert(request.trace_id.clone(), request);
     }
     let mut sent = Sent::new();
@@ -163,7 +164,9 @@ fn the_first_thousand_iterations_of_each_scenario_are_the_same() {
 const ODD: &str = r#"
 version: 1
 base_url: http://127.0.0.1:1
-defaults: {headers: {x-everywhere: "a", X-Mixed-Case: "b"}}
+defaults:
+  headers: {x-everywhere: "a", X-Mixed-Case: "b"}
+  baggage: {synthetic_request: true, session.id: "${user}"}
 anomalies:
   odd: {symptom: "l;,=\"", root_cause: "ü\tr", msg: "slow\r\nx-evil: 1, grün=\"2\"; %"}
 flows:
@@ -173,6 +176,9 @@ flows:
       big: {range: [-9007199254740990, 0]}
       hex: {hex: 16}
       short: {hex: 3}
+      user: {uuid: 4}
+      rounds: {range: [0, 3]}
+    wait_time: [0ms, 1ms]
     steps:
       - {path: "/odd/${word}/${hex}?q=${word}&r=${big}&s=${short}", headers: {x-word: "${word} x", x-everywhere: "own"}, capture: {deep: "/a b~1ü/~0tilde", one: {pointer: "/a b~1ü/~0tilde", random_element: true}}}
       - {path: "/plain%20path;a=b/@:!*()+,=~/?x=%C3%BC'&y=a+b/?", method: DELETE}
@@ -180,7 +186,8 @@ flows:
       - {path: "/head", method: HEAD}
       - {path: "/options", method: OPTIONS, headers: {content-type: text/plain, user-agent: "me/1", accept: text/x, cookie: "mine=0"}}
       - {path: "/patch", method: PATCH, json: "${word}", headers: {content-type: application/merge-patch+json}}
-      - {path: "/post", method: POST}
+      - {path: "/post/${user}", method: POST, baggage: {Word: " ${word},\"ü\u0001 ", session.id: own}}
+      - {repeat: {var: rounds, max: 3}, steps: [{path: "/times/${rounds}", vars: {n: {hex: 2}}}]}
       - {path: "/maybe/${hex}", probability: 0.4, vars: {late: {range: [1, 1000000]}}}
       - repeat: 2
         vars: {round: {pick: [1, 2, 3, 4, 5]}}
@@ -208,6 +215,12 @@ fn what_flows_can_ask_for_at_its_edges_is_the_same() {
             rust.values().filter(cookie).count() > 500,
             "cookies last for an iteration"
         );
+        for rounds in 0..=3 {
+            let path = format!("/times/{rounds}");
+            let all = rust.values().filter(|request| request.1 == path).count();
+            assert_eq!(all % rounds.max(1), 0, "{path}");
+            assert_eq!(all > 50 * rounds, rounds > 0, "{path}: {all}");
+        }
         assert_same(&rust, &k6);
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::values::text;
 
 pub(crate) use crate::duration::Duration;
-pub(crate) use crate::values::{CaptureSpec, Exec, Guard, Pause, StatusSpec, Text};
+pub(crate) use crate::values::{CaptureSpec, Exec, Guard, Pause, RepeatSpec, StatusSpec, Text};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -59,6 +59,9 @@ pub(crate) struct ScenarioFile {
     /// meanwhile.
     #[serde(default)]
     pub observe: IndexMap<String, ObserveSpec>,
+    /// Feature flags that are read while the run goes on, by names of the file's own.
+    #[serde(default)]
+    pub flags: IndexMap<String, FlagSpec>,
     /// The journeys.
     pub flows: IndexMap<String, FlowSpec>,
     /// The timetable, with k6's executors and options.
@@ -95,6 +98,9 @@ pub(crate) struct Defaults {
     /// Headers of each step.
     #[serde(default)]
     pub headers: IndexMap<String, Text>,
+    /// Members of `baggage` of each step, beside those of the engine.
+    #[serde(default)]
+    pub baggage: IndexMap<String, Text>,
     /// What counts as success. Default: status 200 to 399, any content.
     #[serde(default)]
     pub expect: ExpectSpec,
@@ -104,6 +110,21 @@ pub(crate) struct Defaults {
     /// k6's `gracefulRampDown` of each `ramping-vus` scenario. Default: `30s`.
     #[serde(alias = "gracefulRampDown")]
     pub graceful_ramp_down: Option<Duration>,
+}
+
+/// A feature flag that is read while the run goes on: from flagd's file, or from flagd itself.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FlagSpec {
+    /// The flag's name in flagd.
+    #[serde(deserialize_with = "text")]
+    pub flag: String,
+    /// flagd's file of flags. Or give `ofrep_url`.
+    pub flagd_file: Option<String>,
+    /// Where flagd answers OFREP, such as `http://flagd:8016`. Or give `flagd_file`.
+    pub ofrep_url: Option<String>,
+    /// Time between two looks at the flag. Default: `10s`.
+    pub every: Option<Duration>,
 }
 
 /// A fault that somebody else makes.
@@ -149,6 +170,9 @@ pub(crate) struct FlowSpec {
     /// Variables drawn at the start of each iteration.
     #[serde(default)]
     pub vars: IndexMap<String, VarSpec>,
+    /// Pause at the end of each iteration, also where it sent nothing: a duration, or `[shortest,
+    /// longest]`. Default: none.
+    pub wait_time: Option<Pause>,
     /// The steps, taken one after the other.
     pub steps: Vec<StepSpec>,
 }
@@ -165,6 +189,11 @@ pub(crate) struct VarSpec {
     /// That many hexadecimal digits, 1 to 16.
     #[schemars(range(min = 1, max = 16))]
     pub hex: Option<u32>,
+    /// A random UUID: 4, its version.
+    #[schemars(range(min = 4, max = 4))]
+    pub uuid: Option<u32>,
+    /// The whole number that a flag of `flags` has at this moment; 0 until it has been read.
+    pub flag: Option<String>,
 }
 
 /// A request, or a `repeat` of steps.
@@ -181,6 +210,9 @@ pub(crate) struct StepSpec {
     /// Headers; values may hold `${variable}`.
     #[serde(default)]
     pub headers: IndexMap<String, Text>,
+    /// Members of `baggage`, beside those of the engine; values may hold `${variable}`.
+    #[serde(default)]
+    pub baggage: IndexMap<String, Text>,
     /// JSON body; its texts may hold `${variable}`. A text that is one variable and nothing else
     /// becomes the variable's value with its JSON type.
     pub json: Option<Value>,
@@ -200,9 +232,8 @@ pub(crate) struct StepSpec {
     /// Variables read from the JSON answer.
     #[serde(default)]
     pub capture: IndexMap<String, CaptureSpec>,
-    /// Number of rounds of `steps`.
-    #[schemars(range(min = 1, max = 1000))]
-    pub repeat: Option<u32>,
+    /// Number of rounds of `steps`: 1 to 1000, or `{var: n, max: 4}` for as many as a variable says.
+    pub repeat: Option<RepeatSpec>,
     /// The steps to repeat.
     pub steps: Option<Vec<StepSpec>>,
 }
@@ -253,6 +284,8 @@ pub(crate) struct ScenarioSpec {
     /// Environment of the scenario's k6 VUs.
     #[serde(default)]
     pub env: IndexMap<String, Text>,
+    /// The flag of `flags` that says how many VUs run (`externally-controlled`).
+    pub vus_from: Option<String>,
     /// Number of VUs.
     pub vus: Option<u32>,
     /// Length of the window.
@@ -303,6 +336,8 @@ pub(crate) enum ExecutorName {
     PerVuIterations,
     /// A fixed number of iterations that all VUs share.
     SharedIterations,
+    /// A number of VUs that a flag says while the run goes on.
+    ExternallyControlled,
 }
 
 /// A straight line towards a target.

@@ -24,14 +24,16 @@
 //!     }
 //!     // Pause for `iteration.think_time_ns(step)`.
 //! }
+//! // Pause for `iteration.wait_time_ns()`.
 //! # }
 //! ```
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde_json::Value;
 
-use crate::plan::{Choice, Draw, Flow, Plan, PlannedScenario, Step};
+use crate::plan::{Choice, Draw, Flow, Plan, PlannedScenario, Round, Step, ThinkTime};
 use crate::prng::{FLOW_SITE, MAX_INDEX, Prng};
 use crate::render::{self, Held};
 
@@ -43,12 +45,13 @@ pub struct Iteration<'p> {
     flow: usize,
     steps: &'p Flow,
     values: Vec<Option<Held<'p>>>,
+    flags: &'p [AtomicU64],
 }
 
 /// What a step comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepRequest<'p> {
-    /// The draw said to leave the step out. No pause follows.
+    /// The draw, or the number of rounds, said to leave the step out. No pause follows.
     Skip,
     /// A variable that the step needs was not captured, or lacks what the step needs from it.
     /// The step fails without a request; its pause follows.
@@ -71,6 +74,9 @@ pub struct Request<'p> {
     pub path: Cow<'p, str>,
     /// Headers of the step: names in lower case, values without control characters.
     pub headers: Vec<(&'p str, Cow<'p, str>)>,
+    /// Members of `baggage` beside those of the engine: keys, and values as they are before they
+    /// are percent-encoded.
+    pub baggage: Vec<(&'p str, Cow<'p, str>)>,
     /// JSON body in UTF-8; where there is one, and the headers name no `content-type`, it is
     /// `application/json`.
     pub body: Option<Vec<u8>>,
@@ -123,7 +129,16 @@ impl<'p> Iteration<'p> {
             flow,
             steps,
             values,
+            flags: &[],
         }
+    }
+
+    /// The same, with what the plan's flags say, by their indices; read when a variable is drawn
+    /// from one. A flag that is not there says 0.
+    #[must_use]
+    pub fn with_flags(mut self, flags: &'p [AtomicU64]) -> Self {
+        self.flags = flags;
+        self
     }
 
     /// Index of the chosen flow in [`Plan::flows`].
@@ -150,6 +165,9 @@ impl<'p> Iteration<'p> {
         let planned = self.step(step);
         for draw in &planned.draws {
             self.draw(draw);
+        }
+        if !planned.rounds.iter().all(|round| self.is_taken(*round)) {
+            return StepRequest::Skip;
         }
         if let Some(chance) = planned.probability
             && self.prng.unit(self.number, chance.site) >= chance.chance
@@ -215,7 +233,16 @@ impl<'p> Iteration<'p> {
 
     /// The pause after a step, in nanoseconds. Not taken after a step that was skipped.
     pub fn think_time_ns(&self, step: usize) -> u64 {
-        let Some(think) = self.step(step).think_time else {
+        self.pause_ns(self.step(step).think_time)
+    }
+
+    /// The pause at the end of the iteration, in nanoseconds.
+    pub fn wait_time_ns(&self) -> u64 {
+        self.pause_ns(self.steps.wait_time)
+    }
+
+    fn pause_ns(&self, pause: Option<ThinkTime>) -> u64 {
+        let Some(think) = pause else {
             return 0;
         };
         if think.max_ns <= think.min_ns {
@@ -225,6 +252,13 @@ impl<'p> Iteration<'p> {
         self.prng
             .range(self.number, think.site, low, high)
             .unsigned_abs()
+    }
+
+    /// Whether a round of a repeat is taken: the variable is a number above it.
+    fn is_taken(&self, round: Round) -> bool {
+        let value = self.values.get(round.slot).and_then(Option::as_ref);
+        let rounds = value.and_then(|held| held.value().as_f64());
+        rounds.is_some_and(|rounds| rounds > f64::from(round.round))
     }
 
     fn draw(&mut self, draw: &'p Draw) {
@@ -240,6 +274,11 @@ impl<'p> Iteration<'p> {
             Choice::Hex(digits) => Some(Held::Own(
                 self.prng.hex(self.number, draw.site, *digits).into(),
             )),
+            Choice::Uuid(_) => Some(Held::Own(self.prng.uuid(self.number, draw.site).into())),
+            Choice::Flag(flag) => {
+                let value = self.flags.get(*flag).map_or(0, |flag| flag.load(Relaxed));
+                Some(Held::Own(value.into()))
+            }
         };
         self.set(draw.slot, held);
     }
@@ -257,6 +296,10 @@ impl<'p> Iteration<'p> {
         for (name, template) in &step.headers {
             headers.push((name.as_str(), render::header(template, &self.values)?));
         }
+        let mut baggage = Vec::with_capacity(step.baggage.len());
+        for (key, template) in &step.baggage {
+            baggage.push((key.as_str(), render::header(template, &self.values)?));
+        }
         let body = match &step.json {
             Some(template) => Some(render::json(template, &self.values)?),
             None => None,
@@ -265,6 +308,7 @@ impl<'p> Iteration<'p> {
             method: &step.method,
             path,
             headers,
+            baggage,
             body,
         })
     }

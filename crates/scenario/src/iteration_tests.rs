@@ -22,6 +22,7 @@ fn step(path: Vec<Part>) -> Step {
         method: "GET".to_owned(),
         path: Template(path),
         headers: vec![],
+        baggage: vec![],
         json: None,
         expect: Expect {
             status: vec![(200, 299)],
@@ -30,6 +31,7 @@ fn step(path: Vec<Part>) -> Step {
         think_time: None,
         timeout_ns: 1,
         probability: None,
+        rounds: Vec::new(),
         draws: vec![],
         captures: vec![],
     }
@@ -40,6 +42,7 @@ fn plan_of(variables: &[&str], steps: Vec<Step>) -> Plan {
         name: "flow".to_owned(),
         variables: variables.iter().map(ToString::to_string).collect(),
         steps,
+        wait_time: None,
     };
     let scenario = PlannedScenario {
         name: "baseline".to_owned(),
@@ -78,6 +81,7 @@ fn plan_of(variables: &[&str], steps: Vec<Step>) -> Plan {
         renew_connections: false,
         drivers: Default::default(),
         observed: vec![],
+        flags: vec![],
         flows: vec![flow],
         scenarios: vec![scenario],
     }

@@ -14,6 +14,8 @@ pub struct PlanOptions {
     /// VUs, think times, timeouts, graceful stops and fault intensities stay. Above 0; 1 leaves
     /// everything as written.
     pub time_scale: f64,
+    /// Overrides the VUs that scenarios begin with whose number a flag says.
+    pub vus: Option<u32>,
     /// Names of the scenarios to run; none: all. The time in which only others would run is cut
     /// out of the timetable.
     pub scenarios: Vec<String>,
@@ -27,6 +29,7 @@ impl Default for PlanOptions {
             seed: None,
             base_url: None,
             time_scale: 1.0,
+            vus: None,
             scenarios: Vec::new(),
             catalogues: Vec::new(),
         }

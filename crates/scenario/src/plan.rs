@@ -33,6 +33,9 @@ pub struct Plan {
     /// Each scenario has connections of its own.
     #[serde(default, skip_serializing_if = "is_false")]
     pub renew_connections: bool,
+    /// Feature flags that are read while the run goes on; referred to by index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
     /// The flows that scenarios refer to by index.
     pub flows: Vec<Flow>,
     /// What fault drivers were told, by their names.
@@ -60,6 +63,29 @@ pub enum Target {
     Embedded,
     /// A base URL without a trailing slash, such as `http://shop.example:8080`.
     BaseUrl(String),
+}
+
+/// A feature flag that is read while the run goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Flag {
+    /// Its key in the file.
+    pub name: String,
+    /// Its name in flagd.
+    pub flag: String,
+    /// Where it is read.
+    pub source: FlagSource,
+    /// Time between two looks.
+    pub every_ns: u64,
+}
+
+/// Where a flag is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FlagSource {
+    /// flagd's file of flags.
+    FlagdFile(String),
+    /// Where flagd answers OFREP, without a trailing slash.
+    OfrepUrl(String),
 }
 
 /// One scenario on the timetable.
@@ -170,6 +196,17 @@ pub enum Executor {
         iterations: u64,
         /// Limit on the window's length.
         max_duration_ns: u64,
+    },
+    /// A number of VUs that is changed from outside while the run goes on.
+    ExternallyControlled {
+        /// VUs until the flag has been read.
+        vus: u32,
+        /// VUs at most, whatever the flag says.
+        max_vus: u32,
+        /// Length of the window.
+        duration_ns: u64,
+        /// The flag that says how many, by its index in [`Plan::flags`].
+        flag: usize,
     },
 }
 
@@ -303,6 +340,9 @@ pub struct Flow {
     pub variables: Vec<String>,
     /// The steps, with repeats unrolled.
     pub steps: Vec<Step>,
+    /// Pause at the end of each iteration, whether or not it sent anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_time: Option<ThinkTime>,
 }
 
 /// One request of a flow.
@@ -316,6 +356,10 @@ pub struct Step {
     pub path: Template,
     /// Headers of the step, in order.
     pub headers: Vec<(String, Template)>,
+    /// Members of `baggage` beside those of the engine, in order. Values are percent-encoded when
+    /// they are put in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baggage: Vec<(String, Template)>,
     /// JSON body.
     pub json: Option<JsonTemplate>,
     /// What counts as success.
@@ -326,10 +370,23 @@ pub struct Step {
     pub timeout_ns: u64,
     /// Chance of taking the step at all.
     pub probability: Option<Probability>,
+    /// Rounds of repeats that the step is in, of those with a variable number; it is taken where
+    /// all of them are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<Round>,
     /// Variables drawn just before the step.
     pub draws: Vec<Draw>,
     /// Variables read from the answer.
     pub captures: Vec<Capture>,
+}
+
+/// A round of a repeat whose number of rounds a variable says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Round {
+    /// Index of the variable in [`Flow::variables`].
+    pub slot: usize,
+    /// The round, from 0: it is taken where the variable is a number above this.
+    pub round: u32,
 }
 
 /// Text with holes.
@@ -422,6 +479,10 @@ pub enum Choice {
     Range(i64, i64),
     /// That many lower-case hexadecimal digits (1 to 16).
     Hex(u32),
+    /// A random UUID of this version, 4.
+    Uuid(u32),
+    /// What a flag says at this moment, by its index in [`Plan::flags`].
+    Flag(usize),
 }
 
 /// A variable read from a JSON answer.

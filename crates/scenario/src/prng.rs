@@ -95,6 +95,20 @@ impl Prng {
         low.wrapping_add_unsigned(offset.min(width - 1))
     }
 
+    /// A UUID of version 4 (RFC 9562): 122 bits of the words at `site` and at `site + 2^31`, which
+    /// no flow has.
+    pub fn uuid(&self, iteration: u64, site: u32) -> String {
+        let [a, b] = self.words(iteration, site);
+        let [c, d] = self.words(iteration, site ^ (1 << 31));
+        format!(
+            "{a:08x}-{:04x}-4{:03x}-{:04x}-{:04x}{d:08x}",
+            b >> 16,
+            b & 0xfff,
+            (c >> 16) & 0x3fff | 0x8000,
+            c & 0xffff,
+        )
+    }
+
     /// `digits` (1 to 16) lower-case hexadecimal digits: the first of word0, then of word1.
     pub fn hex(&self, iteration: u64, site: u32, digits: u32) -> String {
         let [w0, w1] = self.words(iteration, site);

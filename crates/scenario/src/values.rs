@@ -48,6 +48,30 @@ pub(crate) struct Pause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StatusSpec(pub Vec<(u16, u16)>);
 
+/// How many rounds a repeat has: `3`, or `{var: n, max: 4}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RepeatSpec {
+    /// That many.
+    Fixed(u32),
+    /// As many as a variable says, at most `max`.
+    Variable {
+        /// Its name.
+        var: String,
+        /// The most rounds.
+        max: u32,
+    },
+}
+
+impl RepeatSpec {
+    /// The most rounds that it may have.
+    pub(crate) fn most(&self) -> u32 {
+        match self {
+            Self::Fixed(rounds) => *rounds,
+            Self::Variable { max, .. } => *max,
+        }
+    }
+}
+
 /// Where a captured value is: `/uuid`, or `{pointer: "", random_element: true}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CaptureSpec {
@@ -178,6 +202,33 @@ impl<'de> Deserialize<'de> for StatusSpec {
     }
 }
 
+impl<'de> Deserialize<'de> for RepeatSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            var: String,
+            max: u32,
+        }
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = RepeatSpec;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of rounds, or {var: n, max: 4}")
+            }
+            fn visit_u64<E: de::Error>(self, rounds: u64) -> Result<RepeatSpec, E> {
+                // More is out of range in any case.
+                Ok(RepeatSpec::Fixed(u32::try_from(rounds).unwrap_or(u32::MAX)))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RepeatSpec, A::Error> {
+                let Fields { var, max } = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(RepeatSpec::Variable { var, max })
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
 fn status_range(text: &str) -> Result<(u16, u16), String> {
     let wrong = || {
         format!(
@@ -293,6 +344,26 @@ schema!(StatusSpec, "Status", generator => {
         ]
     })
 });
+schema!(RepeatSpec, "Repeat", _generator => json_schema!({
+    "description": "A number of rounds, or as many as a variable says.",
+    "anyOf": [
+        { "type": "integer", "minimum": 1, "maximum": 1000 },
+        {
+            "type": "object",
+            "properties": {
+                "var": { "description": "The variable.", "type": "string" },
+                "max": {
+                    "description": "The most rounds.",
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 1000
+                }
+            },
+            "required": ["var", "max"],
+            "additionalProperties": false
+        }
+    ]
+}));
 schema!(CaptureSpec, "Capture", _generator => json_schema!({
     "description": "A JSON Pointer into the answer, or one with random_element.",
     "anyOf": [

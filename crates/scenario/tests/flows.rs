@@ -159,3 +159,97 @@ scenarios: {one: {executor: constant-vus, duration: 1s}}
     assert_eq!(second.headers[0].1, cart);
     assert_eq!(second.body.as_deref(), Some(cart.as_bytes()));
 }
+
+const FOLLOWING: &str = "
+version: 1
+flags:
+  users: {flag: loadGeneratorVUs, ofrep_url: 'http://flagd:8016/', every: 2s}
+  flood: {flag: loadGeneratorFloodHomepage, flagd_file: demo.flagd.json}
+defaults: {baggage: {synthetic_request: true, session.id: '${session}'}}
+flows:
+  default:
+    vars: {session: {uuid: 4}, n: {range: [0, 2]}, f: {flag: flood}}
+    wait_time: [1s, 10s]
+    steps:
+      - repeat: {var: n, max: 2}
+        vars: {k: {hex: 1}}
+        steps:
+          - {path: '/a/${k}', baggage: {session.id: 'own ${k}'}}
+          - {repeat: {var: f, max: 3}, steps: [{path: /b}]}
+      - {path: /c}
+scenarios:
+  one: {executor: externally-controlled, vus_from: users, vus: 5, maxVUs: 50, duration: 1m}
+";
+
+/// What the iteration sends: paths, and baggage as text.
+fn sent(iteration: &mut Iteration<'_>) -> Vec<(String, String)> {
+    let mut sent = Vec::new();
+    for step in 0..iteration.step_count() {
+        if let StepRequest::Send(request) = iteration.request(step) {
+            let baggage = request
+                .baggage
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"));
+            sent.push((
+                request.path.to_string(),
+                baggage.collect::<Vec<_>>().join(","),
+            ));
+        }
+    }
+    sent
+}
+
+#[test]
+fn rounds_are_as_many_as_variables_and_flags_say() {
+    let plan = plan(FOLLOWING);
+    let scenario = &plan.scenarios[0];
+    let prng = Prng::new(plan.seed, &scenario.name);
+    // Unrolled to the most rounds, with sites of their own.
+    assert_eq!(plan.flows[0].steps.len(), 2 * (1 + 3) + 1);
+    let mut by_rounds = std::collections::BTreeMap::new();
+    for number in 0..60 {
+        for flood in [0, 2, 100] {
+            let flags = [0.into(), flood.into()];
+            let mut iteration = Iteration::new(&plan, scenario, prng, number).with_flags(&flags);
+            let sent = sent(&mut iteration);
+            let of = |start: &str| {
+                sent.iter()
+                    .filter(|(path, _)| path.starts_with(start))
+                    .count()
+            };
+            let rounds = of("/a/");
+            assert_eq!(of("/b"), rounds * flood.min(3) as usize);
+            assert_eq!(of("/c"), 1);
+            *by_rounds.entry(rounds).or_insert(0) += 1;
+            assert!((1_000_000_000..=10_000_000_000).contains(&iteration.wait_time_ns()));
+        }
+    }
+    assert_eq!(by_rounds.len(), 3, "{by_rounds:?}");
+    assert!(by_rounds.values().all(|count| *count > 15), "{by_rounds:?}");
+}
+
+#[test]
+fn baggage_of_a_step_replaces_that_of_the_defaults() {
+    let plan = plan(FOLLOWING);
+    let scenario = &plan.scenarios[0];
+    let prng = Prng::new(plan.seed, &scenario.name);
+    let mut sessions = std::collections::BTreeSet::new();
+    for number in 0..20 {
+        let mut iteration = Iteration::new(&plan, scenario, prng, number);
+        for (path, baggage) in sent(&mut iteration) {
+            let session = baggage
+                .strip_prefix("synthetic_request=true,session.id=")
+                .unwrap();
+            match path.strip_prefix("/a/") {
+                Some(k) => assert_eq!(session, format!("own {k}")),
+                None => _ = sessions.insert(session.to_owned()),
+            }
+        }
+    }
+    assert_eq!(sessions.len(), 20);
+    for session in sessions {
+        assert_eq!(session.len(), 36, "{session}");
+        assert_eq!(&session[14..15], "4", "{session}");
+        assert!("89ab".contains(&session[19..20]), "{session}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What a file may look like: k6's spellings and defaults, overrides, YAML's own quirks, damage.
 
+use loadgen_scenario::plan::FlagSource;
 use loadgen_scenario::{Choice, Executor, Part, Plan, PlanOptions, Stage, Target, plan_str};
 use proptest::prelude::*;
 use serde_json::json;
@@ -284,4 +285,41 @@ proptest! {
             prop_assert!(errors.to_string().starts_with("error: "));
         }
     }
+}
+
+#[test]
+fn vus_that_a_flag_says() {
+    let text = |vus: &str| {
+        format!(
+            "version: 1\n\
+             flags: {{users: {{flag: loadGeneratorVUs, ofrep_url: 'http://flagd:8016/'}}}}\n\
+             flows: {{default: {{steps: [{{path: /}}]}}}}\n\
+             scenarios: {{a: {{executor: 'externally-controlled', vus_from: users, vus: {vus}, \
+             maxVUs: 50, duration: 10m}}}}"
+        )
+    };
+    let made = plan(&text("5"));
+    assert_eq!(
+        made.flags[0].source,
+        FlagSource::OfrepUrl("http://flagd:8016".into())
+    );
+    assert_eq!(made.flags[0].every_ns, 10 * SECOND);
+    let executor = |vus| Executor::ExternallyControlled {
+        vus,
+        max_vus: 50,
+        duration_ns: 10 * MINUTE,
+        flag: 0,
+    };
+    assert_eq!(made.scenarios[0].executor, executor(5));
+    assert_eq!(made.end_ns(), 10 * MINUTE);
+    // Nothing is sent until the flag says otherwise.
+    assert_eq!(plan(&text("0")).scenarios[0].executor, executor(0));
+    let options = |vus| PlanOptions {
+        vus: Some(vus),
+        ..PlanOptions::default()
+    };
+    let made = plan_with(&text("5"), &options(7));
+    assert_eq!(made.scenarios[0].executor, executor(7));
+    let errors = plan_str("test.yaml", &text("5"), &options(51)).unwrap_err();
+    assert!(errors.to_string().contains("`max_vus` is 50"), "{errors}");
 }

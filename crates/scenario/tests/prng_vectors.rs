@@ -50,6 +50,7 @@ struct Draw {
     range_wide: i64,
     hex_5: String,
     hex_16: String,
+    uuid: String,
 }
 
 fn vectors() -> Vectors {
@@ -139,6 +140,7 @@ fn javascript_and_rust_agree() {
             assert_eq!(wide, draw.range_wide);
             assert_eq!(prng.hex(iteration, site, 5), draw.hex_5);
             assert_eq!(prng.hex(iteration, site, 16), draw.hex_16);
+            assert_eq!(prng.uuid(iteration, site), draw.uuid);
         }
     }
 }

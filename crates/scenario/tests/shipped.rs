@@ -192,3 +192,57 @@ fn first_requests_stay_the_same() {
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!("first_requests_of_quick", text));
 }
+
+/// The OpenTelemetry Demo's tasks have the demo's weights, and each window's load is the same.
+#[test]
+fn otel_demo_has_the_demos_tasks() {
+    let plan = plan("otel-demo.yaml", 1.0);
+    let of = |scenario: &loadgen_scenario::PlannedScenario| -> Vec<(String, u32)> {
+        let exec = scenario.exec.iter();
+        exec.map(|mixed| (plan.flows[mixed.flow].name.clone(), mixed.weight))
+            .collect()
+    };
+    let tasks = of(&plan.scenarios[0]);
+    assert_eq!(tasks.iter().map(|(_, weight)| weight).sum::<u32>(), 7 * 29);
+    let weight = |name: &str| {
+        let of_it = tasks.iter().filter(|(task, _)| task.starts_with(name));
+        of_it.map(|(_, weight)| weight).sum::<u32>()
+    };
+    for (name, demo) in [
+        ("user_index", 1),
+        ("user_browse_product", 10),
+        ("user_get_recommendations", 3),
+        ("user_get_ads", 3),
+        ("user_view_cart", 3),
+        ("user_add_to_cart", 2),
+        ("user_checkout_single", 1),
+        ("user_checkout_multi", 1),
+        ("user_flood_home", 5),
+    ] {
+        assert_eq!(weight(name), 7 * demo, "{name}");
+    }
+    for flow in &plan.flows {
+        let wait = flow.wait_time.unwrap();
+        assert_eq!((wait.min_ns, wait.max_ns), (SECOND, 10 * SECOND));
+        for step in &flow.steps {
+            let keys: Vec<_> = step.baggage.iter().map(|(key, _)| key.as_str()).collect();
+            assert_eq!(keys, ["synthetic_request", "session.id"], "{}", flow.name);
+        }
+    }
+    for scenario in &plan.scenarios {
+        assert_eq!(of(scenario), tasks, "{}", scenario.name);
+        assert!(
+            matches!(
+                scenario.executor,
+                Executor::ExternallyControlled {
+                    vus: 5,
+                    max_vus: 50,
+                    flag: 0,
+                    ..
+                }
+            ),
+            "{}",
+            scenario.name
+        );
+    }
+}

@@ -31,6 +31,14 @@ pub enum Event {
     WindowClosed(WindowClosed),
     /// The last iteration of a scenario ended; final counts.
     WindowDrained(WindowClosed),
+    /// A feature flag that the run reads says something else than before; also when it is read for
+    /// the first time, and when it can be read again.
+    FlagChanged(FlagChanged),
+    /// A feature flag can't be read: what it said last holds on.
+    FlagLost(FlagLost),
+    /// How many VUs a scenario runs whose number a flag says: when its window opens, and at each
+    /// change until it closes.
+    VusChanged(VusChanged),
     /// The wall clock moved against the monotonic one.
     ClockStepped(ClockStepped),
     /// The generator did not run for a while: it was suspended, or had no processor.
@@ -58,6 +66,9 @@ impl Event {
             Event::WindowClosed(totals) | Event::WindowDrained(totals) => {
                 [Some(totals.at_ns), totals.last_completed_ns, None]
             }
+            Event::FlagChanged(flag) => [Some(flag.at_ns), None, None],
+            Event::FlagLost(flag) => [Some(flag.at_ns), None, None],
+            Event::VusChanged(vus) => [Some(vus.at_ns), None, None],
             Event::ClockStepped(step) => [Some(step.at_ns), None, None],
             Event::GeneratorStalled(stall) => [Some(stall.at_ns), None, None],
             Event::RunFinished(end) => [Some(end.at_ns), None, None],
@@ -355,6 +366,47 @@ pub struct WindowClosed {
     /// Steps without a request, because a value that they need was never captured.
     #[serde(default)]
     pub unsent_steps: u64,
+}
+
+/// What a feature flag says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FlagChanged {
+    /// The flag, by its name in the scenario file.
+    pub flag: String,
+    /// Its value.
+    pub value: u64,
+    /// When it was read.
+    pub at_ns: i64,
+}
+
+/// A feature flag that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FlagLost {
+    /// The flag, by its name in the scenario file.
+    pub flag: String,
+    /// Why it could not be read.
+    pub reason: String,
+    /// When that was seen.
+    pub at_ns: i64,
+}
+
+impl FlagLost {
+    /// For people.
+    pub fn describe(&self) -> String {
+        let Self { flag, reason, .. } = self;
+        format!("the flag {flag} can't be read, so what it said last holds: {reason}")
+    }
+}
+
+/// How many VUs a scenario runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VusChanged {
+    /// The scenario's name.
+    pub scenario: String,
+    /// VUs from now on. One that is taken away may be in its last iteration.
+    pub vus: u32,
+    /// When they were asked for.
+    pub at_ns: i64,
 }
 
 /// A step of the wall clock. The timeline's own times do not follow it.

@@ -403,6 +403,9 @@ impl Timeline {
                 self.last_heartbeat = Some(beat);
                 beat.at_ns
             }
+            Event::FlagChanged(flag) => flag.at_ns,
+            Event::FlagLost(flag) => flag.at_ns,
+            Event::VusChanged(vus) => vus.at_ns,
             Event::ClockStepped(step) => step.at_ns,
             Event::RunFinished(finished) => {
                 let at_ns = finished.at_ns;

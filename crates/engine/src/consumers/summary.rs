@@ -178,6 +178,9 @@ impl Consumer for SummaryFile {
                 | Line::FaultInjected(_)
                 | Line::FaultCleared(_)
                 | Line::FaultNoticed(_)
+                | Line::FlagChanged(_)
+                | Line::FlagLost(_)
+                | Line::VusChanged(_)
                 | Line::GeneratorStalled(_),
             ) => {}
         }

@@ -23,34 +23,73 @@ pub(super) async fn vary(
     let Some(schedule) = VuSchedule::new(executor) else {
         return;
     };
-    let mut vus: Vec<Vu> = Vec::new();
-    let mut running = 0;
+    let mut vus = Vus::default();
     for (at_ns, wanted) in schedule.steps() {
         let wanted = share.vus(wanted);
         pacer.until(share.start + Duration::from_nanos(at_ns)).await;
+        vus.set(wanted, share, Some(grace), tasks);
+    }
+    pacer.until(share.end).await;
+}
+
+/// Runs as many VUs as are wanted at each moment (`externally-controlled`). One that is taken away
+/// may finish its iteration, as in k6.
+pub(super) async fn follow(share: &Rc<Share>, pacer: &mut Pacer, tasks: &mut JoinSet<()>) {
+    let mut vus = Vus::default();
+    let mut wanted = share.context.shared.scenarios[share.scenario]
+        .wanted_vus
+        .subscribe();
+    pacer.until(share.start).await;
+    loop {
+        let now = *wanted.borrow_and_update();
+        vus.set(now, share, None, tasks);
+        tokio::select! {
+            () = pacer.until(share.end) => return,
+            // The sender lives as long as the run, so a change can be waited for.
+            _ = wanted.changed() => {}
+        }
+    }
+}
+
+/// This worker's share of a number of VUs.
+#[derive(Default)]
+struct Vus {
+    mine: Vec<Vu>,
+    /// Of all workers.
+    running: u32,
+}
+
+impl Vus {
+    /// Changes how many VUs all workers run together. Those that are taken away may finish their
+    /// iteration, within `grace` where there is one.
+    fn set(
+        &mut self,
+        wanted: u32,
+        share: &Rc<Share>,
+        grace: Option<Duration>,
+        tasks: &mut JoinSet<()>,
+    ) {
         while let Some(ended) = tasks.try_join_next() {
             propagate_panic(ended);
         }
-        for place in running..wanted {
+        let slot = |place: u32| (place as usize) / share.context.shared.workers;
+        for place in self.running..wanted {
             if !share.is_mine(place.into()) {
                 continue;
             }
-            let slot = (place as usize) / share.context.shared.workers;
-            if slot == vus.len() {
-                vus.push(Vu::spawn(share, tasks));
-            } else if !vus[slot].resume() {
-                vus[slot] = Vu::spawn(share, tasks);
+            if slot(place) == self.mine.len() {
+                self.mine.push(Vu::spawn(share, tasks));
+            } else if !self.mine[slot(place)].resume() {
+                self.mine[slot(place)] = Vu::spawn(share, tasks);
             }
         }
-        for place in (wanted..running).rev() {
+        for place in (wanted..self.running).rev() {
             if share.is_mine(place.into()) {
-                let slot = (place as usize) / share.context.shared.workers;
-                vus[slot].retire(grace);
+                self.mine[slot(place)].retire(grace);
             }
         }
-        running = wanted;
+        self.running = wanted;
     }
-    pacer.until(share.end).await;
 }
 
 /// A VU that loops until it is told to retire or the window ends.
@@ -84,10 +123,13 @@ impl Vu {
         alive
     }
 
-    /// Lets the VU finish its iteration within `grace`, and interrupts it then, unless it was
-    /// taken back meanwhile.
-    fn retire(&self, grace: Duration) {
+    /// Lets the VU finish its iteration. Where there is a `grace` it is interrupted after that,
+    /// unless it was taken back meanwhile.
+    fn retire(&self, grace: Option<Duration>) {
         self.changes.update(|n| n + 1);
+        let Some(grace) = grace else {
+            return;
+        };
         let (changes, now, task) = (self.changes.clone(), self.changes.get(), self.task.clone());
         // On its own, so that a scenario that has drained does not wait for the grace to pass.
         tokio::task::spawn_local(async move {

@@ -104,6 +104,7 @@ async fn drive(share: &Rc<Share>, executor: &Executor, tasks: &mut JoinSet<()>) 
             let grace = Duration::from_nanos(*graceful_ramp_down_ns);
             looping::vary(share, executor, grace, &mut pacer, tasks).await;
         }
+        Executor::ExternallyControlled { .. } => looping::follow(share, &mut pacer, tasks).await,
         Executor::PerVuIterations {
             vus, iterations, ..
         } => {

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use loadgen_scenario::plan::Choice;
 use loadgen_scenario::{Executor, Plan, PlannedScenario};
 
 /// The module, as files of one folder. They go with the program, so that `cargo install` is
@@ -119,6 +120,13 @@ pub fn why_not(plan: &Plan) -> Option<String> {
         );
         !takes_any && scenario.end_ns - scenario.start_ns < SHORTEST_NS
     };
+    if follows_flags(plan) {
+        return Some(
+            "k6 can't follow a flag while it runs: it changes the VUs of one scenario at most, by its \
+             REST API\nTake --engine rust."
+                .to_owned(),
+        );
+    }
     let short = plan.scenarios.iter().find(too_short)?;
     let length_ms = (short.end_ns - short.start_ns) / 1_000_000;
     Some(format!(
@@ -126,6 +134,16 @@ pub fn why_not(plan: &Plan) -> Option<String> {
          Take longer windows, a larger --time-scale, or --engine rust.",
         short.name
     ))
+}
+
+/// Whether what is sent depends on a flag.
+fn follows_flags(plan: &Plan) -> bool {
+    let is_controlled =
+        |s: &PlannedScenario| matches!(s.executor, Executor::ExternallyControlled { .. });
+    let steps = plan.flows.iter().flat_map(|flow| &flow.steps);
+    let mut draws = steps.flat_map(|step| &step.draws);
+    plan.scenarios.iter().any(is_controlled)
+        || draws.any(|draw| matches!(draw.choice, Choice::Flag(_)))
 }
 
 fn on_path() -> Option<PathBuf> {

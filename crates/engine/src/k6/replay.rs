@@ -308,6 +308,7 @@ impl Names {
                     name,
                     variables: Vec::new(),
                     steps: Vec::new(),
+                    wait_time: None,
                 });
                 plan.flows.len() - 1
             });
@@ -329,6 +330,7 @@ fn named_step(name: String) -> Step {
         method: String::new(),
         path: Template(Vec::new()),
         headers: Vec::new(),
+        baggage: Vec::new(),
         json: None,
         expect: Expect {
             status: Vec::new(),
@@ -337,6 +339,7 @@ fn named_step(name: String) -> Step {
         think_time: None,
         timeout_ns: 0,
         probability: None,
+        rounds: Vec::new(),
         draws: Vec::new(),
         captures: Vec::new(),
     }

@@ -6,6 +6,7 @@
 //! are of whole milliseconds: what is due in between comes with the next one.
 
 mod ends;
+mod flags;
 mod shards;
 mod starts;
 
@@ -13,7 +14,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loadgen_fault::Drivers;
+use loadgen_fault::{Drivers, FlagReader};
 use loadgen_scenario::{Plan, PlanOptions, Shard, plan_str};
 use loadgen_timeline::event::{Event as Line, Heartbeat, RunShard, RunStatus, WindowClosed};
 use loadgen_timeline::{Clock, Failure, RequestRecord};
@@ -84,6 +85,16 @@ fn plan(steps: &str, scenarios: &[&str]) -> Plan {
     plan_str("simulated.yaml", &text, &PlanOptions::default()).unwrap()
 }
 
+/// Readers of a plan's flags, from files.
+fn readers(plan: &Plan) -> Vec<FlagReader> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::new();
+    let flags = plan.flags.iter().cloned();
+    flags
+        .map(|flag| FlagReader::new(client.clone(), flag))
+        .collect()
+}
+
 /// Runs a plan with a number of workers.
 fn simulate(plan: &Plan, workers: usize) -> Seen {
     simulate_with(plan, workers, &[], None)
@@ -111,6 +122,19 @@ fn simulate_part(
     interrupts: &[(u64, Interrupt)],
     target: Option<fn() -> Target>,
 ) -> Seen {
+    let nothing = |_| std::future::ready(());
+    simulate_beside(plan, workers, shard, interrupts, target, nothing)
+}
+
+/// The same, with something that goes on beside the run; it is told the moment of the plan's zero.
+fn simulate_beside<F: Future<Output = ()> + 'static>(
+    plan: &Plan,
+    workers: usize,
+    shard: Shard,
+    interrupts: &[(u64, Interrupt)],
+    target: Option<fn() -> Target>,
+    beside: impl FnOnce(Instant) -> F,
+) -> Seen {
     let kept = Kept::default();
     let consumers: Vec<Box<dyn Consumer>> = vec![Box::new(kept.clone())];
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -130,9 +154,11 @@ fn simulate_part(
             start_ns: UNIX_NS,
             drivers,
             first_look,
+            flags: readers(plan),
             crew: Crew::Simulated { workers },
             shard: RunShard::of(shard),
         };
+        tokio::task::spawn_local(beside(zero));
         let (interrupt, incoming) = unbounded_channel();
         let interrupts = interrupts.to_vec();
         tokio::spawn(async move {
@@ -223,6 +249,9 @@ impl Seen {
                 Line::FaultCleared(f) => {
                     format!("{} {} is out for {}", ms(f.at_ns), f.fault, f.scenario)
                 }
+                Line::VusChanged(v) => format!("{} {} runs {}", ms(v.at_ns), v.scenario, v.vus),
+                Line::FlagChanged(f) => format!("{} {} is {}", ms(f.at_ns), f.flag, f.value),
+                Line::FlagLost(f) => format!("{} {} is lost", ms(f.at_ns), f.flag),
                 Line::RunFinished(end) => format!("{} {:?}", ms(end.at_ns), end.status),
                 other => format!("{other:?}"),
             })

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use loadgen_scenario::plan::{Fault, Parameters};
+use loadgen_scenario::plan::{Fault, Flag, FlagSource, Parameters};
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
 use reqwest::{Client, Method};
 use serde::Deserialize;
@@ -178,11 +178,69 @@ impl FlagdDriver {
     }
 
     async fn evaluate(&self, flag: &str) -> Result<Evaluation, FaultError> {
-        let url = format!("{}/ofrep/v1/evaluate/flags/{flag}", self.ofrep_url);
-        let request = self.client.request(Method::POST, &url);
-        read(request.json(&json!({})), &url).await
+        evaluate(&self.client, &self.ofrep_url, flag).await
     }
 }
+
+/// What flagd answers for a flag.
+async fn evaluate(client: &Client, ofrep_url: &str, flag: &str) -> Result<Evaluation, FaultError> {
+    let url = format!("{ofrep_url}/ofrep/v1/evaluate/flags/{flag}");
+    let request = client.request(Method::POST, &url);
+    read(request.json(&json!({})), &url).await
+}
+
+/// Reads a flag whose value is a whole number, such as the number of users of the OpenTelemetry
+/// Demo's load generator.
+#[derive(Debug, Clone)]
+pub struct FlagReader {
+    client: Client,
+    flag: Flag,
+}
+
+impl FlagReader {
+    /// A reader of a plan's flag.
+    pub fn new(client: Client, flag: Flag) -> Self {
+        Self { client, flag }
+    }
+
+    /// Time between two looks.
+    pub fn every(&self) -> Duration {
+        Duration::from_nanos(self.flag.every_ns)
+    }
+
+    /// What the flag says now.
+    ///
+    /// # Errors
+    /// There is no such flag, it can't be read, only flagd itself can tell its value, or that is no
+    /// whole number.
+    pub async fn read(&self) -> Result<u64, FaultError> {
+        let name = &self.flag.flag;
+        let value = match &self.flag.source {
+            FlagSource::OfrepUrl(url) => evaluate(&self.client, url, name).await?.value,
+            FlagSource::FlagdFile(path) => {
+                let file = read_file(Path::new(path))?;
+                let definition = file.get("flags").and_then(|flags| flags.get(name));
+                let definition = definition.ok_or_else(|| no_flag(name))?;
+                value_of(definition).cloned().ok_or_else(|| {
+                    FaultError::Impossible(format!(
+                        "{path}: the flag `{name}` is disabled, or has targeting, which flagd itself \
+                         must evaluate: give `ofrep_url` in place of `flagd_file`"
+                    ))
+                })?
+            }
+        };
+        let number = value.as_f64().filter(|number| number.fract() == 0.0);
+        match number {
+            Some(number) if (0.0..=MAX_FLAG).contains(&number) => Ok(number as u64),
+            _ => Err(FaultError::Impossible(format!(
+                "the flag `{name}` is {value}, and not a whole number from 0 up"
+            ))),
+        }
+    }
+}
+
+/// The largest value of a flag that is read, 2^53: whole numbers up to there are exact.
+const MAX_FLAG: f64 = 9_007_199_254_740_992.0;
 
 #[async_trait]
 impl FaultDriver for FlagdDriver {

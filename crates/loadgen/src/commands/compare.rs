@@ -337,6 +337,9 @@ fn start(
         // Not as an argument, which everybody can see: it may hold a password.
         command.env("BASE_URL", url);
     }
+    if let Some(vus) = args.overrides.vus {
+        command.args(["--vus", &vus.to_string()]);
+    }
     if !args.overrides.scenarios.is_empty() {
         command.args(["--scenarios", &args.overrides.scenarios.join(",")]);
     }

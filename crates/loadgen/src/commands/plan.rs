@@ -31,6 +31,7 @@ pub(super) fn load_with(file: &Path, overrides: &PlanOverrides) -> Result<Loaded
         // `BASE_URL=` is how a shell takes a variable back.
         base_url: overrides.base_url.clone().filter(|url| !url.is_empty()),
         time_scale: overrides.time_scale,
+        vus: overrides.vus,
         scenarios: overrides.scenarios.clone(),
         catalogues: loadgen_fault::catalogues(),
     };

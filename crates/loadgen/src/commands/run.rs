@@ -250,6 +250,7 @@ async fn send_load(
         drivers,
         shard: identity.shard.clone(),
         start_at_ns: identity.start_at_ns,
+        flags: drivers::flag_readers(plan, &args.allowed.hosts).await?,
     };
     let engine = loadgen_engine::run(plan.clone(), options, consumers, wishes);
     tokio::pin!(engine);

@@ -185,7 +185,8 @@ impl Consumer for Bars {
             }
             Line::FaultNoticed(noticed) => self.warn(&noticed.describe()),
             Line::GeneratorStalled(stall) => self.warn(&stall.describe()),
-            Line::RunFinished(_) => {}
+            Line::FlagLost(lost) => self.warn(&lost.describe()),
+            Line::FlagChanged(_) | Line::VusChanged(_) | Line::RunFinished(_) => {}
         }
         Ok(())
     }

@@ -121,7 +121,14 @@ impl Consumer for Plain {
             Line::GeneratorStalled(stall) => {
                 self.line(stall.at_ns, &format!("warning: {}", stall.describe()));
             }
-            Line::WindowDrained(_) | Line::RunFinished(_) => {}
+            Line::FlagLost(lost) => {
+                self.line(lost.at_ns, &format!("warning: {}", lost.describe()));
+            }
+            Line::VusChanged(changed) => {
+                let text = format!("{}: {} VUs", changed.scenario, changed.vus);
+                self.line(changed.at_ns, &text);
+            }
+            Line::FlagChanged(_) | Line::WindowDrained(_) | Line::RunFinished(_) => {}
         }
         Ok(())
     }

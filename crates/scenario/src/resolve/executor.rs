@@ -18,13 +18,14 @@ const MAX_ITERATIONS: u64 = crate::prng::MAX_SAFE_INTEGER;
 /// k6's default of `timeUnit`.
 const SECOND: Duration = Duration { ns: 1_000_000_000 };
 
-const ALL: [(ExecutorName, &str); 6] = [
+const ALL: [(ExecutorName, &str); 7] = [
     (ExecutorName::ConstantVus, "constant-vus"),
     (ExecutorName::RampingVus, "ramping-vus"),
     (ExecutorName::ConstantArrivalRate, "constant-arrival-rate"),
     (ExecutorName::RampingArrivalRate, "ramping-arrival-rate"),
     (ExecutorName::PerVuIterations, "per-vu-iterations"),
     (ExecutorName::SharedIterations, "shared-iterations"),
+    (ExecutorName::ExternallyControlled, "externally-controlled"),
 ];
 
 fn name_of(executor: ExecutorName) -> &'static str {
@@ -55,6 +56,7 @@ fn options_of(executor: ExecutorName) -> &'static [&'static str] {
         ExecutorName::PerVuIterations | ExecutorName::SharedIterations => {
             &["vus", "iterations", "max_duration"]
         }
+        ExecutorName::ExternallyControlled => &["vus_from", "vus", "max_vus", "duration"],
     }
 }
 
@@ -80,6 +82,25 @@ pub(super) fn resolve(
     } else {
         None
     }
+}
+
+/// An executor that follows a flag, with another number of VUs to begin with; others stay as they
+/// are.
+pub(super) fn beginning_with(
+    mut executor: Executor,
+    wanted: u32,
+    scenario: &str,
+    findings: &mut Vec<Finding>,
+) -> Executor {
+    if let Executor::ExternallyControlled { vus, max_vus, .. } = &mut executor {
+        if wanted > *max_vus {
+            let message =
+                format!("{wanted} VUs, given for this run, are more than `{scenario}` may have");
+            findings.push(Finding::whole(message).help(format!("its `max_vus` is {max_vus}")));
+        }
+        *vus = wanted;
+    }
+    executor
 }
 
 struct Options<'o> {
@@ -168,6 +189,7 @@ impl Options<'_> {
                     max_duration_ns,
                 }
             }
+            ExecutorName::ExternallyControlled => self.externally_controlled(file)?,
             ExecutorName::SharedIterations => {
                 let vus = self.count("vus", spec.vus, 1);
                 let (iterations, max_duration_ns) = (self.iterations(), self.max_duration());
@@ -188,10 +210,32 @@ impl Options<'_> {
         })
     }
 
+    fn externally_controlled(&mut self, file: &ScenarioFile) -> Option<Executor> {
+        let spec = self.spec;
+        let name = self.required("vus_from", spec.vus_from.as_ref());
+        let vus = self.required("vus", spec.vus);
+        let max_vus = self.required("max_vus", spec.max_vus);
+        let duration_ns = self.length();
+        let flag = super::flags::find(file, name?, self.place("vus_from"), self.findings);
+        let (vus, max_vus) = (vus?, self.at_least_one("max_vus", max_vus?));
+        if vus > max_vus {
+            let message = format!("`vus` is {vus}, more than `max_vus`, {max_vus}");
+            self.findings
+                .push(Finding::at(self.place("vus"), message).help("give a larger `max_vus`"));
+        }
+        Some(Executor::ExternallyControlled {
+            vus,
+            max_vus,
+            duration_ns: duration_ns?,
+            flag: flag?,
+        })
+    }
+
     /// Options that belong to other executors.
     fn check_strangers(&mut self) {
         let spec = self.spec;
         let given = [
+            ("vus_from", spec.vus_from.is_some()),
             ("vus", spec.vus.is_some()),
             ("duration", spec.duration.is_some()),
             ("iterations", spec.iterations.is_some()),

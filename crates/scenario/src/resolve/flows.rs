@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::check_name;
 use super::step::FlowMaker;
 use crate::diagnostic::{Finding, Span};
-use crate::file::{FlowSpec, ScenarioFile, StepSpec, VarSpec};
-use crate::plan::Flow;
+use crate::file::{FlowSpec, RepeatSpec, ScenarioFile, StepSpec, VarSpec};
+use crate::plan::{Flow, Round};
 use crate::yaml::Node;
 
 /// The most steps of a flow after unrolling.
@@ -66,6 +66,7 @@ fn flow(
     declare(&spec.vars, at.child("vars"), &mut variables, findings);
     declare_steps(&spec.steps, at.child("steps"), &mut variables, findings);
     let mut maker = FlowMaker {
+        flags: &file.flags,
         defaults: &file.defaults,
         defaults_node: root.child("defaults"),
         variables: &variables,
@@ -73,16 +74,19 @@ fn flow(
         picks: HashMap::new(),
         next_site: 1,
         pending: Vec::new(),
+        rounds: Vec::new(),
         steps: Vec::new(),
         findings,
     };
     maker.later(&spec.vars);
     unroll(&spec.steps, at.child("steps"), &mut maker);
+    let wait_time = maker.wait_time(spec.wait_time, at);
     let steps = maker.steps;
     Flow {
         name: name.to_owned(),
         variables: variables.into_iter().collect(),
         steps,
+        wait_time,
     }
 }
 
@@ -91,14 +95,29 @@ fn unroll<'f>(steps: &'f [StepSpec], node: &Node, maker: &mut FlowMaker<'f>) {
         let at = node.item(index);
         match &spec.steps {
             Some(inner) => {
-                for _ in 0..spec.repeat.unwrap_or(1) {
+                let slot = match &spec.repeat {
+                    Some(RepeatSpec::Variable { var, .. }) => {
+                        maker.counting_variable(var, at.child("repeat").value("var"))
+                    }
+                    _ => None,
+                };
+                for round in 0..rounds(spec) {
+                    maker.rounds.extend(slot.map(|slot| Round { slot, round }));
                     maker.later(&spec.vars);
                     unroll(inner, at.child("steps"), maker);
+                    if slot.is_some() {
+                        maker.rounds.pop();
+                    }
                 }
             }
             None => maker.step(spec, at),
         }
     }
+}
+
+/// The most rounds of a repeat.
+fn rounds(spec: &StepSpec) -> u32 {
+    spec.repeat.as_ref().map_or(1, RepeatSpec::most)
 }
 
 /// Collects the names of all variables in the order of the file, and checks the shape of what
@@ -168,14 +187,16 @@ fn check_var(spec: &VarSpec, at: &Node, key: Span, findings: &mut Vec<Finding>) 
         spec.pick.is_some(),
         spec.range.is_some(),
         spec.hex.is_some(),
+        spec.uuid.is_some(),
+        spec.flag.is_some(),
     ];
     if given.iter().filter(|is| **is).count() != 1 {
         findings.push(
             Finding::at(
                 key,
-                "a variable is drawn from exactly one of `pick`, `range` and `hex`",
+                "a variable is drawn from exactly one of `pick`, `range`, `hex`, `uuid` and `flag`",
             )
-            .help("write {pick: [a, b]}, {range: [1, 6]} or {hex: 8}"),
+            .help("write {pick: [a, b]}, {range: [1, 6]}, {hex: 8}, {uuid: 4} or {flag: name}"),
         );
     }
     if spec.pick.as_ref().is_some_and(Vec::is_empty) {
@@ -207,6 +228,12 @@ fn check_var(spec: &VarSpec, at: &Node, key: Span, findings: &mut Vec<Finding>) 
             Finding::at(at.value("hex"), "`hex` is out of range").help("give 1 to 16 digits"),
         );
     }
+    if spec.uuid.is_some_and(|version| version != 4) {
+        findings.push(
+            Finding::at(at.value("uuid"), "UUIDs of this version can't be drawn")
+                .help("write {uuid: 4}, a random one"),
+        );
+    }
 }
 
 /// A step is either a request or a repeat.
@@ -220,7 +247,7 @@ fn check_shape(spec: &StepSpec, at: &Node, findings: &mut Vec<Finding>) {
         }
         return;
     }
-    match (&spec.steps, spec.repeat) {
+    match (&spec.steps, &spec.repeat) {
         (None, _) => findings.push(
             Finding::at(at.key("repeat"), "`repeat` without `steps`")
                 .help("put the steps to repeat under `steps`"),
@@ -232,10 +259,8 @@ fn check_shape(spec: &StepSpec, at: &Node, findings: &mut Vec<Finding>) {
             .push(Finding::at(at.key("steps"), "`steps` without `repeat`").help("add `repeat: 2`")),
         _ => {}
     }
-    if spec
-        .repeat
-        .is_some_and(|rounds| rounds == 0 || u64::from(rounds) > MAX_STEPS)
-    {
+    let is_out_of_range = |rounds: u32| rounds == 0 || u64::from(rounds) > MAX_STEPS;
+    if spec.repeat.is_some() && is_out_of_range(rounds(spec)) {
         findings.push(
             Finding::at(at.value("repeat"), "`repeat` is out of range")
                 .help(format!("give 1 to {MAX_STEPS} rounds")),
@@ -245,6 +270,7 @@ fn check_shape(spec: &StepSpec, at: &Node, findings: &mut Vec<Finding>) {
         ("path", spec.path.is_some()),
         ("method", spec.method.is_some()),
         ("headers", !spec.headers.is_empty()),
+        ("baggage", !spec.baggage.is_empty()),
         ("json", spec.json.is_some()),
         ("expect", spec.expect != Default::default()),
         ("think_time", spec.think_time.is_some()),
@@ -265,7 +291,7 @@ fn check_shape(spec: &StepSpec, at: &Node, findings: &mut Vec<Finding>) {
 fn add_up(steps: &[StepSpec], rounds: u64, of: fn(&StepSpec) -> u64) -> u64 {
     steps.iter().fold(0, |sum: u64, spec| {
         let rounds = match spec.steps {
-            Some(_) => rounds.saturating_mul(u64::from(spec.repeat.unwrap_or(1))),
+            Some(_) => rounds.saturating_mul(u64::from(self::rounds(spec))),
             None => rounds,
         };
         let inner = spec
@@ -284,11 +310,12 @@ fn request_count(spec: &FlowSpec) -> u64 {
 
 /// JSON values in a flow once unrolled, its share of the default headers included.
 fn weight(file: &ScenarioFile, spec: &FlowSpec) -> u64 {
-    let headers = request_count(spec).saturating_mul(file.defaults.headers.len() as u64);
+    let of_each = file.defaults.headers.len() + file.defaults.baggage.len();
+    let headers = request_count(spec).saturating_mul(of_each as u64);
     let own = add_up(&spec.steps, 1, |step| {
         2 + draws_weight(&step.vars)
             + step.json.as_ref().map_or(0, value_weight)
-            + step.headers.len() as u64
+            + (step.headers.len() + step.baggage.len()) as u64
             + step.capture.len() as u64
     });
     headers

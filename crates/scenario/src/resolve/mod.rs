@@ -5,6 +5,7 @@ mod anomalies;
 mod dots;
 mod executor;
 mod faults;
+mod flags;
 mod flows;
 mod parameters;
 mod selection;
@@ -60,6 +61,7 @@ pub(crate) fn plan(
         &mut notes,
     );
     let observed = faults::observed(file, root, &anomalies, &options.catalogues, &mut findings);
+    let flags = flags::resolve(file, root, &mut findings);
     let flows = flows::resolve(file, root, &mut findings);
     let drivers = faults::settings(file, root, &options.catalogues, &mut findings);
     let node = root.child("scenarios");
@@ -73,6 +75,10 @@ pub(crate) fn plan(
         check_name(name, "a scenario", node.key(name), &mut findings);
         let window = windows.get(index).copied().unwrap_or_default();
         let executor = executor::resolve(file, spec, at, node.key(name), &mut findings);
+        let executor = executor.map(|executor| match options.vus {
+            Some(vus) => executor::beginning_with(executor, vus, name, &mut findings),
+            None => executor,
+        });
         let exec = exec(file, spec, at, node.key(name), &mut findings);
         let named = anomalies::of_scenario(&anomalies, spec, at, &mut findings);
         let fault = faults::resolve(spec, at, &options.catalogues, &mut findings);
@@ -126,6 +132,7 @@ pub(crate) fn plan(
         target,
         renew_connections: file.renew_connections,
         redirect_hosts: file.redirect_hosts.clone(),
+        flags,
         flows,
         drivers,
         observed,

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::dots::{self, Dots};
 use crate::diagnostic::{Finding, Span};
-use crate::file::{Defaults, StepSpec, VarSpec};
+use crate::file::{Defaults, FlagSpec, Pause, StepSpec, VarSpec};
 use crate::plan::{
-    Capture, Choice, Draw, Expect, JsonTemplate, Part, Probability, Step, Template, ThinkTime,
-    VarRef,
+    Capture, Choice, Draw, Expect, JsonTemplate, Part, Probability, Round, Step, Template,
+    ThinkTime, VarRef,
 };
 use crate::template::{InText, Piece, pieces};
 use crate::yaml::{Kind, Node};
@@ -31,6 +31,7 @@ const RESERVED_HEADERS: [&str; 5] = [
 
 /// A flow in the making.
 pub(super) struct FlowMaker<'f> {
+    pub(super) flags: &'f IndexMap<String, FlagSpec>,
     pub(super) defaults: &'f Defaults,
     pub(super) defaults_node: &'f Node,
     /// All variables of the flow, by slot.
@@ -42,6 +43,8 @@ pub(super) struct FlowMaker<'f> {
     pub(super) next_site: u32,
     /// Draws of the flow or of a round that the next request makes.
     pub(super) pending: Vec<(&'f str, &'f VarSpec)>,
+    /// The rounds that the next request is in, of repeats with a variable number of them.
+    pub(super) rounds: Vec<Round>,
     pub(super) steps: Vec<Step>,
     pub(super) findings: &'f mut Vec<Finding>,
 }
@@ -51,6 +54,17 @@ impl<'f> FlowMaker<'f> {
     pub(super) fn later(&mut self, vars: &'f IndexMap<String, VarSpec>) {
         self.pending
             .extend(vars.iter().map(|(name, spec)| (name.as_str(), spec)));
+    }
+
+    /// The slot of the variable that says how many rounds a repeat has: one that is drawn or
+    /// captured before.
+    pub(super) fn counting_variable(&mut self, name: &str, span: Span) -> Option<usize> {
+        let slot = self.variables.get_index_of(name);
+        let is_pending = self.pending.iter().any(|(pending, _)| *pending == name);
+        match slot {
+            Some(slot) if is_pending => Some(slot),
+            _ => self.variable(name, span),
+        }
     }
 
     /// Adds a request.
@@ -80,6 +94,7 @@ impl<'f> FlowMaker<'f> {
         let path_source = spec.path.as_deref().unwrap_or_default();
         let path = self.path(path_source, at);
         let headers = self.headers(spec, at);
+        let baggage = self.baggage(spec, at);
         let json = spec
             .json
             .as_ref()
@@ -101,7 +116,7 @@ impl<'f> FlowMaker<'f> {
         // What an answer gives is there for the steps after it.
         self.known
             .extend(captures.iter().map(|capture| capture.slot));
-        if probability.is_none() {
+        if probability.is_none() && self.rounds.is_empty() {
             let is_captured = |slot| captures.iter().any(|capture| capture.slot == slot);
             self.picks.retain(|slot, _| !is_captured(*slot));
         }
@@ -125,11 +140,13 @@ impl<'f> FlowMaker<'f> {
             method,
             path,
             headers,
+            baggage,
             json,
             expect,
             think_time,
             timeout_ns: timeout.map_or(TIMEOUT_NS, |timeout| timeout.ns),
             probability,
+            rounds: self.rounds.clone(),
             draws,
             captures,
         });
@@ -143,11 +160,13 @@ impl<'f> FlowMaker<'f> {
 
     /// None for a variable without a choice, which is reported where it is declared.
     fn draw(&mut self, name: &str, spec: &'f VarSpec) -> Option<Draw> {
-        let choice = match (&spec.pick, spec.range, spec.hex) {
-            (Some(list), _, _) => Choice::Pick(list.clone()),
-            (_, Some([low, high]), _) => Choice::Range(low, high),
-            (_, _, Some(digits)) => Choice::Hex(digits),
-            (None, None, None) => return None,
+        let choice = match (&spec.pick, spec.range, spec.hex, spec.uuid, &spec.flag) {
+            (Some(list), ..) => Choice::Pick(list.clone()),
+            (_, Some([low, high]), ..) => Choice::Range(low, high),
+            (_, _, Some(digits), ..) => Choice::Hex(digits),
+            (_, _, _, Some(version), _) => Choice::Uuid(version),
+            (.., Some(flag)) => Choice::Flag(self.flags.get_index_of(flag.as_str())?),
+            (None, None, None, None, None) => return None,
         };
         let slot = self.variables.get_index_of(name)?;
         self.known.insert(slot);
@@ -262,6 +281,36 @@ impl<'f> FlowMaker<'f> {
         headers.into_iter().collect()
     }
 
+    /// Members of `baggage`: those of the defaults, replaced one by one by the step's own.
+    fn baggage(&mut self, spec: &StepSpec, at: &Node) -> Vec<(String, Template)> {
+        let mut baggage: IndexMap<String, Template> = IndexMap::new();
+        let groups = [
+            (&self.defaults.baggage, self.defaults_node),
+            (&spec.baggage, at),
+        ];
+        for (map, node) in groups {
+            let node = node.child("baggage");
+            for (name, text) in map {
+                let key = node.key(name);
+                // A token, as the names of headers are, but with case.
+                if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                    self.findings.push(
+                        Finding::at(key, format!("`{name}` cannot be a key of baggage"))
+                            .help("use letters, digits, `.`, `_` and `-`"),
+                    );
+                } else if name.starts_with("anomaly.") || name.starts_with("loadgen.") {
+                    self.findings.push(
+                        Finding::at(key, format!("`{name}` is set by the engine"))
+                            .help("remove it here"),
+                    );
+                }
+                let template = self.template(&text.0, node.child(name));
+                baggage.insert(name.clone(), template);
+            }
+        }
+        baggage.into_iter().collect()
+    }
+
     fn check_header_name(&mut self, name: &str, lower: &str, span: Span) {
         if http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
             self.findings.push(
@@ -284,13 +333,7 @@ impl<'f> FlowMaker<'f> {
             } else {
                 self.defaults_node
             };
-            let message = format!(
-                "the shortest think time, {}, is above the longest, {}",
-                pause.min, pause.max
-            );
-            let finding = Finding::at(node.value("think_time"), message);
-            self.findings
-                .push(finding.help("write [shortest, longest]"));
+            self.upside_down(pause, "think time", node.value("think_time"));
         }
         let site = self.site();
         (pause.max.ns > 0).then_some(ThinkTime {
@@ -298,6 +341,28 @@ impl<'f> FlowMaker<'f> {
             max_ns: pause.max.ns,
             site,
         })
+    }
+
+    /// The pause at the end of each iteration.
+    pub(super) fn wait_time(&mut self, pause: Option<Pause>, at: &Node) -> Option<ThinkTime> {
+        let pause = pause?;
+        if pause.min > pause.max {
+            self.upside_down(pause, "wait time", at.value("wait_time"));
+        }
+        Some(ThinkTime {
+            min_ns: pause.min.ns,
+            max_ns: pause.max.ns,
+            site: self.site(),
+        })
+    }
+
+    fn upside_down(&mut self, pause: Pause, what: &str, place: Span) {
+        let message = format!(
+            "the shortest {what}, {}, is above the longest, {}",
+            pause.min, pause.max
+        );
+        self.findings
+            .push(Finding::at(place, message).help("write [shortest, longest]"));
     }
 
     fn expect(&mut self, spec: &StepSpec, at: &Node) -> Expect {

@@ -54,9 +54,9 @@ pub(super) fn windows(
 /// reported elsewhere.
 fn length_ns(spec: &ScenarioSpec) -> u64 {
     match spec.executor {
-        ExecutorName::ConstantVus | ExecutorName::ConstantArrivalRate => {
-            spec.duration.map_or(0, |duration| duration.ns)
-        }
+        ExecutorName::ConstantVus
+        | ExecutorName::ConstantArrivalRate
+        | ExecutorName::ExternallyControlled => spec.duration.map_or(0, |duration| duration.ns),
         ExecutorName::RampingVus | ExecutorName::RampingArrivalRate => spec
             .stages
             .iter()
@@ -234,7 +234,8 @@ pub(super) fn scaled(mut executor: Executor, window: Window, scale: f64) -> Exec
     };
     match &mut executor {
         Executor::ConstantVus { duration_ns, .. }
-        | Executor::ConstantArrivalRate { duration_ns, .. } => {
+        | Executor::ConstantArrivalRate { duration_ns, .. }
+        | Executor::ExternallyControlled { duration_ns, .. } => {
             *duration_ns = length(0, *duration_ns);
         }
         Executor::RampingVus { stages, .. } | Executor::RampingArrivalRate { stages, .. } => {

@@ -16,7 +16,8 @@ use crate::plan::{Executor, Stage};
 pub fn planned_length_ns(executor: &Executor) -> u64 {
     match executor {
         Executor::ConstantVus { duration_ns, .. }
-        | Executor::ConstantArrivalRate { duration_ns, .. } => *duration_ns,
+        | Executor::ConstantArrivalRate { duration_ns, .. }
+        | Executor::ExternallyControlled { duration_ns, .. } => *duration_ns,
         Executor::RampingVus { stages, .. } | Executor::RampingArrivalRate { stages, .. } => {
             stages_length_ns(stages)
         }

@@ -13,8 +13,8 @@ pub struct VuSchedule {
 }
 
 impl VuSchedule {
-    /// The schedule of an executor that loops VUs; none for the arrival-rate executors. Executors
-    /// with a fixed number of VUs have one step at 0.
+    /// The schedule of an executor that loops VUs; none for the arrival-rate executors, and for
+    /// what is not known before the run. Executors with a fixed number of VUs have one step at 0.
     pub fn new(executor: &Executor) -> Option<Self> {
         match executor {
             Executor::ConstantVus { vus, .. }
@@ -29,7 +29,9 @@ impl VuSchedule {
                 start_vus: *start_vus,
                 lines: Line::through(*start_vus, stages),
             }),
-            Executor::ConstantArrivalRate { .. } | Executor::RampingArrivalRate { .. } => None,
+            Executor::ConstantArrivalRate { .. }
+            | Executor::RampingArrivalRate { .. }
+            | Executor::ExternallyControlled { .. } => None,
         }
     }
 

@@ -15,6 +15,7 @@ fn plan() -> Plan {
         method: "GET".into(),
         path: Template(vec![Part::Text("/".into())]),
         headers: vec![],
+        baggage: vec![],
         json: None,
         expect: Expect {
             status: vec![(200, 399)],
@@ -23,6 +24,7 @@ fn plan() -> Plan {
         think_time: None,
         timeout_ns: 1,
         probability: None,
+        rounds: Vec::new(),
         draws: vec![],
         captures: vec![],
     };
@@ -30,6 +32,7 @@ fn plan() -> Plan {
         name: name.into(),
         variables: vec![],
         steps: steps.iter().map(|s| step(s)).collect(),
+        wait_time: None,
     };
     Plan {
         schema_version: PLAN_SCHEMA_VERSION,
@@ -43,6 +46,7 @@ fn plan() -> Plan {
         renew_connections: false,
         drivers: Default::default(),
         observed: vec![],
+        flags: vec![],
         flows: vec![
             flow("browse", &["home", "list", "home"]),
             flow("buy", &["cart", "list"]),

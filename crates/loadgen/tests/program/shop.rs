@@ -23,8 +23,13 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn start(place: &Place) -> Self {
+        Self::start_with(place, &[])
+    }
+
+    pub(crate) fn start_with(place: &Place, more: &[&str]) -> Self {
         let mut child = place
             .command(["shop", "--listen", "127.0.0.1:0"])
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -12,7 +12,7 @@ mod lines;
 mod unit;
 
 use std::fs::File;
-use std::io::{self, BufRead, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 pub use form::looks_like_telemetry;
@@ -74,6 +74,16 @@ impl Source {
             return Self::from_reader(file);
         }
         let len = metadata.len();
+        Self::of_file(file, len)
+    }
+
+    /// Reads the first `len` bytes of a file that is open, whatever its name is by now. Its position
+    /// is moved.
+    ///
+    /// # Errors
+    /// When its first bytes can't be read.
+    pub fn of_file(mut file: File, len: u64) -> io::Result<Self> {
+        file.rewind()?;
         let (cutter, damage) = start(Box::new(file.try_clone()?.take(len)))?;
         Ok(Self {
             file: Some(file),
@@ -81,6 +91,30 @@ impl Source {
             cutter,
             damage,
         })
+    }
+
+    /// Goes on in a file of plain lines behind its first `from` bytes, which end with a line, up to
+    /// the last whole line within its first `len` bytes; and where that ends. None where messages
+    /// are not plain lines: such a file can only be read from its start. Messages count from 0.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn lines_since(file: &File, from: u64, len: u64) -> io::Result<Option<(Self, u64)>> {
+        let mut file = file.try_clone()?;
+        file.rewind()?;
+        if !form::is_plain_lines(&form::head(&mut (&file).take(len))?) {
+            return Ok(None);
+        }
+        let end = lines::last_end(&mut file, from, len)?;
+        file.seek(SeekFrom::Start(from))?;
+        let reader: Reader = Box::new(BufReader::new(file.take(end - from)));
+        let source = Self {
+            file: None,
+            len: Some(end - from),
+            cutter: Cutter::Lines(Lines::new(reader)),
+            damage: Damage::default(),
+        };
+        Ok(Some((source, end)))
     }
 
     /// Reads from something that can be gone through once.

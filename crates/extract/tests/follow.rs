@@ -586,3 +586,27 @@ fn a_wrong_folder_is_told() {
     );
     assert!(Path::new(&world.path("datasets")).exists());
 }
+
+#[test]
+fn a_run_folder_that_comes_later_than_its_telemetry_is_found_in_what_was_read() {
+    let world = complete();
+    fs::rename(world.path("runs/a"), world.path("a")).expect("moved");
+    world.write("other.jsonl", &world.point(400));
+    let before = world.extract();
+    assert_eq!(before.state.totals.rest, rows(120, 111, 60));
+    fs::rename(world.path("a"), world.path("runs/a")).expect("moved");
+    // One file of its time is gone by then, and nobody noted what was in it.
+    world.write("lost.jsonl", &world.point(150));
+    quiet(&world);
+    fs::rename(world.path("runs/a"), world.path("a")).expect("moved");
+    world.extract();
+    fs::remove_file(world.path("telemetry/lost.jsonl")).expect("removed");
+    fs::rename(world.path("a"), world.path("runs/a")).expect("moved");
+    let report = world.extract();
+    let a = run(&report.state, "a");
+    assert_eq!(a.extracted().expect("a dataset").rows, rows(120, 61, 60));
+    assert_eq!((a.lost.len(), a.late), (1, rows(0, 0, 0)));
+    assert_eq!(a.lost[0].path, world.path("telemetry/lost.jsonl"));
+    assert_eq!(report.state.totals.read, rows(120, 112, 60));
+    assert_eq!(report.state.totals.rest, rows(0, 51, 0));
+}

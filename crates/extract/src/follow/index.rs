@@ -55,6 +55,9 @@ pub struct FileMark {
     pub first_ns: Option<i64>,
     /// The latest time of a row.
     pub last_ns: Option<i64>,
+    /// It is to be read once more from its start: some of its rows are of a run that was not known.
+    #[serde(skip)]
+    pub(crate) again: bool,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -62,15 +65,22 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl FileMark {
+    /// Whether it has rows of a time.
+    pub(crate) fn overlaps(&self, time: Interval) -> bool {
+        let times = self.first_ns.zip(self.last_ns);
+        times.is_some_and(|(first, last)| first <= time.1 && last >= time.0)
+    }
+
     /// Whether it has rows of a run, or of so near a time that their series or traces may go on
     /// into the run's.
     pub(crate) fn is_near(&self, run_id: &str, time: Interval) -> bool {
         const NEAR_NS: i64 = 600_000_000_000;
         let has_rows = self.of_runs.get(run_id).is_some_and(|rows| rows.all() > 0);
-        let overlaps = |(first, last): (i64, i64)| {
-            first <= time.1.saturating_add(NEAR_NS) && last >= time.0.saturating_sub(NEAR_NS)
-        };
-        has_rows || self.first_ns.zip(self.last_ns).is_some_and(overlaps)
+        let around = (
+            time.0.saturating_sub(NEAR_NS),
+            time.1.saturating_add(NEAR_NS),
+        );
+        has_rows || self.overlaps(around)
     }
 }
 
@@ -117,11 +127,19 @@ impl Index {
                 Some(at) => known.swap_remove(at),
                 None => FileMark::default(),
             };
+            // The rows of runs that were read of it before.
+            let mut known_rows = BTreeMap::new();
+            if mark.again {
+                known_rows = std::mem::take(&mut mark.of_runs);
+                mark = FileMark::default();
+            }
             mark.path.clone_from(&file.path);
             mark.fingerprint = fingerprint(&head);
             let new = self.read(file, &mut mark, owners, runs, now_ns);
             for (run, rows) in new.map_err(cannot)? {
-                look.new.entry(run).or_default().add(rows);
+                let run_id = &owners.runs()[run].run_id;
+                let known = known_rows.remove(run_id).unwrap_or_default();
+                look.new.entry(run).or_default().add(rows.less(known));
             }
             self.files.push(mark);
             look.opened.push(position);

@@ -128,6 +128,8 @@ struct Pass<'o> {
     /// By run of `owners`: its position in the state.
     of_owners: Vec<usize>,
     index: Index,
+    /// Runs that were not known before, by id.
+    strangers: Vec<String>,
     spoilt: Vec<String>,
 }
 
@@ -164,6 +166,7 @@ impl<'o> Pass<'o> {
             unreadable,
             owners: Owners::default(),
             of_owners: Vec::new(),
+            strangers: Vec::new(),
             spoilt: Vec::new(),
         };
         for run in &found {
@@ -190,6 +193,7 @@ impl<'o> Pass<'o> {
                 late: RowCounts::default(),
                 marks: None,
             });
+            self.strangers.push(run.run_id.clone());
             runs.len() - 1
         });
         let known = &mut runs[position];
@@ -197,6 +201,13 @@ impl<'o> Pass<'o> {
         let is_over = run.time.1.saturating_add(DAY_NS) < self.now_ns;
         if is_over && known.extracted().is_some() {
             return;
+        }
+        if self.strangers.contains(&run.run_id) {
+            // A run folder may come later than the telemetry, as one that is copied does.
+            let files = self.index.files.iter_mut();
+            for file in files.filter(|file| file.overlaps(run.time)) {
+                file.again = true;
+            }
         }
         // A ledger that can't be read is told when the run is extracted.
         let _ = self.owners.add(&run.run_id, run.time, &run.ledger());
@@ -272,7 +283,9 @@ impl<'o> Pass<'o> {
             }
             let rows = gone.of_runs.get(&run.run_id).copied().unwrap_or_default();
             let overlaps = run.time.0 < unknown.1 && run.time.1 > unknown.0;
-            if rows.all() > 0 || was_open && overlaps {
+            // What was read before the run was known was not noted as its own.
+            let is_unnoted = self.strangers.contains(&run.run_id) && gone.overlaps(run.time);
+            if rows.all() > 0 || is_unnoted || was_open && overlaps {
                 state.lost.push(LostFile {
                     path: gone.path.clone(),
                     rows,

@@ -295,7 +295,9 @@ pub(crate) struct ExtractArgs {
         long,
         value_name = "DIR",
         requires = "inputs",
-        conflicts_with_all = ["timeline", "ledger", "faults", "follow", "traces", "metrics", "logs"]
+        conflicts_with_all = [
+            "timeline", "ledger", "faults", "follow", "traces", "metrics", "logs", "include_foreign"
+        ]
     )]
     pub(crate) runs: Option<PathBuf>,
     /// With --follow and --runs: so long after a run's end it is extracted even if something of it has

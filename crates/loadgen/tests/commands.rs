@@ -325,7 +325,10 @@ fn files_that_grow_are_labelled_as_they_grow() {
         "1",
     ]);
     program::until("a first dataset", || rows(&place) == [1]);
-    place.write("t.jsonl", &(span(1, at(200)) + &span(2, at(600)) + &span(3, at(700))));
+    place.write(
+        "t.jsonl",
+        &(span(1, at(200)) + &span(2, at(600)) + &span(3, at(700))),
+    );
     place.write("timeline.jsonl", &format!("{opened}\n{ended}\n"));
     let code = child.wait().unwrap().code();
     // Three spans back no label.
@@ -354,7 +357,10 @@ fn what_continuous_extraction_is_given_is_checked() {
     assert_eq!(of(&["--runs", "runs"]).0, Some(0));
     place.write("datasets/extraction-state.json", "{}");
     let (code, said) = of(&["--runs", "runs"]);
-    assert!(code == Some(3) && said.contains("extraction-state.json"), "{said}");
+    assert!(
+        code == Some(3) && said.contains("extraction-state.json"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -206,9 +206,12 @@ impl State {
 /// Writes a file that is whole or not there.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".extraction-")
-        .tempfile_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".extraction-");
+    // Others may read it, as any file that is made without more ado.
+    #[cfg(unix)]
+    let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
     file.write_all(&text)?;

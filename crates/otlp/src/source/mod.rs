@@ -178,3 +178,56 @@ fn start(reader: Box<dyn Read + Send>) -> io::Result<(Cutter, Damage)> {
     };
     Ok((cutter, damage))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Counts, Signal, Sink};
+
+    struct Nothing;
+
+    impl Sink for Nothing {}
+
+    const MESSAGE: &str = "{\"resourceSpans\":[]}\n";
+
+    fn messages(mut source: Source) -> u64 {
+        let (mut unit, mut counts) = (Unit::default(), Counts::default());
+        while source.next_unit(&mut unit).expect("readable") {
+            let tally = decode(&unit, &mut Nothing);
+            assert_eq!(tally.skipped, []);
+            counts.add(tally.counts);
+        }
+        counts.messages(Signal::Traces)
+    }
+
+    fn file(content: &[u8]) -> File {
+        let mut file = tempfile::tempfile().expect("a file");
+        io::Write::write_all(&mut file, content).expect("written");
+        file
+    }
+
+    #[test]
+    fn reading_goes_on_behind_a_line_and_ends_with_a_whole_one() {
+        let length = MESSAGE.len() as u64;
+        let content = MESSAGE.repeat(3) + &MESSAGE[..9];
+        let file = file(content.as_bytes());
+        let since = |from, len| {
+            let (source, end) = Source::lines_since(&file, from, len).expect("readable")?;
+            Some((messages(source), end))
+        };
+        assert_eq!(since(0, 3 * length + 9), Some((3, 3 * length)));
+        assert_eq!(since(length, 3 * length + 9), Some((2, 3 * length)));
+        assert_eq!(since(length, 2 * length + 1), Some((1, 2 * length)));
+        assert_eq!(since(3 * length, 3 * length + 9), Some((0, 3 * length)));
+    }
+
+    #[test]
+    fn what_is_not_plain_lines_can_not_be_read_from_the_middle() {
+        let packed = zstd::bulk::compress(MESSAGE.as_bytes(), 1).expect("compressed");
+        let length = packed.len() as u64;
+        let since = Source::lines_since(&file(&packed), 0, length);
+        assert!(since.expect("readable").is_none());
+        let whole = Source::of_file(file(&packed), length).expect("readable");
+        assert_eq!(messages(whole), 1);
+    }
+}

@@ -80,6 +80,34 @@ pub enum ExtractError {
         /// The first file that was given for it.
         path: PathBuf,
     },
+    /// Another call of continuous extraction is under way.
+    #[error("{} is in use by another extraction; wait until it has ended", path.display())]
+    Busy {
+        /// The folder of datasets.
+        path: PathBuf,
+    },
+    /// The state of continuous extraction can't serve.
+    #[error(
+        "can't read the state {}: {source}; put a copy back, or remove it: runs that have a dataset \
+         are still known by it, and all telemetry is read again",
+        path.display()
+    )]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// A run folder was given for a folder of runs.
+    #[error(
+        "{} is the folder of one run; give the folder in which each run has a folder, or this run's \
+         timeline with --timeline",
+        path.display()
+    )]
+    IsARun {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A bug of the extractor: not every span, data point or log record became one row.
     #[error(
         "{records_read} records were read but {rows_written} rows written; this is a bug of \
@@ -114,6 +142,8 @@ impl ExtractError {
                 | Self::GivenTwice { .. }
                 | Self::Strict { .. }
                 | Self::OtherSignal { .. }
+                | Self::State { .. }
+                | Self::IsARun { .. }
         )
     }
 }

@@ -14,7 +14,7 @@ use crate::dataset::spans::FEATURES;
 use crate::dataset::staging::StagedFile;
 use crate::dataset::texts::Texts;
 use crate::error::ExtractError;
-use crate::ground_truth::{open_ledger, read_timeline};
+use crate::ground_truth::{open_ledger, open_others, read_timeline, taken};
 use crate::label::Offsets;
 use crate::label::truth::Truth;
 use crate::lines::{Lines, Problems};
@@ -44,19 +44,30 @@ pub fn extract(options: &ExtractOptions) -> Result<ExtractReport, ExtractError> 
         &options.metrics,
         &options.logs,
     ];
-    let mut inputs = Inputs::open(named.into_iter().flatten())?;
+    let inputs = Inputs::open(named.into_iter().flatten())?;
+    extract_from(options, inputs, began)
+}
+
+/// The same of files that are open.
+pub(crate) fn extract_from(
+    options: &ExtractOptions,
+    mut inputs: Inputs,
+    began: Instant,
+) -> Result<ExtractReport, ExtractError> {
     let timeline = read_timeline(options)?;
     let run = timeline.as_ref().and_then(|timeline| timeline.run.as_ref());
     let ledger = open_ledger(options, run.map(|run| run.run_id.as_str()))?;
 
     let mut stages = Stages::new(options)?;
     let mut lines = Lines::new(inputs.paths.len());
-    let (scanned, ledger) = stages.scan(&mut inputs, ledger, &mut lines)?;
+    let (others, other_ledgers) = open_others(&options.other_runs);
+    let (scanned, ledger) = stages.scan(&mut inputs, ledger, other_ledgers, &mut lines)?;
     let messages = std::mem::take(&mut lines.messages);
     let (input, problems) = lines.problems(&inputs.paths);
     check_input(options, &inputs.paths, &messages, &input, &problems)?;
     let said = RunSaid::new(timeline.as_ref(), ledger.as_ref());
-    let truth = Truth::new(timeline, said.ledger_is_whole);
+    let taken = timeline.as_ref().map(|own| taken(&others, own));
+    let truth = Truth::new(timeline, said.ledger_is_whole, taken.unwrap_or_default());
     let facts = Arc::new(scanned.facts());
     let mut labelled = stages.label(&scanned, &truth, &facts, &Offsets::new())?;
     let (offsets, clocks) = measure::clocks(&truth, &labelled.gathered);
@@ -198,9 +209,7 @@ fn counted(
             figures.windows[window].steady_spans += steady;
         }
     }
-    if labelled.points_outside > 0 {
-        measure::foreign_points(figures, labelled.points_outside);
-    }
+    measure::foreign_points(figures, labelled.foreign_points);
 }
 
 fn label_counts(rules: &RowRules<'_>, counts: &WriteCounts) -> Vec<LabelCount> {

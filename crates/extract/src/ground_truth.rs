@@ -1,6 +1,7 @@
 //! Reads what a run says of itself: its timeline, faults that were made by hand, and its ledger.
 
 use std::io;
+use std::path::PathBuf;
 
 use loadgen_timeline::condition::{Conditions, Interval, Label, NONE, UNKNOWN};
 use loadgen_timeline::{LedgerError, LedgerReader, LedgerReport, Timeline, read_timeline as read};
@@ -108,9 +109,43 @@ pub(crate) fn open_ledger(
     }
 }
 
+/// Times and ledgers of other runs, by their timelines. Of a run that can't be read nothing is known.
+pub(crate) fn open_others(timelines: &[PathBuf]) -> (Vec<OtherRun>, Vec<LedgerReader>) {
+    let (mut runs, mut ledgers) = (Vec::new(), Vec::new());
+    for path in timelines {
+        let Ok(timeline) = read(path) else { continue };
+        let run_id = timeline.run.as_ref().map(|run| run.run_id.as_str());
+        ledgers.extend(LedgerReader::open(&path.with_file_name("ledger.arrows"), run_id).ok());
+        runs.extend(Conditions::new(&timeline).run().map(|time| OtherRun {
+            time,
+            run_id: run_id.unwrap_or_default().to_owned(),
+        }));
+    }
+    (runs, ledgers)
+}
+
+/// A run whose telemetry may be in the same files.
+pub(crate) struct OtherRun {
+    time: Interval,
+    run_id: String,
+}
+
+/// The times of those other runs that began before this one: what nobody known sent while both went
+/// on is the earlier run's, so that it is in one dataset only.
+pub(crate) fn taken(others: &[OtherRun], own: &Timeline) -> Vec<Interval> {
+    let Some((begin, _)) = Conditions::new(own).run() else {
+        return Vec::new();
+    };
+    let own_id = own.run.as_ref().map_or("", |run| &run.run_id);
+    let earlier = |other: &&OtherRun| (other.time.0, &*other.run_id) < (begin, own_id);
+    let times = others.iter().filter(earlier).map(|other| other.time);
+    times.filter(|time| time.1 >= begin).collect()
+}
+
 /// Reads the requests of a ledger into partitions. Gives what was found wrong with it.
 pub(crate) fn read_ledger(
     mut ledger: LedgerReader,
+    of_other_run: bool,
     scanned: &mut Scanned,
 ) -> io::Result<LedgerReport> {
     while let Some(batch) = ledger.next_batch()? {
@@ -127,6 +162,7 @@ pub(crate) fn read_ledger(
             requests.scenario.append_value(request.scenario);
             requests.step.append_value(request.step);
             requests.sent.append_value(request.was_sent());
+            requests.of_other_run.append_value(of_other_run);
         }
         scanned.requests(requests)?;
     }

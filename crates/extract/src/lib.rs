@@ -7,7 +7,8 @@
 //! - `label` says of each partition what the condition of the system was, by ledger and timeline;
 //! - `measure` finds out what holds for the run as a whole: phases, evidence, what was lost;
 //! - `write` makes rows, which `dataset` defines, writes as CSV and Parquet and puts in place;
-//! - `audit` says whether the result can be trusted.
+//! - `audit` says whether the result can be trusted;
+//! - `follow` does all this beside a Collector that goes on writing, when a run is complete.
 //!
 //! ```no_run
 //! use loadgen_extract::{ExtractOptions, extract};
@@ -29,6 +30,7 @@ mod dataset;
 mod error;
 mod extract;
 pub mod find;
+pub mod follow;
 mod ground_truth;
 mod label;
 mod lines;

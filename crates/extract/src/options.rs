@@ -24,6 +24,9 @@ pub struct ExtractOptions {
     /// More timeline lines of faults, for those that were made by hand. None: `faults.jsonl` beside
     /// the timeline, if there is one.
     pub faults: Option<PathBuf>,
+    /// Timelines of other runs whose telemetry may be in the same files, each with its ledger beside
+    /// it: their traces are not this run's, whatever else is known of them.
+    pub other_runs: Vec<PathBuf>,
     /// Folder for the dataset; made if it does not exist.
     pub output: PathBuf,
     /// Time in the names of the files; none: now.

@@ -47,8 +47,8 @@ pub(crate) struct Stages {
 /// What was said of all partitions.
 pub(crate) struct Labelled {
     pub(crate) gathered: Gathered,
-    /// Data points before or after the run.
-    pub(crate) points_outside: u64,
+    /// Data points that are not the run's, by [`Foreign`](crate::label::truth::Foreign).
+    pub(crate) foreign_points: [u64; 3],
     traces: Spool,
     span_marks: Spool,
     log_marks: Spool,
@@ -82,13 +82,17 @@ impl Stages {
         &self,
         inputs: &mut Inputs,
         ledger: Option<LedgerReader>,
+        others: Vec<LedgerReader>,
         lines: &mut Lines,
     ) -> Result<(Scanned, Option<LedgerReport>), ExtractError> {
         let folder = self.staging.folder();
         let cannot = |source| self.write_error(source);
         let mut scanned = Scanned::new(folder, inputs.bytes()).map_err(cannot)?;
-        let ledger = ledger.map(|ledger| read_ledger(ledger, &mut scanned));
+        let ledger = ledger.map(|ledger| read_ledger(ledger, false, &mut scanned));
         let ledger = ledger.transpose().map_err(cannot)?;
+        for other in others {
+            read_ledger(other, true, &mut scanned).map_err(cannot)?;
+        }
         let read = scanned.read(&mut inputs.sources, self.workers, lines);
         read.map_err(|error| match error {
             PipelineError::Read(file, source) => read_error(&inputs.paths[file], source),
@@ -121,7 +125,7 @@ impl Stages {
         let partitions = scanned.spans.len();
         let mut labelled = Labelled {
             gathered: Survey::new(truth, facts).finish(),
-            points_outside: 0,
+            foreign_points: [0; 3],
             traces: spool(TraceBatch::schema(), partitions)?,
             span_marks: spool(SpanMarkBatch::schema(), partitions)?,
             log_marks: spool(LogMarkBatch::schema(), partitions)?,
@@ -161,7 +165,9 @@ impl Stages {
             of_points,
             |(partition, points, gathered)| {
                 labelled.point_marks.push((partition, points.marks))?;
-                labelled.points_outside += points.outside;
+                for (sum, of) in labelled.foreign_points.iter_mut().zip(points.foreign) {
+                    *sum += of;
+                }
                 labelled.gathered.merge(gathered);
                 Ok(())
             },

@@ -180,6 +180,16 @@ pub(crate) struct RunArgs {
     /// of it at the end
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) telemetry: Vec<PathBuf>,
+    /// With --telemetry: how long after the run's end its spans and metrics are waited for at most, in
+    /// seconds. They are complete when the last client span is there, no service has sent spans of
+    /// the run for 10 s, and whoever sends metrics has sent some of after its end.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 120.0,
+        requires = "telemetry"
+    )]
+    pub(crate) wait: f64,
     /// Make no dataset at the end.
     #[arg(long, conflicts_with = "telemetry")]
     pub(crate) no_extract: bool,
@@ -292,7 +302,7 @@ pub(crate) struct ExtractArgs {
     /// [default: faults.jsonl beside the timeline, if there is one]
     #[arg(long, value_name = "FILE", requires = "timeline")]
     pub(crate) faults: Option<PathBuf>,
-    /// Folder for the dataset.
+    /// Folder for the dataset; with --runs for a folder for each run.
     #[arg(long = "out", visible_alias = "output", value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Look moments up by times that are corrected by the offset of each service's clock. Rows keep
@@ -315,11 +325,25 @@ pub(crate) struct ExtractArgs {
     /// Take a line that can't be read for an error.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Label files that are still being written: extract anew whenever they have grown, until the
-    /// timeline has its end and they have not grown for two looks, or until SIGINT. Only the last
-    /// dataset is kept.
+    /// Label files that are still being written: extract anew whenever they have grown, until the run
+    /// has ended and its data is complete, or until SIGINT. Only the last dataset is kept.
     #[arg(long)]
     pub(crate) follow: bool,
+    /// Make a dataset of each run in this folder that is complete and has none yet, and end; what has
+    /// been done is remembered in the folder of the datasets. To be called again and again.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "inputs",
+        conflicts_with_all = [
+            "timeline", "ledger", "faults", "follow", "traces", "metrics", "logs", "include_foreign"
+        ]
+    )]
+    pub(crate) runs: Option<PathBuf>,
+    /// With --follow and --runs: so long after a run's end it is extracted even if something of it has
+    /// not come, in seconds [default: 120; with --runs 900]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) wait: Option<f64>,
     /// Time between two looks with --follow, in seconds.
     #[arg(
         long,

@@ -1,6 +1,7 @@
 //! Tables for people, on standard output.
 
 mod dataset;
+mod pass;
 
 use comfy_table::{CellAlignment, Table, presets};
 use loadgen_doctor::Finding;
@@ -11,6 +12,7 @@ use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target};
 use loadgen_timeline::summary::Summary;
 
 pub(crate) use dataset::{audit, dataset, verdict, window_label};
+pub(crate) use pass::pass;
 
 /// `loadgen plan`: when what runs.
 pub(crate) fn timetable(plan: &Plan) -> String {

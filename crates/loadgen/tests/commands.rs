@@ -2,7 +2,11 @@
 
 mod program;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use program::{Place, scenario, text};
+
+const SECOND: i64 = 1_000_000_000;
 
 #[test]
 fn check_accepts_the_files_that_are_shipped() {
@@ -275,9 +279,21 @@ fn files_that_grow_are_labelled_as_they_grow() {
             "{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{{\"traceId\":\"{n:032x}\",\"spanId\":\"{n:016x}\",\"startTimeUnixNano\":\"{at}\"}}]}}]}}]}}\n"
         )
     };
-    let opened = r#"{"event":"window_opened","scenario":"a","anomaly":{"type":"timeout","label":"l","root_cause":"r","msg":"m"},"planned_start_ns":100,"planned_end_ns":900,"at_ns":100}"#;
-    let ended = r#"{"event":"window_closed","scenario":"a","at_ns":900,"last_completed_ns":null,"sent":0,"completed":0,"failed":0,"dropped":0}
-{"event":"run_finished","at_ns":950,"status":"completed"}"#;
+    // A run of 900 s that ended a minute ago; before, it looks as if it went on.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let begin = i64::try_from(now.as_nanos()).unwrap() - 1000 * SECOND;
+    let at = |second: i64| begin + second * SECOND;
+    let (from, to, end, later) = (at(0), at(900), at(940), at(9000));
+    let opened = format!(
+        r#"{{"event":"window_opened","scenario":"a","anomaly":{{"type":"timeout","label":"l","root_cause":"r","msg":"m"}},"planned_start_ns":{from},"planned_end_ns":{to},"at_ns":{from}}}"#
+    );
+    let goes_on = format!(
+        r#"{{"event":"heartbeat","at_ns":{later},"sent":0,"completed":0,"failed":0,"dropped":0}}"#
+    );
+    let ended = format!(
+        r#"{{"event":"window_closed","scenario":"a","at_ns":{to},"last_completed_ns":null,"sent":0,"completed":0,"failed":0,"dropped":0}}
+{{"event":"run_finished","at_ns":{end},"status":"completed"}}"#
+    );
     let rows = |place: &Place| {
         let names = std::fs::read_dir(place.path("d"))
             .into_iter()
@@ -294,8 +310,8 @@ fn files_that_grow_are_labelled_as_they_grow() {
         })
         .collect::<Vec<_>>()
     };
-    place.write("timeline.jsonl", &format!("{opened}\n{{\"event\":\"heartbeat\",\"at_ns\":500,\"sent\":0,\"completed\":0,\"failed\":0,\"dropped\":0}}\n"));
-    place.write("t.jsonl", &(span(1, 200) + &span(2, 600)));
+    place.write("timeline.jsonl", &format!("{opened}\n{goes_on}\n"));
+    place.write("t.jsonl", &span(1, at(200)));
     let mut child = place.start([
         "extract",
         "t.jsonl",
@@ -308,14 +324,43 @@ fn files_that_grow_are_labelled_as_they_grow() {
         "--every",
         "1",
     ]);
-    // The window goes as far as the last heartbeat.
     program::until("a first dataset", || rows(&place) == [1]);
+    place.write(
+        "t.jsonl",
+        &(span(1, at(200)) + &span(2, at(600)) + &span(3, at(700))),
+    );
     place.write("timeline.jsonl", &format!("{opened}\n{ended}\n"));
-    place.write("t.jsonl", &(span(1, 200) + &span(2, 600) + &span(3, 700)));
     let code = child.wait().unwrap().code();
     // Three spans back no label.
     assert_eq!(code, Some(8));
     assert_eq!(rows(&place), [3]);
+}
+
+#[test]
+fn what_continuous_extraction_is_given_is_checked() {
+    let place = Place::new();
+    for folder in ["telemetry", "runs"] {
+        std::fs::create_dir(place.path(folder)).unwrap();
+    }
+    let of = |more: &[&str]| {
+        let args = ["extract", "telemetry", "--out", "datasets"];
+        let out = place.loadgen(args.iter().chain(more));
+        (out.status.code(), text(&out.stderr))
+    };
+    let (code, said) = of(&["--wait", "5"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("--follow and --runs"), "{said}");
+    assert_eq!(of(&["--runs", "runs", "--follow"]).0, Some(2));
+    let (code, said) = of(&["--runs", "nowhere"]);
+    assert!(code == Some(3) && said.contains("nowhere"), "{said}");
+    // Nothing to do.
+    assert_eq!(of(&["--runs", "runs"]).0, Some(0));
+    place.write("datasets/extraction-state.json", "{}");
+    let (code, said) = of(&["--runs", "runs"]);
+    assert!(
+        code == Some(3) && said.contains("extraction-state.json"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -54,7 +54,10 @@ pub(super) fn decide<'p>(
             (false, _, Some(_)) => LabelSource::Header,
             _ => LabelSource::None,
         },
-        foreign: truth.foreign(&sender, moment_ns),
+        foreign: match group.of_other_run {
+            true => Some(Foreign::OtherRun),
+            false => truth.foreign(&sender, moment_ns),
+        },
         sent_by: None,
         header,
     }

@@ -26,6 +26,8 @@ pub(crate) struct Group<'g> {
     /// Rows of log records.
     pub(crate) logs: &'g [u32],
     pub(crate) request: Option<&'g Request>,
+    /// It is in the ledger of another run.
+    pub(crate) of_other_run: bool,
 }
 
 /// All of a partition in the order of the hashes of traces; within a trace spans are in the order of
@@ -36,6 +38,8 @@ pub(crate) struct Sorted<'a> {
     spans: Vec<(Key, Span)>,
     logs: Vec<(Key, u32)>,
     requests: Vec<(Key, Request)>,
+    /// Traces of other runs.
+    others: Vec<Key>,
     /// Rows of log records without a trace, in the order of their times.
     pub(crate) loose_logs: Vec<u32>,
 }
@@ -85,7 +89,16 @@ impl<'a> Sorted<'a> {
                 .then_with(|| by_name(partition, x, y))
                 .then(x.row.cmp(&y.row))
         });
-        let mut of_requests: Vec<(Key, Request)> = (0..requests.span_id.len())
+        let (others, own): (Vec<usize>, Vec<usize>) =
+            (0..requests.span_id.len()).partition(|&row| requests.of_other_run.value(row));
+        let mut others: Vec<Key> = others
+            .into_iter()
+            .map(|row| key(requests.trace(row)))
+            .collect();
+        others.sort_unstable();
+        others.dedup();
+        let mut of_requests: Vec<(Key, Request)> = own
+            .into_iter()
             .map(|row| {
                 let request = Request {
                     span: requests.span_id.value(row),
@@ -125,6 +138,7 @@ impl<'a> Sorted<'a> {
             spans: of_spans,
             logs: of_logs,
             requests: of_requests,
+            others,
             loose_logs: loose,
         }
     }
@@ -138,6 +152,7 @@ impl<'a> Sorted<'a> {
     pub(crate) fn for_each(&self, mut each: impl FnMut(Group<'_>)) {
         let (mut spans, mut logs, mut requests) =
             (&self.spans[..], &self.logs[..], &self.requests[..]);
+        let mut others = &self.others[..];
         let mut of_spans = Vec::new();
         let mut of_logs = Vec::new();
         loop {
@@ -154,11 +169,14 @@ impl<'a> Sorted<'a> {
             of_logs.clear();
             of_logs.extend(take(&mut logs, next).iter().map(|(_, row)| *row));
             let of_requests = take(&mut requests, next);
+            // Those without a span or a log record are passed over.
+            others = &others[others.partition_point(|key| *key < next)..];
             each(Group {
                 trace: next.1,
                 spans: &of_spans,
                 logs: &of_logs,
                 request: of_requests.first().map(|(_, request)| request),
+                of_other_run: others.first() == Some(&next),
             });
         }
     }

@@ -69,7 +69,7 @@ pub(crate) fn label_traces(
     let mut loose = Vec::new();
     let mut row = 0u32;
     sorted.for_each(|group| {
-        if group.spans.is_empty() && group.request.is_none() {
+        if group.spans.is_empty() && group.request.is_none() && !group.of_other_run {
             loose.extend_from_slice(group.logs);
             return;
         }

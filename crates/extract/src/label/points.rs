@@ -3,7 +3,6 @@
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::ArrowError;
 use loadgen_evidence::{MetricPoint, Reading, Sampler, Series};
-use loadgen_timeline::condition::Placed;
 
 use super::groups::{text, value_or_zero};
 use super::interval::{Meaning, PointInterval, SeriesPoint, intervals};
@@ -15,8 +14,8 @@ use crate::scan::records::PointBatch;
 #[derive(Debug)]
 pub(crate) struct LabelledPoints {
     pub(crate) marks: RecordBatch,
-    /// Points before or after the run.
-    pub(crate) outside: u64,
+    /// Points that are not the run's, by [`Foreign`](super::truth::Foreign).
+    pub(crate) foreign: [u64; 3],
 }
 
 /// Labels a partition of data points, and shows them to `sampler`.
@@ -45,15 +44,15 @@ pub(crate) fn label_points(
             .then(a.cmp(&b))
     });
     let mut marks = PointMarkBuilder::default();
-    let mut outside = 0;
+    let mut foreign = [0; 3];
     let series_of = |row: &u32| points.series.value(*row as usize);
     for rows in order.chunk_by(|a, b| series_of(a) == series_of(b)) {
         let series: Vec<SeriesPoint> = rows.iter().map(|&r| point(points, r as usize)).collect();
         let key = key(points, rows[0] as usize);
         for (&row, interval) in rows.iter().zip(intervals(&series)) {
-            let is_outside = interval.end == 0
-                || truth.conditions.over((interval.start, interval.end)) == Placed::Outside;
-            outside += u64::from(is_outside && truth.has_timeline);
+            if let Some(kind) = truth.foreign_over((interval.start, interval.end)) {
+                foreign[kind as usize - 1] += 1;
+            }
             marks.row.append_value(row);
             let known = interval.end != 0;
             marks
@@ -67,7 +66,7 @@ pub(crate) fn label_points(
     }
     Ok(LabelledPoints {
         marks: marks.finish()?,
-        outside,
+        foreign,
     })
 }
 

@@ -14,7 +14,7 @@ use super::decide::{Decided, is_generator};
 use super::groups::{Group, Partition, Sorted, text};
 use super::names::ResourceId;
 use super::trace::{CLIENT, SERVER, Span, TraceFacts};
-use super::truth::{Foreign, Truth};
+use super::truth::Truth;
 use crate::measure::arrivals::Arrivals;
 use crate::measure::observe::observe;
 use crate::measure::outcomes::Outcomes;
@@ -73,7 +73,7 @@ pub(crate) struct Counts {
     pub(crate) duplicate_spans: u64,
     /// Requests of the ledger that were handed to the network.
     pub(crate) requests: u64,
-    /// Spans and log records that are not the run's, by [`Foreign`].
+    /// Spans and log records that are not the run's, by [`Foreign`](super::truth::Foreign).
     pub(crate) foreign_spans: [u64; 3],
     pub(crate) foreign_logs: [u64; 3],
     pub(crate) foreign_traces: [u64; 3],
@@ -343,9 +343,8 @@ impl Survey {
 
     /// A log record without a trace.
     pub(super) fn loose_log(&mut self, truth: &Truth, time_ns: Option<i64>) {
-        let placed = time_ns.map(|at| truth.conditions.at(at));
-        if truth.has_timeline && matches!(placed, None | Some(Placed::Outside)) {
-            self.counts.foreign_logs[Foreign::Outside as usize - 1] += 1;
+        if let Some(foreign) = truth.foreign_at(time_ns) {
+            self.counts.foreign_logs[foreign as usize - 1] += 1;
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is known of the run before any of its telemetry is looked at, and whose a trace is.
 
 use loadgen_timeline::Timeline;
-use loadgen_timeline::condition::{Conditions, Placed};
+use loadgen_timeline::condition::{Conditions, Interval, Placed};
 use loadgen_timeline::event::Engine;
 
 /// The run, as its timeline and ledger tell it.
@@ -13,6 +13,8 @@ pub(crate) struct Truth {
     pub(crate) has_timeline: bool,
     /// Every request of the run is in the ledger.
     pub(crate) ledger_is_whole: bool,
+    /// Times of other runs: what nobody known sent then is theirs.
+    taken: Vec<Interval>,
 }
 
 /// Whose telemetry it is, if not the run's.
@@ -57,7 +59,11 @@ pub(crate) struct Sender<'a> {
 }
 
 impl Truth {
-    pub(crate) fn new(timeline: Option<Timeline>, ledger_is_whole: bool) -> Self {
+    pub(crate) fn new(
+        timeline: Option<Timeline>,
+        ledger_is_whole: bool,
+        taken: Vec<Interval>,
+    ) -> Self {
         let has_timeline = timeline.is_some();
         let timeline = timeline.unwrap_or_default();
         Self {
@@ -65,6 +71,7 @@ impl Truth {
             timeline,
             has_timeline,
             ledger_is_whole,
+            taken,
         }
     }
 
@@ -92,9 +99,37 @@ impl Truth {
             }
             _ => {}
         }
-        match moment_ns.map(|at| self.conditions.at(at)) {
-            Some(Placed::Within { .. }) => None,
-            Some(Placed::Outside) | None => Some(Foreign::Outside),
+        self.foreign_at(moment_ns)
+    }
+
+    /// Whose something of nobody known is, by its moment.
+    pub(crate) fn foreign_at(&self, moment_ns: Option<i64>) -> Option<Foreign> {
+        if !self.has_timeline {
+            return None;
         }
+        match moment_ns.map(|at| (at, self.conditions.at(at))) {
+            Some((_, Placed::Outside)) | None => Some(Foreign::Outside),
+            Some((at, _)) => {
+                let is_in = |(begin, end): &Interval| (*begin..=*end).contains(&at);
+                self.taken.iter().any(is_in).then_some(Foreign::OtherRun)
+            }
+        }
+    }
+
+    /// Whose a data point is, by the interval `(start, end]` that it speaks of; `end` 0: none.
+    pub(crate) fn foreign_over(&self, (start, end): Interval) -> Option<Foreign> {
+        if !self.has_timeline {
+            return None;
+        }
+        if end == 0 || self.conditions.over((start, end)) == Placed::Outside {
+            return Some(Foreign::Outside);
+        }
+        if start >= end {
+            return self.foreign_at(Some(end));
+        }
+        let share = |of: &Interval| (of.1.min(end) - of.0.max(start)).max(0);
+        let is_mostly_in = |of: &Interval| share(of).saturating_mul(2) >= end - start;
+        let is_taken = self.taken.iter().any(is_mostly_in);
+        is_taken.then_some(Foreign::OtherRun)
     }
 }

@@ -162,17 +162,21 @@ fn foreign(gathered: &Gathered) -> Vec<ForeignRows> {
         .collect()
 }
 
-/// Adds data points before or after the run.
-pub(crate) fn foreign_points(figures: &mut Figures, data_points: u64) {
-    let kind = Foreign::Outside.name();
-    match figures.foreign.iter_mut().find(|rows| rows.kind == kind) {
-        Some(rows) => rows.data_points = data_points,
-        None => figures.foreign.push(ForeignRows {
-            kind: kind.to_owned(),
-            traces: 0,
-            spans: 0,
-            log_records: 0,
-            data_points,
-        }),
+/// Adds data points that are not the run's, by [`Foreign`].
+pub(crate) fn foreign_points(figures: &mut Figures, data_points: [u64; 3]) {
+    for foreign in Foreign::ALL {
+        let kind = foreign.name();
+        let data_points = data_points[foreign as usize - 1];
+        match figures.foreign.iter_mut().find(|rows| rows.kind == kind) {
+            Some(rows) => rows.data_points = data_points,
+            None if data_points == 0 => {}
+            None => figures.foreign.push(ForeignRows {
+                kind: kind.to_owned(),
+                traces: 0,
+                spans: 0,
+                log_records: 0,
+                data_points,
+            }),
+        }
     }
 }

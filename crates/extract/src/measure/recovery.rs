@@ -181,7 +181,7 @@ mod tests {
             + lines
             + r#"{"event":"run_finished","at_ns":100000000000,"status":"completed"}"#
             + "\n";
-        Truth::new(Some(parse(text.as_bytes())), false)
+        Truth::new(Some(parse(text.as_bytes())), false, Vec::new())
     }
 
     /// Ten traces a second: fast, but slow or failed as a test says.

@@ -6,7 +6,7 @@ mod headers;
 mod http;
 pub(crate) mod inputs;
 mod logs;
-mod paths;
+pub(crate) mod paths;
 pub(crate) mod pipeline;
 mod points;
 pub(crate) mod records;

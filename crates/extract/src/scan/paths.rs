@@ -88,7 +88,7 @@ fn sort(files: &mut [PathBuf]) {
 /// The name without the time stamp, and the time stamp, of a rotated backup:
 /// `traces-2026-01-09T12-00-00.123.jsonl` as lumberjack names it, or with `-size`, `-time` or
 /// `-manual` after the time as timberjack does.
-fn backup(name: &str) -> Option<(String, String)> {
+pub(crate) fn backup(name: &str) -> Option<(String, String)> {
     const STAMP: &[u8] = b"-dddd-dd-ddTdd-dd-dd.ddd";
     let bytes = name.as_bytes();
     let at = (0..bytes.len().checked_sub(STAMP.len())? + 1)

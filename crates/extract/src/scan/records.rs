@@ -110,5 +110,7 @@ batch! {
         step: Text,
         /// It was handed to the network.
         sent: Bool,
+        /// Another run sent it: all that counts of it is that its trace is not this run's.
+        of_other_run: Bool,
     }
 }

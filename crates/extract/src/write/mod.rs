@@ -14,7 +14,7 @@ use crate::dataset::said::Said;
 use crate::dataset::spans::Spans;
 use crate::dataset::texts::Texts;
 use crate::dataset::traces::Traces;
-use crate::label::truth::{Foreign, Truth};
+use crate::label::truth::Truth;
 
 pub(crate) use points::write_points;
 pub(crate) use traces::{TracePartition, write_traces};
@@ -47,13 +47,6 @@ impl RowRules<'_> {
         } else {
             Keep::Yes
         }
-    }
-
-    fn foreign_at(&self, moment_ns: Option<i64>) -> Option<Foreign> {
-        use loadgen_timeline::condition::Placed;
-        let placed = moment_ns.map(|at| self.truth.conditions.at(at));
-        let outside = matches!(placed, None | Some(Placed::Outside));
-        (self.truth.has_timeline && outside).then_some(Foreign::Outside)
     }
 }
 

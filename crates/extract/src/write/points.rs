@@ -3,7 +3,6 @@
 use std::io;
 
 use arrow_array::{Array, RecordBatch};
-use loadgen_timeline::condition::Placed;
 
 use super::{ROWS_AT_ONCE, RowRules, Written};
 use crate::dataset::points::{Origin, PointRow};
@@ -31,11 +30,8 @@ pub(crate) fn write_points(
         let time_ns = number(&points.time_ns, row);
         let said = match (rules.truth.has_timeline, interval_start_ns, time_ns) {
             (true, Some(start), Some(end)) => {
-                let outside = rules.truth.conditions.over((start, end)) == Placed::Outside;
-                rules
-                    .texts
-                    .over((start, end), outside.then_some(Foreign::Outside))
-                    .0
+                let foreign = rules.truth.foreign_over((start, end));
+                rules.texts.over((start, end), foreign).0
             }
             (has_timeline, _, _) => {
                 let foreign = has_timeline.then_some(Foreign::Outside);

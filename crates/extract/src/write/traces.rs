@@ -315,7 +315,8 @@ fn write_logs(
                     (true, Some(_)) => LabelSource::Window,
                     _ => LabelSource::None,
                 };
-                rules.texts.at(time_ns, source, rules.foreign_at(time_ns)).0
+                let foreign = rules.truth.foreign_at(time_ns);
+                rules.texts.at(time_ns, source, foreign).0
             }
         };
         if !written.counts.logs.take(rules.keeps(&said), &said) {

@@ -1,7 +1,8 @@
 //! `loadgen extract`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use loadgen_extract::follow::{self, Missing, PassOptions, Watch};
 use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport};
 use loadgen_timeline::audit::{Audit, DatasetVerdict};
 
@@ -12,6 +13,10 @@ use crate::interrupts::Interrupts;
 use crate::tables;
 
 pub(super) fn extract(args: &ExtractArgs) -> Result<Exit, Failure> {
+    if args.wait.is_some() {
+        let message = "--wait is for --follow and --runs: this extracts what is there now";
+        return Err(Failure::new(Exit::BadInput, message));
+    }
     let report = loadgen_extract::extract(&options(args)).map_err(failure)?;
     show(args, &report)?;
     Ok(exit(&report.audit))
@@ -26,6 +31,7 @@ fn options(args: &ExtractArgs) -> ExtractOptions {
         timeline: args.timeline.clone(),
         ledger: args.ledger.clone(),
         faults: args.faults.clone(),
+        other_runs: Vec::new(),
         output: args.output.clone(),
         stamp: None,
         correct_skew: args.correct_skew,
@@ -45,42 +51,36 @@ fn show(args: &ExtractArgs, report: &ExtractReport) -> Result<Exit, Failure> {
     }
 }
 
+/// How long after a run's end its data is waited for, unless asked otherwise.
+const FOLLOW_WAIT: Duration = Duration::from_secs(120);
+
+/// The same where it costs nobody anything to wait.
+const CONTINUOUS_WAIT: Duration = Duration::from_secs(900);
+
 /// Extracts again and again while the input grows. Each dataset is whole when it takes the place of
 /// the one before; labels that were not known yet become known.
 pub(super) async fn follow(args: ExtractArgs) -> Result<Exit, Failure> {
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     let pause = Duration::try_from_secs_f64(args.every.max(1.0)).unwrap_or(Duration::from_secs(10));
+    let wait = wait(args.wait, FOLLOW_WAIT)?;
     let mut last: Option<ExtractReport> = None;
     let mut looks_without_growth = 0;
+    let mut watch = Some(Watch::new(&options(&args)));
     loop {
+        // What the look saw is in the files before the extraction opens them.
+        let still_missing = look(&mut watch, wait).await?;
         // Files that are not there yet may come.
         let options = options(&args);
-        let extracted =
-            tokio::task::spawn_blocking(move || loadgen_extract::extract(&options)).await;
-        let extracted = extracted
-            .map_err(|e| Failure::new(Exit::Failed, format!("the extractor broke down: {e}")))?;
-        let finished = match extracted {
+        match blocking(move || loadgen_extract::extract(&options)).await? {
             Ok(report) => {
                 let has_grown = last
                     .as_ref()
                     .is_none_or(|last| last.input.bytes != report.input.bytes);
-                looks_without_growth = if has_grown {
-                    0
-                } else {
-                    looks_without_growth + 1
+                looks_without_growth = match has_grown {
+                    true => 0,
+                    false => looks_without_growth + 1,
                 };
-                say(format_args!(
-                    "{} spans, {} of them not labelled yet, in {}",
-                    report.figures.spans.read,
-                    report
-                        .figures
-                        .spans_by_type
-                        .get("unknown")
-                        .copied()
-                        .unwrap_or(0),
-                    report.stamp
-                ));
-                let finished = report.figures.timeline.as_ref().is_none_or(|t| t.finished);
+                say_progress(&report);
                 for file in last
                     .replace(report)
                     .into_iter()
@@ -89,15 +89,17 @@ pub(super) async fn follow(args: ExtractArgs) -> Result<Exit, Failure> {
                     // One that somebody took away already is no loss.
                     let _ = std::fs::remove_file(file.path);
                 }
-                finished
             }
             Err(error) if last.is_none() && !error.is_bad_input() => return Err(failure(error)),
-            Err(error) => {
-                say(format_args!("nothing to label yet: {error}"));
-                false
-            }
+            Err(error) => say(format_args!("nothing to label yet: {error}")),
+        }
+        // Without a timeline nothing tells the end but that nothing comes.
+        let is_over = match args.timeline {
+            Some(_) => still_missing.is_over(),
+            None => looks_without_growth >= 2,
         };
-        if finished && looks_without_growth >= 2 {
+        if is_over && last.is_some() {
+            still_missing.warn(wait);
             break;
         }
         tokio::select! {
@@ -110,6 +112,124 @@ pub(super) async fn follow(args: ExtractArgs) -> Result<Exit, Failure> {
     };
     show(&args, &report)?;
     Ok(exit(&report.audit))
+}
+
+fn say_progress(report: &ExtractReport) {
+    let unknown = report.figures.spans_by_type.get("unknown");
+    say(format_args!(
+        "{} spans, {} of them not labelled yet, in {}",
+        report.figures.spans.read,
+        unknown.copied().unwrap_or(0),
+        report.stamp
+    ));
+}
+
+/// What a look at the telemetry of a run showed.
+pub(super) struct Looked {
+    missing: Vec<Missing>,
+    /// The wait is over.
+    is_late: bool,
+}
+
+impl Looked {
+    /// Whether it is time for the dataset.
+    pub(super) fn is_over(&self) -> bool {
+        self.missing.is_empty() || self.is_late
+    }
+
+    /// Says what did not come in the time that there was.
+    pub(super) fn warn(&self, wait: Duration) {
+        for missing in &self.missing {
+            say(format_args!(
+                "warning: {} s after the run's end: {missing}",
+                wait.as_secs_f64()
+            ));
+        }
+    }
+}
+
+/// Looks at the telemetry of a run. `watch` is there again after the look.
+pub(super) async fn look(watch: &mut Option<Watch>, wait: Duration) -> Result<Looked, Failure> {
+    let Some(mut watched) = watch.take() else {
+        return Err(Failure::new(Exit::Failed, "an earlier look broke down"));
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default();
+    let now_ns = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+    let (watched, missing) = blocking(move || {
+        let missing = watched.look(now_ns);
+        (watched, missing)
+    })
+    .await?;
+    let end_ns = watched.end_ns();
+    *watch = Some(watched);
+    let wait_ns = i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX);
+    let missing = match missing {
+        Ok(missing) => missing,
+        // A timeline that is not there yet may come.
+        Err(error) if error.is_bad_input() => vec![Missing::Telemetry(error.to_string())],
+        Err(error) => return Err(failure(error)),
+    };
+    Ok(Looked {
+        missing,
+        is_late: end_ns.is_some_and(|end| now_ns >= end.saturating_add(wait_ns)),
+    })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let worked = tokio::task::spawn_blocking(work).await;
+    worked.map_err(|e| Failure::new(Exit::Failed, format!("the extractor broke down: {e}")))
+}
+
+/// A number of seconds as it was typed.
+pub(super) fn wait(typed: Option<f64>, default: Duration) -> Result<Duration, Failure> {
+    let Some(seconds) = typed else {
+        return Ok(default);
+    };
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|e| Failure::new(Exit::BadInput, format!("--wait {seconds}: {e}")))
+}
+
+/// Makes a dataset of each run that is complete and has none, once.
+pub(super) async fn continuously(args: ExtractArgs) -> Result<Exit, Failure> {
+    let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    let pass = PassOptions {
+        telemetry: args.inputs.clone(),
+        runs: args.runs.clone().unwrap_or_default(),
+        output: args.output.clone(),
+        wait: wait(args.wait, CONTINUOUS_WAIT)?,
+        rows: options(&args),
+    };
+    let pass = tokio::select! {
+        pass = blocking(move || follow::extract_new(&pass)) => pass?.map_err(failure)?,
+        // What is half made is hidden, and removed by the next call.
+        () = interrupts.nth(1) => return Ok(Exit::Interrupted),
+    };
+    for (folder, reason) in &pass.unreadable {
+        say(format_args!(
+            "warning: {} is no run: {reason}",
+            folder.display()
+        ));
+    }
+    for copy in &pass.copies {
+        say(format_args!(
+            "warning: {} begins like another file and is taken for a copy: not read",
+            copy.display()
+        ));
+    }
+    match args.json {
+        true => super::print(&super::json(&pass)?)?,
+        false => super::print(&tables::pass(&pass))?,
+    };
+    let is_usable = |report: &ExtractReport| report.audit.verdict != DatasetVerdict::NotUsable;
+    Ok(
+        match pass.spoilt.is_empty() && pass.made.iter().all(is_usable) {
+            true => Exit::Success,
+            false => Exit::NotUsable,
+        },
+    )
 }
 
 /// What an audit means for a script.

@@ -30,6 +30,9 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::check(&args),
         Command::Doctor(args) => asynchronously(doctor::doctor(args)),
         Command::Extract(args) if args.follow => asynchronously(extract::follow(args)),
+        Command::Extract(args) if args.runs.is_some() => {
+            asynchronously(extract::continuously(args))
+        }
         Command::Extract(args) => extract::extract(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),

@@ -9,6 +9,7 @@ use loadgen_engine::consumers::{
 };
 use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
+use loadgen_extract::follow::Watch;
 use loadgen_extract::{ExtractOptions, ExtractReport};
 use loadgen_fault::Drivers;
 use loadgen_scenario::{Plan, Shard, Target};
@@ -481,8 +482,6 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
 
 async fn extract(args: &RunArgs, folder: &RunFolder) -> Result<ExtractReport, Failure> {
     let existing = |path: PathBuf| Some(path).filter(|p| p.exists()).into_iter().collect();
-    // The embedded collector has ended; another one may still hold something back.
-    still(&args.telemetry).await;
     let options = ExtractOptions {
         inputs: args.telemetry.clone(),
         traces: existing(folder.traces()),
@@ -492,33 +491,29 @@ async fn extract(args: &RunArgs, folder: &RunFolder) -> Result<ExtractReport, Fa
         output: folder.dataset(),
         ..ExtractOptions::default()
     };
+    // The embedded collector has ended; another one may still hold something back.
+    if !args.telemetry.is_empty() {
+        flushed(args, &options).await?;
+    }
     tokio::task::spawn_blocking(move || loadgen_extract::extract(&options))
         .await
         .map_err(|e| Failure::new(Exit::Failed, format!("the extractor broke down: {e}")))?
         .map_err(super::extract::failure)
 }
 
-/// Waits until telemetry has stopped growing, for a while: a target that is never still, because it
-/// is scraped, goes on writing for ever.
-async fn still(paths: &[PathBuf]) {
-    const LOOKS: usize = 3;
-    const MOST: usize = 15;
-    let mut sizes = Vec::new();
-    for _ in 0..if paths.is_empty() { 0 } else { MOST } {
-        sizes.push(paths.iter().map(|path| size(path)).sum::<u64>());
-        let last = &sizes[sizes.len().saturating_sub(LOOKS)..];
-        if last.len() == LOOKS && last.iter().all(|size| *size == last[0]) {
-            return;
+/// Waits until the telemetry of the run has been flushed to the files, for a while.
+async fn flushed(args: &RunArgs, options: &ExtractOptions) -> Result<(), Failure> {
+    const PAUSE: Duration = Duration::from_secs(1);
+    note(args, "waiting until the run's telemetry has been flushed");
+    let wait = super::extract::wait(Some(args.wait), Duration::ZERO)?;
+    let mut watch = Some(Watch::new(options));
+    loop {
+        let looked = super::extract::look(&mut watch, wait).await?;
+        if looked.is_over() {
+            looked.warn(wait);
+            return Ok(());
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Bytes of a file, or of the files in a folder.
-fn size(path: &Path) -> u64 {
-    match std::fs::read_dir(path) {
-        Ok(entries) => entries.flatten().map(|entry| size(&entry.path())).sum(),
-        Err(_) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

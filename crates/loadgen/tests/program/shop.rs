@@ -31,7 +31,7 @@ impl Shop {
         Self::start_with(place, &["--otlp-endpoint", otlp_endpoint])
     }
 
-    fn start_with(place: &Place, extra: &[&str]) -> Self {
+    pub(crate) fn start_with(place: &Place, extra: &[&str]) -> Self {
         let args = ["shop", "--listen", "127.0.0.1:0"];
         let command = place.command(args.iter().chain(extra));
         let started = Started::new(command, Input::Empty);

@@ -38,6 +38,11 @@ pub fn looks_like_telemetry(path: &Path) -> io::Result<bool> {
     })
 }
 
+/// Whether a file that begins so has one JSON message a line and is not compressed.
+pub(super) fn is_plain_lines(head: &[u8]) -> bool {
+    Form::of(head) == Form::Lines && text(head).starts_with(b"{")
+}
+
 /// The first bytes of a file.
 pub(super) fn head(source: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(SNIFFED);

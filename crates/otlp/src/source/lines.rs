@@ -1,9 +1,26 @@
 //! A message a line.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use super::unit::{Cut, Unit};
 use super::{MAX_MESSAGE_BYTES, UNIT_BYTES};
+
+/// Where the last whole line between two places of a file ends; `from` where there is none.
+pub(super) fn last_end(file: &mut (impl Read + Seek), from: u64, to: u64) -> io::Result<u64> {
+    let mut end = to;
+    let mut block = Vec::new();
+    while end > from {
+        let begin = end.saturating_sub(UNIT_BYTES as u64).max(from);
+        file.seek(SeekFrom::Start(begin))?;
+        block.clear();
+        file.take(end - begin).read_to_end(&mut block)?;
+        if let Some(newline) = memchr::memrchr(b'\n', &block) {
+            return Ok(begin + newline as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(from)
+}
 
 /// Cuts into units of whole lines. Only the last line can lack its newline.
 pub(super) struct Lines<R> {

@@ -12,7 +12,7 @@ mod lines;
 mod unit;
 
 use std::fs::File;
-use std::io::{self, BufRead, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 pub use form::looks_like_telemetry;
@@ -74,6 +74,16 @@ impl Source {
             return Self::from_reader(file);
         }
         let len = metadata.len();
+        Self::of_file(file, len)
+    }
+
+    /// Reads the first `len` bytes of a file that is open, whatever its name is by now. Its position
+    /// is moved.
+    ///
+    /// # Errors
+    /// When its first bytes can't be read.
+    pub fn of_file(mut file: File, len: u64) -> io::Result<Self> {
+        file.rewind()?;
         let (cutter, damage) = start(Box::new(file.try_clone()?.take(len)))?;
         Ok(Self {
             file: Some(file),
@@ -81,6 +91,30 @@ impl Source {
             cutter,
             damage,
         })
+    }
+
+    /// Goes on in a file of plain lines behind its first `from` bytes, which end with a line, up to
+    /// the last whole line within its first `len` bytes; and where that ends. None where messages
+    /// are not plain lines: such a file can only be read from its start. Messages count from 0.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn lines_since(file: &File, from: u64, len: u64) -> io::Result<Option<(Self, u64)>> {
+        let mut file = file.try_clone()?;
+        file.rewind()?;
+        if !form::is_plain_lines(&form::head(&mut (&file).take(len))?) {
+            return Ok(None);
+        }
+        let end = lines::last_end(&mut file, from, len)?;
+        file.seek(SeekFrom::Start(from))?;
+        let reader: Reader = Box::new(BufReader::new(file.take(end - from)));
+        let source = Self {
+            file: None,
+            len: Some(end - from),
+            cutter: Cutter::Lines(Lines::new(reader)),
+            damage: Damage::default(),
+        };
+        Ok(Some((source, end)))
     }
 
     /// Reads from something that can be gone through once.
@@ -143,4 +177,57 @@ fn start(reader: Box<dyn Read + Send>) -> io::Result<(Cutter, Damage)> {
         Form::Lines | Form::Gzip | Form::Zstd => Cutter::Lines(Lines::new(reader)),
     };
     Ok((cutter, damage))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Counts, Signal, Sink};
+
+    struct Nothing;
+
+    impl Sink for Nothing {}
+
+    const MESSAGE: &str = "{\"resourceSpans\":[]}\n";
+
+    fn messages(mut source: Source) -> u64 {
+        let (mut unit, mut counts) = (Unit::default(), Counts::default());
+        while source.next_unit(&mut unit).expect("readable") {
+            let tally = decode(&unit, &mut Nothing);
+            assert_eq!(tally.skipped, []);
+            counts.add(tally.counts);
+        }
+        counts.messages(Signal::Traces)
+    }
+
+    fn file(content: &[u8]) -> File {
+        let mut file = tempfile::tempfile().expect("a file");
+        io::Write::write_all(&mut file, content).expect("written");
+        file
+    }
+
+    #[test]
+    fn reading_goes_on_behind_a_line_and_ends_with_a_whole_one() {
+        let length = MESSAGE.len() as u64;
+        let content = MESSAGE.repeat(3) + &MESSAGE[..9];
+        let file = file(content.as_bytes());
+        let since = |from, len| {
+            let (source, end) = Source::lines_since(&file, from, len).expect("readable")?;
+            Some((messages(source), end))
+        };
+        assert_eq!(since(0, 3 * length + 9), Some((3, 3 * length)));
+        assert_eq!(since(length, 3 * length + 9), Some((2, 3 * length)));
+        assert_eq!(since(length, 2 * length + 1), Some((1, 2 * length)));
+        assert_eq!(since(3 * length, 3 * length + 9), Some((0, 3 * length)));
+    }
+
+    #[test]
+    fn what_is_not_plain_lines_can_not_be_read_from_the_middle() {
+        let packed = zstd::bulk::compress(MESSAGE.as_bytes(), 1).expect("compressed");
+        let length = packed.len() as u64;
+        let since = Source::lines_since(&file(&packed), 0, length);
+        assert!(since.expect("readable").is_none());
+        let whole = Source::of_file(file(&packed), length).expect("readable");
+        assert_eq!(messages(whole), 1);
+    }
 }

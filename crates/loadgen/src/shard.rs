@@ -82,7 +82,8 @@ pub(crate) fn check(args: &RunArgs, plan: &Plan) -> Result<(), Failure> {
              they share\nStart one with `loadgen shop`, and give its address with --base-url.",
         );
     }
-    let follows_a_flag = |executor: &Executor| matches!(executor, Executor::ExternallyControlled { .. });
+    let follows_a_flag =
+        |executor: &Executor| matches!(executor, Executor::ExternallyControlled { .. });
     if let Some(scenario) = plan.scenarios.iter().find(|s| follows_a_flag(&s.executor)) {
         return wrong(&format!(
             "--shard: the VUs of `{}` follow a flag, and are not known before the run, so that they can't \

@@ -223,7 +223,8 @@ impl Executor {
                 .iter()
                 .fold(*start_vus, |most, stage| most.max(stage.target)),
             Self::ConstantArrivalRate { max_vus, .. }
-            | Self::RampingArrivalRate { max_vus, .. } => *max_vus,
+            | Self::RampingArrivalRate { max_vus, .. }
+            | Self::ExternallyControlled { max_vus, .. } => *max_vus,
         }
     }
 }

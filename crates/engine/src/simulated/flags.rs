@@ -42,15 +42,22 @@ fn simulate_flag(
 ) -> Seen {
     let _ = std::fs::remove_file(file);
     let file = file.to_owned();
-    simulate_beside(plan, workers, Shard::WHOLE, &[], None, move |zero| async move {
-        for (at_ms, users) in said {
-            sleep_until(zero + Duration::from_millis(*at_ms)).await;
-            match users.is_empty() {
-                true => std::fs::remove_file(&file).unwrap(),
-                false => write(&file, users),
+    simulate_beside(
+        plan,
+        workers,
+        Shard::WHOLE,
+        &[],
+        None,
+        move |zero| async move {
+            for (at_ms, users) in said {
+                sleep_until(zero + Duration::from_millis(*at_ms)).await;
+                match users.is_empty() {
+                    true => std::fs::remove_file(&file).unwrap(),
+                    false => write(&file, users),
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 #[test]

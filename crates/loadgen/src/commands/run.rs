@@ -28,8 +28,8 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::folder::RunFolder;
 use crate::guard::Guard;
 use crate::interrupts::Interrupts;
-use crate::upload::Place;
 use crate::shard::{self, Identity};
+use crate::upload::Place;
 use crate::{allow, reach, tables};
 
 /// What a run leaves behind, for `--json`.

@@ -342,10 +342,14 @@ fn heartbeats(parts: &[Part<'_>], zero_ns: i64) -> Vec<Heartbeat> {
 fn of_one_generator(part: &Part<'_>) -> Vec<Event> {
     let shard = Some(part.shard.index);
     let taken = part.events.iter().filter_map(|event| match event {
+        // Each reads the flags by itself; what the one that drives faults has read stands for all.
         Event::FaultInjected(_)
         | Event::FaultCleared(_)
         | Event::FaultFailed(_)
-        | Event::FaultNoticed(_) => part.shard.drives_faults.then(|| event.clone()),
+        | Event::FaultNoticed(_)
+        | Event::FlagChanged(_)
+        | Event::FlagLost(_)
+        | Event::VusChanged(_) => part.shard.drives_faults.then(|| event.clone()),
         Event::ClockStepped(step) => {
             let mut step = *step;
             step.shard = shard;
@@ -389,6 +393,9 @@ fn at_ns(event: &Event) -> i64 {
         Event::FaultInjected(change) | Event::FaultCleared(change) => change.at_ns,
         Event::FaultFailed(failed) => failed.at_ns,
         Event::FaultNoticed(seen) => seen.at_ns,
+        Event::FlagChanged(flag) => flag.at_ns,
+        Event::FlagLost(flag) => flag.at_ns,
+        Event::VusChanged(vus) => vus.at_ns,
         Event::Heartbeat(beat) => beat.at_ns,
         Event::WindowClosed(totals) | Event::WindowDrained(totals) => totals.at_ns,
         Event::ClockStepped(step) => step.at_ns,

@@ -294,3 +294,24 @@ async fn what_is_no_whole_number_is_not_read() {
     let error = file.read().await.unwrap_err().to_string();
     assert!(error.contains("demo.flagd.json"), "{error}");
 }
+
+#[tokio::test]
+async fn changes_of_two_flags_at_the_same_moment_are_both_made() {
+    let flagd = Flagd::start();
+    for driver in [flagd.by_file(), flagd.by_ui()] {
+        let one = prepared(&driver, fault("paymentFailure", "50%")).await;
+        let other = prepared(&driver, fault("productCatalogFailure", "on")).await;
+        driver.inject(&one).await.unwrap();
+        for _ in 0..5 {
+            let (cleared, injected) = tokio::join!(driver.clear(&one), driver.inject(&other));
+            cleared.unwrap();
+            injected.unwrap();
+            let (cleared, injected) = tokio::join!(driver.clear(&other), driver.inject(&one));
+            cleared.unwrap();
+            injected.unwrap();
+        }
+        driver.clear(&one).await.unwrap();
+        let before: Value = serde_json::from_str(FLAGS).unwrap();
+        assert_eq!(flagd.flags(), before);
+    }
+}

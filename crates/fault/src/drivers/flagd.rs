@@ -39,6 +39,9 @@ pub struct FlagdDriver {
     client: Client,
     ofrep_url: String,
     place: Place,
+    /// Held from reading the flags to writing them: the file is written as a whole, and faults of
+    /// neighbouring windows are cleared and injected at the same moment.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// Where flags are changed.
@@ -123,6 +126,7 @@ impl FlagdDriver {
             client,
             ofrep_url: url(text("ofrep_url").unwrap_or(DEFAULT_OFREP_URL)),
             place,
+            changing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -150,12 +154,15 @@ impl FlagdDriver {
 
     /// Puts a definition in a flag's place and waits until flagd answers with its variant.
     async fn set(&self, flag: &str, definition: &Value) -> Result<Confirmation, FaultError> {
-        let mut file = self.flags().await?;
-        match file.get_mut("flags").and_then(|flags| flags.get_mut(flag)) {
-            Some(found) => *found = definition.clone(),
-            None => return Err(no_flag(flag)),
+        {
+            let _changing = self.changing.lock().await;
+            let mut file = self.flags().await?;
+            match file.get_mut("flags").and_then(|flags| flags.get_mut(flag)) {
+                Some(found) => *found = definition.clone(),
+                None => return Err(no_flag(flag)),
+            }
+            self.write(&file).await?;
         }
-        self.write(&file).await?;
         let wanted = value_of(definition);
         let until = Instant::now() + CONFIRMED_WITHIN;
         loop {

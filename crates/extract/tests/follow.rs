@@ -608,3 +608,28 @@ fn a_run_folder_that_comes_later_than_its_telemetry_is_found_in_what_was_read() 
     assert_eq!(report.state.totals.read, rows(120, 112, 60));
     assert_eq!(report.state.totals.rest, rows(0, 51, 0));
 }
+
+#[test]
+fn the_last_client_span_is_that_of_the_whole_ledger() {
+    let world = World::new();
+    // Its ledger has five requests so far, and the spans of all of them have come.
+    world.run("a", 1, 100, None);
+    for second in 100..105 {
+        world.write("all.jsonl", &world.request(1, second));
+    }
+    quiet(&world);
+    world.extract();
+    world.run("a", 1, 100, Some(160));
+    let report = world.extract();
+    assert_eq!(
+        missing(run(&report.state, "a")),
+        ["its last client span has not come"]
+    );
+    for second in 105..160 {
+        world.write("all.jsonl", &world.request(1, second));
+    }
+    quiet(&world);
+    let report = world.extract();
+    let extracted = run(&report.state, "a").extracted().expect("a dataset");
+    assert_eq!(extracted.rows, rows(120, 0, 60));
+}

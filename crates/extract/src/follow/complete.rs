@@ -39,7 +39,7 @@ pub struct RunEnd {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunMarks {
-    /// Spans of its traces.
+    /// Spans of its traces; those of a file that was read again count again.
     pub spans: u64,
     /// Those of them that are the generator's own.
     pub client_spans: u64,

@@ -197,13 +197,16 @@ impl<'o> Pass<'o> {
             runs.len() - 1
         });
         let known = &mut runs[position];
+        let has_just_ended = known.end_ns.is_none() && run.end_ns.is_some();
         known.end_ns = run.end_ns;
         let is_over = run.time.1.saturating_add(DAY_NS) < self.now_ns;
         if is_over && known.extracted().is_some() {
             return;
         }
-        if self.strangers.contains(&run.run_id) {
-            // A run folder may come later than the telemetry, as one that is copied does.
+        if has_just_ended {
+            // Before, its ledger was not whole; and a run folder may come later than the telemetry,
+            // as one that is copied does.
+            known.marks = None;
             let files = self.index.files.iter_mut();
             for file in files.filter(|file| file.overlaps(run.time)) {
                 file.again = true;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loadgen_engine::consumers::{
     ClientSpanReport, ClientSpans, LedgerFile, OtlpProtocol, OtlpTarget, SummaryFile, TimelineFile,
@@ -507,9 +507,11 @@ async fn flushed(args: &RunArgs, options: &ExtractOptions) -> Result<(), Failure
     note(args, "waiting until the run's telemetry has been flushed");
     let wait = super::extract::wait(Some(args.wait), Duration::ZERO)?;
     let mut watch = Some(Watch::new(options));
+    let begin = Instant::now();
     loop {
         let looked = super::extract::look(&mut watch, wait).await?;
-        if looked.is_over() {
+        // A timeline that can't be read has no end.
+        if looked.is_over() || begin.elapsed() > wait {
             looked.warn(wait);
             return Ok(());
         }

@@ -623,7 +623,7 @@ def annotations(run):
 
 # The Collector is killed.
 
-DOWN_S = 5
+DOWN_S = 4
 
 
 def opened(run, window):

@@ -153,52 +153,57 @@ def node_14(cache):
     return node(cache, "node/node-14", folder / "node_modules" / name / "bin" / "node")
 
 
-def virtual_environment(cache, requirements, program):
+def virtual_environment(cache, program, requirements):
     """The version, and the folder of the programs."""
-    files = ["requirements.txt", "requirements-3.9.txt", "try/requirements.txt"]
-    del files[0 if requirements.endswith("3.9.txt") else 1]
-    inputs = [f"python/{name}" for name in [*files, "pyproject.toml", "loadgen_baggage.py"]]
+    inputs = [f"python/{name}" for name in [*requirements, "pyproject.toml", "loadgen_baggage.py"]]
 
     def install(folder):
         said([program, "-m", "venv", folder / "venv"])
         pip = [folder / "venv" / "bin" / "pip", "install", "--no-input", "--no-deps"]
-        said([*pip, "-r", FILES / inputs[0], "-r", FILES / inputs[1]])
+        for name in requirements:
+            said([*pip, "-r", FILES / "python" / name])
         # Built from a copy: the build leaves folders beside its source.
-        source = shutil.copytree(FILES / "python", folder / "source")
-        said([*pip, source])
+        said([*pip, shutil.copytree(FILES / "python", folder / "source")])
 
-    folder = installed(cache, f"python-{requirements}", inputs, install)
+    folder = installed(cache, "python", inputs, install)
     binaries = folder / "venv" / "bin"
     version = said([binaries / "python", "-c", "import sys; print(sys.version.split()[0])"])
     return f"Python {version}, Flask", binaries
 
 
-def python(cache, requirements="requirements.txt", program="python3"):
-    (program,) = need(program, package="python3-venv")
-    version, binaries = virtual_environment(cache, requirements, program)
+def instrumented(version, binaries):
     command = [binaries / "opentelemetry-instrument", binaries / "waitress-serve"]
     command += ["--listen=127.0.0.1:{port}", "app:app"]
     return version, command, variables("python/python.env"), FILES / "python" / "try"
 
 
-def uwsgi(cache, requirements="requirements.txt", program="python3"):
-    (program,) = need(program, package="python3-venv, python3-dev, a C compiler")
-    version, binaries = virtual_environment(cache, requirements, program)
+WITH_UWSGI = ["requirements.txt", "try/requirements.txt", "try/uwsgi.txt"]
+
+
+def python(cache):
+    (program,) = need("python3", package="python3-venv")
+    return instrumented(*virtual_environment(cache, program, WITH_UWSGI))
+
+
+def python_39(cache):
+    """The Python of Robot Shop's image."""
+    # pyenv has programs of this name that only say that there is none.
+    programs = ["python3.9", *pathlib.Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9")]
+    program = next((str(p) for p in programs if runs([p, "--version"])), None)
+    if program is None:
+        raise NotRun("no `python3.9`")
+    requirements = ["requirements-3.9.txt", "try/requirements.txt"]
+    return instrumented(*virtual_environment(cache, program, requirements))
+
+
+def uwsgi(cache):
+    (program,) = need("python3", package="python3-venv, python3-dev, a C compiler")
+    version, binaries = virtual_environment(cache, program, WITH_UWSGI)
     files = FILES / "python"
     command = [binaries / "uwsgi", "--ini", files / "uwsgi.ini", "--pythonpath", files]
     command += ["--http-socket", "127.0.0.1:{port}", "--virtualenv", binaries.parent]
     command += ["--wsgi-file", "app.py", "--callable", "app", "--processes", "2"]
     return f"{version}, uWSGI", command, variables("python/python.env"), files / "try"
-
-
-def uwsgi_39(cache):
-    """The Python of Robot Shop's image, with uWSGI."""
-    # pyenv has programs of this name that only say that there is none.
-    programs = ["python3.9", *pathlib.Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9")]
-    found = next((str(p) for p in programs if runs([p, "--version"])), None)
-    if found is None:
-        raise NotRun("no `python3.9`")
-    return uwsgi(cache, "requirements-3.9.txt", found)
 
 
 def java(cache):
@@ -236,8 +241,8 @@ def go(cache):
 
 
 # Each asks the next one. Of Go's service there are no logs.
-LANGUAGES = {"node": node, "node-14": node_14, "python": python, "uwsgi": uwsgi,
-             "uwsgi-3.9": uwsgi_39, "java": java, "go": go}
+LANGUAGES = {"node": node, "node-14": node_14, "python": python, "python-3.9": python_39,
+             "uwsgi": uwsgi, "java": java, "go": go}
 WITHOUT_LOGS = {"go"}
 
 

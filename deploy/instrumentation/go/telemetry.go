@@ -28,8 +28,9 @@ import (
 // Start sets up traces and metrics by OTLP/HTTP, as the OTEL_* variables say. The answer sends what
 // is left and ends both; call it before the program ends.
 func Start(ctx context.Context) (stop func(context.Context) error, err error) {
-	of, err := resource.New(ctx, resource.WithFromEnv(), resource.WithHost(),
-		resource.WithTelemetrySDK(), resource.WithService())
+	// The last one wins: WithService has a service.instance.id, but also a name of its own making.
+	of, err := resource.New(ctx, resource.WithService(), resource.WithHost(),
+		resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil {
 		return nil, err
 	}

@@ -176,6 +176,10 @@ def images_of(arguments, folder):
         shutil.copytree(arguments.image_root, root, symlinks=True)
     else:
         copy_program(arguments.loadgen, root, "/loadgen")
+        # As deploy/image/Dockerfile does: no client of HTTP can be set up without.
+        certificates = "etc/ssl/certs/ca-certificates.crt"
+        (root / certificates).parent.mkdir(parents=True)
+        shutil.copy2(f"/{certificates}", root / certificates)
     images = {"loadgen": Image(root, ["/loadgen"])}
     k6 = find_k6(arguments)
     if k6:

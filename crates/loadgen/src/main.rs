@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-// musl's own gives each allocation a lock that all threads share.
+// musl's own has one lock for all threads, see docs/design/0095.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

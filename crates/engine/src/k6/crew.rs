@@ -43,6 +43,10 @@ const STALL_NS: i64 = 1_000_000_000;
 /// So long k6's API is waited for, or k6 after a stall.
 const PATIENCE_NS: i64 = 2_000_000_000;
 
+/// An iteration that k6 started in a window has said so this long after the window's end, also where
+/// k6 has too little processor time.
+const LATE_LINES_NS: i64 = 2_000_000_000;
+
 /// Where k6 and its things are.
 #[derive(Debug, Clone)]
 pub struct K6Options {
@@ -402,14 +406,18 @@ impl Crew {
         }
     }
 
-    /// Whether k6's count of dropped iterations is that of the whole window; does not wait for ever.
+    /// Whether all that k6 had to say of a window has been read, and its count of dropped iterations
+    /// is that of the whole window; does not wait for ever.
     fn has_counted(&self, scenario: usize, now_ns: i64) -> bool {
         let end_ns = self.feed.planned_end_ns(scenario);
+        if now_ns < end_ns + LATE_LINES_NS {
+            return false;
+        }
         let Some(counted) = &self.counted else {
             return true;
         };
         ArrivalSchedule::new(&self.shared.plan.scenarios[scenario].executor).is_none()
-            || now_ns > end_ns + PATIENCE_NS
+            || now_ns > end_ns + LATE_LINES_NS + PATIENCE_NS
             || counted
                 .borrow()
                 .asked_ns

@@ -144,6 +144,7 @@ async fn run_with(
         drivers: Default::default(),
         shard: None,
         start_at_ns: None,
+        flags: vec![],
     };
     let (interrupt, interrupts) = unbounded_channel();
     drive(interrupt.clone(), kept.clone());

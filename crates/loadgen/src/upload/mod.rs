@@ -9,7 +9,7 @@ mod pending;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use reqwest::Url;
 use serde::Serialize;
 

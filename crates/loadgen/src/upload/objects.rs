@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as Key;
-use object_store::{Error, ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
 use reqwest::Url;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
@@ -55,16 +55,18 @@ impl Objects {
 
     /// What is there, by the names that the files have in the folder.
     pub(super) async fn there(&self) -> Result<There, String> {
-        let listed = self.store.list(Some(&self.prefix));
-        let listed = listed.try_filter_map(|object| async {
-            let name = object.location.prefix_match(&self.prefix);
-            let name = name.map(|parts| Key::from_iter(parts).to_string());
-            Ok(name.map(|name| (name, (object.size, object.last_modified))))
-        });
-        listed
+        let listed: Vec<ObjectMeta> = self
+            .store
+            .list(Some(&self.prefix))
             .try_collect()
             .await
-            .map_err(|error: Error| cause(&error))
+            .map_err(|error| cause(&error))?;
+        let known = listed.into_iter().filter_map(|object| {
+            let name = object.location.prefix_match(&self.prefix)?;
+            let name = Key::from_iter(name).to_string();
+            Some((name, (object.size, object.last_modified)))
+        });
+        Ok(known.collect())
     }
 
     pub(super) async fn send(

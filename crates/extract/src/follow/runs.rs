@@ -35,12 +35,12 @@ impl FoundRun {
     }
 }
 
+/// A folder that can't serve, with the reason.
+pub(crate) type Unreadable = (PathBuf, String);
+
 /// The runs in the folders of a folder, in the order in which they began, and folders that hold a
 /// timeline but can't serve, with the reason.
-pub(crate) fn find(
-    runs: &Path,
-    now_ns: i64,
-) -> io::Result<(Vec<FoundRun>, Vec<(PathBuf, String)>)> {
+pub(crate) fn find(runs: &Path, now_ns: i64) -> io::Result<(Vec<FoundRun>, Vec<Unreadable>)> {
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for entry in runs.read_dir()? {
         let folder = entry?.path();

@@ -7,6 +7,7 @@ mod program;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use program::{Place, text, until};
 use serde_json::Value;
@@ -28,7 +29,25 @@ fn run_folder(place: &Place) -> PathBuf {
     place.write("run/empty", "");
     place.write("run/dataset/100% of (all) ä.csv", "a,b\n");
     std::fs::write(place.path("run/ledger.arrows"), large()).unwrap();
+    // Stores keep whole seconds: what is younger than that would be sent again.
+    let a_minute_ago = SystemTime::now() - Duration::from_secs(60);
+    for name in FILES {
+        written(&place.path("run").join(name), a_minute_ago);
+    }
     place.path("run")
+}
+
+const FILES: [&str; 4] = [
+    "timeline.jsonl",
+    "empty",
+    "dataset/100% of (all) ä.csv",
+    "ledger.arrows",
+];
+
+/// A file was last written at a moment.
+fn written(path: &Path, at: SystemTime) {
+    let file = std::fs::File::options().append(true).open(path).unwrap();
+    file.set_modified(at).unwrap();
 }
 
 /// What an upload said of itself.
@@ -64,15 +83,11 @@ fn three_times(place: &Place, url: &str, env: &[(&str, &str)], arrived: &Path) {
         (&0.into(), &4.into())
     );
     // Of the same size.
-    place.write("run/timeline.jsonl", "[]\n");
+    let changed = place.write("run/timeline.jsonl", "[]\n");
+    written(&changed, SystemTime::now() + Duration::from_secs(5));
     let third = upload(place, url, env);
     assert_eq!((&third["files"], &third["skipped"]), (&1.into(), &3.into()));
-    for name in [
-        "timeline.jsonl",
-        "empty",
-        "dataset/100% of (all) ä.csv",
-        "ledger.arrows",
-    ] {
+    for name in FILES {
         let sent = std::fs::read(run.join(name)).unwrap();
         let there = std::fs::read(arrived.join(name)).unwrap();
         assert!(sent == there, "{name} arrived otherwise than it was sent");

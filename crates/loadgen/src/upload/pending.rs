@@ -54,7 +54,8 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<LocalFile>) -> io::Resul
     Ok(())
 }
 
-/// The files that are not there with the same size, or were written to since they were sent. An entity
+/// The files that are not there with the same size, or were written to since they were sent. Stores keep
+/// whole seconds, so that a file which was sent in the second of its last change is sent again. An entity
 /// tag would not say more: of what was sent in parts it is a hash of hashes, and each store has another.
 pub(super) fn pending(local: Vec<LocalFile>, there: &There) -> Vec<LocalFile> {
     let is_there = |file: &LocalFile| {

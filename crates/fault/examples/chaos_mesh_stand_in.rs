@@ -1,7 +1,7 @@
 //! A real API server with the kinds of Chaos Mesh and a stand-in for its controllers, for trying
 //! the driver chaos-mesh where there is no cluster. No pod has any fault.
 //!
-//! `LOADGEN_REAL_APISERVER` names the server's program; tests/apiserver/README.md says how it is
+//! `LOADGEN_REAL_APISERVER` names the server's program; .ci/control-plane/README.md says how it is
 //! built. When all is ready a line on standard output says where the kubeconfig is. The program
 //! ends at a signal, or with its standard input.
 
@@ -29,7 +29,7 @@ const EVERY: Duration = Duration::from_millis(500);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let program = std::env::var_os(PROGRAM)
-        .ok_or_else(|| format!("{PROGRAM} names no API server, see tests/apiserver/README.md"))?;
+        .ok_or_else(|| format!("{PROGRAM} names no API server, see .ci/control-plane/README.md"))?;
     let folder = tempfile::tempdir()?;
     let server = Server::start(Path::new(&program), folder.path());
     let client = server.client().await;

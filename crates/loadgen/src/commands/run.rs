@@ -105,17 +105,14 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         }
     };
 
-    let ran = send_load(
-        &args,
-        &plan,
-        &identity,
-        &folder,
-        k6,
-        base,
-        embedded.as_mut(),
-        &interrupts,
-    )
-    .await;
+    let job = Job {
+        args: &args,
+        plan: &plan,
+        identity: &identity,
+        folder: &folder,
+        interrupts: &interrupts,
+    };
+    let ran = send_load(job, k6, base, embedded.as_mut()).await;
     // Whatever came of it, the shop and the collector are stopped, and what they stored is kept.
     let stopped = match embedded {
         Some(embedded) => {
@@ -208,16 +205,28 @@ struct RunOutcome {
     client_spans: Option<ClientSpanReport>,
 }
 
+/// What is to be run.
+struct Job<'r> {
+    args: &'r RunArgs,
+    plan: &'r Arc<Plan>,
+    identity: &'r Identity,
+    folder: &'r RunFolder,
+    interrupts: &'r Interrupts,
+}
+
 async fn send_load(
-    args: &RunArgs,
-    plan: &Arc<Plan>,
-    identity: &Identity,
-    folder: &RunFolder,
+    job: Job<'_>,
     k6: Option<K6>,
     base: BaseUrl,
     mut embedded: Option<&mut Embedded>,
-    interrupts: &Interrupts,
 ) -> Result<RunOutcome, Failure> {
+    let Job {
+        args,
+        plan,
+        identity,
+        folder,
+        interrupts,
+    } = job;
     if embedded.is_some() {
         reach::check(&base).await?;
         preflight(args, plan, &base, interrupts).await?;

@@ -7,9 +7,6 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use crate::diagnostic::{Finding, Span};
 
-/// The key under which a map takes over what others have (<https://yaml.org/type/merge.html>).
-const MERGE: &str = "<<";
-
 const MAX_DEPTH: usize = 48;
 const MAX_NODES: usize = 100_000;
 const MAX_TEXT: usize = 8 << 20;
@@ -233,14 +230,13 @@ impl<'t> Builder<'t> {
         self.count(1, 0, span)?;
         let mut entries: Vec<(Key, Node)> = Vec::new();
         let mut lines: HashMap<String, usize> = HashMap::new();
-        let mut merged = None;
         loop {
             let (event, key_span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
                 break;
             }
             let node = self.node(event, key_span, depth + 1)?;
-            let Kind::Scalar { text, style } = node.kind else {
+            let Kind::Scalar { text, .. } = node.kind else {
                 return Err(Finding::at(key_span, "a key must be a plain name"));
             };
             let key = Key {
@@ -255,13 +251,7 @@ impl<'t> Builder<'t> {
             }
             let (event, value_span) = self.next()?;
             let value = self.node(event, value_span, depth + 1)?;
-            match key.text == MERGE && style == ScalarStyle::Plain {
-                true => merged = Some((key_span, value)),
-                false => entries.push((key, value)),
-            }
-        }
-        if let Some((at, value)) = merged {
-            merge(&mut entries, value, at)?;
+            entries.push((key, value));
         }
         // A block map has no mark of its own: its place is its first key.
         let span = match entries.first() {
@@ -302,27 +292,6 @@ impl<'t> Builder<'t> {
         }
         Ok(())
     }
-}
-
-/// Adds the entries of a map, or of a list of them, that are not there yet: the first that has a key
-/// wins.
-fn merge(entries: &mut Vec<(Key, Node)>, value: Node, at: Span) -> Result<(), Finding> {
-    let maps = match value.kind {
-        Kind::List(items) => items,
-        _ => vec![value],
-    };
-    for map in maps {
-        let Kind::Map(more) = map.kind else {
-            return Err(Finding::at(at, "`<<` merges maps only")
-                .help("name a map by `<<: *name`, or several by `<<: [*one, *other]`"));
-        };
-        for (key, value) in more {
-            if entries.iter().all(|(known, _)| known.text != key.text) {
-                entries.push((key, value));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Nodes, bytes of text, and levels of a tree.
@@ -420,28 +389,6 @@ mod tests {
                 length: 2
             }
         );
-    }
-
-    #[test]
-    fn a_map_takes_over_what_others_have() {
-        let text = "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\n\
-                    c: {y: 5, <<: [*a, *b]}\nd: {<<: *b}\ne: {'<<': 6}\n";
-        let root = parse(text).unwrap();
-        let of = |map: &str| {
-            let Kind::Map(entries) = &root.child(map).kind else {
-                panic!("{map} is a map");
-            };
-            let entries = entries.iter();
-            entries
-                .map(|(key, value)| format!("{}={}", key.text, value.text().unwrap()))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(of("c"), ["y=5", "x=1", "z=4"]);
-        assert_eq!(of("d"), ["y=3", "z=4"]);
-        assert_eq!(of("e"), ["<<=6"]);
-        for wrong in ["<<: 1", "<<: [1]", "a: &a {b: 1}\nc: {<<: *a, <<: *a}"] {
-            assert!(parse(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

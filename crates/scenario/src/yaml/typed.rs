@@ -235,6 +235,7 @@ mod tests {
             ("5%", json!("5%")),
             ("2026-11-24", json!("2026-11-24")),
             ("'12'", json!("12")),
+            ("{<<: 1}", json!({"<<": 1})),
         ] {
             assert_eq!(read::<Value>(text), Ok(value), "{text}");
         }

@@ -211,7 +211,7 @@ impl World {
 }
 
 fn trace(run: u128, second: i64) -> u128 {
-    run << 64 | second as u128 + 1
+    (run << 64) | (second as u128 + 1)
 }
 
 fn service_name(service: &str) -> Value {
@@ -392,7 +392,7 @@ fn files_that_are_gone_before_their_run_is_extracted_are_named() {
     quiet(&world);
     let report = world.extract();
     let a = run(&report.state, "a");
-    assert_eq!(report.spoilt, [a.run_id.clone()]);
+    assert_eq!(report.spoilt, std::slice::from_ref(&a.run_id));
     assert_eq!(a.lost.len(), 1);
     // It was the file that was being written when it was last seen.
     assert_eq!(a.lost[0].path, backups.join("all.jsonl"));
@@ -501,7 +501,7 @@ fn a_run_that_can_not_be_extracted_is_told_once_and_holds_nothing_up() {
     assert_eq!(report.made.len(), 1);
     assert_eq!(report.unreadable.len(), 1);
     let early = run(&report.state, "early");
-    assert_eq!(report.spoilt, [early.run_id.clone()]);
+    assert_eq!(report.spoilt, std::slice::from_ref(&early.run_id));
     let Standing::Failed { reason } = &early.standing else {
         panic!("{early:?}");
     };

@@ -1,7 +1,8 @@
 //! `--shard`: a run that several generators share. What the command line says of it, and what all
 //! of them agree on before the load begins.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use loadgen_engine::EngineError;
@@ -13,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::args::{EngineChoice, RunArgs, SharedRun};
 use crate::commands::{client, undo_leftovers};
 use crate::exit::{Exit, Failure};
-use crate::rendezvous::{NotMet, Rendezvous, new_run_id, run_shard};
+use crate::rendezvous::{NotMet, Rendezvous};
 
 /// From the moment at which all shards are there to the start.
 const LEAD: Duration = Duration::from_secs(5);
@@ -133,6 +134,18 @@ pub(crate) fn default_folder(shared: &SharedRun) -> Option<PathBuf> {
     Some(folder.join(format!("shard-{}", shard.index())))
 }
 
+/// Run folders of shards in a rendezvous, in the order of their numbers.
+pub(crate) fn shard_folders(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut numbers = BTreeSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("shard-"));
+        numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
+    }
+    let folders = numbers.iter().map(|n| folder.join(format!("shard-{n}")));
+    Ok(folders.filter(|path| path.is_dir()).collect())
+}
+
 /// Comes to an agreement with the other shards, if there are any.
 ///
 /// # Errors
@@ -149,7 +162,7 @@ pub(crate) async fn agree(args: &RunArgs, plan: &Plan) -> Result<Identity, Failu
             folder,
             shard,
             plan: digest(args, plan)?,
-            run_id: shared.run_id.clone(),
+            run_id: shared.run_id.clone().unwrap_or_else(new_run_id),
             lead: match args.engine {
                 EngineChoice::Rust => LEAD,
                 EngineChoice::K6 => LEAD_OF_K6,
@@ -182,6 +195,19 @@ pub(crate) async fn agree(args: &RunArgs, plan: &Plan) -> Result<Identity, Failu
         start_at_ns: shared.start_at,
         shard: run_shard(shard, None),
     })
+}
+
+/// A new id for a run.
+pub(crate) fn new_run_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// What the timeline says of a shard.
+fn run_shard(shard: Shard, clock_ahead_ns: Option<[i64; 2]>) -> Option<RunShard> {
+    let mut of = RunShard::of(shard)?;
+    of.drives_faults = shard.index() == 0;
+    of.clock_ahead_ns = clock_ahead_ns;
+    Some(of)
 }
 
 /// A digest of all that has to be the same for the shards of a run.

@@ -4,6 +4,7 @@
 mod program;
 
 use std::path::Path;
+use std::process::Child;
 use std::time::Duration;
 
 use program::target::Target;
@@ -45,6 +46,13 @@ fn vus(run: &Path) -> Vec<u64> {
     changes.map(|line| line["vus"].as_u64().unwrap()).collect()
 }
 
+fn start(place: &Place, target: &Target, time_scale: &str) -> Child {
+    let args = ["run", "following.yaml", "--base-url", &target.url];
+    let more = ["--out", "run", "--time-scale", time_scale];
+    let plain = ["--no-client-spans", "--no-preflight"];
+    place.start(args.iter().chain(&more).chain(&plain))
+}
+
 #[test]
 fn users_and_floods_follow_the_file_while_the_run_goes_on() {
     let target = Target::start(|_| (Duration::ZERO, "application/json", "{}".to_owned()));
@@ -52,16 +60,7 @@ fn users_and_floods_follow_the_file_while_the_run_goes_on() {
     place.write("following.yaml", FILE);
     write(&place, 2, 0);
     let run = place.path("run");
-    let child = place.start([
-        "run",
-        "following.yaml",
-        "--base-url",
-        &target.url,
-        "--out",
-        "run",
-        "--no-client-spans",
-        "--no-preflight",
-    ]);
+    let child = start(&place, &target, "1");
     let pid = child.id();
     until("two users", || vus(&run).last() == Some(&2));
     until("requests", || !target.take().is_empty());
@@ -121,18 +120,7 @@ fn what_a_user_is_marked_with_arrives() {
     let place = Place::new();
     place.write("following.yaml", FILE);
     write(&place, 3, 2);
-    let child = place.start([
-        "run",
-        "following.yaml",
-        "--base-url",
-        &target.url,
-        "--out",
-        "run",
-        "--no-client-spans",
-        "--no-preflight",
-        "--time-scale",
-        "0.02",
-    ]);
+    let child = start(&place, &target, "0.02");
     let (code, errors) = end(child);
     assert_eq!(code, Some(0), "{errors}");
     let arrived = target.take();

@@ -399,7 +399,7 @@ impl Crew {
                 let _ = self.progress.send(Progress::Closed(index, closed_ns));
             }
             if let Over::Drained { early, at_ns } = over
-                && (early || has_exited || self.has_counted(index, now_ns))
+                && (early || has_exited || self.has_told_all(index, now_ns))
             {
                 self.drained(index, Some(at_ns));
             }
@@ -408,7 +408,7 @@ impl Crew {
 
     /// Whether all that k6 had to say of a window has been read, and its count of dropped iterations
     /// is that of the whole window; does not wait for ever.
-    fn has_counted(&self, scenario: usize, now_ns: i64) -> bool {
+    fn has_told_all(&self, scenario: usize, now_ns: i64) -> bool {
         let end_ns = self.feed.planned_end_ns(scenario);
         if now_ns < end_ns + LATE_LINES_NS {
             return false;

@@ -20,6 +20,7 @@ use crate::drivers::{self, Asked};
 use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
+use crate::shard::new_run_id;
 use crate::{allow, reach, tables};
 
 /// Pause between two looks for the traces.
@@ -111,7 +112,7 @@ async fn try_faults(
     settings: Settings,
     has_embedded_shop: bool,
 ) -> Result<Vec<Finding>, Failure> {
-    let run_id = format!("{:032x}", rand::random::<u128>());
+    let run_id = new_run_id();
     let asked = Asked {
         settings,
         has_embedded_shop,

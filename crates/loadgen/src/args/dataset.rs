@@ -1,0 +1,134 @@
+//! Commands that make datasets, look at them, or send them elsewhere.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::EXIT_CODES;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct ExtractArgs {
+    /// Telemetry as a Collector stored it, of any signals, also mixed.
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Files that hold traces.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) traces: Vec<PathBuf>,
+    /// Files that hold metrics.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) metrics: Vec<PathBuf>,
+    /// Files that hold logs.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) logs: Vec<PathBuf>,
+    /// The run's timeline.jsonl. Without it only headers can give a label, and the dataset counts
+    /// as not usable.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timeline: Option<PathBuf>,
+    /// The run's ledger.arrows [default: the one beside the timeline, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// More timeline lines, fault_injected and fault_cleared, for faults that were made by hand
+    /// [default: faults.jsonl beside the timeline, if there is one]
+    #[arg(long, value_name = "FILE", requires = "timeline")]
+    pub(crate) faults: Option<PathBuf>,
+    /// Folder for the dataset; with --runs for a folder for each run.
+    #[arg(long = "out", visible_alias = "output", value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Look moments up by times that are corrected by the offset of each service's clock. Rows keep
+    /// the times as they came.
+    #[arg(long)]
+    pub(crate) correct_skew: bool,
+    /// Write only rows whose phase is steady.
+    #[arg(long)]
+    pub(crate) steady_only: bool,
+    /// Keep rows of other runs, of the doctor, and from before and after the run, labelled unknown.
+    #[arg(long)]
+    pub(crate) include_foreign: bool,
+    /// Put rows of all phases and verdicts into the files of classes, not only steady ones of windows
+    /// that the evidence backs.
+    #[arg(long)]
+    pub(crate) all_phases: bool,
+    /// Leave columns that give the label away, ids included, out of the files.
+    #[arg(long)]
+    pub(crate) drop_leaks: bool,
+    /// Take a line that can't be read for an error.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Label files that are still being written: extract anew whenever they have grown, until the run
+    /// has ended and its data is complete, or until SIGINT. Only the last dataset is kept.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Make a dataset of each run in this folder that is complete and has none yet, and end; what has
+    /// been done is remembered in the folder of the datasets. To be called again and again.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "inputs",
+        conflicts_with_all = [
+            "timeline", "ledger", "faults", "follow", "traces", "metrics", "logs", "include_foreign"
+        ]
+    )]
+    pub(crate) runs: Option<PathBuf>,
+    /// With --follow and --runs: so long after a run's end it is extracted even if something of it has
+    /// not come, in seconds [default: 120; with --runs 900]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) wait: Option<f64>,
+    /// Time between two looks with --follow, in seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 10.0,
+        requires = "follow"
+    )]
+    pub(crate) every: f64,
+    /// Print the report as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct AuditArgs {
+    /// The folder of a dataset.
+    pub(crate) dataset: PathBuf,
+    /// Which extraction in it [default: the last]
+    #[arg(long, value_name = "YYYYMMDD_HHMMSS")]
+    pub(crate) stamp: Option<String>,
+    /// Print the audit as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct ShowArgs {
+    /// The folder of a dataset, or of a run that has one.
+    pub(crate) dir: PathBuf,
+    /// Which extraction in it [default: the last]
+    #[arg(long, value_name = "YYYYMMDD_HHMMSS")]
+    pub(crate) stamp: Option<String>,
+    /// Only this window, with everything that was compared. Windows are numbered from 0, in the order
+    /// of opening.
+    #[arg(long, value_name = "N")]
+    pub(crate) window: Option<usize>,
+    /// Print all of it as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Send a run's folder to an object store.
+///
+/// What is there already, with the same size and not older, is left as it is: the same command goes on
+/// where one broke off. Credentials, region and endpoint are taken from the variables AWS_*, GOOGLE_*
+/// and AZURE_*, else from the machine's identity.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct UploadArgs {
+    /// The folder of a run, or any other.
+    pub(crate) run: PathBuf,
+    /// Where to: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER
+    pub(crate) url: String,
+    /// Print the result as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -87,3 +87,11 @@ sbom:
         --target x86_64-unknown-linux-musl --format json --override-filename loadgen.cdx
     mv crates/loadgen/loadgen.cdx.json target/
     rm -f crates/*/loadgen.cdx.json
+
+# Run the whole pipeline with a real Jaeger at its end: about 4 minutes after the build (needs Go, nginx, Prometheus).
+jaeger *args:
+    cargo build
+    cd .ci/jaeger && go build -o "${LOADGEN_CI_CACHE:-$HOME/.cache/loadgen-ci}/jaeger" \
+        github.com/jaegertracing/jaeger/cmd/jaeger
+    .ci/pipeline.py --loadgen target/debug/loadgen \
+        --jaeger "${LOADGEN_CI_CACHE:-$HOME/.cache/loadgen-ci}/jaeger" {{args}}

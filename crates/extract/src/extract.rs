@@ -18,6 +18,7 @@ use crate::ground_truth::{open_ledger, open_others, read_timeline, taken};
 use crate::label::Offsets;
 use crate::label::truth::Truth;
 use crate::lines::{Lines, Problems};
+use crate::measure::normal::Limits;
 use crate::measure::{self, RunFacts, RunSaid};
 use crate::options::ExtractOptions;
 use crate::report::{ExtractReport, InputReport, LabelCount, WrittenFile};
@@ -81,7 +82,8 @@ pub(crate) fn extract_from(
     said.put(&mut figures);
     measure::leaks(&mut figures, &truth, &scanned.sample, &labelled.gathered);
 
-    let rules = row_rules(options, &truth, &run, &mut figures);
+    let limits = stages.normals(&labelled, &run.reference)?.limits();
+    let rules = row_rules(options, &truth, &run, limits, &mut figures);
     let (counts, mut files) = stages.write(&scanned, &labelled, &rules)?;
     counted(&mut figures, &truth, &scanned, &labelled, &counts, &input);
     files.extend(stages.write_windows(&truth, &figures)?);
@@ -133,6 +135,7 @@ fn row_rules<'r>(
     options: &ExtractOptions,
     truth: &'r Truth,
     run: &'r RunFacts,
+    limits: Limits,
     figures: &mut Figures,
 ) -> RowRules<'r> {
     let leaking: Vec<String> = match options.drop_leaks {
@@ -172,6 +175,7 @@ fn row_rules<'r>(
         traces: Columns::without(&[]),
         logs: Columns::without(&ids),
         points: Columns::without(&ids),
+        limits,
         steady_only: options.steady_only,
         include_foreign: options.include_foreign,
     }

@@ -9,6 +9,7 @@ use std::thread;
 
 use arrow_array::RecordBatch;
 use chrono::Utc;
+use loadgen_evidence::Interval;
 use loadgen_timeline::audit::Figures;
 use loadgen_timeline::{LedgerReader, LedgerReport};
 use serde::Serialize;
@@ -21,11 +22,13 @@ use crate::error::ExtractError;
 use crate::ground_truth::read_ledger;
 use crate::label::groups::Partition;
 use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};
+use crate::label::shape::ShapeBatch;
 use crate::label::survey::{Gathered, Survey};
 use crate::label::truth::Truth;
 use crate::label::{Offsets, label_points, label_traces};
 use crate::lines::Lines;
 use crate::measure::fault_of;
+use crate::measure::normal::Normals;
 use crate::options::ExtractOptions;
 use crate::parallel::in_order;
 use crate::scan::batch::Batch;
@@ -51,6 +54,7 @@ pub(crate) struct Labelled {
     pub(crate) foreign_points: [u64; 3],
     traces: Spool,
     span_marks: Spool,
+    shapes: Spool,
     log_marks: Spool,
     point_marks: Spool,
 }
@@ -128,6 +132,7 @@ impl Stages {
             foreign_points: [0; 3],
             traces: spool(TraceBatch::schema(), partitions)?,
             span_marks: spool(SpanMarkBatch::schema(), partitions)?,
+            shapes: spool(ShapeBatch::schema(), partitions)?,
             log_marks: spool(LogMarkBatch::schema(), partitions)?,
             point_marks: spool(PointMarkBatch::schema(), scanned.points.len())?,
         };
@@ -139,15 +144,21 @@ impl Stages {
             };
             let survey = Survey::new(truth, facts);
             let of = label_traces(&scanned, truth, offsets, survey).map_err(io::Error::other)?;
-            Ok((partition, of.traces, of.spans, of.logs, of.survey.finish()))
+            Ok((
+                partition,
+                of.traces,
+                [of.spans, of.shapes, of.logs],
+                of.survey.finish(),
+            ))
         };
         in_order(
             partitions,
             self.workers,
             of_traces,
-            |(partition, traces, spans, logs, gathered)| {
+            |(partition, traces, [spans, shapes, logs], gathered)| {
                 labelled.traces.push((partition, traces))?;
                 labelled.span_marks.push((partition, spans))?;
+                labelled.shapes.push((partition, shapes))?;
                 labelled.log_marks.push((partition, logs))?;
                 labelled.gathered.merge(gathered);
                 Ok(())
@@ -173,6 +184,28 @@ impl Stages {
             },
         )?;
         Ok(labelled)
+    }
+
+    /// Gathers what each operation's normal is, from what was sent in `reference`.
+    pub(crate) fn normals(
+        &self,
+        labelled: &Labelled,
+        reference: &[Interval],
+    ) -> Result<Normals, ExtractError> {
+        let mut normals = Normals::default();
+        let of = |partition| {
+            let traces = view::<TraceBatch>(&labelled.traces.read(partition)?)?;
+            let marks = view::<SpanMarkBatch>(&labelled.span_marks.read(partition)?)?;
+            let shapes = view::<ShapeBatch>(&labelled.shapes.read(partition)?)?;
+            Ok(Normals::of(reference, &traces, &marks, &shapes))
+        };
+        let merge = |of| {
+            normals.merge(of);
+            Ok(())
+        };
+        let gathered = in_order(labelled.shapes.len(), self.workers, of, merge);
+        gathered.map_err(|source| self.write_error(source))?;
+        Ok(normals)
     }
 
     /// Writes the rows of all partitions.
@@ -211,6 +244,7 @@ impl Stages {
                 &scanned.logs.read(partition)?,
                 &labelled.traces.read(partition)?,
                 &labelled.span_marks.read(partition)?,
+                &labelled.shapes.read(partition)?,
                 &labelled.log_marks.read(partition)?,
             )?;
             write_traces(rules, &of)

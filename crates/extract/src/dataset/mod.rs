@@ -15,6 +15,7 @@ pub(crate) mod table;
 pub(crate) mod texts;
 mod timestamp;
 pub(crate) mod traces;
+pub(crate) mod unusual;
 pub(crate) mod windows;
 
 #[cfg(test)]

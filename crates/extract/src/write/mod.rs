@@ -2,6 +2,7 @@
 
 mod points;
 mod traces;
+mod unusual;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::dataset::spans::Spans;
 use crate::dataset::texts::Texts;
 use crate::dataset::traces::Traces;
 use crate::label::truth::Truth;
+use crate::measure::normal::Limits;
 
 pub(crate) use points::write_points;
 pub(crate) use traces::{TracePartition, write_traces};
@@ -31,6 +33,8 @@ pub(crate) struct RowRules<'r> {
     pub(crate) traces: Columns<Traces>,
     pub(crate) logs: Columns<Logs>,
     pub(crate) points: Columns<Points>,
+    /// What of an operation is still normal.
+    pub(crate) limits: Limits,
     /// Only rows whose phase is steady are written.
     pub(crate) steady_only: bool,
     /// Rows that are not the run's are kept.

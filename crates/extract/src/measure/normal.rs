@@ -117,11 +117,11 @@ impl Normals {
             (&mut normal.wait, &shapes.wait_ns),
         ] {
             if let Some(ns) = number(column, row) {
-                histogram.saturating_record(microseconds(ns));
+                record(histogram, microseconds(ns));
             }
         }
         let children = shapes.children.value(row);
-        normal.children.saturating_record(children.into());
+        record(&mut normal.children, children.into());
         normal.kinds.add(shapes.kinds.value(row), 1);
         normal.shapes.add(shapes.shape.value(row), 1);
         self.bound();
@@ -208,6 +208,11 @@ fn slowest(times: &Histogram<u32>) -> Option<u64> {
         let quantile = times.value_at_quantile(1.0 - SHARE);
         quantile.max(median + LEAST_EXCESS_US).max(ratio)
     })
+}
+
+fn record(histogram: &mut Histogram<u32>, value: u64) {
+    // It grows as it needs, for which recording does not fail.
+    let _ = histogram.record(value);
 }
 
 fn microseconds(ns: i64) -> u64 {

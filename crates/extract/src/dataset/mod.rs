@@ -19,6 +19,7 @@ pub(crate) mod texts;
 mod timestamp;
 pub(crate) mod trace_features;
 pub(crate) mod traces;
+pub(crate) mod unusual;
 pub(crate) mod wide;
 pub(crate) mod windows;
 

@@ -6,6 +6,7 @@ mod counting;
 mod figures;
 mod ids;
 pub(crate) mod leaks;
+pub(crate) mod normal;
 pub(crate) mod observe;
 pub(crate) mod outcomes;
 mod predict;
@@ -36,6 +37,8 @@ pub(crate) use run_said::RunSaid;
 pub(crate) struct RunFacts {
     pub(crate) phases: Phases,
     pub(crate) evidence: Evidence,
+    /// The steady normal time of the run, without shams and warm-up.
+    pub(crate) reference: Vec<Interval>,
     /// From the clearing of each fault until the system was back; none: there is no steady normal
     /// time to compare with.
     pub(crate) recoveries: Option<Vec<condition::Interval>>,
@@ -56,12 +59,10 @@ impl RunFacts {
             &gathered.outcomes,
         );
         phases.set_recoveries(recoveries.clone().unwrap_or_default());
+        let run = run(truth, &phases);
         Self {
-            evidence: judge(
-                &run(truth, &phases),
-                &gathered.sample,
-                &Thresholds::default(),
-            ),
+            evidence: judge(&run, &gathered.sample, &Thresholds::default()),
+            reference: run.reference,
             phases,
             recoveries,
         }

@@ -1,0 +1,303 @@
+//! What is normal for each operation: how long its spans took in the run's clean normal time, how
+//! often they failed, which children they had. Why these rules: docs/design/0100.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hdrhistogram::Histogram;
+use loadgen_evidence::Interval;
+
+use crate::dataset::unusual::Unusual;
+use crate::label::groups::number;
+use crate::label::records::{SpanMarkBatch, TraceBatch};
+use crate::label::shape::ShapeBatch;
+
+/// Operations of which the normal is known: those with the smallest hashes, so that neither order nor
+/// split of the input changes which. One takes up to some 20 KB.
+const MAX_OPERATIONS: usize = 8192;
+
+/// An operation whose spans have more shapes than these is not judged by its shape.
+const MAX_SHAPES: usize = 256;
+
+/// An operation with fewer normal spans is not judged.
+pub(crate) const LEAST_SPANS: u64 = 60;
+
+/// A span is unusual if at most this share of its operation's normal spans is as strange as it.
+const SHARE: f64 = 0.005;
+
+/// The same of errors.
+const ERROR_SHARE: f64 = 0.01;
+
+/// A span that is slow takes so much longer than the median, in microseconds and times.
+const LEAST_EXCESS_US: u64 = 1000;
+const LEAST_RATIO: f64 = 1.2;
+
+/// What was gathered of all operations, of one partition or of several.
+#[derive(Debug, Default)]
+pub(crate) struct Normals(BTreeMap<u64, Normal>);
+
+/// What was gathered of one operation.
+#[derive(Debug)]
+struct Normal {
+    spans: u64,
+    errors: u64,
+    took: Histogram<u32>,
+    own: Histogram<u32>,
+    wait: Histogram<u32>,
+    children: Histogram<u32>,
+    kinds: Shapes,
+    shapes: Shapes,
+}
+
+/// How often each shape came; none: they were too many.
+#[derive(Debug)]
+struct Shapes(Option<BTreeMap<u64, u32>>);
+
+/// What of each operation is still normal.
+#[derive(Debug, Default)]
+pub(crate) struct Limits(HashMap<u64, Limit>);
+
+#[derive(Debug)]
+struct Limit {
+    took: Option<u64>,
+    own: Option<u64>,
+    wait: Option<u64>,
+    children: u64,
+    /// Errors are rare in it.
+    rarely_fails: bool,
+    kinds: Usual,
+    shapes: Usual,
+}
+
+/// Which shapes are usual.
+#[derive(Debug)]
+struct Usual {
+    /// Shapes that are, sorted.
+    shapes: Vec<u64>,
+    /// Whether one that never came is unusual.
+    is_closed: bool,
+}
+
+impl Normals {
+    /// Of a partition: of spans whose trace was sent in `reference`.
+    pub(crate) fn of(
+        reference: &[Interval],
+        traces: &TraceBatch,
+        marks: &SpanMarkBatch,
+        shapes: &ShapeBatch,
+    ) -> Self {
+        let is_normal = |trace: usize| {
+            let moment =
+                number(&traces.moment_ns, trace).filter(|_| traces.foreign.value(trace) == 0);
+            moment.is_some_and(|at| reference.iter().any(|interval| interval.contains(at)))
+        };
+        let mut normals = Self::default();
+        let mut at_hand = None;
+        for row in 0..shapes.operation.len() {
+            let trace = marks.trace.value(row) as usize;
+            let normal = match at_hand {
+                Some((of, normal)) if of == trace => normal,
+                _ => is_normal(trace),
+            };
+            at_hand = Some((trace, normal));
+            if normal && shapes.counts.value(row) {
+                normals.add(shapes, row);
+            }
+        }
+        normals
+    }
+
+    fn add(&mut self, shapes: &ShapeBatch, row: usize) {
+        let operation = shapes.operation.value(row);
+        let normal = self.0.entry(operation).or_insert_with(Normal::new);
+        normal.spans += 1;
+        normal.errors += u64::from(shapes.error.value(row));
+        for (histogram, column) in [
+            (&mut normal.took, &shapes.took_ns),
+            (&mut normal.own, &shapes.own_ns),
+            (&mut normal.wait, &shapes.wait_ns),
+        ] {
+            if let Some(ns) = number(column, row) {
+                record(histogram, microseconds(ns));
+            }
+        }
+        let children = shapes.children.value(row);
+        record(&mut normal.children, children.into());
+        normal.kinds.add(shapes.kinds.value(row), 1);
+        normal.shapes.add(shapes.shape.value(row), 1);
+        self.bound();
+    }
+
+    fn bound(&mut self) {
+        while self.0.len() > MAX_OPERATIONS {
+            self.0.pop_last();
+        }
+    }
+
+    /// Adds what was gathered of another partition.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (operation, of) in other.0 {
+            match self.0.get_mut(&operation) {
+                Some(normal) => normal.merge(of),
+                None => _ = self.0.insert(operation, of),
+            }
+        }
+        self.bound();
+    }
+
+    /// What is still normal.
+    pub(crate) fn limits(&self) -> Limits {
+        let enough = self.0.iter().filter(|(_, n)| n.spans >= LEAST_SPANS);
+        Limits(
+            enough
+                .map(|(&operation, n)| (operation, n.limit()))
+                .collect(),
+        )
+    }
+}
+
+impl Normal {
+    fn new() -> Self {
+        // Values are kept to a hundredth. The number of digits is one for which it does not fail.
+        let histogram = || Histogram::new(2).unwrap_or_else(|_| unreachable!());
+        Self {
+            spans: 0,
+            errors: 0,
+            took: histogram(),
+            own: histogram(),
+            wait: histogram(),
+            children: histogram(),
+            kinds: Shapes::new(),
+            shapes: Shapes::new(),
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.spans += other.spans;
+        self.errors += other.errors;
+        for (own, other) in [
+            (&mut self.took, other.took),
+            (&mut self.own, other.own),
+            (&mut self.wait, other.wait),
+            (&mut self.children, other.children),
+        ] {
+            // All grow as they need, for which adding does not fail.
+            let _ = own.add(other);
+        }
+        self.kinds.merge(other.kinds);
+        self.shapes.merge(other.shapes);
+    }
+
+    fn limit(&self) -> Limit {
+        Limit {
+            took: slowest(&self.took),
+            own: slowest(&self.own),
+            wait: slowest(&self.wait),
+            children: self.children.value_at_quantile(1.0 - SHARE),
+            rarely_fails: self.errors as f64 <= ERROR_SHARE * self.spans as f64,
+            kinds: self.kinds.usual(self.spans),
+            shapes: self.shapes.usual(self.spans),
+        }
+    }
+}
+
+/// The longest time that is still normal, in microseconds; none where too few are known.
+fn slowest(times: &Histogram<u32>) -> Option<u64> {
+    (times.len() >= LEAST_SPANS).then(|| {
+        let median = times.value_at_quantile(0.5);
+        let ratio = (median as f64 * LEAST_RATIO) as u64;
+        let quantile = times.value_at_quantile(1.0 - SHARE);
+        quantile.max(median + LEAST_EXCESS_US).max(ratio)
+    })
+}
+
+fn record(histogram: &mut Histogram<u32>, value: u64) {
+    // It grows as it needs, for which recording does not fail.
+    let _ = histogram.record(value);
+}
+
+fn microseconds(ns: i64) -> u64 {
+    (ns / 1000).max(0) as u64
+}
+
+impl Shapes {
+    fn new() -> Self {
+        Self(Some(BTreeMap::new()))
+    }
+
+    fn add(&mut self, shape: u64, times: u32) {
+        if let Some(counts) = &mut self.0 {
+            let count = counts.entry(shape).or_default();
+            *count = count.saturating_add(times);
+            if counts.len() > MAX_SHAPES {
+                self.0 = None;
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        match other.0 {
+            Some(counts) => counts.into_iter().for_each(|(s, times)| self.add(s, times)),
+            None => self.0 = None,
+        }
+    }
+
+    /// A shape is unusual if it and all that are as rare have but a small share. Of one that never
+    /// came the share is that of those that came once (Good 1953).
+    fn usual(&self, spans: u64) -> Usual {
+        let Some(counts) = &self.0 else {
+            return Usual {
+                shapes: Vec::new(),
+                is_closed: false,
+            };
+        };
+        let as_rare = |as_count: u32| -> u64 {
+            let rare = counts.values().filter(|count| **count <= as_count);
+            rare.map(|count| u64::from(*count)).sum()
+        };
+        let is_small = |of: u64| of as f64 <= SHARE * spans as f64;
+        let usual = counts
+            .iter()
+            .filter(|(_, count)| !is_small(as_rare(**count)));
+        Usual {
+            shapes: usual.map(|(shape, _)| *shape).collect(),
+            is_closed: is_small(as_rare(1)),
+        }
+    }
+}
+
+impl Usual {
+    fn has(&self, shape: u64) -> bool {
+        !self.is_closed || self.shapes.binary_search(&shape).is_ok()
+    }
+}
+
+impl Limits {
+    /// What is unusual about a span; none where its operation's normal is not known.
+    pub(crate) fn unusual(&self, shapes: &ShapeBatch, row: usize) -> Option<Unusual> {
+        let limit = self.0.get(&shapes.operation.value(row))?;
+        if !shapes.counts.value(row) {
+            return None;
+        }
+        let is_slow = |column, limit: Option<u64>| {
+            let took = number(column, row).map(microseconds);
+            took.zip(limit).is_some_and(|(took, limit)| took > limit)
+        };
+        let waited = is_slow(&shapes.wait_ns, limit.wait);
+        let has_other_children = !limit.kinds.has(shapes.kinds.value(row))
+            || !limit.shapes.has(shapes.shape.value(row))
+            || u64::from(shapes.children.value(row)) > limit.children;
+        Some(Unusual {
+            latency: waited || is_slow(&shapes.took_ns, limit.took),
+            own_latency: waited || is_slow(&shapes.own_ns, limit.own),
+            error: shapes.error.value(row) && limit.rarely_fails,
+            structure: has_other_children,
+            is_rare: false,
+        })
+    }
+
+    /// Whether a span has children of other operations than in normal time.
+    pub(crate) fn has_other_kinds(&self, shapes: &ShapeBatch, row: usize) -> bool {
+        let limit = self.0.get(&shapes.operation.value(row));
+        limit.is_some_and(|limit| !limit.kinds.has(shapes.kinds.value(row)))
+    }
+}

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 
 # The condition of the system that a row has to be of. Steady: no change is near.
-_NORMAL = (pc.field("anomaly_label") == "normal") & (pc.field("phase") == "steady")
+STEADY_NORMAL = (pc.field("anomaly_label") == "normal") & (pc.field("phase") == "steady")
+ANOMALOUS = pc.field("anomaly_label") == "anomalous"
+# The name by which the generator exports its own spans, which are the roots of what it sends.
+GENERATOR = "loadgen"
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,8 @@ def parts_of(dataset: Dataset[Any], case: Case) -> tuple[Part, Part]:
     # To the whole second, since some layouts know nothing finer.
     before = case.injected_ns // SECOND * SECOND
     over = pc.field("start_time_ns") + pc.field("duration_ns") < before
-    normal = _part(run, case.normal_from_ns, before, _NORMAL, _NORMAL & over)
-    anomalous = pc.field("anomaly_label") == "anomalous"
-    return normal, _part(run, case.injected_ns, case.cleared_ns, anomalous, anomalous)
+    normal = _part(run, case.normal_from_ns, before, STEADY_NORMAL, STEADY_NORMAL & over)
+    return normal, _part(run, case.injected_ns, case.cleared_ns, ANOMALOUS, ANOMALOUS)
 
 
 def _part(
@@ -177,7 +179,7 @@ def no_cases(skipped: Sequence[Skipped]) -> NoCasesError:
 
 def _normal_seconds(run: Dataset[Any]) -> list[int]:
     """The seconds of Unix time in which traces of steady normal time began, in order."""
-    labels = run.arrow("trace_labels", ["start_time_ns"], _NORMAL)
+    labels = run.arrow("trace_labels", ["start_time_ns"], STEADY_NORMAL)
     starts = labels.column("start_time_ns").drop_null().to_pylist()
     return sorted({start // SECOND for start in starts})
 

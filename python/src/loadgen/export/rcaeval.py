@@ -8,7 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loadgen.cases import SECOND, Case, Part, cases_of, no_cases, parts_of
+from loadgen.cases import (
+    ANOMALOUS,
+    GENERATOR,
+    SECOND,
+    STEADY_NORMAL,
+    Case,
+    Part,
+    cases_of,
+    no_cases,
+    parts_of,
+)
 from loadgen.export.result import Exported, whole
 
 if TYPE_CHECKING:
@@ -18,6 +28,8 @@ if TYPE_CHECKING:
     from loadgen.dataset import Dataset
 
 _MICROSECOND = 1_000
+# What it calls memory, in bytes.
+_RENAMED = {"process.memory.usage": "mem"}
 # Of the table of features, per service and second: RCAEval's name → the column.
 _FROM_FEATURES = {
     "workload": "server_count",
@@ -41,7 +53,8 @@ def export(
     found, skipped = cases_of(dataset, verdicts=verdicts, normal_seconds=normal_seconds)
     if not found:
         raise no_cases(skipped)
-    rows, unseen = [], set()
+    rows: list[dict[str, Any]] = []
+    unseen: set[tuple[str, str]] = set()
     with whole(out) as folder:
         for case in found:
             name = f"{suite}{system}_{case.name}"
@@ -54,18 +67,16 @@ def export(
             (place / "inject_time.txt").write_text(f"{inject_time(case)}\n", encoding="utf-8")
             traces = traces_of(normal, anomalous)
             pq.write_table(traces, place / "traces.parquet")
-            unseen |= _unseen(normal, anomalous)
+            unseen |= set(_unseen(normal, anomalous))
             logs = logs_of(normal, anomalous)
             if logs is not None:
                 pq.write_table(logs, place / "logs.parquet")
             rows.append(_index_row(case, name, suite, system, metrics, traces, logs))
         pq.write_table(pa.Table.from_pylist(rows), folder / "cases.parquet")
-    notes = []
-    if unseen:
-        notes.append(
-            "without a span in the normal part, which stops tracerca and microrank: "
-            + ", ".join(sorted(unseen))
-        )
+    notes = [
+        f"spans of {service} {operation} are left out where the normal part has none"
+        for service, operation in sorted(unseen)
+    ]
     return Exported(out, tuple(row["case"] for row in rows), tuple(skipped), tuple(notes))
 
 
@@ -77,6 +88,12 @@ def inject_time(case: Case) -> int:
 def traces_of(normal: Part, anomalous: Part) -> pa.Table:
     """Spans with RCAEval's names, in microseconds."""
     spans = pa.concat_tables([normal.traces, anomalous.traces])
+    # The generator is no part of the system that has a root cause.
+    spans = spans.filter(pc.field("service_name") != GENERATOR)
+    for service, operation in _unseen(normal, anomalous):
+        spans = spans.filter(
+            (pc.field("service_name") != service) | (pc.field("span_name") != operation)
+        )
     micro = _MICROSECOND
     return pa.table(
         {
@@ -111,34 +128,39 @@ def logs_of(normal: Part, anomalous: Part) -> pa.Table | None:
 
 
 def metrics_of(run: Dataset[Any], case: Case) -> pa.Table:
-    """A row for each second of both parts: what services did, and each of their own series."""
-    time = pc.field("time")
-    condition = (
-        (time >= case.normal_from_ns // SECOND)
-        & (time < inject_time(case))
-        & (pc.field("anomaly_label") == "normal")
-        & (pc.field("phase") == "steady")
-    ) | (
-        (time > inject_time(case))
-        & (time < case.cleared_ns // SECOND)
-        & (pc.field("anomaly_label") == "anomalous")
+    """A row for each second of both parts: what each service did, and its own series."""
+    condition = (_during(case) & (pc.field("time") < inject_time(case)) & STEADY_NORMAL) | (
+        _during(case) & (pc.field("time") > inject_time(case)) & ANOMALOUS
     )
     features = run.arrow("windows_features_1s")
     seconds = pc.divide(features["start_time_ns"], SECOND)
-    features = features.append_column("time", seconds)
-    wide: dict[str, dict[int, float | None]] = {}
-    names = ["time", "service_name", *_FROM_FEATURES.values()]
-    for row in features.filter(condition).select(names).to_pylist():
+    features = features.append_column("time", seconds).filter(condition)
+    times = sorted(set(features["time"].to_pylist()))
+    columns: dict[str, Any] = {}
+    for row in features.to_pylist():
         service = row["service_name"].replace("_", "-")
-        for name, column in _FROM_FEATURES.items():
-            wide.setdefault(f"{service}_{name}", {})[row["time"]] = row[column]
-    times = sorted({time for series in wide.values() for time in series})
-    columns: dict[str, Any] = {"time": pa.array(times, pa.int64())}
-    for name, series in sorted(wide.items()):
-        values = pa.array([series.get(time) for time in times], pa.float64())
-        if values.null_count < len(times):
-            columns[name] = values
-    return pa.table(columns)
+        if service != GENERATOR:
+            for name, column in _FROM_FEATURES.items():
+                columns.setdefault(f"{service}_{name}", {})[row["time"]] = row[column]
+    if "metrics_wide" in run:
+        wide = run.arrow("metrics_wide", None, condition)
+        own = wide["time"].to_pylist()
+        for name in wide.schema.names:
+            service, _, series = name.partition("_")
+            if pa.types.is_floating(wide.schema.field(name).type) and service != GENERATOR:
+                column = f"{service}_{_RENAMED.get(series, series)}"
+                columns.setdefault(column, dict(zip(own, wide[name].to_pylist(), strict=True)))
+    arrays = {
+        name: pa.array([columns[name].get(time) for time in times], pa.float64())
+        for name in sorted(columns)
+    }
+    found = {name: array for name, array in arrays.items() if array.null_count < len(times)}
+    return pa.table({"time": pa.array(times, pa.int64()), **found})
+
+
+def _during(case: Case) -> pc.Expression:
+    time = pc.field("time")
+    return (time >= case.normal_from_ns // SECOND) & (time < case.cleared_ns // SECOND)
 
 
 def _service(names: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -146,14 +168,16 @@ def _service(names: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.replace_substring(names, "_", "-")
 
 
-def _unseen(normal: Part, anomalous: Part) -> set[str]:
-    """Operations that only the anomalous part has."""
+def _unseen(normal: Part, anomalous: Part) -> list[tuple[str, str]]:
+    """Services and operations that only the anomalous part has. Methods that read traces compare
+    each operation with its normal spans, and stop where it has none.
+    """
 
-    def operations(part: Part) -> set[str]:
+    def operations(part: Part) -> set[tuple[str, str]]:
         names = part.traces.group_by(["service_name", "span_name"]).aggregate([]).to_pylist()
-        return {f"{name['service_name']} {name['span_name']}" for name in names}
+        return {(name["service_name"], name["span_name"]) for name in names}
 
-    return operations(anomalous) - operations(normal)
+    return sorted(operations(anomalous) - operations(normal))
 
 
 def _index_row(

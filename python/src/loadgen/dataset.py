@@ -173,7 +173,7 @@ class Dataset(Mapping[str, Frame], Generic[Frame]):
         """The same as an Arrow table, whichever format the dataset was loaded with."""
         return tables.read(self._files, table, columns, where)
 
-    def columns(self, table: str) -> list[dict[str, str]]:
+    def columns(self, table: str) -> list[dict[str, str | None]]:
         """Of each column of a table `name`, `type`, `unit`, `meaning` and `null` (when a value is
         missing).
         """
@@ -239,18 +239,34 @@ class Dataset(Mapping[str, Frame], Generic[Frame]):
         return Dataset(self._files.of_run(run_id), self._as_frame)
 
     def describe(self) -> str:
-        """What is in it, for people: rows of each table, and what became of each window."""
+        """What is in it, for people: rows of each table, and what became of each window; of several
+        runs how many windows there are of each kind.
+        """
         lines = [str(self.folder) + (f", extraction {self.stamp}" if self.stamp else "")]
-        if len(self.run_ids) > 1:
-            lines.append(f"{len(self.run_ids)} runs")
         lines += [f"  {table:<28} {tables.rows(self._files, table):>12,} rows" for table in self]
         if "windows" in self:
-            wanted = ["scenario", "anomaly_type", "root_cause_service", "fault_state", "verdict"]
-            found = [{name: name for name in wanted}, *self.arrow("windows", wanted).to_pylist()]
-            widths = [max(len(str(row[name] or "-")) for row in found) for name in wanted]
-            lines.append("")
-            for row in found:
-                cells = zip(wanted, widths, strict=True)
-                line = "  ".join(str(row[name] or "-").ljust(width) for name, width in cells)
-                lines.append("  " + line.rstrip())
+            names = ["anomaly_type", "root_cause_service", "fault_state", "verdict"]
+            if len(self.run_ids) > 1:
+                lines[0] += f", {len(self.run_ids)} runs"
+                found = self.arrow("windows", names).group_by(names).aggregate([([], "count_all")])
+                found = found.rename_columns([*names, "windows"]).sort_by("anomaly_type")
+            else:
+                found = self.arrow("windows", ["scenario", *names])
+            lines += ["", *_table(found)]
         return "\n".join(lines)
+
+
+def _table(found: pa.Table) -> list[str]:
+    """Rows as lines of text below the names of the columns."""
+    names = found.schema.names
+    rows = [names] + [
+        ["-" if row[name] is None else str(row[name]) for name in names]
+        for row in found.to_pylist()
+    ]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(names))]
+    return [
+        (
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -121,11 +121,13 @@ def _extraction(
 
 
 def _built(folder: Path) -> Files:
-    """A dataset of several runs: `tables/<table>/run_id=<run>/part.parquet`."""
+    """A dataset of several runs: `tables/<table>/run_id=<run>/part.parquet`. Its spans of a class
+    are a table `traces_<type>`, as in an extraction.
+    """
     tables = {
-        table_name(place.name): tuple(sorted(place.glob("run_id=*/*.parquet")))
-        for place in sorted((folder / "tables").iterdir())
-        if place.is_dir()
+        prefix + table_name(place.name): tuple(sorted(place.glob("run_id=*/*.parquet")))
+        for prefix, parent in (("", "tables"), ("traces_", "classes"))
+        for place in sorted(folder.glob(f"{parent}/*/"))
     }
     tables = {table: paths for table, paths in tables.items() if paths}
     if not tables:

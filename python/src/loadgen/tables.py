@@ -32,7 +32,7 @@ _TYPES = {
     "string (JSON)": pa.string(),
 }
 
-Dictionary = dict[str, list[dict[str, str]]]
+Dictionary = dict[str, list[dict[str, str | None]]]
 
 
 def dictionary(files: Files) -> Dictionary:
@@ -52,10 +52,12 @@ def _own_dictionary() -> Dictionary:
 
 
 def _by_table(text: str) -> Dictionary:
-    return {table_name(file_name): columns for file_name, columns in json.loads(text).items()}
+    written = json.loads(text)
+    by_file_name: Dictionary = written.get("tables", written)
+    return {table_name(file_name): columns for file_name, columns in by_file_name.items()}
 
 
-def columns_of(known: Dictionary, table: str) -> list[dict[str, str]]:
+def columns_of(known: Dictionary, table: str) -> list[dict[str, str | None]]:
     """What is known of a table's columns. Files of classes have those of the spans."""
     return known.get(table) or known.get("traces" if table.startswith("traces_") else "", [])
 
@@ -133,7 +135,7 @@ def _read_csv(path: Path, table: str, known: Dictionary, columns: Sequence[str] 
     table) or text.
     """
     of_table = columns_of(known, table)
-    types = {column["name"]: _TYPES.get(column["type"], pa.string()) for column in of_table}
+    types = {str(of["name"]): _TYPES.get(of["type"] or "", pa.string()) for of in of_table}
     if table == "metrics_wide":
         with path.open(encoding="utf-8", newline="") as file:
             header = file.readline().rstrip("\r\n").split(",")

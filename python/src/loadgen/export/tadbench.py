@@ -51,10 +51,11 @@ class Trace:
 def export(dataset: Dataset[Any], out: Path, *, train: float = 0.7) -> Exported:
     """Writes `train_normal.pkl` and so on.
 
-    Normal traces are those of steady normal time; the first `train` of them, in the order of time,
-    are to train on. Abnormal ones are those of steady anomalous time in which at least one span is
-    itself unusual (`span_anomaly`); the others of that time, which the fault did not touch, are in
-    no file.
+    Normal traces are those of steady normal time, with nothing said of their spans: no fault was
+    there, and the slow among them belong to what is normal. The first `train` of them, in the order
+    of time, are to train on. Abnormal ones are those of steady anomalous time in which at least one
+    span is itself unusual (`span_anomaly`). The others of that time, which the fault did not touch
+    or of which that is not known, are in no file.
     """
     _check(dataset)
     normal: list[Trace] = []
@@ -69,16 +70,18 @@ def export(dataset: Dataset[Any], out: Path, *, train: float = 0.7) -> Exported:
         )
         spans = _spans(run)
         for row in labels.to_pylist():
-            trace = _trace(spans.pop(row["trace_id"], []), run_id)
+            if row["anomaly_label"] not in ("normal", "anomalous"):
+                continue
+            is_normal = row["anomaly_label"] == "normal"
+            trace, kinds = _trace(spans.pop(row["trace_id"], []), run_id, is_normal)
             if trace is None:
                 left_out["has no root, or a cycle"] += 1
-            elif row["anomaly_label"] == "normal":
+            elif is_normal:
                 normal.append(trace)
-            elif row["anomaly_label"] == "anomalous":
-                if trace.__dict__["unusual"]:
-                    abnormal.append(trace)
-                else:
-                    left_out["is of anomalous time, and none of its spans is unusual"] += 1
+            elif kinds:
+                abnormal.append(trace)
+            else:
+                left_out["is of anomalous time, and none of its spans is known to be unusual"] += 1
     if not normal or not abnormal:
         raise NoCasesError(
             f"TADBench needs both: there are {len(normal)} normal traces of steady time and "
@@ -86,8 +89,6 @@ def export(dataset: Dataset[Any], out: Path, *, train: float = 0.7) -> Exported:
         )
     for traces in (normal, abnormal):
         traces.sort(key=lambda trace: (trace.root_span.start_time, trace.trace_id))  # type: ignore[attr-defined]
-        for trace in traces:
-            del trace.__dict__["unusual"]
     files = _files(normal, abnormal, train)
     with whole(out) as folder, _their_names():
         for name, traces in files.items():
@@ -118,43 +119,47 @@ def _spans(run: Dataset[Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _trace(rows: list[dict[str, Any]], source: str) -> Trace | None:
-    """The tree below the earliest root; nothing if there is no root.
+def _trace(
+    rows: list[dict[str, Any]], source: str, is_normal: bool
+) -> tuple[Trace | None, set[str]]:
+    """The tree below the earliest root, nothing if there is no root; and what is unusual in it.
 
     Spans whose parent did not arrive hang on the root, as its readers walk from there.
     """
     rows.sort(key=lambda row: (row["start_time_ns"], row["span_id"] or ""))
-    spans = {row["span_id"]: _span(row) for row in rows}
+    kinds_of = {row["span_id"]: set() if is_normal else _kinds(row) for row in rows}
+    spans = {row["span_id"]: _span(row, kinds_of[row["span_id"]]) for row in rows}
     root = next((spans[row["span_id"]] for row in rows if not row["parent_span_id"]), None)
     if root is None:
-        return None
-    kinds: set[str] = set()
+        return None, set()
     for row in rows:
         span = spans[row["span_id"]]
-        kinds |= set(row["span_anomaly"].split("+")) - {"none"}
         if span is not root:
             parent = spans.get(row["parent_span_id"], root)
             parent.__dict__["children_span_list"].append(span)
     if _count(root) != len(spans):
-        return None
-    return Trace(
+        return None, set()
+    kinds = set().union(*kinds_of.values())
+    # An error alone is of neither of its two classes.
+    type_ = None if kinds == {"error"} else _TYPES["latency" in kinds, "structure" in kinds]
+    trace = Trace(
         {
             "trace_id": rows[0]["trace_id"],
             "root_span": root,
             "span_count": len(spans),
-            # An error is of neither of its two classes.
-            "anomaly_type": _TYPES["latency" in kinds, "structure" in kinds]
-            if kinds - {"error"} or not kinds
-            else None,
+            "anomaly_type": type_,
             "source": source,
-            "unusual": bool(kinds),
         }
     )
+    return trace, kinds
 
 
-def _span(row: dict[str, Any]) -> Span:
-    kinds = set(row["span_anomaly"].split("+"))
-    start = _EPOCH + datetime.timedelta(microseconds=row["start_time_ns"] // 1000)
+def _kinds(row: dict[str, Any]) -> set[str]:
+    """What is unusual about a span; nothing also where that is not known."""
+    return set((row["span_anomaly"] or "none").split("+")) - {"none"}
+
+
+def _span(row: dict[str, Any], kinds: set[str]) -> Span:
     status = row["http_status_code"]
     return Span(
         {
@@ -162,16 +167,20 @@ def _span(row: dict[str, Any]) -> Span:
             "span_id": row["span_id"],
             "parent_span_id": row["parent_span_id"],
             "children_span_list": [],
-            "start_time": start,
+            "start_time": _EPOCH + datetime.timedelta(microseconds=row["start_time_ns"] // 1000),
             "duration": row["duration_ms"] or 0.0,
             "service_name": row["service_name"],
-            "anomaly": int(kinds != {"none"}),
+            "anomaly": int(bool(kinds)),
             "status_code": _STATUSES[row["span_status"]] if status is None else str(status),
             "operation_name": row["span_name"],
-            "root_cause": bool(row["is_root_cause_span"]),
+            "root_cause": bool(kinds and row["is_root_cause_span"]),
             "latency": 1 if "latency" in kinds else None,
             "structure": 1 if "structure" in kinds else None,
-            "extra": {"span_kind": row["span_kind"], "error": "error" in kinds},
+            "extra": {
+                "span_kind": row["span_kind"],
+                "error": "error" in kinds,
+                "span_anomaly": row["span_anomaly"],
+            },
         }
     )
 

@@ -22,6 +22,7 @@ GOLDEN = ROOT / "crates/extract/tests/golden"
 def call(*arguments: str | Path, codes: tuple[int, ...] = (0,)) -> None:
     """Calls the program."""
     program = os.environ.get("LOADGEN_BIN", str(ROOT / "target/debug/loadgen"))
+    assert Path(program).exists(), f"{program} is not there: build it, or set LOADGEN_BIN"
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode in codes, done.stderr
 
@@ -55,6 +56,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenarios = ROOT / "scenarios/quick.yaml"
     # 7, 8: windows of 2.4 s are short for the audit.
     call("run", scenarios, "--time-scale", "0.3", "--out", out, "--quiet", codes=(0, 7, 8))
+    return out
+
+
+@pytest.fixture(scope="session")
+def built(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of several runs, here of one."""
+    out = tmp_path_factory.mktemp("built") / "dataset"
+    # 8: a run that short may have windows that nothing backs.
+    call("dataset", "build", run, "--out", out, codes=(0, 7, 8))
     return out
 
 

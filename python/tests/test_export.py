@@ -106,26 +106,26 @@ def test_rcaeval(
     assert list(index.case) == list(exported.names)
     assert list(index.columns[:3]) == ["case", "dataset", "suite"]
     assert len(index.columns) == 22 + 4
-    for case, row in zip(found, index.itertuples(), strict=True):
-        place = tmp_path / "out" / str(row.case)
+    for case, row in zip(found, index.to_dict("records"), strict=True):
+        place = tmp_path / "out" / row["case"]
         inject_time = int((place / "inject_time.txt").read_text())
         assert inject_time == case.injected_ns // SECOND
         metrics = pd.read_parquet(place / "metrics.parquet")
         assert metrics.columns[0] == "time"
         assert metrics.dtypes["time"] == "int64"
         assert set(map(str, metrics.dtypes[1:])) == {"float64"}
-        assert (metrics.time < inject_time).sum() == row.normal_timesteps > 0
-        assert (metrics.time > inject_time).sum() == row.faulty_timesteps > 0
+        assert (metrics.time < inject_time).sum() == row["normal_timesteps"] > 0
+        assert (metrics.time > inject_time).sum() == row["faulty_timesteps"] > 0
         assert metrics.time.is_monotonic_increasing
         services = {name.split("_")[0] for name in metrics.columns[1:]}
-        assert row.root_cause_service in services
+        assert row["root_cause_service"] in services
         assert "loadgen" not in services
         # One figure, counted from the spans.
         spans = frames.traces
         spans = spans[(spans.span_kind == 2) & (spans.service_name == case.root_cause_service)]
         second = int(metrics.time.iloc[-1])
         begun = (spans.start_time_ns // SECOND == second).sum()
-        assert metrics[f"{row.root_cause_service}_workload"].iloc[-1] == begun
+        assert metrics[row["root_cause_service"] + "_workload"].iloc[-1] == begun
         traces = pd.read_parquet(place / "traces.parquet")
         ends = traces.startTime + traces.duration
         before = set(traces[ends < inject_time * 1_000_000].traceID)
@@ -271,8 +271,8 @@ def test_tadbench(
                 assert span.duration == row.duration_ms
                 assert span.service_name == row.service_name
                 if name != "normal":
-                    unusual = not pd.isna(row.span_anomaly) and row.span_anomaly != "none"
-                    assert span.anomaly == unusual
+                    said: Any = "none" if pd.isna(row.span_anomaly) else row.span_anomaly
+                    assert span.anomaly == int(said != "none")
 
 
 def test_tsb_ad(

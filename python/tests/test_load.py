@@ -165,6 +165,25 @@ def test_a_run_folder(run: Path) -> None:
     assert list(ds.windows.window) == list(range(9))
 
 
+def test_a_dataset_of_several_runs(built: Path, run: Path) -> None:
+    ds, own = loadgen.load(built), loadgen.load(run)
+    assert ds.run_ids == own.run_ids
+    # Of classes only those that have rows; the anomalous ones by type alone.
+    left_out = {name for name in own if not len(own[name])} | {"traces_anomalous"}
+    assert set(ds) >= set(own) - left_out | {"cases"}
+    assert set(ds.traces.run_id) == set(ds.run_ids)
+    for table in ("traces", "windows", "traces_normal"):
+        assert len(ds[table]) == len(own[table])
+        assert ds[table][own[table].columns].dtypes.equals(own[table].dtypes)
+    one = ds.run(ds.run_ids[0])
+    assert len(one.traces) == len(own.traces)
+    assert one.evidence == own.evidence
+    with pytest.raises(loadgen.NoTableError, match=r"has no evidence\. It is of several runs"):
+        ds.evidence  # noqa: B018
+    with pytest.raises(loadgen.NoTableError, match="has no run 0"):
+        ds.run("0")
+
+
 def test_the_dictionary_of_columns_is_that_of_the_documentation() -> None:
     own = json.loads((Path(loadgen.__file__).parent / "columns.json").read_text(encoding="utf-8"))
     assert own == from_docs(DOCS.read_text(encoding="utf-8"))

@@ -1,19 +1,32 @@
 from __future__ import annotations
 
-import json
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from make_columns import DOCS, from_docs
 
 import loadgen
 
-TABLES = {"traces", "metrics", "logs", "trace_labels", "windows"}
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLES = {
+    "traces",
+    "metrics",
+    "logs",
+    "trace_labels",
+    "windows",
+    "windows_features_1s",
+    "windows_features_5s",
+    "trace_features",
+    "graph_edges",
+    "graph_nodes",
+    "metrics_wide",
+}
 
 
 def test_tables_are_attributes_and_items(extraction: Path) -> None:
@@ -21,6 +34,7 @@ def test_tables_are_attributes_and_items(extraction: Path) -> None:
     assert set(ds) >= TABLES | {"traces_normal", "traces_anomalous"}
     assert ds.traces is ds["traces"]
     assert ds["traces_labeled"] is ds.traces
+    assert all(getattr(ds, table) is ds[table] for table in TABLES)
     assert "traces_labeled" in ds
     assert len(ds) == len(list(ds))
 
@@ -112,6 +126,7 @@ def test_documents(extraction: Path) -> None:
     assert ds.evidence["run_id"] == "0" * 31 + "1"
     assert ds.run_ids == ("0" * 31 + "1",)
     assert ds.audit
+    assert ds.causal_graph
     assert "windows" in ds.describe()
     assert ds.stamp is not None
     assert ds.stamp in ds.describe()
@@ -182,8 +197,3 @@ def test_a_dataset_of_several_runs(built: Path, run: Path) -> None:
         ds.evidence  # noqa: B018
     with pytest.raises(loadgen.NoTableError, match="has no run 0"):
         ds.run("0")
-
-
-def test_the_dictionary_of_columns_is_that_of_the_documentation() -> None:
-    own = json.loads((Path(loadgen.__file__).parent / "columns.json").read_text(encoding="utf-8"))
-    assert own == from_docs(DOCS.read_text(encoding="utf-8"))

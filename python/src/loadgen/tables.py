@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.resources
 import json
 from typing import TYPE_CHECKING
 
@@ -36,24 +34,14 @@ Dictionary = dict[str, list[dict[str, str | None]]]
 
 
 def dictionary(files: Files) -> Dictionary:
-    """Table → its columns, each with `name`, `type`, `unit`, `meaning`, `null`.
-
-    That of the dataset, or where it has none (datasets of older versions) that of this package.
-    """
-    if "columns" in files.documents:
-        return _by_table(files.documents["columns"].read_text(encoding="utf-8"))
-    return _own_dictionary()
-
-
-@functools.cache
-def _own_dictionary() -> Dictionary:
-    own = importlib.resources.files("loadgen").joinpath("columns.json")
-    return _by_table(own.read_text(encoding="utf-8"))
-
-
-def _by_table(text: str) -> Dictionary:
-    written = json.loads(text)
-    by_file_name: Dictionary = written.get("tables", written)
+    """Table → its columns, each with `name`, `type`, `unit`, `meaning`, `null`."""
+    path = files.documents.get("columns")
+    if path is None:
+        raise NoTableError(
+            f"{files.folder} has no columns_<stamp>.json, which says what type each column has. "
+            "Extract the run again: loadgen writes it since datasets have tables over time."
+        )
+    by_file_name: Dictionary = json.loads(path.read_text(encoding="utf-8"))["tables"]
     return {table_name(file_name): columns for file_name, columns in by_file_name.items()}
 
 
@@ -131,15 +119,9 @@ def _select(found: pa.Table, columns: Sequence[str], table: str) -> pa.Table:
 
 
 def _read_csv(path: Path, table: str, known: Dictionary, columns: Sequence[str] | None) -> pa.Table:
-    """A CSV file with the types of its columns. Names that are not known are numbers (of the wide
-    table) or text.
-    """
+    """A CSV file with the types of its columns. Those that are not known are text."""
     of_table = columns_of(known, table)
     types = {str(of["name"]): _TYPES.get(of["type"] or "", pa.string()) for of in of_table}
-    if table == "metrics_wide":
-        with path.open(encoding="utf-8", newline="") as file:
-            header = file.readline().rstrip("\r\n").split(",")
-        types = {name: pa.float64() for name in header} | types | {"time": pa.int64()}
     found = pyarrow.csv.read_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(block_size=1 << 26),

@@ -19,8 +19,9 @@ POINT = {
     "ScopeVersion": "String", "ScopeAttributes": MAP, "ScopeDroppedAttrCount": "UInt32",
     "ScopeSchemaUrl": "String", "ServiceName": NAME, "MetricName": NAME,
     "MetricDescription": "String", "MetricUnit": "String", "Attributes": MAP,
-    "StartTimeUnix": TIME, "TimeUnix": TIME, "Flags": "UInt32",
+    "StartTimeUnix": TIME, "TimeUnix": TIME,
 }
+FLAGS = {"Flags": "UInt32"}
 COUNTED = {"Count": "UInt64", "Sum": "Float64"}
 EXTREMES = {"Min": "Float64", "Max": "Float64", "AggregationTemporality": "Int32"}
 TABLES = {
@@ -40,18 +41,18 @@ TABLES = {
         "ResourceAttributes": MAP, "ScopeSchemaUrl": NAME, "ScopeName": "String",
         "ScopeVersion": NAME, "ScopeAttributes": MAP, "LogAttributes": MAP,
     },
-    "otel_metrics_gauge": {**POINT, "Value": "Float64", "Exemplars": EXEMPLARS},
-    "otel_metrics_sum": {**POINT, "Value": "Float64", "Exemplars": EXEMPLARS,
+    "otel_metrics_gauge": {**POINT, "Value": "Float64", **FLAGS, "Exemplars": EXEMPLARS},
+    "otel_metrics_sum": {**POINT, "Value": "Float64", **FLAGS, "Exemplars": EXEMPLARS,
                          "AggregationTemporality": "Int32", "IsMonotonic": "Bool"},
     "otel_metrics_histogram": {**POINT, **COUNTED, "BucketCounts": "Array(UInt64)",
                                "ExplicitBounds": "Array(Float64)", "Exemplars": EXEMPLARS,
-                               **EXTREMES},
+                               **FLAGS, **EXTREMES},
     "otel_metrics_exp_histogram": {
         **POINT, **COUNTED, "Scale": "Int32", "ZeroCount": "UInt64", "PositiveOffset": "Int32",
         "PositiveBucketCounts": "Array(UInt64)", "NegativeOffset": "Int32",
-        "NegativeBucketCounts": "Array(UInt64)", "Exemplars": EXEMPLARS, **EXTREMES},
+        "NegativeBucketCounts": "Array(UInt64)", "Exemplars": EXEMPLARS, **FLAGS, **EXTREMES},
     "otel_metrics_summary": {**POINT, **COUNTED,
-                             "ValueAtQuantiles": "Nested (Quantile Float64, Value Float64)"},
+                             "ValueAtQuantiles": "Nested (Quantile Float64, Value Float64)", **FLAGS},
 }
 QUERIES = {
     "requests a second and the 95th percentile by service":
@@ -83,6 +84,11 @@ QUERIES = {
 }
 
 
+def columns_of(session, table):
+    lines = session.query(f"DESCRIBE {table}", "TSV").bytes().decode().splitlines()
+    return [line.split("\t")[0] for line in lines]
+
+
 def main():
     folder = pathlib.Path(sys.argv[1]).resolve()
     session = Session()
@@ -94,14 +100,10 @@ def main():
             continue
         definition = ", ".join(f"`{name}` {type_}" for name, type_ in columns.items())
         session.query(f"CREATE TABLE {table} ({definition}) ENGINE = MergeTree ORDER BY tuple()")
-        described = session.query(f"DESCRIBE file('{file}', Parquet)", "TSV").bytes().decode()
-        names = [line.split("\t")[0] for line in described.splitlines()]
-        have = session.query(f"DESCRIBE {table}", "TSV").bytes().decode()
-        wanted = [line.split("\t")[0] for line in have.splitlines()]
-        assert sorted(names) == sorted(wanted), f"{table}: {set(names) ^ set(wanted)}"
-        listed = ", ".join(f"`{name}`" for name in names)
-        session.query(
-            f"INSERT INTO {table} ({listed}) SELECT {listed} FROM file('{file}', Parquet)")
+        # In the exporter's own order, so that all can be taken as they are.
+        session.query(f"INSERT INTO {table} SELECT * FROM file('{file}', Parquet)")
+        names = [columns_of(session, what) for what in (table, f"file('{file}', Parquet)")]
+        assert names[0] == names[1], f"{table}: {names}"
         count = f"SELECT (SELECT count() FROM {table}), (SELECT count() FROM file('{file}', Parquet))"
         loaded, written = session.query(count, "TSV").bytes().decode().split()
         assert loaded == written, f"{table}: {loaded} of {written} rows"

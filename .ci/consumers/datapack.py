@@ -10,7 +10,7 @@ import tempfile
 from loguru import logger
 
 logger.remove()
-logger.add(sys.stderr, level="WARNING")
+logger.add(sys.stderr, level="ERROR")
 
 from rcabench_platform.v3.internal.sources.convert import convert_datapack
 from rcabench_platform.v3.internal.sources.rcabench import RCABenchDatapackLoader

@@ -134,7 +134,7 @@ def test_documents(extraction: Path) -> None:
 
 def test_what_is_missing_is_said(extraction: Path, tmp_path: Path) -> None:
     ds = loadgen.load(extraction)
-    with pytest.raises(loadgen.NoTableError, match=r"no table 'nonsense'\. It has: logs, metrics"):
+    with pytest.raises(loadgen.NoTableError, match=r"no table 'nonsense'\. It has: graph_edges, "):
         ds["nonsense"]
     assert "nonsense" not in ds
     assert ds.get("nonsense") is None

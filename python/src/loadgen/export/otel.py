@@ -158,7 +158,7 @@ def metrics(points: pa.Table, *, labels: bool) -> dict[str, pa.Table]:
     tables = {}
     for kind, own in columns.items():
         of_kind = points.filter(pc.equal(points["metric_type"], kind))
-        table = pa.table({**_point(of_kind, labels=labels), **own(of_kind)})
+        table = pa.table({**_point(of_kind, labels=labels), **own(of_kind, _flags(of_kind))})
         tables["exp_histogram" if kind == "exponential_histogram" else kind] = table
     return tables
 
@@ -168,8 +168,6 @@ def _point(points: pa.Table, *, labels: bool) -> Columns:
     attributes = list(_json(points["attributes"]))
     if labels:
         attributes += _labels(points)
-    values = points["value"] if "value" in points.schema.names else None
-    missing = pc.is_null(pc.coalesce(values, points["count"].cast(pa.float64())))
     return {
         "ResourceAttributes": _maps(points, _pairs(points, _RESOURCE)),
         "ResourceSchemaUrl": _empty(points),
@@ -185,37 +183,46 @@ def _point(points: pa.Table, *, labels: bool) -> Columns:
         "Attributes": _maps(points, attributes),
         "StartTimeUnix": pc.fill_null(points["start_time_ns"], 0).cast(_TIME),
         "TimeUnix": pc.fill_null(points["time_ns"], 0).cast(_TIME),
-        "Flags": pc.multiply(missing.cast(pa.uint32()), pa.scalar(_NO_VALUE, pa.uint32())),
     }
 
 
-def _gauge(points: pa.Table) -> Columns:
-    return {"Value": _number(points, "value"), **_exemplars(points)}
+def _flags(points: pa.Table) -> Columns:
+    missing = pc.is_null(pc.coalesce(points["value"], points["count"].cast(pa.float64())))
+    return {"Flags": pc.multiply(missing.cast(pa.uint32()), pa.scalar(_NO_VALUE, pa.uint32()))}
 
 
-def _sum(points: pa.Table) -> Columns:
+# Of each kind its own columns, in the order of the exporter, with the flags among them.
+
+
+def _gauge(points: pa.Table, flags: Columns) -> Columns:
+    return {"Value": _number(points, "value"), **flags, **_exemplars(points)}
+
+
+def _sum(points: pa.Table, flags: Columns) -> Columns:
     return {
         "Value": _number(points, "value"),
+        **flags,
         **_exemplars(points),
         "AggregationTemporality": _temporality(points),
         "IsMonotonic": pc.fill_null(points["monotonic"], False),
     }
 
 
-def _histogram(points: pa.Table) -> Columns:
+def _histogram(points: pa.Table, flags: Columns) -> Columns:
     buckets = [json.loads(text) if text else {} for text in points["buckets"].to_pylist()]
     return {
         **_counted(points),
         "BucketCounts": _lists(buckets, "counts", pa.uint64()),
         "ExplicitBounds": _lists(buckets, "bounds", pa.float64()),
         **_exemplars(points),
+        **flags,
         "Min": _number(points, "min"),
         "Max": _number(points, "max"),
         "AggregationTemporality": _temporality(points),
     }
 
 
-def _exponential(points: pa.Table) -> Columns:
+def _exponential(points: pa.Table, flags: Columns) -> Columns:
     buckets = [json.loads(text) if text else {} for text in points["buckets"].to_pylist()]
     columns = {
         **_counted(points),
@@ -230,13 +237,14 @@ def _exponential(points: pa.Table) -> Columns:
     return {
         **columns,
         **_exemplars(points),
+        **flags,
         "Min": _number(points, "min"),
         "Max": _number(points, "max"),
         "AggregationTemporality": _temporality(points),
     }
 
 
-def _summary(points: pa.Table) -> Columns:
+def _summary(points: pa.Table, flags: Columns) -> Columns:
     found = [json.loads(text) if text else {} for text in points["buckets"].to_pylist()]
     pairs = [list(zip(*of.get("quantiles", []), strict=True)) or [(), ()] for of in found]
     doubles = pa.list_(pa.float64())
@@ -244,6 +252,7 @@ def _summary(points: pa.Table) -> Columns:
         **_counted(points),
         "ValueAtQuantiles.Quantile": pa.array([list(pair[0]) for pair in pairs], doubles),
         "ValueAtQuantiles.Value": pa.array([list(pair[1]) for pair in pairs], doubles),
+        **flags,
     }
 
 

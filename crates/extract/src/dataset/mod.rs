@@ -3,7 +3,7 @@
 
 pub(crate) mod classes;
 mod csv_row;
-mod file_name;
+pub(crate) mod file_name;
 pub(crate) mod files;
 pub(crate) mod logs;
 pub(crate) mod points;

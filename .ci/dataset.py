@@ -112,7 +112,7 @@ def read_all(dataset, runs):
             f"SELECT count(*) FROM (SELECT trace_id FROM read_parquet('{dataset}/tables/t*/**/*.parquet', "
             "union_by_name = true, hive_partitioning = false) WHERE trace_id IS NOT NULL GROUP BY 1 "
             "HAVING count(DISTINCT episode_id) > 1)"
-        ).fetchone()[0]
+        ).fetchall()[0][0]
         check(torn == 0, "no trace in two episodes")
     for name, path in tables.items():
         frame = polars.scan_parquet(f"{path}/**/*.parquet", hive_partitioning=True)

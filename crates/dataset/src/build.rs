@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::card::{CARD, card};
 use crate::cases::{self, CASES};
-use crate::columns::dictionary;
+use crate::columns::{COLUMNS_SCHEMA_VERSION, dictionary};
 use crate::croissant::{CROISSANT, croissant};
 use crate::error::BuildError;
 use crate::facts::Facts;
@@ -203,7 +203,8 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
 /// Writes what tells of the dataset: dictionary, Croissant, card.
 fn describe(facts: &Facts<'_>, index: &Schema, out: &mut OutFolder) -> Result<(), BuildError> {
     let dictionary = dictionary(facts.runs, facts.tables, index)?;
-    out.write("columns.json", &json(&json!({"tables": &dictionary})))?;
+    let columns = json!({"schema_version": COLUMNS_SCHEMA_VERSION, "tables": &dictionary});
+    out.write("columns.json", &json(&columns))?;
     let croissant = croissant(facts, &dictionary, out);
     out.write(CROISSANT, &json(&croissant))?;
     out.write(CARD, card(facts).as_bytes())

@@ -18,7 +18,7 @@ use loadgen_timeline::event::{Engine, RunStarted};
 use crate::error::BuildError;
 use crate::out::{OutFolder, read_error, sha256_of};
 use crate::read::malformed;
-use crate::schema::{OWN_COLUMNS, widened};
+use crate::schema::{OWN_COLUMNS, names, widened};
 use crate::tables::{Run, write_batch};
 use crate::windows::{Window, table};
 
@@ -383,17 +383,19 @@ fn batch_of(
         })
         .collect();
     let count = cases.len();
-    let runs = StringArray::from_iter_values(std::iter::repeat_n(&run.input.run_id, count));
-    let episode = |number| run.episodes.of_window(number).map(|of| run.episodes.id(of));
-    let episodes: StringArray = (0..count).map(episode).collect();
-    let mut columns: Vec<ArrayRef> = vec![Arc::new(runs), Arc::new(episodes)];
+    let wrong = |error: arrow_schema::ArrowError| malformed(path, error);
+    let runs = names([&run.input.run_id], std::iter::repeat_n(Some(0), count)).map_err(wrong)?;
+    let ids = (0..run.episodes.len()).map(|episode| run.episodes.id(episode));
+    let of_windows = (0..count).map(|number| run.episodes.of_window(number));
+    let episodes = names(ids, of_windows).map_err(wrong)?;
+    let mut columns: Vec<ArrayRef> = vec![runs, episodes];
     let of_table = schema.fields().len() - added.len();
     for field in &schema.fields()[OWN_COLUMNS.len()..of_table] {
         let column = rows.column_by_name(field.name());
         columns.push(widened(column, field.data_type(), count));
     }
     columns.extend(added.iter().map(|column| column.array(&cases)));
-    RecordBatch::try_new(schema.clone(), columns).map_err(|error| malformed(path, error))
+    RecordBatch::try_new(schema.clone(), columns).map_err(wrong)
 }
 
 /// The fault that the table of windows names, as it stands on the timeline.
@@ -445,6 +447,11 @@ fn cell(column: &ArrayRef, row: usize) -> String {
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
         DataType::UInt64 => column.as_primitive::<UInt64Type>().value(row).to_string(),
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
+        DataType::Dictionary(..) => {
+            let names = column.as_dictionary::<Int32Type>();
+            let name = names.key(row).unwrap_or_default();
+            cell(names.values(), name)
+        }
         DataType::Utf8 => {
             let text = column.as_string::<i32>().value(row);
             // What a spreadsheet would run gets a `'` in front, as everywhere.
@@ -456,5 +463,53 @@ fn cell(column: &ArrayRef, row: usize) -> String {
             }
         }
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    const BEGIN: &str = "<!-- columns of cases -->\n";
+    const END: &str = "<!-- end of columns -->\n";
+
+    /// After a change that is meant: `UPDATE_DOCS=1 cargo test -p loadgen-dataset --lib docs`.
+    #[test]
+    fn the_table_of_columns_in_the_docs_is_that_of_the_definition() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/dataset-build.md");
+        let shipped = std::fs::read_to_string(&path).expect("the docs");
+        let mut table = "| Column | Type | Unit, meaning | Null |\n|---|---|---|---|\n".to_owned();
+        for column in added() {
+            let kind = crate::columns::kind(&column.kind);
+            let Column {
+                name,
+                meaning,
+                null,
+                ..
+            } = column;
+            let _ = writeln!(table, "| `{name}` | {kind} | {meaning} | {null} |");
+        }
+        let (before, rest) = shipped.split_once(BEGIN).expect("the mark");
+        let (_, after) = rest.split_once(END).expect("the mark at the end");
+        let text = format!("{before}{BEGIN}{table}{END}{after}");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &text).expect("written");
+            return;
+        }
+        assert!(
+            text == shipped,
+            "docs/dataset-build.md: run UPDATE_DOCS=1 cargo test -p loadgen-dataset --lib docs"
+        );
+    }
+
+    #[test]
+    fn what_a_spreadsheet_would_run_gets_a_mark_and_numbers_never() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["=1", "-", "a", "'x"]));
+        let cells: Vec<String> = (0..4).map(|row| cell(&texts, row)).collect();
+        assert_eq!(cells, ["'=1", "'-", "a", "''x"]);
+        let numbers: ArrayRef = Arc::new(Float64Array::from(vec![Some(-0.5), None]));
+        assert_eq!([cell(&numbers, 0), cell(&numbers, 1)], ["-0.5", ""]);
     }
 }

@@ -14,6 +14,9 @@ use crate::out::read_error;
 use crate::read::malformed;
 use crate::tables::{Run, Tables};
 
+/// Version of the form of `columns.json`, that of the extractions' own dictionaries.
+pub(crate) const COLUMNS_SCHEMA_VERSION: u32 = 1;
+
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ColumnFacts {
@@ -87,7 +90,7 @@ fn facts(schema: &Schema, known: Option<&Known>) -> Vec<ColumnFacts> {
 }
 
 /// A type as the docs call it.
-fn kind(kind: &DataType) -> &'static str {
+pub(crate) fn kind(kind: &DataType) -> &'static str {
     match kind {
         DataType::Boolean => "boolean",
         DataType::Int32 => "int32",

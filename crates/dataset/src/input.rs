@@ -264,14 +264,16 @@ fn whole_set(path: &Path, notes: &mut Vec<String>) -> Result<(PathBuf, AuditFile
     for path in audits.iter().rev() {
         let (reason, audit) = match read_audit(path) {
             Ok(audit) => (missing(&folder, &audit), Some(audit)),
-            Err(error) => (Some(error.to_string()), None),
+            Err(_) => (Some(format!("{} can't be read", file_name(path))), None),
         };
         match (reason, audit) {
             (None, Some(audit)) => {
                 if let Some(reason) = first_reason {
+                    let run = audit.figures.run.as_ref();
+                    // Notes go into the card, which no path is to go into.
                     notes.push(format!(
-                        "{}: the newest set of files is not whole ({reason}); that of {} is taken",
-                        folder.display(),
+                        "run {}: the newest set of files is not whole ({reason}); that of {} is taken",
+                        run.map_or("", |run| &run.run_id),
                         audit.stamp
                     ));
                 }
@@ -284,6 +286,13 @@ fn whole_set(path: &Path, notes: &mut Vec<String>) -> Result<(PathBuf, AuditFile
         path: folder,
         reason: first_reason.unwrap_or_default(),
     })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// What a set of files lacks; none: it is whole. CSV is not needed.
@@ -303,7 +312,7 @@ fn missing(folder: &Path, audit: &AuditFile) -> Option<String> {
             found.len(),
             file.bytes
         )),
-        Err(error) => Some(format!("{}: {error}", file.name)),
+        Err(_) => Some(format!("{} is not there", file.name)),
     })
 }
 

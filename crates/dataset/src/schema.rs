@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, new_null_array};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray,
+    new_null_array,
+};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -78,7 +81,7 @@ pub(crate) fn union(table: &str, parts: &[Part]) -> Result<SchemaRef, BuildError
     let own = OWN_COLUMNS.map(|(name, meaning)| {
         let description = ("description".to_owned(), meaning.to_owned());
         let nullable = name == "episode_id";
-        Field::new(name, DataType::Utf8, nullable).with_metadata(HashMap::from([description]))
+        Field::new(name, name_type(), nullable).with_metadata(HashMap::from([description]))
     });
     let rest = fields.into_iter().map(|(field, _)| field);
     let rest = rest.filter(|field| !is_own(field)).map(|field| {
@@ -91,6 +94,27 @@ pub(crate) fn union(table: &str, parts: &[Part]) -> Result<SchemaRef, BuildError
     Ok(Arc::new(Schema::new(
         own.into_iter().chain(rest).collect::<Vec<_>>(),
     )))
+}
+
+/// The type of the names of runs and episodes: that which Arrow gives to what it reads from the path
+/// of a partition. With any other, a folder of parts could not be read as one by it.
+fn name_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// A column of names: of each row the position of its name.
+pub(crate) fn names(
+    all: impl IntoIterator<Item = impl AsRef<str>>,
+    of_rows: impl IntoIterator<Item = Option<usize>>,
+) -> Result<ArrayRef, ArrowError> {
+    let keys = of_rows
+        .into_iter()
+        .map(|name| name.and_then(|name| i32::try_from(name).ok()));
+    let keys = Int32Array::from_iter(keys);
+    let values: ArrayRef = Arc::new(StringArray::from_iter_values(all));
+    Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(
+        keys, values,
+    )?))
 }
 
 /// A type that holds the values of both; none: there is none.
@@ -209,7 +233,7 @@ mod tests {
         }
     }
 
-    fn names(schema: &Schema) -> Vec<&str> {
+    fn columns(schema: &Schema) -> Vec<&str> {
         schema
             .fields()
             .iter()
@@ -230,7 +254,7 @@ mod tests {
         ];
         let schema = union("t", &parts).expect("a union");
         assert_eq!(
-            names(&schema),
+            columns(&schema),
             [
                 "run_id",
                 "episode_id",

@@ -2,10 +2,9 @@
 //! in front; and deals the spans that back a label out to the folders of classes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use parquet::arrow::ArrowWriter;
@@ -217,10 +216,9 @@ fn with_names(
     episodes: &[Option<usize>],
 ) -> Result<RecordBatch, arrow_schema::ArrowError> {
     let rows = batch.num_rows();
-    let runs = StringArray::from_iter_values(std::iter::repeat_n(run_id, rows));
-    let id = |episode: &Option<usize>| episode.and_then(|of| ids.get(of)).map(String::as_str);
-    let episodes: StringArray = episodes.iter().map(id).collect();
-    let mut columns: Vec<ArrayRef> = vec![Arc::new(runs), Arc::new(episodes)];
+    let runs = schema::names([run_id], std::iter::repeat_n(Some(0), rows))?;
+    let episodes = schema::names(ids, episodes.iter().copied())?;
+    let mut columns: Vec<ArrayRef> = vec![runs, episodes];
     for field in schema.fields().iter().skip(OWN_COLUMNS.len()) {
         let column = batch.column_by_name(field.name());
         columns.push(schema::widened(column, field.data_type(), rows));

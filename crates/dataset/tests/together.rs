@@ -366,6 +366,8 @@ fn the_newest_whole_set_is_taken_or_the_one_that_is_named() {
         notes[0].contains(&format!("windows_{new}.parquet is not there")),
         "{notes:?}"
     );
+    let card = fs::read_to_string(world.path("whole/README.md")).expect("a card");
+    assert!(card.contains("is not there") && !card.contains(&*world.path("").to_string_lossy()));
     fs::write(
         run.join(format!("dataset/traces_labeled_{old}.parquet")),
         "short",

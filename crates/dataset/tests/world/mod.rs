@@ -295,6 +295,10 @@ fn cell(column: &ArrayRef, row: usize) -> Value {
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
             json!(column.as_primitive::<TimestampNanosecondType>().value(row))
         }
+        DataType::Dictionary(..) => {
+            let names = column.as_dictionary::<Int32Type>();
+            cell(names.values(), names.key(row).expect("a key"))
+        }
         DataType::List(_) => {
             let list = column.as_list::<i32>().value(row);
             json!(list.as_string::<i32>().iter().collect::<Vec<_>>())

@@ -1,5 +1,6 @@
 //! Tables for people, on standard output.
 
+mod built;
 mod dataset;
 mod pass;
 
@@ -11,6 +12,7 @@ use loadgen_engine::consumers::ClientSpanReport;
 use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target};
 use loadgen_timeline::summary::Summary;
 
+pub(crate) use built::built;
 pub(crate) use dataset::{audit, dataset, verdict, window_label};
 pub(crate) use pass::pass;
 

@@ -5,7 +5,7 @@ pub(crate) mod buckets;
 pub(crate) mod classes;
 mod csv_row;
 pub(crate) mod dictionary;
-mod file_name;
+pub(crate) mod file_name;
 pub(crate) mod files;
 pub(crate) mod graph;
 pub(crate) mod logs;

@@ -17,7 +17,7 @@ use loadgen_evidence::{
 };
 use loadgen_timeline::Timeline;
 use loadgen_timeline::audit::ClockFigures;
-use loadgen_timeline::condition::{self, NONE, Stretch, UNKNOWN_CONDITION};
+use loadgen_timeline::condition::{self, FaultState, NONE, Stretch, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phases;
 use loadgen_timeline::read::FaultInterval;
 
@@ -96,9 +96,24 @@ fn run(truth: &Truth, phases: &Phases) -> Run {
     let run_id = timeline.run.as_ref().map(|run| run.run_id.clone());
     Run {
         run_id: run_id.unwrap_or_default(),
-        reference: normal.flat_map(|w| w.steady.iter().copied()).collect(),
+        reference: once(normal.flat_map(|w| w.steady.iter().copied()).collect()),
         windows,
     }
+}
+
+/// Normal windows may overlap; their time counts once.
+fn once(mut intervals: Vec<Interval>) -> Vec<Interval> {
+    intervals.sort_unstable();
+    let mut merged: Vec<Interval> = Vec::with_capacity(intervals.len());
+    for interval in intervals {
+        match merged.last_mut() {
+            Some(last) if interval.from_ns < last.to_ns => {
+                last.to_ns = last.to_ns.max(interval.to_ns);
+            }
+            _ => merged.push(interval),
+        }
+    }
+    merged
 }
 
 fn interval((from, to): condition::Interval) -> Interval {
@@ -119,7 +134,8 @@ fn kind(window: &loadgen_timeline::Window) -> WindowKind {
 }
 
 /// The time in which a window's own condition held and no other: that of its faults, or its edges
-/// where there is no fault event.
+/// where there is no fault event. A sham within a normal window is judged as an anomaly is, and so
+/// its time is not what others are compared with.
 fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
     let timeline = &truth.timeline;
     let window = &timeline.windows[index];
@@ -142,7 +158,7 @@ fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
         }
         let anomalies = &truth.conditions.all()[stretch.condition].anomalies;
         match (&anomalies[..], window.anomaly.kind == NONE) {
-            ([], true) => true,
+            ([], true) => window.declared.is_some() || stretch.fault_state != FaultState::Sham,
             ([one], false) => one.kind == window.anomaly.kind,
             _ => false,
         }

@@ -355,7 +355,7 @@ fn balanced_accuracy(model: &Bayes, rows: &[&Row], features: &[usize], by_kind: 
 
 #[test]
 fn what_is_sent_tells_nothing() {
-    let plans: Vec<Plan> = (0..60).map(training).collect();
+    let plans: Vec<Plan> = (0..40).map(training).collect();
     let faults = |plans: &[Plan]| -> usize {
         let of = |plan: &Plan| {
             episodes(plan)

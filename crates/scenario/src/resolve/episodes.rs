@@ -166,9 +166,10 @@ fn over(
     }
     let window = context.windows.get(index).copied().unwrap_or_default();
     if context.file.overlap != Some(Overlap::Allow) {
-        let windows = context.windows.iter().zip(scenarios.keys()).enumerate();
-        for (_, (_, other)) in windows.filter(|(at, (other, _))| {
-            *at != index && other.start_ns < window.end_ns() && window.start_ns < other.end_ns()
+        let others = context.windows.iter().zip(scenarios);
+        for (_, (other, _)) in others.filter(|(other, (_, spec))| {
+            let meets = other.start_ns < window.end_ns() && window.start_ns < other.end_ns();
+            meets && !spec.executor.sends()
         }) {
             findings.push(
                 Finding::at(

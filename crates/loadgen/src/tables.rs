@@ -159,7 +159,7 @@ fn path(start: u32, stages: &[Stage]) -> String {
     if stages.len() > MOST {
         let all = || std::iter::once(start).chain(targets.clone());
         let (least, most) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
-        return format!("{least}…{most}, {} stages", stages.len());
+        return format!("{least}…{most}");
     }
     let numbers: Vec<String> = std::iter::once(start)
         .chain(targets)

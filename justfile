@@ -52,9 +52,10 @@ anomalies *args:
     cargo build --release
     .ci/anomalies.py {{args}}
 
-# Compare a dataset, row by row, with an independent join by time: just join runs/<run>
+# Compare a dataset with an independent join by time and independent tables: just join runs/<run>
 join folder:
     python3 crates/extract/tests/independent_join.py {{folder}}
+    python3 crates/extract/tests/independent_features.py {{folder}}
 
 # Kill runs, their guards, or both at random moments, with each driver: 30 kills each; sooner with `--at-once 3`.
 crashes *args:

@@ -290,11 +290,13 @@ mod tests {
             &grid,
             &series("db.client.connection.count", &idle, &free),
         );
-        figures.add(
+        add(
+            &mut figures,
             &grid,
             &series("db.client.connection.max", limit, &[at(1, 4.0)]),
         );
-        figures.add(
+        add(
+            &mut figures,
             &grid,
             &series("db.client.connection.max", other, &[at(1, 1.0)]),
         );

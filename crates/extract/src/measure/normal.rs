@@ -357,3 +357,142 @@ impl Limits {
         self.operations.get(&shapes.operation.value(row))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::label::shape::ShapeBuilder;
+    use crate::scan::batch::Batch;
+
+    /// A span: operation, milliseconds, children's shape and number, whether it failed.
+    type Of = (u64, i64, u64, u32, bool);
+
+    fn shapes(spans: &[Of]) -> ShapeBatch {
+        let mut builder = ShapeBuilder::default();
+        for &(operation, ms, shape, children, error) in spans {
+            builder.service.append_value(operation / 10);
+            builder.operation.append_value(operation);
+            builder.parent.append_null();
+            builder.took_ns.append_value(ms * 1_000_000);
+            builder.own_ns.append_value(ms * 1_000_000);
+            builder.wait_ns.append_null();
+            builder.kinds.append_value(shape);
+            builder.shape.append_value(shape);
+            builder.children.append_value(children);
+            builder.error.append_value(error);
+            builder.counts.append_value(true);
+        }
+        ShapeBatch::view(&builder.finish().expect("a batch")).expect("its own schema")
+    }
+
+    fn normals(spans: &[Of]) -> Normals {
+        let (batch, mut normals) = (shapes(spans), Normals::default());
+        (0..spans.len()).for_each(|row| normals.add(&batch, row));
+        normals
+    }
+
+    fn judged(limits: &Limits, span: Of) -> Option<Unusual> {
+        limits.unusual(&shapes(&[span]), 0)
+    }
+
+    #[test]
+    fn slow_is_what_takes_half_as_long_again_as_all_but_a_few() {
+        let normal: Vec<Of> = (0..100).map(|n| (11, 10 + n % 10, 1, 2, false)).collect();
+        let limits = normals(&normal).limits();
+        let is_slow = |ms: i64| {
+            judged(&limits, (11, ms, 1, 2, false))
+                .expect("known")
+                .latency
+        };
+        assert!(!is_slow(19) && !is_slow(28));
+        assert!(is_slow(29) && is_slow(1000));
+        // Of what takes no time at all a millisecond more is needed.
+        let limits = normals(&[(11, 0, 1, 2, false); 100]).limits();
+        let is_slow = |ms: i64| {
+            judged(&limits, (11, ms, 1, 2, false))
+                .expect("known")
+                .latency
+        };
+        assert!(!is_slow(1) && is_slow(2));
+    }
+
+    #[test]
+    fn nothing_is_told_by_fewer_than_twenty_but_a_failure_by_those_of_the_service() {
+        let ok = (11, 10, 1, 2, false);
+        assert_eq!(judged(&normals(&[ok; 19]).limits(), ok), None);
+        let limits = normals(&[ok; 20]).limits();
+        assert_eq!(judged(&limits, ok), Some(Unusual::default()));
+        // Another operation of the same service, and one of another service.
+        assert_eq!(judged(&limits, (12, 10, 1, 2, false)), None);
+        let failed = judged(&limits, (12, 10, 1, 2, true)).expect("told");
+        assert!(failed.error && !failed.latency);
+        assert_eq!(judged(&limits, (21, 10, 1, 2, true)), None);
+    }
+
+    #[test]
+    fn errors_are_unusual_where_they_are_rare() {
+        let of = |failed: usize| -> Limits {
+            let spans: Vec<Of> = (0..200).map(|n| (11, 10, 1, 2, n < failed)).collect();
+            normals(&spans).limits()
+        };
+        let failed = (11, 10, 1, 2, true);
+        assert!(judged(&of(2), failed).expect("known").error);
+        assert!(!judged(&of(3), failed).expect("known").error);
+    }
+
+    #[test]
+    fn children_are_unusual_that_hardly_ever_or_never_came() {
+        let of = |rare: usize| -> Limits {
+            let shape = |n: usize| if n < rare { 7 } else { 1 };
+            let spans: Vec<Of> = (0..400).map(|n| (11, 10, shape(n), 2, false)).collect();
+            normals(&spans).limits()
+        };
+        let is_other = |limits: &Limits, shape: u64, children: u32| {
+            let judged = judged(limits, (11, 10, shape, children, false));
+            judged.expect("known").structure
+        };
+        let limits = of(2);
+        assert!(!is_other(&limits, 1, 2));
+        assert!(is_other(&limits, 7, 2) && is_other(&limits, 8, 2));
+        assert!(!is_other(&of(3), 7, 2));
+        // More than ever there were.
+        assert!(is_other(&limits, 1, 3));
+        // Each has a shape of its own: a new one says nothing.
+        let spans: Vec<Of> = (0..400).map(|n| (11, 10, n, 2, false)).collect();
+        assert!(!is_other(&normals(&spans).limits(), 1000, 2));
+    }
+
+    #[test]
+    fn more_operations_than_are_kept_are_those_with_the_smallest_numbers() {
+        let spans: Vec<Of> = (0..MAX_OPERATIONS as u64 + 9)
+            .rev()
+            .map(|operation| (operation, 1, 1, 0, false))
+            .collect();
+        let kept = normals(&spans).operations;
+        assert_eq!(kept.len(), MAX_OPERATIONS);
+        assert!(kept.contains_key(&0) && !kept.contains_key(&(MAX_OPERATIONS as u64)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_limits(
+            spans in prop::collection::vec(
+                (0u64..3, 0i64..50, 0u64..4, 0u32..4, prop::bool::weighted(0.02)), 1..300),
+            parts in 1usize..5,
+        ) {
+            let whole = normals(&spans).limits();
+            let mut merged = Normals::default();
+            for part in 0..parts {
+                let of: Vec<Of> = spans.iter().copied().skip(part).step_by(parts).collect();
+                merged.merge(normals(&of));
+            }
+            let merged = merged.limits();
+            for &(operation, ms, shape, children, error) in &spans {
+                let span = (operation, ms * 2, shape + 1, children, error);
+                prop_assert_eq!(judged(&whole, span), judged(&merged, span));
+            }
+        }
+    }
+}

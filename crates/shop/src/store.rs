@@ -221,7 +221,13 @@ impl Database {
             true => Effect::Failed,
             false => Effect::Delayed,
         };
-        for fault in [Fault::PoolExhaustion, Fault::FdExhaustion] {
+        // Where statements are slow, their connections are in use for longer.
+        let faults = [
+            Fault::PoolExhaustion,
+            Fault::FdExhaustion,
+            Fault::SlowQuery,
+        ];
+        for fault in faults {
             if (failed || waited >= NOTABLE_WAIT) && record.was_on(fault, since) {
                 record.touch(fault, effect, cx, Some(waited));
             }

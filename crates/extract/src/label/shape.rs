@@ -13,6 +13,8 @@ use crate::scan::batch::batch;
 batch! {
     /// Shapes of spans, one for each of the marks of spans, in their order.
     ShapeBatch, ShapeBuilder {
+        /// Hash of its service's name.
+        service: U64,
         /// Hash of service, name and kind.
         operation: U64,
         /// Position of its parent among the shapes; null: it is not in the trace.
@@ -58,6 +60,9 @@ pub(super) fn push_shapes(
         below.sort_unstable();
         let parent = tree.parents[index];
         let took = took(span);
+        shapes
+            .service
+            .append_value(hash_of_text(tree.services[index]));
         shapes.operation.append_value(operations[index]);
         shapes
             .parent
@@ -88,6 +93,10 @@ fn operation(sorted: &Sorted<'_>, span: &Span) -> u64 {
     }
     hasher.write_u8(span.kind);
     hasher.finish()
+}
+
+fn hash_of_text(text: &str) -> u64 {
+    XxHash64::oneshot(0, text.as_bytes())
 }
 
 fn hash_of(sorted: &[u64]) -> u64 {

@@ -58,13 +58,14 @@ fn judged(rules: &RowRules<'_>, of: &TracePartition, said: &[OfTrace<'_>]) -> Ve
     // A span of an operation that hardly ever came in normal time, where it is among the children
     // that its parent did not have then.
     for (at, parent) in of.children() {
-        if unusual[at].is_none() && rules.limits.has_other_kinds(&of.shapes, parent) {
-            unusual[at] = Some(Unusual {
-                error: of.shapes.error.value(at),
-                structure: true,
-                is_rare: true,
-                ..Unusual::default()
-            });
+        let limits = &rules.limits;
+        if is_of_the_run(at)
+            && !limits.knows(&of.shapes, at)
+            && limits.has_other_kinds(&of.shapes, parent)
+        {
+            let rare = unusual[at].get_or_insert_default();
+            rare.structure = true;
+            rare.is_rare = true;
         }
     }
     unusual

@@ -6,8 +6,8 @@ import collections
 import math
 
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
-LEAST_SPANS, SHARE, ERROR_SHARE = 60, 0.005, 0.01
-LEAST_EXCESS, LEAST_RATIO = 1000, 1.2
+LEAST_SPANS, SHARE, ERROR_SHARE = 20, 0.005, 0.01
+LEAST_EXCESS = 1000
 MOST_SHAPES = 256
 FLAGS = ("latency", "error", "structure")
 
@@ -94,21 +94,25 @@ def quantile(values, share):
     return top(values[max(math.ceil(share * len(values)), 1) - 1])
 
 
+def fails_rarely(shapes):
+    return sum(shape.error for shape in shapes) <= ERROR_SHARE * len(shapes)
+
+
 class Limit:
     def __init__(self, shapes):
         self.took, self.own, self.wait = (
             self.slowest(sorted(getattr(s, of) for s in shapes if getattr(s, of) is not None))
             for of in ("took", "own", "wait"))
         self.children = quantile(sorted(s.children for s in shapes), 1 - SHARE)
-        self.rarely_fails = sum(s.error for s in shapes) <= ERROR_SHARE * len(shapes)
+        self.rarely_fails = fails_rarely(shapes)
         self.kinds, self.shapes = (self.usual([getattr(s, of) for s in shapes]) for of in ("kinds", "shape"))
 
     @staticmethod
     def slowest(values):
         if len(values) < LEAST_SPANS:
             return math.inf
-        median = quantile(values, 0.5)
-        return max(quantile(values, 1 - SHARE), median + LEAST_EXCESS, int(median * LEAST_RATIO))
+        longest = quantile(values, 1 - SHARE)
+        return max(longest + longest // 2, quantile(values, 0.5) + LEAST_EXCESS)
 
     @staticmethod
     def usual(shapes):
@@ -147,15 +151,23 @@ def expected(rows, normal_scenarios):
         if span.counts and is_reference(span.row, normal_scenarios):
             normal[span.operation].append(shapes[id(span)])
     limits = {operation: Limit(of) for operation, of in normal.items() if len(of) >= LEAST_SPANS}
+    services = collections.defaultdict(list)
+    for (service, *_), of in normal.items():
+        services[service] += of
+    reliable = {service for service, of in services.items()
+                if len(of) >= LEAST_SPANS and fails_rarely(of)}
     judged = {}
     for span in spans:
         if span.counts and span.operation in limits:
             judged[id(span)] = limits[span.operation].unusual(shapes[id(span)])
+        elif span.counts and span.error and span.service in reliable:
+            judged[id(span)] = (False, True, False, False, False)
     for span in spans:
         above = span.above
-        if span.counts and id(span) not in judged and above and above.operation in limits \
+        if span.counts and span.operation not in limits and above and above.operation in limits \
                 and limits[above.operation].has_other_kinds(shapes[id(above)]):
-            judged[id(span)] = (False, span.error, True, False, True)
+            fails = judged.get(id(span), (False, False))[1]
+            judged[id(span)] = (False, fails, True, False, True)
 
     def place(span):
         if span.service in span.services:

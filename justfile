@@ -57,6 +57,11 @@ join folder:
     python3 crates/extract/tests/independent_join.py {{folder}}
     python3 crates/extract/tests/independent_features.py {{folder}}
 
+# Check the Python package, and have its exports read by the tools they are for: about 3 minutes; all of them with `--heavy`.
+python *args:
+    cargo build
+    .ci/python.py --loadgen target/debug/loadgen {{args}}
+
 # Kill runs, their guards, or both at random moments, with each driver: 30 kills each; sooner with `--at-once 3`.
 crashes *args:
     cargo build --release --workspace --features loadgen/chaos-mesh --bin loadgen --example chaos_mesh_stand_in

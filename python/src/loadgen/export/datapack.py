@@ -97,7 +97,7 @@ def _signals(part: Part) -> dict[str, pa.Table]:
     spans = spans.set_column(spans.schema.get_field_index("service_name"), "service_name", names)
     found = {
         "traces": otel.traces(spans, labels=False),
-        "logs": otel.logs(part.logs, labels=False),
+        "logs": _with_seconds(otel.logs(part.logs, labels=False)),
     }
     metrics = otel.metrics(part.metrics, labels=False)
     found["metrics"] = metrics["gauge"]
@@ -105,6 +105,12 @@ def _signals(part: Part) -> dict[str, pa.Table]:
     found["metrics_histogram"] = metrics["histogram"]
     selected = {signal: _plain(table.select(_COLUMNS[signal])) for signal, table in found.items()}
     return {**selected, "trace_id_ts": otel.trace_id_ts(part.traces)}
+
+
+def _with_seconds(logs: pa.Table) -> pa.Table:
+    """The exporter's tables had whole seconds beside the times until 2026, and its packs have."""
+    seconds = pc.floor_temporal(logs["Timestamp"], unit="second")
+    return logs.append_column("TimestampTime", seconds)
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -118,14 +118,12 @@ def trace_id_ts(spans: pa.Table) -> pa.Table:
 
 def logs(records: pa.Table, *, labels: bool) -> pa.Table:
     """The columns of `otel_logs`."""
-    attributes = [*_json(records["attributes"]), *_pairs(records, {"event.name": "event_name"})]
+    attributes = list(_json(records["attributes"]))
     if labels:
         attributes += _labels(records)
-    times = records["timestamp"].cast(_TIME)
     return pa.table(
         {
-            "Timestamp": times,
-            "TimestampTime": pc.floor_temporal(times, unit="second"),
+            "Timestamp": records["timestamp"].cast(_TIME),
             "TraceId": _text(records, "trace_id"),
             "SpanId": _text(records, "span_id"),
             "TraceFlags": _zeros(records, pa.uint8()),
@@ -140,6 +138,7 @@ def logs(records: pa.Table, *, labels: bool) -> pa.Table:
             "ScopeVersion": _empty(records),
             "ScopeAttributes": _maps(records, []),
             "LogAttributes": _maps(records, attributes),
+            "EventName": _text(records, "event_name"),
         }
     )
 
@@ -364,5 +363,6 @@ def _maps(table: pa.Table, parts: Iterable[Pairs]) -> pa.Array:
     lists = list(parts)
     if not lists:
         return pa.array([[]] * table.num_rows, ATTRIBUTES)
-    rows = ([pair for pairs in row for pair in pairs] for row in zip(*lists, strict=True))
+    # Sorted, as the exporter does it: maps that are the same are equal.
+    rows = (sorted(pair for pairs in row for pair in pairs) for row in zip(*lists, strict=True))
     return pa.array(rows, ATTRIBUTES, size=table.num_rows)

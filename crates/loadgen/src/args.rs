@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::dataset::{AuditArgs, ExtractArgs, ShowArgs, UploadArgs};
+pub(crate) use self::dataset::{AuditArgs, ExtractArgs, ReportArgs, ShowArgs, UploadArgs};
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
 pub(crate) use self::runs::{
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Show what the evidence says of each window of a dataset.
     Show(ShowArgs),
+    /// Make a page that shows what happened in a run, or in several.
+    Report(ReportArgs),
     /// Send a run's folder to an object store.
     Upload(UploadArgs),
     /// Compare both engines in paired runs, or two runs that are done.

@@ -12,6 +12,7 @@ mod merge;
 mod meta;
 mod plan;
 mod proxy;
+mod report;
 mod run;
 mod shop;
 mod show;
@@ -36,6 +37,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Extract(args) => extract::extract(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),
+        Command::Report(args) => report::report(&args),
         Command::Upload(args) => asynchronously(upload::upload(args)),
         Command::Compare(args) => asynchronously(compare::compare(args)),
         Command::Merge(args) => merge::merge(&args),

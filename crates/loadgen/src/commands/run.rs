@@ -19,7 +19,7 @@ use loadgen_timeline::summary::Summary;
 use serde::Serialize;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{doctor, plan};
+use super::{doctor, plan, report};
 use crate::args::{EngineChoice, Protocol, RunArgs};
 use crate::display::{self, say};
 use crate::drivers::{self, Asked};
@@ -147,6 +147,11 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             () = interrupts.nth(2) => None,
         }
     };
+    // Before anything is told: the page is there when its path is printed.
+    let page = dataset.as_ref().and_then(|dataset| {
+        note(&args, "making the report");
+        report::of_extraction(dataset, Some(folder.path()))
+    });
     let outcome = Outcome {
         failed: ran.broken.is_some() || ran.status == RunStatus::Failed,
         usable: dataset
@@ -174,7 +179,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         })?)?;
     } else {
         if let Some(report) = &dataset {
-            super::print(&tables::dataset(report, folder.path()))?;
+            super::print(&tables::dataset(report, folder.path(), page.as_deref()))?;
         } else {
             super::print(&match &identity.shard {
                 Some(shard) => merge_command(&args, &folder, shard),

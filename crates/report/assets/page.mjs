@@ -1,0 +1,114 @@
+// Puts the page together from the figures that stand in it.
+import { choice, html, section } from "./elements.mjs";
+import { windowName, declares, moment, words } from "./format.mjs";
+import { onTheme, palette, startTheme, themeSwitch } from "./theme.mjs";
+import { glance, runsTable } from "./glance.mjs";
+import { forgetCharts } from "./chart.mjs";
+import { timeline } from "./timeline.mjs";
+import { verdicts } from "./verdicts.mjs";
+import { balance } from "./balance.mjs";
+import { graphOf } from "./graph.mjs";
+import { waterfallOf } from "./waterfall.mjs";
+import { audit, loading } from "./files.mjs";
+
+const SECTIONS = [["glance", "At a glance"], ["timeline", "Timeline"], ["verdicts", "Verdicts"], ["balance", "Labels"], ["windows", "Windows"], ["audit", "Audit"], ["load", "Load it"]];
+
+// What parts of the page share: names and types of windows, and colours by service.
+function prepare(run) {
+  for (const window of run.windows) {
+    window.name = windowName(window);
+    window.shown_type = window.sham_of ?? (declares(window) ? (window.anomaly_type !== "none" ? window.anomaly_type : window.declared) : "none");
+  }
+}
+
+function servicesOf(runs) {
+  const names = new Set();
+  for (const run of runs) {
+    for (const of of run.series?.services ?? []) names.add(of.service);
+    for (const name of Object.keys(run.dataset?.services ?? {})) names.add(name);
+  }
+  return [...names].sort();
+}
+
+function typesOf(runs) {
+  return [...new Set(runs.flatMap((run) => [...run.windows.map((window) => window.shown_type), ...Object.keys(run.balance?.types ?? {})]))]
+    .filter((type) => type !== "none").sort();
+}
+
+// A window at a time: its graph, and a typical trace of it.
+function windowParts(run, services) {
+  const part = section("windows", "Window by window");
+  if (run.windows.length === 0) {
+    part.append(html("p", { class: "absent" }, "There are no windows."));
+    return part;
+  }
+  const first = run.windows.find(declares) ?? run.windows[0];
+  const graph = html("div", {});
+  const trace = html("div", {});
+  const title = html("p", { class: "note" });
+  let shown = first;
+  const draw = () => {
+    title.textContent = [shown.msg, shown.root_cause_service ? `The fault is said to be in ${shown.root_cause_service}.` : ""].filter(Boolean).join(" ");
+    graph.replaceChildren(graphOf(run, shown));
+    trace.replaceChildren(waterfallOf(run, shown, services));
+  };
+  const show = (number) => {
+    shown = run.windows.find((window) => String(window.number) === number) ?? first;
+    draw();
+  };
+  part.append(html("div", { class: "controls" }, choice("Window", run.windows.map((window) => [String(window.number), `${window.number}  ${window.name}`]), String(first.number), show)),
+    title, html("h3", {}, "Service graph"), graph, html("h3", {}, "A typical trace"), trace);
+  let narrow = innerWidth < 700;
+  addEventListener("resize", () => {
+    if (innerWidth < 700 === narrow) return;
+    narrow = innerWidth < 700;
+    draw();
+  });
+  draw();
+  return part;
+}
+
+function header(run, runs) {
+  const title = runs.length === 1 ? run.name || "A run" : `${runs.length} runs`;
+  const about = [run.run ? run.run.scenario_file : "", run.t0_ms ? moment(run.t0_ms) : ""].filter(Boolean).join(" · ");
+  return html("header", {}, html("div", {}, html("p", { class: "product" }, "loadgen report"), html("h1", {}, title), runs.length === 1 && html("p", { class: "note" }, about)), themeSwitch());
+}
+
+function nav(runs) {
+  const sections = runs.length > 1 ? [["runs", "Runs"], ...SECTIONS] : SECTIONS;
+  return html("nav", { "aria-label": "Parts of the page" }, sections.map(([id, name]) => html("a", { href: `#${id}` }, name)));
+}
+
+export function show(figures) {
+  const { runs } = figures;
+  const root = document.getElementById("page");
+  runs.forEach(prepare);
+  const services = palette(servicesOf(runs), "services");
+  const types = palette(typesOf(runs), "types");
+  let shown = 0;
+  const draw = () => {
+    forgetCharts();
+    const run = runs[shown];
+    const over = timeline(run, services, types);
+    root.replaceChildren(
+      header(run, runs), nav(runs),
+      html("main", {},
+        runs.length > 1 && runsTable(runs, shown, (at) => {
+          shown = at;
+          draw();
+          document.getElementById("glance").scrollIntoView();
+        }),
+        runs.length > 1 && html("h2", { class: "run-name" }, run.name),
+        glance(run), over.part, verdicts(run), balance(run, types), windowParts(run, services), audit(run), loading(run)),
+      html("footer", {}, html("p", { class: "note" }, `Made by loadgen ${figures.loadgen_version} from the files of the dataset and of the run, and can be made again from them: loadgen report. Charts by uPlot, layout of graphs by dagre; both MIT, their licences are in this page.`)));
+    over.draw();
+  };
+  if (runs.length === 0) {
+    root.replaceChildren(html("p", { class: "absent" }, "There is no run."));
+    return;
+  }
+  draw();
+}
+
+startTheme();
+show(JSON.parse(document.getElementById("figures").textContent));

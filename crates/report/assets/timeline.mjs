@@ -1,0 +1,212 @@
+// The run over time: windows, faults and phases, above charts of each service.
+import { choice, choices, html, absent, section, svg } from "./elements.mjs";
+import { chart, typeWords } from "./chart.mjs";
+import { clock, milliseconds, percent, short, verdict, words } from "./format.mjs";
+import { colour, onTheme } from "./theme.mjs";
+
+const QUANTILES = [["p50", "p50"], ["p95", "p95"], ["p99", "p99"]];
+
+const GAUGES = [
+  ["saturation", "Saturation", "highest known use of a pool, a queue or a processor, % of what there is", (v) => percent(v), (v) => short(v * 100)],
+  ["cpu", "Processors used", "processors", (v) => short(v), short],
+  ["in_flight", "Requests in flight", "open spans of servers and consumers, on average", (v) => short(v), short],
+  ["queue", "Waiting", "requests or messages that wait", (v) => short(v), short],
+];
+
+const COUNTS = [
+  ["log_errors", "Log records of errors", "records a second", (v) => `${short(v)} /s`, short],
+  ["log_warnings", "Log records of warnings", "records a second", (v) => `${short(v)} /s`, short],
+  ["log_records", "Log records", "records a second", (v) => `${short(v)} /s`, short],
+  ["new_log_templates", "New kinds of log records", "templates that were never seen before, a second", (v) => `${short(v)} /s`, short],
+];
+
+// Times of a window in which rows are not steady.
+function phases(window) {
+  const out = [];
+  const add = (kind, from, to) => from !== null && to !== null && to > from && out.push({ kind, from, to: Math.max(to, from) });
+  if (window.warm_up) add("transition", window.opened_s, window.closed_s);
+  add("transition", window.opened_s, window.opened_s + window.guard_s);
+  for (const fault of window.faults) {
+    if (fault.requested_s !== null && fault.injected_s !== null) add("transition", fault.requested_s, fault.injected_s + window.guard_s);
+    if (fault.cleared_s !== null) {
+      add("transition", fault.clear_requested_s ?? fault.cleared_s, fault.cleared_s + window.guard_s);
+      add("recovery", fault.cleared_s, window.recovered_s);
+    }
+  }
+  return out;
+}
+
+// The lanes above the charts: windows with their names, faults, phases. As wide as the charts' area.
+function lanes(run, types, span) {
+  const left = 58;
+  const right = 12;
+  const holder = html("div", { class: "lanes" });
+  const draw = () => {
+    const width = holder.clientWidth;
+    if (width === 0) return;
+    const x = (s) => left + ((s - span[0]) / (span[1] - span[0] || 1)) * (width - left - right);
+    const box = (from, to, y, height, attributes) => svg("rect", { x: x(Math.max(from, span[0])), y, width: Math.max(1, x(Math.min(to, span[1])) - x(Math.max(from, span[0]))), height, ...attributes });
+    const label = (text, y) => svg("text", { x: left - 6, y, "text-anchor": "end", class: "lane-name" }, text);
+    const parts = [
+      svg("defs", {}, svg("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+        svg("rect", { width: 2.5, height: 6, fill: colour("quiet") }))),
+      width > 500 && label("window", 19), width > 500 && label("fault", 41), width > 500 && label("phase", 56),
+    ];
+    for (const window of run.windows) {
+      const own = window.shown_type === "none" ? colour("normal") : types.colour(window.shown_type);
+      const wide = x(window.closed_s) - x(window.opened_s);
+      const room = Math.floor((wide - 8) / 6.6);
+      const name = window.name.length <= room ? window.name : room >= 4 ? `${window.name.slice(0, room - 1)}…` : String(window.number);
+      parts.push(svg("g", {},
+        svg("title", {}, `${window.number}: ${window.name}, ${clock(window.opened_s)} to ${clock(window.closed_s)}, ${verdict(window.verdict).text}`),
+        box(window.opened_s, window.closed_s - (span[1] - span[0]) / width, 4, 22, { fill: own, rx: 3, class: window.shown_type === "none" ? "window normal" : "window" }),
+        wide > 12 && svg("text", { x: x(window.opened_s) + 5, y: 19, class: window.shown_type === "none" ? "window-name normal" : "window-name" }, name)));
+      for (const fault of window.faults) {
+        if (fault.injected_s === null) continue;
+        parts.push(svg("g", {},
+          svg("title", {}, `${fault.name} in ${fault.service || "?"}${fault.sham ? " (a sham: nothing is injected)" : ""}, confirmed ${clock(fault.injected_s)} to ${fault.cleared_s === null ? "the end" : clock(fault.cleared_s)}`),
+          box(fault.injected_s, fault.cleared_s ?? span[1], 32, 10, { fill: fault.sham ? "none" : own, stroke: own, rx: 2 })));
+      }
+      for (const phase of phases(window)) {
+        parts.push(svg("g", {},
+          svg("title", {}, `${phase.kind}, ${clock(phase.from)} to ${clock(phase.to)}`),
+          box(phase.from, phase.to, 48, 9, { fill: phase.kind === "transition" ? "url(#hatch)" : colour("recovery") })));
+      }
+    }
+    holder.replaceChildren(svg("svg", { width, height: 62, role: "img", "aria-label": "Windows, faults that were confirmed, and phases over the run; the table of verdicts has the same in words" }, parts));
+  };
+  onTheme(draw);
+  addEventListener("resize", draw);
+  return { holder, draw };
+}
+
+function legend(types, run) {
+  const seen = [...new Set(run.windows.map((window) => window.shown_type))].filter((type) => type !== "none");
+  return html("div", { class: "legend" },
+    seen.map((type) => {
+      const key = html("span", { class: "key" });
+      const paint = () => (key.style.background = types.colour(type));
+      onTheme(paint);
+      paint();
+      return html("span", {}, key, typeWords(type));
+    }),
+    html("span", {}, html("span", { class: "key hatched" }), "transition"),
+    html("span", {}, html("span", { class: "key recovering" }), "recovery"));
+}
+
+// Buttons, one a service, that show or hide its lines in all charts.
+function serviceButtons(state, services, update) {
+  const buttons = services.names.map((name) => {
+    const dot = html("span", { class: "dot" });
+    const paint = () => (dot.style.background = services.colour(name));
+    onTheme(paint);
+    paint();
+    const button = html("button", { type: "button", class: "chip", "aria-pressed": !state.hidden.has(name), onclick: () => {
+      state.hidden.has(name) ? state.hidden.delete(name) : state.hidden.add(name);
+      refresh();
+      update();
+    } }, dot, name);
+    return { name, button };
+  });
+  const refresh = () => buttons.forEach(({ name, button }) => button.setAttribute("aria-pressed", !state.hidden.has(name)));
+  const all = html("button", { type: "button", class: "chip plain", onclick: () => {
+    const none = state.hidden.size === 0;
+    state.hidden = new Set(none ? services.names : []);
+    refresh();
+    update();
+  } }, "all or none");
+  return html("div", { class: "chips", role: "group", "aria-label": "Services that the charts show" }, buttons.map(({ button }) => button), all);
+}
+
+const SERVED = ["server", "consumer"];
+
+// The kinds of spans that stand for what a service did: what it served, unless asked otherwise.
+function kindsOf(series, kind) {
+  const wanted = kind === "served" ? SERVED : [kind];
+  return wanted.map((name) => series.kinds[name]).filter(Boolean);
+}
+
+const sumOf = (kinds, name, at) => kinds.reduce((sum, of) => sum + of[name][at], 0);
+
+// The quantile of the kind that has the most spans in a step: quantiles don't add up.
+function quantileOf(kinds, name, at) {
+  const busiest = kinds.reduce((best, of) => (best === null || of.count[at] > best.count[at] ? of : best), null);
+  return busiest && busiest.count[at] > 0 ? busiest[name][at] : null;
+}
+
+export function timeline(run, services, types) {
+  const data = run.series;
+  const span = [Math.min(run.span_s[0], 0), run.span_s[1]];
+  const strip = lanes(run, types, span);
+  const part = section("timeline", "Timeline");
+  part.append(html("p", { class: "note" }, "Seconds since the run began. Bands are windows, the bar at their foot is the time in which the fault was confirmed; hatched: near a change, left out of the steady rows."), legend(types, run));
+  if (data === null) {
+    part.append(html("div", { class: "charts" }, strip.holder), absent("Without the table windows_features_5s there are no charts: an older loadgen made this dataset, or there is none. Extract again to have them."));
+    return { part, draw: strip.draw };
+  }
+  const state = { hidden: new Set(), service: "", quantile: "p95", kind: "served", gauge: "saturation", scale: "linear" };
+  const windows = () => run.windows;
+  const common = { windows, types };
+  const rate = chart({ ...common, title: "Rate", unit: "spans a second", format: (v) => `${short(v)} /s`, tick: short });
+  const errors = chart({ ...common, title: "Errors", unit: "% of spans that have an error", format: percent, tick: (v) => short(v * 100) });
+  const latency = chart({ ...common, title: "Latency", unit: "ms", format: milliseconds, tick: short, log: () => state.scale === "log" });
+  const gaugeInfo = () => [...GAUGES, ...COUNTS].find(([name]) => name === state.gauge);
+  const gauge = chart({ ...common, title: "Saturation", unit: "", format: (v) => gaugeInfo()[3](v), tick: (v) => gaugeInfo()[4](v) });
+
+  const times = Array.from({ length: data.steps }, (_, at) => data.from_s + (at + 0.5) * data.step_s);
+  const range = times.map((at, index) => index).filter((index) => times[index] >= span[0] - data.step_s && times[index] <= span[1] + data.step_s);
+  const cut = (values) => range.map((index) => values[index]);
+  const shownTimes = cut(times);
+  const lines = (values) => data.services
+    .filter((of) => !state.hidden.has(of.service) && (state.service === "" || of.service === state.service))
+    .map((of) => ({ name: of.service, colour: services.colour(of.service), dash: services.dash(of.service), values: cut(values(of)) }));
+  const steps = Array.from({ length: data.steps }, (_, at) => at);
+
+  const update = () => {
+    rate.draw(shownTimes, lines((of) => {
+      const kinds = kindsOf(of, state.kind);
+      return kinds.length === 0 ? steps.map(() => null) : steps.map((at) => sumOf(kinds, "count", at) / data.step_s);
+    }), "No service has spans of this kind.");
+    errors.draw(shownTimes, lines((of) => {
+      const kinds = kindsOf(of, state.kind);
+      return steps.map((at) => {
+        const count = sumOf(kinds, "count", at);
+        return count > 0 ? sumOf(kinds, "errors", at) / count : null;
+      });
+    }), "No service has spans of this kind.");
+    const quantile = (name) => (of) => steps.map((at) => quantileOf(kindsOf(of, state.kind), name, at));
+    const one = data.services.find((of) => of.service === state.service);
+    if (one) {
+      const dashes = { p50: [], p95: [6, 3], p99: [2, 2] };
+      latency.draw(shownTimes, QUANTILES.map(([name]) => ({ name, colour: services.colour(one.service), dash: dashes[name], values: cut(quantile(name)(one)) })), "It has no spans of this kind.");
+      latency.figure.querySelector(".note").textContent = `ms: p50 solid, p95 dashed, p99 dotted, of ${one.service}`;
+    } else {
+      latency.draw(shownTimes, lines(quantile(state.quantile)), "No service has spans of this kind.");
+      latency.figure.querySelector(".note").textContent = `ms, ${state.quantile}${state.scale === "log" ? ", logarithmic" : ""}`;
+    }
+    const [name, title, unit] = gaugeInfo();
+    gauge.figure.querySelector("strong").textContent = title;
+    gauge.figure.querySelector(".note").textContent = unit;
+    const isCount = COUNTS.some(([of]) => of === name);
+    gauge.draw(shownTimes, lines((of) => (isCount
+      ? (of.counts[name] ?? steps.map(() => (Object.keys(of.counts).length > 0 ? 0 : null))).map((value) => (value === null ? null : value / data.step_s))
+      : of.gauges[name] ?? steps.map(() => null))), "No service has a metric that says it.");
+  };
+
+  const kinds = [...new Set(data.services.flatMap((of) => Object.keys(of.kinds)))].sort();
+  const kindOptions = [["served", "requests served (server, consumer)"], ...kinds.map((kind) => [kind, `${kind} spans`])];
+  const known = [...GAUGES, ...COUNTS].filter(([name]) => name === "saturation" || data.services.some((of) => of.gauges[name] || of.counts[name]));
+  const controls = html("div", { class: "controls" },
+    choice("Service", [["", "all"], ...services.names.map((name) => [name, name])], "", (value) => { state.service = value; update(); }),
+    choice("Spans", kindOptions, state.kind, (value) => { state.kind = value; update(); }),
+    choices("Quantile of the latency", QUANTILES, state.quantile, (value) => { state.quantile = value; update(); }),
+    choices("Scale of the latency", [["linear", "linear"], ["log", "log"]], state.scale, (value) => { state.scale = value; update(); }),
+    choice("Fourth chart", known.map(([name, title]) => [name, title]), state.gauge, (value) => { state.gauge = value; update(); }));
+  const rows = data.rows_per_step === 1
+    ? `Steps of ${short(data.step_s)} s, from the table ${data.table}.`
+    : `Steps of ${short(data.step_s)} s, each of ${data.rows_per_step} rows of the table ${data.table}: counts are sums, quantiles are means weighted by spans.`;
+  part.append(controls, serviceButtons(state, services, update),
+    html("div", { class: "charts" }, strip.holder, rate.figure, errors.figure, latency.figure, gauge.figure), html("p", { class: "note" }, rows, " Drag over a chart to zoom, double-click to see all."));
+  onTheme(update);
+  return { part, draw: () => { strip.draw(); update(); } };
+}

@@ -1,0 +1,206 @@
+//! The page: markup, styles, scripts and figures in one text.
+//!
+//! Figures are a block of JSON that no browser runs, and the scripts put them into the page as text
+//! alone. A policy names the scripts and styles by their hashes, so that nothing else runs even if a
+//! name of a span looks like a script.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::run::RunReport;
+use crate::sources::ReportError;
+
+const UPLOT: &str = include_str!("../vendor/uPlot.iife.min.js");
+const UPLOT_STYLE: &str = include_str!("../vendor/uPlot.min.css");
+const UPLOT_LICENCE: &str = include_str!("../vendor/uPlot.LICENSE");
+const DAGRE: &str = include_str!("../vendor/dagre.min.js");
+const DAGRE_LICENCE: &str = include_str!("../vendor/dagre.LICENSE");
+const STYLE: &str = include_str!("../assets/page.css");
+
+/// The modules, each after those that it uses.
+const MODULES: [(&str, &str); 12] = [
+    ("elements.mjs", include_str!("../assets/elements.mjs")),
+    ("format.mjs", include_str!("../assets/format.mjs")),
+    ("theme.mjs", include_str!("../assets/theme.mjs")),
+    ("glance.mjs", include_str!("../assets/glance.mjs")),
+    ("chart.mjs", include_str!("../assets/chart.mjs")),
+    ("timeline.mjs", include_str!("../assets/timeline.mjs")),
+    ("verdicts.mjs", include_str!("../assets/verdicts.mjs")),
+    ("balance.mjs", include_str!("../assets/balance.mjs")),
+    ("graph.mjs", include_str!("../assets/graph.mjs")),
+    ("waterfall.mjs", include_str!("../assets/waterfall.mjs")),
+    ("files.mjs", include_str!("../assets/files.mjs")),
+    ("page.mjs", include_str!("../assets/page.mjs")),
+];
+
+/// What a page shows.
+#[derive(Debug, Clone, Serialize)]
+pub struct Page<'r> {
+    /// Version of loadgen that made the page.
+    pub loadgen_version: &'static str,
+    /// The runs, in the order in which they were asked for.
+    pub runs: &'r [RunReport],
+}
+
+/// One page of one run or several, with everything in it: it needs no other file and no network.
+pub fn html(runs: &[RunReport]) -> String {
+    let page = Page {
+        loadgen_version: env!("CARGO_PKG_VERSION"),
+        runs,
+    };
+    let title = match runs {
+        [run] => format!("{} - loadgen report", run.name),
+        runs => format!("{} runs - loadgen report", runs.len()),
+    };
+    assemble(&title, &data(&page))
+}
+
+/// Writes the page of runs. It takes the place of the one that is there when it is whole.
+///
+/// # Errors
+/// [`ReportError::Write`]: what the system said.
+pub fn write(page: &Path, runs: &[RunReport]) -> Result<(), ReportError> {
+    let cannot = |source| ReportError::Write {
+        path: page.to_owned(),
+        source,
+    };
+    let folder = page
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let name = page.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = folder.join(format!(".{name}"));
+    fs::create_dir_all(folder).map_err(cannot)?;
+    fs::write(&unfinished, html(runs))
+        .and_then(|()| fs::rename(&unfinished, page))
+        .map_err(cannot)
+}
+
+fn assemble(title: &str, data: &str) -> String {
+    let style = format!("{UPLOT_STYLE}\n{STYLE}");
+    let charts = script("uPlot 1.6.32", UPLOT_LICENCE, UPLOT);
+    let layout = script("@dagrejs/dagre 3.1.3", DAGRE_LICENCE, DAGRE);
+    let modules = modules();
+    let policy = format!(
+        "default-src 'none'; script-src {} {} {}; style-src {}; base-uri 'none'; form-action 'none'",
+        hash(&charts),
+        hash(&layout),
+        hash(&modules),
+        hash(&style),
+    );
+    let title = escape_text(title);
+    format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<noscript><p>This page draws its figures with its own scripts, which are in it and need no network. Please allow them.</p></noscript>
+<div id="page"></div>
+<script type="application/json" id="figures">{data}</script>
+<script>{charts}</script>
+<script>{layout}</script>
+<script type="module">{modules}</script>
+</body>
+</html>
+"#
+    )
+}
+
+/// A library with its licence. Its map of sources is not here, and must not be looked for.
+fn script(name: &str, licence: &str, text: &str) -> String {
+    let text: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("//# sourceMappingURL="))
+        .collect();
+    format!(
+        "\n/*! {name}\n{}\n*/\n{}\n",
+        licence.trim(),
+        text.join("\n")
+    )
+}
+
+/// Our own modules as one: each is a function that gives what it exports, under the names by which
+/// the others import it.
+fn modules() -> String {
+    let mut out = String::from("\n");
+    for (name, text) in MODULES {
+        let exports = exports(text).join(", ");
+        out += &format!("// {name}\nconst {{ {exports} }} = (() => {{\n");
+        for line in text.lines().filter(|line| !line.starts_with("import ")) {
+            out += line.strip_prefix("export ").unwrap_or(line);
+            out.push('\n');
+        }
+        out += &format!("return {{ {exports} }};\n}})();\n");
+    }
+    out
+}
+
+/// Names that a module exports: of functions and constants, each declared at the begin of a line.
+fn exports(text: &str) -> Vec<&str> {
+    let declared = text.lines().filter_map(|line| {
+        let line = line.strip_prefix("export ")?;
+        let name = line
+            .strip_prefix("function ")
+            .or_else(|| line.strip_prefix("const "))?;
+        name.split(|c: char| !c.is_alphanumeric()).next()
+    });
+    declared.collect()
+}
+
+fn hash(text: &str) -> String {
+    format!(
+        "'sha256-{}'",
+        STANDARD.encode(Sha256::digest(text.as_bytes()))
+    )
+}
+
+/// JSON that can stand in a page: no character in it can end the block or begin another tag.
+fn data(page: &Page<'_>) -> String {
+    // Fails for none of these types.
+    let text = serde_json::to_string(page).unwrap_or_default();
+    escape_json(&text)
+}
+
+/// Of JSON only texts have these characters, so each can be written as its number.
+pub(crate) fn escape_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 50);
+    for character in text.chars() {
+        match character {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out += &format!("\\u{:04x}", u32::from(character));
+            }
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+fn escape_text(text: &str) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        match character {
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '&' => out += "&amp;",
+            '"' => out += "&quot;",
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

@@ -32,7 +32,9 @@ pub use evidence::{
     evidence_json_schema,
 };
 pub use judge::judge;
-pub use metric::is_relevant;
+pub use metric::{
+    Cpu, Saturation, cpu_preference, is_idle_time, is_relevant, saturation, seconds_in,
+};
 pub use run::{Declared, Recovery, Run, Window, WindowKind};
 pub use sample::{
     CallObservation, DifferentStretches, Edge, EdgeId, EntryId, MetricPoint, Operation,

@@ -6,7 +6,7 @@ use crate::sample::Series;
 
 /// What a saturation figure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Saturation {
+pub enum Saturation {
     /// Time that requests wait for a pooled connection, seconds a request.
     PoolWait,
     /// How many wait: for a connection, or in a queue.
@@ -34,7 +34,7 @@ pub fn is_relevant(metric: &str) -> bool {
 /// What processor time is read from. The first of these that a service has is used, and the others
 /// are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Cpu {
+pub enum Cpu {
     /// The process's own, as the conventions call it.
     Process,
     /// Somebody else's name of the same thing.
@@ -47,13 +47,13 @@ pub(crate) enum Cpu {
 
 impl Cpu {
     /// It is a level, not a sum.
-    pub(crate) fn is_level(self) -> bool {
+    pub fn is_level(self) -> bool {
         self == Self::Utilization
     }
 }
 
 /// Whether a metric is processor time.
-pub(crate) fn cpu_preference(metric: &str) -> Option<Cpu> {
+pub fn cpu_preference(metric: &str) -> Option<Cpu> {
     let name = metric.to_ascii_lowercase();
     let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
     // Of the host, which is shared.
@@ -73,13 +73,18 @@ pub(crate) fn cpu_preference(metric: &str) -> Option<Cpu> {
 
 /// Whether a series of processor time is of time that was not spent.
 pub(crate) fn is_idle(series: &Series) -> bool {
+    is_idle_time(&series.attributes)
+}
+
+/// The same of a series by its attributes, as JSON.
+pub fn is_idle_time(attributes: &str) -> bool {
     ["\"idle\"", "\"wait\"", "\"iowait\""]
         .iter()
-        .any(|state| series.attributes.contains(state))
+        .any(|state| attributes.contains(state))
 }
 
 /// Whether a metric is a saturation figure, and which.
-pub(crate) fn saturation(metric: &str) -> Option<Saturation> {
+pub fn saturation(metric: &str) -> Option<Saturation> {
     let name = metric.to_ascii_lowercase();
     // How telemetry itself gets along says nothing about the service.
     if name.starts_with("otel.") || name.starts_with("otlp.") || !name.contains(['.', '_']) {
@@ -134,7 +139,7 @@ fn lookup_by_name(metric: &str) -> Option<Lookup> {
 }
 
 /// Seconds in a unit of time; 1 for what is no time.
-pub(crate) fn seconds_in(unit: &str) -> f64 {
+pub fn seconds_in(unit: &str) -> f64 {
     match unit {
         "ms" => 1e-3,
         "us" | "µs" => 1e-6,

@@ -14,6 +14,7 @@ use crate::dataset::spans::FEATURES;
 use crate::dataset::staging::StagedFile;
 use crate::dataset::texts::Texts;
 use crate::error::ExtractError;
+use crate::features::FeatureRules;
 use crate::ground_truth::{open_ledger, open_others, read_timeline, taken};
 use crate::label::Offsets;
 use crate::label::truth::Truth;
@@ -81,7 +82,7 @@ pub(crate) fn extract_from(
     said.put(&mut figures);
     measure::leaks(&mut figures, &truth, &scanned.sample, &labelled.gathered);
 
-    let rules = row_rules(options, &truth, &run, &mut figures);
+    let rules = row_rules(options, &truth, &run, scanned.spans.len(), &mut figures);
     let (counts, mut files) = stages.write(&scanned, &labelled, &rules)?;
     counted(&mut figures, &truth, &scanned, &labelled, &counts, &input);
     files.extend(stages.write_windows(&truth, &figures)?);
@@ -133,6 +134,7 @@ fn row_rules<'r>(
     options: &ExtractOptions,
     truth: &'r Truth,
     run: &'r RunFacts,
+    partitions: usize,
     figures: &mut Figures,
 ) -> RowRules<'r> {
     let leaking: Vec<String> = match options.drop_leaks {
@@ -172,6 +174,7 @@ fn row_rules<'r>(
         traces: Columns::without(&[]),
         logs: Columns::without(&ids),
         points: Columns::without(&ids),
+        features: FeatureRules::new(&truth.conditions, partitions),
         steady_only: options.steady_only,
         include_foreign: options.include_foreign,
     }

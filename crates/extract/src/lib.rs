@@ -7,6 +7,7 @@
 //! - `label` says of each partition what the condition of the system was, by ledger and timeline;
 //! - `measure` finds out what holds for the run as a whole: phases, evidence, what was lost;
 //! - `write` makes rows, which `dataset` defines, writes as CSV and Parquet and puts in place;
+//! - `features` gathers on the way what tables of services, traces and calls are made from;
 //! - `audit` says whether the result can be trusted;
 //! - `follow` does all this beside a Collector that goes on writing, when a run is complete.
 //!
@@ -29,6 +30,7 @@ pub mod audit;
 mod dataset;
 mod error;
 mod extract;
+mod features;
 pub mod find;
 pub mod follow;
 mod ground_truth;

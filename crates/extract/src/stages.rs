@@ -18,6 +18,7 @@ use crate::dataset::rows::{Columns, Made, Rows};
 use crate::dataset::staging::{StagedFile, Staging};
 use crate::dataset::windows::{WindowRow, Windows};
 use crate::error::ExtractError;
+use crate::features::Features;
 use crate::ground_truth::read_ledger;
 use crate::label::groups::Partition;
 use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};
@@ -194,6 +195,7 @@ impl Stages {
     ) -> io::Result<(WriteCounts, Vec<StagedFile>)> {
         let (staging, stamp) = (&mut self.staging, &self.stamp);
         let mut counts = WriteCounts::default();
+        let mut features = Features::new(&rules.features, staging.folder())?;
         let mut spans = TableFiles::create(staging, stamp, &rules.spans)?;
         let types = rules.classes.types();
         let mut classes = ClassFiles::create(staging, stamp, types, rules.spans.header())?;
@@ -223,7 +225,7 @@ impl Stages {
             append(Some(&mut traces), &written.traces)?;
             append(logs.as_mut(), &written.logs)?;
             counts.merge(&written.counts);
-            Ok(())
+            features.add(written.observed)
         })?;
         let of_points = |partition| {
             let read = scanned.points.read(partition)?;
@@ -232,7 +234,7 @@ impl Stages {
         in_order(scanned.points.len(), self.workers, of_points, |written| {
             append(points.as_mut(), &written.points)?;
             counts.merge(&written.counts);
-            Ok(())
+            features.add(written.observed)
         })?;
         let [labeled, parquet] = spans.finish()?;
         let mut files = vec![labeled];
@@ -241,6 +243,7 @@ impl Stages {
         for table in [points, logs, Some(traces)].into_iter().flatten() {
             files.extend(table.finish()?);
         }
+        files.extend(features.write(rules, self.workers, staging, stamp)?);
         Ok((counts, files))
     }
 

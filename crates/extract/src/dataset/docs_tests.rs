@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::buckets::Buckets;
 use super::logs::Logs;
 use super::points::Points;
 use super::spans::Spans;
@@ -31,7 +32,8 @@ fn markdown<T: Table>() -> String {
     text
 }
 
-/// Puts the table of `T` between its marks; none where they are not there.
+/// Puts the table of `T` between its marks; none where they are not there. Both tables of buckets
+/// have the same columns.
 fn with_table<T: Table>(text: &str) -> Option<String> {
     let begin = format!("<!-- columns of {} -->\n", T::NAME);
     let (before, rest) = text.split_once(&begin)?;
@@ -49,6 +51,7 @@ fn the_column_tables_of_the_docs_are_those_of_the_definitions() {
         with_table::<Logs>,
         with_table::<Traces>,
         with_table::<Windows>,
+        with_table::<Buckets<1>>,
     ];
     let mut text = shipped.clone();
     for with_table in tables {

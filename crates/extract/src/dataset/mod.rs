@@ -1,6 +1,7 @@
 //! The dataset: tables from one definition each, written as CSV and Parquet, and put in place when
 //! all of them are whole.
 
+pub(crate) mod buckets;
 pub(crate) mod classes;
 mod csv_row;
 mod file_name;

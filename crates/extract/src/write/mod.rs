@@ -5,6 +5,8 @@ mod traces;
 
 use std::collections::BTreeMap;
 
+use loadgen_timeline::phase::Phase;
+
 use crate::dataset::classes::{Classes, LeftOut};
 use crate::dataset::files::Run;
 use crate::dataset::logs::Logs;
@@ -14,13 +16,14 @@ use crate::dataset::said::Said;
 use crate::dataset::spans::Spans;
 use crate::dataset::texts::Texts;
 use crate::dataset::traces::Traces;
+use crate::features::{FeatureRules, Observed};
 use crate::label::truth::Truth;
 
 pub(crate) use points::write_points;
 pub(crate) use traces::{TracePartition, write_traces};
 
 /// Rows that are made at once.
-const ROWS_AT_ONCE: u64 = 8192;
+pub(crate) const ROWS_AT_ONCE: u64 = 8192;
 
 /// What rows are made by.
 pub(crate) struct RowRules<'r> {
@@ -31,6 +34,7 @@ pub(crate) struct RowRules<'r> {
     pub(crate) traces: Columns<Traces>,
     pub(crate) logs: Columns<Logs>,
     pub(crate) points: Columns<Points>,
+    pub(crate) features: FeatureRules,
     /// Only rows whose phase is steady are written.
     pub(crate) steady_only: bool,
     /// Rows that are not the run's are kept.
@@ -38,11 +42,15 @@ pub(crate) struct RowRules<'r> {
 }
 
 impl RowRules<'_> {
+    /// Whether rows of such a phase are asked for.
+    pub(crate) fn keeps_phase(&self, said: &Said<'_>) -> bool {
+        !self.steady_only || said.phase == Phase::Steady
+    }
+
     fn keeps(&self, said: &Said<'_>) -> Keep {
-        use loadgen_timeline::phase::Phase;
         if said.foreign.is_some() && !self.include_foreign {
             Keep::Foreign
-        } else if self.steady_only && said.phase != Phase::Steady {
+        } else if !self.keeps_phase(said) {
             Keep::Filtered
         } else {
             Keep::Yes
@@ -75,6 +83,8 @@ pub(crate) struct Written {
     pub(crate) logs: Vec<Made>,
     pub(crate) points: Vec<Made>,
     pub(crate) counts: WriteCounts,
+    /// For the tables that put a run together.
+    pub(crate) observed: Observed,
 }
 
 /// What was counted on the way; it merges.

@@ -8,6 +8,7 @@ use super::{ROWS_AT_ONCE, RowRules, Written};
 use crate::dataset::points::{Origin, PointRow};
 use crate::dataset::rows::Rows;
 use crate::dataset::said::LabelSource;
+use crate::features::observe_points;
 use crate::label::groups::{number, text};
 use crate::label::records::PointMarkBatch;
 use crate::label::truth::Foreign;
@@ -22,7 +23,10 @@ pub(crate) fn write_points(
 ) -> io::Result<Written> {
     let points = PointBatch::view(points).map_err(io::Error::other)?;
     let marks = PointMarkBatch::view(marks).map_err(io::Error::other)?;
-    let mut written = Written::default();
+    let mut written = Written {
+        observed: observe_points(&rules.features, rules.truth, &points, &marks),
+        ..Written::default()
+    };
     let mut rows = Rows::new(&rules.points);
     for at in 0..marks.row.len() {
         let row = marks.row.value(at) as usize;

@@ -15,6 +15,7 @@ use crate::dataset::rows::Rows;
 use crate::dataset::said::{LabelSource, LabelTexts, Said};
 use crate::dataset::spans::{SpanRow, Spans};
 use crate::dataset::traces::TraceRow;
+use crate::features::{Traces, observe_traces};
 use crate::label::groups::{number, text};
 use crate::label::records::{LogMarkBatch, SpanMarkBatch, TraceBatch};
 use crate::label::truth::Foreign;
@@ -88,6 +89,15 @@ pub(crate) fn write_traces(rules: &RowRules<'_>, of: &TracePartition) -> io::Res
     write_spans(rules, of, &said, &mut written)?;
     write_trace_rows(rules, of, &said, &mut written)?;
     write_logs(rules, of, &said, &mut written)?;
+    let parts = Traces {
+        spans: &of.spans,
+        logs: &of.logs,
+        span_marks: &of.span_marks,
+        log_marks: &of.log_marks,
+    };
+    let is_own = |row: usize| said[row].foreign.is_none();
+    let is_own_time = |time_ns| rules.truth.foreign_at(time_ns).is_none();
+    written.observed = observe_traces(&rules.features, &parts, is_own, is_own_time)?;
     Ok(written)
 }
 

@@ -14,7 +14,7 @@ function painted(element, paint) {
 }
 
 function typeColour(types, type) {
-  return type === "none" ? colour("normal-strong") : type === "unknown" ? colour("quiet") : types.colour(type);
+  return type === "none" ? colour("normal-strong") : types.names.includes(type) ? types.colour(type) : colour("quiet");
 }
 
 // A bar of spans by phase: full strength is steady.

@@ -31,8 +31,10 @@ function servicesOf(runs) {
 }
 
 function typesOf(runs) {
+  // In the order of the windows, so that neighbours differ. What was several at once has no colour of
+  // its own.
   return [...new Set(runs.flatMap((run) => [...run.windows.map((window) => window.shown_type), ...Object.keys(run.balance?.types ?? {})]))]
-    .filter((type) => type !== "none").sort();
+    .filter((type) => type !== "none" && type !== "unknown" && !type.includes("+"));
 }
 
 // A window at a time: its graph, and a typical trace of it.

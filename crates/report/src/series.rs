@@ -54,8 +54,8 @@ pub struct Series {
     pub step_s: f64,
     /// How many.
     pub steps: usize,
-    /// Rows of the table that are in one step; above 1 quantiles are means of theirs, weighted by
-    /// spans.
+    /// Rows of the table that are in one step. Above 1 counts are their sums, quantiles their means
+    /// weighted by spans, saturation is the largest, and the other gauges are means.
     pub rows_per_step: usize,
     /// By service, in the order of their names.
     pub services: Vec<ServiceSeries>,
@@ -268,9 +268,13 @@ impl Rows {
         }
         let mut gauges = BTreeMap::new();
         for (at, name) in GAUGES.into_iter().enumerate() {
-            if sums.iter().any(|sum| sum.gauges[at].known > 0.0) {
-                let means = sums.iter().map(|sum| sum.gauges[at].mean().map(four));
-                gauges.insert(name, means.collect());
+            let figure = |sum: &Sums| match name {
+                "saturation" => sum.gauges[at].most.map(four),
+                _ => sum.gauges[at].mean.mean().map(four),
+            };
+            let figures: Vec<Option<f64>> = sums.iter().map(figure).collect();
+            if figures.iter().any(Option::is_some) {
+                gauges.insert(name, figures);
             }
         }
         let mut counts = BTreeMap::new();
@@ -312,8 +316,15 @@ impl Mean {
 #[derive(Clone, Default)]
 struct Sums {
     kinds: [KindSums; KINDS.len()],
-    gauges: [Mean; GAUGES.len()],
+    gauges: [Gauge; GAUGES.len()],
     counts: [u64; COUNTS.len()],
+}
+
+/// Means, and the largest of a saturation.
+#[derive(Clone, Copy, Default)]
+struct Gauge {
+    mean: Mean,
+    most: Option<f64>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -332,8 +343,9 @@ impl Sums {
                 mean.add(value, of.count as f64);
             }
         }
-        for (mean, value) in self.gauges.iter_mut().zip(row.gauges) {
-            mean.add(value, 1.0);
+        for (gauge, value) in self.gauges.iter_mut().zip(row.gauges) {
+            gauge.mean.add(value, 1.0);
+            gauge.most = [gauge.most, value].into_iter().flatten().reduce(f64::max);
         }
         for (sum, count) in self.counts.iter_mut().zip(row.counts) {
             *sum += count;

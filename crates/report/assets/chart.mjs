@@ -86,7 +86,8 @@ function axes(options) {
 }
 
 // A chart: `options` has `title`, `unit`, `format`, `tick`, `windows` (a function), `types` (a
-// palette), and `log` if its scale is logarithmic. `draw` takes the times and the series.
+// palette), `span` (begin and end of its time), `zoomed` (told when that changes), and `log` if its
+// scale is logarithmic. `draw` takes the times and the series.
 export function chart(options) {
   const holder = html("div", { class: "plot", tabindex: 0, role: "img" });
   const caption = html("figcaption", {}, html("strong", {}, options.title), html("span", { class: "note" }, options.unit));
@@ -116,7 +117,7 @@ export function chart(options) {
       legend: { show: false },
       cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false }, points: { size: 6, width: 0 }, focus: { prox: -1 } },
       scales: {
-        x: { time: false },
+        x: { time: false, range: () => options.span },
         y: { distr: log ? 3 : 1, range: (_, low, high) => (log ? [Math.max(low, 1e-3) / 1.3, Math.max(high, 1e-2) * 1.3] : [0, (high > 0 ? high : 1) * 1.08]) },
       },
       axes: axes(options),
@@ -127,6 +128,7 @@ export function chart(options) {
       hooks: {
         init: [tip.init],
         setCursor: [tip.update],
+        setScale: [(self, key) => key === "x" && options.zoomed?.(self.scales.x.min, self.scales.x.max)],
         drawClear: [backdrop(options.windows, options.types)],
       },
     }, [times, ...drawn.map((of) => (log ? of.values.map((value) => (value > 0 ? value : null)) : of.values))], holder);

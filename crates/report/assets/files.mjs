@@ -13,7 +13,7 @@ export function audit(run) {
   }
   const checks = [...run.checks].sort((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level));
   const list = (of) => table("Checks", [
-    { head: "check", cell: (check) => html("code", {}, check.id) },
+    { head: "check", cell: (check) => html("code", { class: "whole" }, check.id) },
     { head: "level", cell: (check) => badge(level(check.level)) },
     { head: "found", cell: (check) => html("span", {}, check.figure, check.details.length > 0 && html("details", {}, html("summary", {}, `${whole(check.details.length)} in detail`), html("ul", {}, check.details.slice(0, 50).map((line) => html("li", {}, line))))) },
     { head: "limit", cell: (check) => check.limit || "–" },

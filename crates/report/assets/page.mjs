@@ -50,7 +50,7 @@ function windowParts(run, services) {
   const title = html("p", { class: "note" });
   let shown = first;
   const draw = () => {
-    title.textContent = [shown.msg, shown.root_cause_service ? `The fault is said to be in ${shown.root_cause_service}.` : ""].filter(Boolean).join(" ");
+    title.textContent = [shown.msg.replace(/(?<=[^.!?])$/, "."), shown.root_cause_service ? `The fault is said to be in ${shown.root_cause_service}.` : ""].filter(Boolean).join(" ");
     graph.replaceChildren(graphOf(run, shown));
     trace.replaceChildren(waterfallOf(run, shown, services));
   };

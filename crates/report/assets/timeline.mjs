@@ -41,7 +41,14 @@ function lanes(run, types, span) {
   const left = 58;
   const right = 12;
   const holder = html("div", { class: "lanes" });
+  let shown = span;
+  const zoom = (from, to) => {
+    if (from === shown[0] && to === shown[1]) return;
+    shown = [from, to];
+    draw();
+  };
   const draw = () => {
+    const span = shown;
     const width = holder.clientWidth;
     if (width === 0) return;
     const x = (s) => left + ((s - span[0]) / (span[1] - span[0] || 1)) * (width - left - right);
@@ -53,21 +60,24 @@ function lanes(run, types, span) {
       width > 500 && label("window", 19), width > 500 && label("fault", 41), width > 500 && label("phase", 56),
     ];
     for (const window of run.windows) {
+      if (window.closed_s <= span[0] || window.opened_s >= span[1]) continue;
       const own = window.shown_type === "none" ? colour("normal") : types.colour(window.shown_type);
-      const wide = x(window.closed_s) - x(window.opened_s);
+      const begin = x(Math.max(window.opened_s, span[0]));
+      const wide = x(Math.min(window.closed_s, span[1])) - begin;
       const room = Math.floor((wide - 8) / 6.6);
       const name = window.name.length <= room ? window.name : room >= 4 ? `${window.name.slice(0, room - 1)}…` : String(window.number);
       parts.push(svg("g", {},
         svg("title", {}, `${window.number}: ${window.name}, ${clock(window.opened_s)} to ${clock(window.closed_s)}, ${verdict(window.verdict).text}`),
         box(window.opened_s, window.closed_s - (span[1] - span[0]) / width, 4, 22, { fill: own, rx: 3, class: window.shown_type === "none" ? "window normal" : "window" }),
-        wide > 12 && svg("text", { x: x(window.opened_s) + 5, y: 19, class: window.shown_type === "none" ? "window-name normal" : "window-name" }, name)));
+        wide > 12 && svg("text", { x: begin + 5, y: 19, class: window.shown_type === "none" ? "window-name normal" : "window-name" }, name)));
       for (const fault of window.faults) {
-        if (fault.injected_s === null) continue;
+        if (fault.injected_s === null || (fault.cleared_s ?? span[1]) <= span[0] || fault.injected_s >= span[1]) continue;
         parts.push(svg("g", {},
           svg("title", {}, `${fault.name} in ${fault.service || "?"}${fault.sham ? " (a sham: nothing is injected)" : ""}, confirmed ${clock(fault.injected_s)} to ${fault.cleared_s === null ? "the end" : clock(fault.cleared_s)}`),
           box(fault.injected_s, fault.cleared_s ?? span[1], 32, 10, { fill: fault.sham ? "none" : own, stroke: own, rx: 2 })));
       }
       for (const phase of phases(window)) {
+        if (phase.to <= span[0] || phase.from >= span[1]) continue;
         parts.push(svg("g", {},
           svg("title", {}, `${phase.kind}, ${clock(phase.from)} to ${clock(phase.to)}`),
           box(phase.from, phase.to, 48, 9, { fill: phase.kind === "transition" ? "url(#hatch)" : colour("recovery") })));
@@ -77,7 +87,7 @@ function lanes(run, types, span) {
   };
   onTheme(draw);
   addEventListener("resize", draw);
-  return { holder, draw };
+  return { holder, draw, zoom };
 }
 
 function legend(types, run) {
@@ -134,6 +144,12 @@ function quantileOf(kinds, name, at) {
   return busiest && busiest.count[at] > 0 ? busiest[name][at] : null;
 }
 
+// Whether latencies differ so much that most lines would lie on the axis of a linear scale.
+function isWide(data) {
+  const values = data.services.flatMap((of) => kindsOf(of, "served").flatMap((kind) => kind.p95)).filter((value) => value > 0).sort((a, b) => a - b);
+  return values.length > 0 && values.at(-1) > 100 * values[Math.floor(values.length / 2)];
+}
+
 export function timeline(run, services, types) {
   const data = run.series;
   const span = [Math.min(run.span_s[0], 0), run.span_s[1]];
@@ -144,9 +160,9 @@ export function timeline(run, services, types) {
     part.append(html("div", { class: "charts" }, strip.holder), absent("Without the table windows_features_5s there are no charts: an older loadgen made this dataset, or there is none. Extract again to have them."));
     return { part, draw: strip.draw };
   }
-  const state = { hidden: new Set(), service: "", quantile: "p95", kind: "served", gauge: "saturation", scale: "linear" };
+  const state = { hidden: new Set(), service: "", quantile: "p95", kind: "served", gauge: "saturation", scale: isWide(data) ? "log" : "linear" };
   const windows = () => run.windows;
-  const common = { windows, types };
+  const common = { windows, types, span, zoomed: strip.zoom };
   const rate = chart({ ...common, title: "Rate", unit: "spans a second", format: (v) => `${short(v)} /s`, tick: short });
   const errors = chart({ ...common, title: "Errors", unit: "% of spans that have an error", format: percent, tick: (v) => short(v * 100) });
   const latency = chart({ ...common, title: "Latency", unit: "ms", format: milliseconds, tick: short, log: () => state.scale === "log" });

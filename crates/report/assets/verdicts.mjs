@@ -14,11 +14,11 @@ function measured(value, row) {
 // An effect with its interval on the scale from -1 to 1.
 export function forest(effect, kind) {
   if (!effect) return html("span", { class: "note" }, "–");
-  const x = (value) => 60 + 54 * Math.max(-1, Math.min(1, value));
+  const x = (value) => 50 + 44 * Math.max(-1, Math.min(1, value));
   return html("span", { class: "forest" },
-    svg("svg", { width: 120, height: 18, viewBox: "0 0 120 18", "aria-hidden": "true" },
-      svg("line", { x1: 6, x2: 114, y1: 9, y2: 9, class: "scale" }),
-      svg("line", { x1: 60, x2: 60, y1: 3, y2: 15, class: "zero" }),
+    svg("svg", { width: 100, height: 18, viewBox: "0 0 100 18", "aria-hidden": "true" },
+      svg("line", { x1: 6, x2: 94, y1: 9, y2: 9, class: "scale" }),
+      svg("line", { x1: 50, x2: 50, y1: 3, y2: 15, class: "zero" }),
       svg("line", { x1: x(effect.low), x2: x(effect.high), y1: 9, y2: 9, class: `interval ${kind}` }),
       svg("line", { x1: x(effect.low), x2: x(effect.low), y1: 5, y2: 13, class: `interval ${kind}` }),
       svg("line", { x1: x(effect.high), x2: x(effect.high), y1: 5, y2: 13, class: `interval ${kind}` }),

@@ -86,7 +86,7 @@ function axes(options) {
 }
 
 // A chart: `options` has `title`, `unit`, `format`, `tick`, `windows` (a function), `types` (a
-// palette), `span` (begin and end of its time), `zoomed` (told when that changes), and `log` if its
+// palette), `span` (a function: begin and end of its time), `zoomed` (told when that changes), and `log` if its
 // scale is logarithmic. `draw` takes the times and the series.
 export function chart(options) {
   const holder = html("div", { class: "plot", tabindex: 0, role: "img" });
@@ -117,7 +117,7 @@ export function chart(options) {
       legend: { show: false },
       cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false }, points: { size: 6, width: 0 }, focus: { prox: -1 } },
       scales: {
-        x: { time: false, range: () => options.span },
+        x: { time: false, range: () => options.span() },
         y: { distr: log ? 3 : 1, range: (_, low, high) => (log ? [Math.max(low, 1e-3) / 1.3, Math.max(high, 1e-2) * 1.3] : [0, (high > 0 ? high : 1) * 1.08]) },
       },
       axes: axes(options),
@@ -152,7 +152,8 @@ export function chart(options) {
       build();
     },
     build,
-    isDrawn: () => plot !== null,
+    title: (text) => (caption.firstChild.textContent = text),
+    unit: (text) => (caption.lastChild.textContent = text),
   };
   charts.add(self);
   return self;

@@ -1,7 +1,7 @@
 // Puts the page together from the figures that stand in it.
 import { choice, html, section } from "./elements.mjs";
-import { windowName, declares, moment, words } from "./format.mjs";
-import { onTheme, palette, startTheme, themeSwitch } from "./theme.mjs";
+import { clock, declares, moment, windowName } from "./format.mjs";
+import { palette, startTheme, themeSwitch } from "./theme.mjs";
 import { glance, runsTable } from "./glance.mjs";
 import { forgetCharts } from "./chart.mjs";
 import { timeline } from "./timeline.mjs";
@@ -81,17 +81,16 @@ function nav(runs) {
   return html("nav", { "aria-label": "Parts of the page" }, sections.map(([id, name]) => html("a", { href: `#${id}` }, name)));
 }
 
-export function show(figures) {
+// Runs that are over: everything of one of them.
+function showRuns(figures, root) {
   const { runs } = figures;
-  const root = document.getElementById("page");
-  runs.forEach(prepare);
   const services = palette(servicesOf(runs), "services");
   const types = palette(typesOf(runs), "types");
   let shown = 0;
   const draw = () => {
     forgetCharts();
     const run = runs[shown];
-    const over = timeline(run, services, types);
+    const over = timeline(run, services, types, false);
     root.replaceChildren(
       header(run, runs), nav(runs),
       html("main", {},
@@ -102,14 +101,73 @@ export function show(figures) {
         }),
         runs.length > 1 && html("h2", { class: "run-name" }, run.name),
         glance(run), over.part, verdicts(run), balance(run, types), windowParts(run, services), audit(run), loading(run)),
-      html("footer", {}, html("p", { class: "note" }, `Made by loadgen ${figures.loadgen_version} from the files of the dataset and of the run, and can be made again from them: loadgen report. Charts by uPlot, layout of graphs by dagre; both MIT, their licences are in this page.`)));
+      footer(figures));
     over.draw();
   };
-  if (runs.length === 0) {
-    root.replaceChildren(html("p", { class: "absent" }, "There is no run."));
-    return;
-  }
   draw();
+}
+
+// A run that goes on: what is known of it, asked for again and again until it is over.
+function showLive(figures, root) {
+  forgetCharts();
+  const [run] = figures.runs;
+  const services = palette(servicesOf([run]), "services");
+  const types = palette([], "types");
+  const learn = (of) => types.names.push(...typesOf([of]).filter((type) => !types.names.includes(type)));
+  learn(run);
+  const state = html("p", { class: "live", role: "status" });
+  const over = timeline(run, services, types, true);
+  const top = html("div", {}, glance(run));
+  const judged = html("div", {});
+  const words = (of) => (of.windows.length === 0 ? "The run has not begun." : `The run goes on: ${clock(of.span_s[1])}, window ${of.windows.at(-1).name}.`);
+  let said = "";
+  const list = (of) => {
+    // What is there keeps the focus as long as it says the same.
+    const now = JSON.stringify(of.windows.map((w) => [w.name, w.requests, w.faults]));
+    if (now === said) return;
+    said = now;
+    judged.replaceChildren(verdicts(of));
+  };
+  state.textContent = words(run);
+  list(run);
+  root.replaceChildren(header(run, [run]), html("main", {}, state, top, over.part, judged), footer(figures));
+  over.draw();
+  const ask = async () => {
+    try {
+      const answer = await fetch("figures.json", { cache: "no-store" });
+      if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+      const now = await answer.json();
+      if (!now.live) {
+        document.title = `${now.runs[0].name} - loadgen report`;
+        show(now);
+        return;
+      }
+      now.runs.forEach(prepare);
+      learn(now.runs[0]);
+      services.add(servicesOf(now.runs));
+      state.textContent = words(now.runs[0]);
+      top.replaceChildren(glance(now.runs[0]));
+      over.refresh(now.runs[0]);
+      list(now.runs[0]);
+    } catch (error) {
+      state.textContent = `The run does not answer any more (${error.message}). What it left behind is in its folder, with report.html.`;
+      return;
+    }
+    setTimeout(ask, figures.live.every_ms);
+  };
+  setTimeout(ask, figures.live.every_ms);
+}
+
+function footer(figures) {
+  return html("footer", {}, html("p", { class: "note" }, `Made by loadgen ${figures.loadgen_version} from the files of the dataset and of the run, and can be made again from them: loadgen report. Charts by uPlot, layout of graphs by dagre; both MIT, their licences are in this page.`));
+}
+
+function show(figures) {
+  const root = document.getElementById("page");
+  figures.runs.forEach(prepare);
+  if (figures.runs.length === 0) root.replaceChildren(html("p", { class: "absent" }, "There is no run."));
+  else if (figures.live) showLive(figures, root);
+  else showRuns(figures, root);
 }
 
 startTheme();

@@ -75,11 +75,15 @@ export function colour(name) {
 
 // Colours of names, by their place in a list that all parts of the page share.
 export function palette(names, kinds) {
-  const places = new Map(names.map((name, at) => [name, at]));
-  const of = (name) => places.get(name) ?? names.length;
+  const of = (name) => {
+    const at = names.indexOf(name);
+    return at < 0 ? names.length : at;
+  };
   const list = () => (kinds === "types" ? TYPES : SERVICES)[isDark() ? "dark" : "light"];
   return {
     names,
+    // Names that come later get the next colours.
+    add: (more) => names.push(...more.filter((name) => !names.includes(name))),
     colour: (name) => list()[of(name) % list().length],
     dash: (name) => DASHES[Math.floor(of(name) / list().length) % DASHES.length],
   };

@@ -37,18 +37,20 @@ function phases(window) {
 }
 
 // The lanes above the charts: windows with their names, faults, phases. As wide as the charts' area.
-function lanes(run, types, span) {
+// `state` has the run and the span of time that is shown.
+function lanes(state, types) {
   const left = 58;
   const right = 12;
   const holder = html("div", { class: "lanes" });
-  let shown = span;
+  let zoomed = null;
   const zoom = (from, to) => {
-    if (from === shown[0] && to === shown[1]) return;
-    shown = [from, to];
+    const [begin, end] = state.span;
+    zoomed = from === begin && to === end ? null : [from, to];
     draw();
   };
   const draw = () => {
-    const span = shown;
+    const { run } = state;
+    const span = zoomed ?? state.span;
     const width = holder.clientWidth;
     if (width === 0) return;
     const x = (s) => left + ((s - span[0]) / (span[1] - span[0] || 1)) * (width - left - right);
@@ -90,6 +92,9 @@ function lanes(run, types, span) {
   return { holder, draw, zoom };
 }
 
+// How far a run reaches, from its begin.
+const spanOf = (run) => [Math.min(run.span_s[0], 0), Math.max(run.span_s[1], 1)];
+
 function legend(types, run) {
   const seen = [...new Set(run.windows.map((window) => window.shown_type))].filter((type) => type !== "none");
   return html("div", { class: "legend" },
@@ -105,8 +110,8 @@ function legend(types, run) {
 }
 
 // Buttons, one a service, that show or hide its lines in all charts.
-function serviceButtons(state, services, update) {
-  const buttons = services.names.map((name) => {
+function serviceButtons(state, names, services, update) {
+  const buttons = names.map((name) => {
     const dot = html("span", { class: "dot" });
     const paint = () => (dot.style.background = services.colour(name));
     onTheme(paint);
@@ -121,7 +126,7 @@ function serviceButtons(state, services, update) {
   const refresh = () => buttons.forEach(({ name, button }) => button.setAttribute("aria-pressed", !state.hidden.has(name)));
   const all = html("button", { type: "button", class: "chip plain", onclick: () => {
     const none = state.hidden.size === 0;
-    state.hidden = new Set(none ? services.names : []);
+    state.hidden = new Set(none ? names : []);
     refresh();
     update();
   } }, "all or none");
@@ -150,79 +155,135 @@ function isWide(data) {
   return values.length > 0 && values.at(-1) > 100 * values[Math.floor(values.length / 2)];
 }
 
-export function timeline(run, services, types) {
-  const data = run.series;
-  const span = [Math.min(run.span_s[0], 0), run.span_s[1]];
-  const strip = lanes(run, types, span);
-  const part = section("timeline", "Timeline");
-  part.append(html("p", { class: "note" }, "Seconds since the run began. Bands are windows, the bar at their foot is the time in which the fault was confirmed; hatched: near a change, left out of the steady rows."), legend(types, run));
-  if (data === null) {
-    part.append(html("div", { class: "charts" }, strip.holder), absent("Without the table windows_features_5s there are no charts: an older loadgen made this dataset, or there is none. Extract again to have them."));
-    return { part, draw: strip.draw };
-  }
-  const state = { hidden: new Set(), service: "", quantile: "p95", kind: "served", gauge: "saturation", scale: isWide(data) ? "log" : "linear" };
-  const windows = () => run.windows;
-  const common = { windows, types, span, zoomed: strip.zoom };
-  const rate = chart({ ...common, title: "Rate", unit: "spans a second", format: (v) => `${short(v)} /s`, tick: short });
-  const errors = chart({ ...common, title: "Errors", unit: "% of spans that have an error", format: percent, tick: (v) => short(v * 100) });
-  const latency = chart({ ...common, title: "Latency", unit: "ms", format: milliseconds, tick: short, log: () => state.scale === "log" });
-  const gaugeInfo = () => [...GAUGES, ...COUNTS].find(([name]) => name === state.gauge);
-  const gauge = chart({ ...common, title: "Saturation", unit: "", format: (v) => gaugeInfo()[3](v), tick: (v) => gaugeInfo()[4](v) });
-
-  const times = Array.from({ length: data.steps }, (_, at) => data.from_s + (at + 0.5) * data.step_s);
-  const range = times.map((at, index) => index).filter((index) => times[index] >= span[0] - data.step_s && times[index] <= span[1] + data.step_s);
-  const cut = (values) => range.map((index) => values[index]);
-  const shownTimes = cut(times);
-  const lines = (values) => data.services
-    .filter((of) => !state.hidden.has(of.service) && (state.service === "" || of.service === state.service))
-    .map((of) => ({ name: of.service, colour: services.colour(of.service), dash: services.dash(of.service), values: cut(values(of)) }));
-  const steps = Array.from({ length: data.steps }, (_, at) => at);
-
-  const update = () => {
-    rate.draw(shownTimes, lines((of) => {
-      const kinds = kindsOf(of, state.kind);
-      return kinds.length === 0 ? steps.map(() => null) : steps.map((at) => sumOf(kinds, "count", at) / data.step_s);
-    }), "No service has spans of this kind.");
-    errors.draw(shownTimes, lines((of) => {
-      const kinds = kindsOf(of, state.kind);
-      return steps.map((at) => {
-        const count = sumOf(kinds, "count", at);
-        return count > 0 ? sumOf(kinds, "errors", at) / count : null;
-      });
-    }), "No service has spans of this kind.");
-    const quantile = (name) => (of) => steps.map((at) => quantileOf(kindsOf(of, state.kind), name, at));
-    const one = data.services.find((of) => of.service === state.service);
-    if (one) {
-      const dashes = { p50: [], p95: [6, 3], p99: [2, 2] };
-      latency.draw(shownTimes, QUANTILES.map(([name]) => ({ name, colour: services.colour(one.service), dash: dashes[name], values: cut(quantile(name)(one)) })), "It has no spans of this kind.");
-      latency.figure.querySelector(".note").textContent = `ms: p50 solid, p95 dashed, p99 dotted, of ${one.service}`;
-    } else {
-      latency.draw(shownTimes, lines(quantile(state.quantile)), "No service has spans of this kind.");
-      latency.figure.querySelector(".note").textContent = `ms, ${state.quantile}${state.scale === "log" ? ", logarithmic" : ""}`;
-    }
-    const [name, title, unit] = gaugeInfo();
-    gauge.figure.querySelector("strong").textContent = title;
-    gauge.figure.querySelector(".note").textContent = unit;
-    const isCount = COUNTS.some(([of]) => of === name);
-    gauge.draw(shownTimes, lines((of) => (isCount
-      ? (of.counts[name] ?? steps.map(() => (Object.keys(of.counts).length > 0 ? 0 : null))).map((value) => (value === null ? null : value / data.step_s))
-      : of.gauges[name] ?? steps.map(() => null))), "No service has a metric that says it.");
-  };
-
+// Options of the charts, as they are when the page opens. A page that is fed keeps what was chosen.
+function choicesOf(data) {
   const kinds = [...new Set(data.services.flatMap((of) => Object.keys(of.kinds)))].sort();
-  const kindOptions = [["served", "requests served (server, consumer)"], ...kinds.map((kind) => [kind, `${kind} spans`])];
+  const serves = kinds.some((kind) => SERVED.includes(kind));
+  return {
+    hidden: new Set(), service: "", quantile: "p95", kind: serves ? "served" : kinds[0] ?? "served", gauge: "saturation", scale: isWide(data) ? "log" : "linear",
+    kinds: [...(serves ? [["served", "requests served (server, consumer)"]] : []), ...kinds.map((kind) => [kind, `${kind} spans`])],
+  };
+}
+
+// What the four charts show: their series from the figures and from what was chosen.
+function drawCharts(charts, state, services) {
+  const { data, chosen } = state;
+  const times = Array.from({ length: data.steps }, (_, at) => data.from_s + (at + 0.5) * data.step_s);
+  const [from, to] = state.span;
+  const inside = times.map((_, at) => at).filter((at) => times[at] >= from - data.step_s && times[at] <= to + data.step_s);
+  const shownTimes = inside.map((at) => times[at]);
+  const nothing = inside.map(() => null);
+  const lines = (values) => data.services
+    .filter((of) => !chosen.hidden.has(of.service) && (chosen.service === "" || of.service === chosen.service))
+    .map((of) => ({ name: of.service, colour: services.colour(of.service), dash: services.dash(of.service), values: values(of) }));
+  const ofKind = (of) => kindsOf(of, chosen.kind);
+  const none = "No service has spans of this kind.";
+
+  charts.rate.draw(shownTimes, lines((of) => {
+    const kinds = ofKind(of);
+    return kinds.length === 0 ? nothing : inside.map((at) => sumOf(kinds, "count", at) / data.step_s);
+  }), none);
+  charts.errors.draw(shownTimes, lines((of) => {
+    const kinds = ofKind(of);
+    return inside.map((at) => {
+      const count = sumOf(kinds, "count", at);
+      return count > 0 ? sumOf(kinds, "errors", at) / count : null;
+    });
+  }), none);
+
+  const quantile = (name) => (of) => inside.map((at) => quantileOf(ofKind(of), name, at));
+  const one = data.services.find((of) => of.service === chosen.service);
+  const scale = chosen.scale === "log" ? ", logarithmic" : "";
+  if (one) {
+    const dashes = { p50: [], p95: [6, 3], p99: [2, 2] };
+    charts.latency.unit(`ms: p50 solid, p95 dashed, p99 dotted, of ${one.service}${scale}`);
+    charts.latency.draw(shownTimes, QUANTILES.map(([name]) => ({ name, colour: services.colour(one.service), dash: dashes[name], values: quantile(name)(one) })), none);
+  } else {
+    charts.latency.unit(`ms, ${chosen.quantile}${scale}`);
+    charts.latency.draw(shownTimes, lines(quantile(chosen.quantile)), none);
+  }
+
+  const [name, title, unit] = gaugeInfo(chosen.gauge);
+  charts.gauge.title(title);
+  charts.gauge.unit(unit);
+  const perSecond = (of) => {
+    const counts = of.counts[name];
+    if (counts) return inside.map((at) => counts[at] / data.step_s);
+    return Object.keys(of.counts).length > 0 ? inside.map(() => 0) : nothing;
+  };
+  const level = (of) => (of.gauges[name] ? inside.map((at) => of.gauges[name][at]) : nothing);
+  charts.gauge.draw(shownTimes, lines(COUNTS.some(([of]) => of === name) ? perSecond : level), "No service has a metric that says it.");
+}
+
+const gaugeInfo = (name) => [...GAUGES, ...COUNTS].find(([of]) => of === name);
+
+function controls(state, services, update) {
+  const { chosen, data } = state;
+  const set = (name) => (value) => {
+    chosen[name] = value;
+    update();
+  };
   const known = [...GAUGES, ...COUNTS].filter(([name]) => name === "saturation" || data.services.some((of) => of.gauges[name] || of.counts[name]));
-  const controls = html("div", { class: "controls" },
-    choice("Service", [["", "all"], ...services.names.map((name) => [name, name])], "", (value) => { state.service = value; update(); }),
-    choice("Spans", kindOptions, state.kind, (value) => { state.kind = value; update(); }),
-    choices("Quantile of the latency", QUANTILES, state.quantile, (value) => { state.quantile = value; update(); }),
-    choices("Scale of the latency", [["linear", "linear"], ["log", "log"]], state.scale, (value) => { state.scale = value; update(); }),
-    choice("Fourth chart", known.map(([name, title]) => [name, title]), state.gauge, (value) => { state.gauge = value; update(); }));
-  const rows = data.rows_per_step === 1
-    ? `Steps of ${short(data.step_s)} s, from the table ${data.table}.`
-    : `Steps of ${short(data.step_s)} s, each of ${data.rows_per_step} rows of the table ${data.table}: counts are sums, quantiles are means weighted by spans.`;
-  part.append(controls, serviceButtons(state, services, update),
-    html("div", { class: "charts" }, strip.holder, rate.figure, errors.figure, latency.figure, gauge.figure), html("p", { class: "note" }, rows, " Drag over a chart to zoom, double-click to see all."));
-  onTheme(update);
-  return { part, draw: () => { strip.draw(); update(); } };
+  return html("div", { class: "controls" },
+    choice(state.live ? "Step" : "Service", [["", "all"], ...data.services.map((of) => [of.service, of.service])], "", set("service")),
+    chosen.kinds.length > 1 && choice("Spans", chosen.kinds, chosen.kind, set("kind")),
+    choices("Quantile of the latency", QUANTILES, chosen.quantile, set("quantile")),
+    choices("Scale of the latency", [["linear", "linear"], ["log", "log"]], chosen.scale, set("scale")),
+    !state.live && choice("Fourth chart", known.map(([name, title]) => [name, title]), chosen.gauge, set("gauge")));
+}
+
+function rowsWords(data) {
+  if (data.table === "live") return `Steps of ${short(data.step_s)} s, of requests as the generator sees them.`;
+  if (data.rows_per_step === 1) return `Steps of ${short(data.step_s)} s, from the table ${data.table}.`;
+  return `Steps of ${short(data.step_s)} s, each of ${data.rows_per_step} rows of the table ${data.table}: counts are sums, quantiles are means weighted by spans.`;
+}
+
+// The part of the page, `draw`, and `refresh`, which takes the run as it is now.
+export function timeline(run, services, types, live) {
+  const state = { run, data: run.series, span: spanOf(run), chosen: null, live };
+  const strip = lanes(state, types);
+  const keys = html("div", {}, legend(types, run));
+  const part = section("timeline", "Timeline",
+    html("p", { class: "note" }, "Time since the run began. Bands are windows, the bar at their foot is the time in which the fault was confirmed; hatched: near a change, left out of the steady rows."), keys);
+  const body = html("div", {});
+  part.append(body);
+  let update = () => {};
+  const build = () => {
+    if (state.data === null) {
+      body.replaceChildren(html("div", { class: "charts" }, strip.holder), absent(live
+        ? "No request has ended yet."
+        : "Without the table windows_features_5s there are no charts: an older loadgen made this dataset, or there is none. Extract again to have them."));
+      return;
+    }
+    state.chosen = choicesOf(state.data);
+    const common = { windows: () => state.run.windows, types, span: () => state.span, zoomed: strip.zoom };
+    const charts = {
+      rate: chart({ ...common, title: "Rate", unit: live ? "requests a second" : "spans a second", format: (v) => `${short(v)} /s`, tick: short }),
+      errors: chart({ ...common, title: "Errors", unit: live ? "% of requests that did not go as expected" : "% of spans that have an error", format: percent, tick: (v) => short(v * 100) }),
+      latency: chart({ ...common, title: "Latency", unit: "ms", format: milliseconds, tick: short, log: () => state.chosen.scale === "log" }),
+      gauge: chart({ ...common, title: "Saturation", unit: "", format: (v) => gaugeInfo(state.chosen.gauge)[3](v), tick: (v) => gaugeInfo(state.chosen.gauge)[4](v) }),
+    };
+    update = () => drawCharts(charts, state, services);
+    const about = html("p", { class: "note" });
+    body.replaceChildren(controls(state, services, () => update()),
+      serviceButtons(state.chosen, state.data.services.map((of) => of.service), services, () => update()),
+      html("div", { class: "charts" }, strip.holder, charts.rate.figure, charts.errors.figure, charts.latency.figure, live ? null : charts.gauge.figure), about);
+    state.about = () => (about.textContent = `${rowsWords(state.data)} Drag over a chart to zoom, double-click to see all.`);
+    state.about();
+  };
+  build();
+  onTheme(() => update());
+  const draw = () => {
+    strip.draw();
+    update();
+  };
+  const refresh = (now) => {
+    const isNew = (state.data === null) !== (now.series === null);
+    Object.assign(state, { run: now, data: now.series, span: spanOf(now) });
+    keys.replaceChildren(legend(types, now));
+    if (isNew) build();
+    state.about?.();
+    draw();
+  };
+  return { part, draw, refresh };
 }

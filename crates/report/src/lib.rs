@@ -19,11 +19,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! While a run goes on, [`LiveSeries`] takes its requests, [`RunReport::live`] is what can be shown so
+//! far, and [`live_html`] a page that asks for it again and again.
+//!
 //! What each part shows is told in `docs/report.md`.
 
 mod balance;
 mod files;
 mod graph;
+mod live;
 mod number;
 mod page;
 mod run;
@@ -33,6 +37,7 @@ mod table;
 mod traces;
 mod windows;
 
-pub use page::{Page, html, write};
+pub use live::LiveSeries;
+pub use page::{Live, Page, html, live_html, write};
 pub use run::RunReport;
 pub use sources::{ReportError, Sources};

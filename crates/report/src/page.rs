@@ -45,19 +45,47 @@ pub struct Page<'r> {
     pub loadgen_version: &'static str,
     /// The runs, in the order in which they were asked for.
     pub runs: &'r [RunReport],
+    /// The run goes on; none: it is over.
+    pub live: Option<Live>,
+}
+
+/// How a page is fed while its run goes on.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Live {
+    /// How often it asks for new figures, milliseconds.
+    pub every_ms: u32,
+}
+
+impl<'r> Page<'r> {
+    /// A page of runs that are over.
+    pub fn of(runs: &'r [RunReport]) -> Self {
+        Self {
+            loadgen_version: env!("CARGO_PKG_VERSION"),
+            runs,
+            live: None,
+        }
+    }
+
+    /// The figures as JSON: those in a page, and those that a live one asks for.
+    pub fn json(&self) -> String {
+        // Fails for none of these types.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// One page of one run or several, with everything in it: it needs no other file and no network.
 pub fn html(runs: &[RunReport]) -> String {
-    let page = Page {
-        loadgen_version: env!("CARGO_PKG_VERSION"),
-        runs,
-    };
     let title = match runs {
         [run] => format!("{} - loadgen report", run.name),
         runs => format!("{} runs - loadgen report", runs.len()),
     };
-    assemble(&title, &data(&page))
+    assemble(&title, &Page::of(runs), "")
+}
+
+/// The page of a run that goes on: it asks where it came from for `figures.json`, [`Page::json`], and
+/// ends to ask when that says that the run is over.
+pub fn live_html(page: &Page<'_>) -> String {
+    assemble("A run - loadgen report", page, "; connect-src 'self'")
 }
 
 /// Writes the page of runs. It takes the place of the one that is there when it is whole.
@@ -81,13 +109,14 @@ pub fn write(page: &Path, runs: &[RunReport]) -> Result<(), ReportError> {
         .map_err(cannot)
 }
 
-fn assemble(title: &str, data: &str) -> String {
+fn assemble(title: &str, page: &Page<'_>, more_policy: &str) -> String {
+    let data = escape_json(&page.json());
     let style = format!("{UPLOT_STYLE}\n{STYLE}");
     let charts = script("uPlot 1.6.32", UPLOT_LICENCE, UPLOT);
     let layout = script("@dagrejs/dagre 3.1.3", DAGRE_LICENCE, DAGRE);
     let modules = modules();
     let policy = format!(
-        "default-src 'none'; script-src {} {} {}; style-src {}; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; script-src {} {} {}; style-src {}; base-uri 'none'; form-action 'none'{more_policy}",
         hash(&charts),
         hash(&layout),
         hash(&modules),
@@ -167,12 +196,6 @@ fn hash(text: &str) -> String {
 }
 
 /// JSON that can stand in a page: no character in it can end the block or begin another tag.
-fn data(page: &Page<'_>) -> String {
-    // Fails for none of these types.
-    let text = serde_json::to_string(page).unwrap_or_default();
-    escape_json(&text)
-}
-
 /// Of JSON only texts have these characters, so each can be written as its number.
 pub(crate) fn escape_json(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 50);

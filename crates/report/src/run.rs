@@ -30,6 +30,8 @@ pub struct RunReport {
     pub run: Option<RunStarted>,
     /// Zero of all times, Unix milliseconds.
     pub t0_ms: i64,
+    #[serde(skip)]
+    pub(crate) began_ns: i64,
     /// Begin and end of what is shown.
     pub span_s: [f64; 2],
     /// How it went; none: there is no run folder.
@@ -178,6 +180,7 @@ impl RunReport {
         let mut report = Self {
             name: name(sources),
             t0_ms: began_ns.div_euclid(1_000_000),
+            began_ns,
             span_s: span(&known, &windows, series.as_ref()),
             outcome: outcome(&known, summary.as_ref()),
             verdicts: windows::verdicts(&windows),
@@ -201,6 +204,13 @@ impl RunReport {
         report.run = timeline.and_then(|timeline| timeline.run);
         report.missing = gaps.0;
         report
+    }
+}
+
+impl RunReport {
+    /// Zero of all times, Unix nanoseconds.
+    pub(crate) fn began_ns(&self) -> i64 {
+        self.began_ns
     }
 }
 

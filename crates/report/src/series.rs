@@ -117,25 +117,41 @@ pub(crate) fn read(sources: &Sources, began_ns: i64, gaps: &mut Gaps) -> Option<
 }
 
 /// A table, as it is: by service and begin of the row.
-struct Rows {
+pub(crate) struct Rows {
     step_ns: i64,
     from_ns: i64,
     to_ns: i64,
     services: BTreeMap<String, Vec<Row>>,
 }
 
-struct Row {
+pub(crate) struct Row {
     start_ns: i64,
     kinds: [KindRow; KINDS.len()],
     gauges: [Option<f64>; GAUGES.len()],
     counts: [u64; COUNTS.len()],
 }
 
-#[derive(Clone, Copy)]
-struct KindRow {
-    count: u64,
-    errors: u64,
-    quantiles: [Option<f64>; 3],
+/// Spans of one kind in a row; quantiles in ms.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct KindRow {
+    pub(crate) count: u64,
+    pub(crate) errors: u64,
+    pub(crate) quantiles: [Option<f64>; 3],
+}
+
+impl Row {
+    /// A row of client spans alone.
+    pub(crate) fn of_client(start_ns: i64, calls: KindRow) -> Self {
+        Self {
+            start_ns,
+            kinds: KINDS.map(|kind| match kind {
+                "client" => calls,
+                _ => KindRow::default(),
+            }),
+            gauges: Default::default(),
+            counts: Default::default(),
+        }
+    }
 }
 
 /// Columns of a kind of spans.
@@ -165,6 +181,35 @@ impl<'b> KindColumns<'b> {
 }
 
 impl Rows {
+    pub(crate) fn new(step_ns: i64) -> Self {
+        Self {
+            step_ns,
+            from_ns: i64::MAX,
+            to_ns: i64::MIN,
+            services: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.from_ns > self.to_ns
+    }
+
+    /// A service that may have no rows.
+    pub(crate) fn name(&mut self, service: &str) {
+        if !self.services.contains_key(service) {
+            self.services.insert(service.to_owned(), Vec::new());
+        }
+    }
+
+    pub(crate) fn push(&mut self, service: &str, row: Row) {
+        self.from_ns = self.from_ns.min(row.start_ns);
+        self.to_ns = self.to_ns.max(row.start_ns.saturating_add(self.step_ns));
+        self.name(service);
+        if let Some(rows) = self.services.get_mut(service) {
+            rows.push(row);
+        }
+    }
+
     fn read(path: &std::path::Path, step_ns: i64) -> Result<Self, TableError> {
         let mut columns: Vec<String> = vec!["start_time_ns".into(), "service_name".into()];
         for kind in KINDS {
@@ -175,12 +220,7 @@ impl Rows {
         let logs = COUNTS.iter().flat_map(|(_, columns)| columns.iter());
         columns.extend(logs.map(|name| (*name).to_owned()));
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let mut rows = Self {
-            step_ns,
-            from_ns: i64::MAX,
-            to_ns: i64::MIN,
-            services: BTreeMap::new(),
-        };
+        let mut rows = Self::new(step_ns);
         Table::at(path).read(&columns, |batch| rows.take(batch))?;
         Ok(rows)
     }
@@ -206,17 +246,15 @@ impl Rows {
             let Some(start_ns) = starts.long(row) else {
                 continue;
             };
-            self.from_ns = self.from_ns.min(start_ns);
-            self.to_ns = self.to_ns.max(start_ns.saturating_add(self.step_ns));
-            let of_service = self.services.entry(services.or_empty(row).to_owned());
-            of_service.or_default().push(Row {
+            let row_of_service = Row {
                 start_ns,
                 kinds: std::array::from_fn(|at| kinds[at].row(row)),
                 gauges: std::array::from_fn(|at| gauges[at].double(row)),
                 counts: std::array::from_fn(|at| {
                     counts[at].iter().map(|column| column.count(row)).sum()
                 }),
-            });
+            };
+            self.push(services.or_empty(row), row_of_service);
         }
         Ok(())
     }
@@ -227,7 +265,7 @@ impl Rows {
     }
 
     /// The rows as series, of so few points that the page stays small.
-    fn series(&self, table: &str, began_ns: i64) -> Series {
+    pub(crate) fn series(&self, table: &str, began_ns: i64) -> Series {
         let rows = self.steps();
         // A service has some three kinds of five figures, and some of the others.
         let most = (MOST_NUMBERS / (self.services.len().max(1) * 20)).clamp(60, MOST_POINTS);

@@ -39,6 +39,18 @@ pub(super) fn of_extraction(report: &ExtractReport, run: Option<&Path>) -> Optio
     of_sources(&sources, sources.report())
 }
 
+/// What there is of a run, for a page that is not written.
+pub(super) fn of_folder(run: &Path) -> RunReport {
+    let nothing = Sources {
+        dataset: None,
+        stamp: None,
+        run: Some(run.to_owned()),
+    };
+    let found = Sources::find(&[run.to_owned()]).ok();
+    let found = found.and_then(|mut found| found.pop());
+    RunReport::read(&found.unwrap_or(nothing))
+}
+
 /// The same into the folder of the dataset.
 pub(super) fn beside_dataset(report: &ExtractReport, timeline: Option<&Path>) -> Option<PathBuf> {
     let run = timeline.and_then(Path::parent);

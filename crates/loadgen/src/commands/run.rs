@@ -17,6 +17,7 @@ use loadgen_timeline::audit::DatasetVerdict;
 use loadgen_timeline::event::{RunShard, RunStatus};
 use loadgen_timeline::summary::Summary;
 use serde::Serialize;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::{doctor, plan, report};
@@ -28,6 +29,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::folder::RunFolder;
 use crate::guard::Guard;
 use crate::interrupts::Interrupts;
+use crate::serve::LivePage;
 use crate::shard::{self, Identity};
 use crate::upload::Place;
 use crate::{allow, reach, tables};
@@ -56,6 +58,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     shard::check(&args, &plan)?;
     let k6 = find_k6(&args, &plan)?;
+    let listener = listen(&args).await?;
     let interrupts = match args.stop_with_stdin {
         true => Interrupts::listen_also_to_stdin(),
         false => Interrupts::listen(),
@@ -92,6 +95,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let folder = make_folder(&args, &plan)?;
     let plan = Arc::new(shard::part_of(&plan, &identity));
+    let live = listener.map(|listener| show_live(listener, &plan, &folder));
+    let live = live.transpose()?;
     let mut embedded = None;
     let base = match given {
         Some(base) => base,
@@ -111,6 +116,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         identity: &identity,
         folder: &folder,
         interrupts: &interrupts,
+        live: live.as_ref(),
     };
     let ran = send_load(job, k6, base, embedded.as_mut()).await;
     // Whatever came of it, the shop and the collector are stopped, and what they stored is kept.
@@ -152,6 +158,9 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         note(&args, "making the report");
         report::of_extraction(dataset, Some(folder.path()))
     });
+    if let Some(live) = live {
+        live.end(report::of_folder(folder.path())).await;
+    }
     let outcome = Outcome {
         failed: ran.broken.is_some() || ran.status == RunStatus::Failed,
         usable: dataset
@@ -217,6 +226,7 @@ struct Job<'r> {
     identity: &'r Identity,
     folder: &'r RunFolder,
     interrupts: &'r Interrupts,
+    live: Option<&'r LivePage>,
 }
 
 async fn send_load(
@@ -231,6 +241,7 @@ async fn send_load(
         identity,
         folder,
         interrupts,
+        live,
     } = job;
     if embedded.is_some() {
         reach::check(&base).await?;
@@ -252,6 +263,7 @@ async fn send_load(
     };
     let (mut consumers, results) =
         consumers(args, plan, folder, &base.url, identity, embedded.as_deref())?;
+    consumers.extend(live.map(LivePage::consumer));
     let guard = Guard::start(&folder.timeline(), &run_id, identity.drives_faults())
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
     let guard = Arc::new(Mutex::new(Some(guard)));
@@ -318,6 +330,26 @@ async fn send_load(
         summary,
         client_spans,
     })
+}
+
+/// The port of the live page, where one is asked for; before anything is left behind.
+async fn listen(args: &RunArgs) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = args.serve else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await;
+    listener.map(Some).map_err(|e| {
+        let message = format!("--serve: can't listen on {address}: {e}");
+        Failure::new(Exit::NotReachable, message)
+    })
+}
+
+/// Begins to show the run.
+fn show_live(listener: TcpListener, plan: &Plan, folder: &RunFolder) -> Result<LivePage, Failure> {
+    let page = LivePage::start(listener, plan, folder.path());
+    let page = page.map_err(|e| Failure::new(Exit::Failed, format!("--serve: {e}")))?;
+    say(format_args!("the run as it goes: {}", page.url));
+    Ok(page)
 }
 
 /// Looks for k6 where it is wanted, before anything is left behind.

@@ -163,6 +163,7 @@ fn row_rules<'r>(
         .collect();
     RowRules {
         truth,
+        run,
         texts: Texts::new(
             &truth.timeline,
             &truth.conditions,

@@ -18,7 +18,7 @@ use crate::dataset::rows::{Columns, Made, Rows};
 use crate::dataset::staging::{StagedFile, Staging};
 use crate::dataset::windows::{WindowRow, Windows};
 use crate::error::ExtractError;
-use crate::features::Features;
+use crate::features::{Features, WrittenFeatures};
 use crate::ground_truth::read_ledger;
 use crate::label::groups::Partition;
 use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};
@@ -184,7 +184,10 @@ impl Stages {
         rules: &RowRules<'_>,
     ) -> Result<(WriteCounts, Vec<StagedFile>), ExtractError> {
         let written = self.try_write(scanned, labelled, rules);
-        written.map_err(|source| self.write_error(source))
+        let (counts, mut files, features) = written.map_err(|source| self.write_error(source))?;
+        files.push(self.write_json("causal_graph", &features.causal_graphs)?);
+        files.push(self.write_json("columns", &features.dictionary.finish())?);
+        Ok((counts, files))
     }
 
     fn try_write(
@@ -192,10 +195,10 @@ impl Stages {
         scanned: &Scanned,
         labelled: &Labelled,
         rules: &RowRules<'_>,
-    ) -> io::Result<(WriteCounts, Vec<StagedFile>)> {
+    ) -> io::Result<(WriteCounts, Vec<StagedFile>, WrittenFeatures)> {
         let (staging, stamp) = (&mut self.staging, &self.stamp);
         let mut counts = WriteCounts::default();
-        let mut features = Features::new(&rules.features, staging.folder())?;
+        let mut features = Features::new(&rules.features, staging, stamp)?;
         let mut spans = TableFiles::create(staging, stamp, &rules.spans)?;
         let types = rules.classes.types();
         let mut classes = ClassFiles::create(staging, stamp, types, rules.spans.header())?;
@@ -243,8 +246,19 @@ impl Stages {
         for table in [points, logs, Some(traces)].into_iter().flatten() {
             files.extend(table.finish()?);
         }
-        files.extend(features.write(rules, self.workers, staging, stamp)?);
-        Ok((counts, files))
+        let mut written = features.write(rules, self.workers, staging, stamp)?;
+        files.append(&mut written.files);
+        let dictionary = &mut written.dictionary;
+        dictionary.add(&rules.spans);
+        dictionary.add(&rules.traces);
+        dictionary.add(&Columns::<Windows>::without(&[]));
+        if points_read > 0 {
+            dictionary.add(&rules.points);
+        }
+        if logs_read > 0 {
+            dictionary.add(&rules.logs);
+        }
+        Ok((counts, files, written))
     }
 
     /// Writes the table of windows.

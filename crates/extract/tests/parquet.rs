@@ -38,12 +38,18 @@ fn cell(batch: &RecordBatch, column: usize, row: usize) -> String {
     }
 }
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 11] = [
     "traces_labeled",
     "metrics_labeled",
     "logs_labeled",
     "trace_labels",
     "windows",
+    "windows_features_1s",
+    "windows_features_5s",
+    "trace_features",
+    "graph_edges",
+    "graph_nodes",
+    "metrics_wide",
 ];
 
 fn extracted(output: &Path) -> ExtractReport {
@@ -229,9 +235,13 @@ fn every_table_is_compressed_has_statistics_and_no_dictionary_of_what_never_come
             assert_eq!(field.data_type(), &expected, "{table}: {}", field.name());
         }
         let column = |name: &str| reader.schema().field_with_name(name).ok().cloned();
-        assert_eq!(column("timestamp").is_some(), table != "windows");
+        let is_of_windows = ["windows", "graph_edges", "graph_nodes", "metrics_wide"];
+        assert_eq!(
+            column("timestamp").is_some(),
+            !is_of_windows.contains(&table)
+        );
         // What always has a value says so.
-        let label = column("anomaly_label").expect("a label");
+        let label = column("anomaly_type").expect("a label");
         assert!(!label.is_nullable(), "{table}");
     }
     assert!(distinct > 20);

@@ -227,6 +227,10 @@ pub(crate) enum SchemaOf {
     Audit,
     /// The evidence of a dataset, `evidence_STAMP.json`.
     Evidence,
+    /// The causal graphs of a dataset, `causal_graph_STAMP.json`.
+    CausalGraph,
+    /// The dictionary of a dataset's columns, `columns_STAMP.json`.
+    Columns,
     /// What `loadgen compare` writes, `comparison.json`.
     Comparison,
 }

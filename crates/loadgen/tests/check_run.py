@@ -17,7 +17,9 @@ import math
 import os
 import sys
 
-TABLES = ["traces_labeled", "metrics_labeled", "logs_labeled", "trace_labels", "windows"]
+TABLES = ["traces_labeled", "metrics_labeled", "logs_labeled", "trace_labels", "windows",
+          "windows_features_1s", "windows_features_5s", "trace_features", "graph_edges",
+          "graph_nodes", "metrics_wide"]
 TYPES = ["none", "latency_spike", "db_exhaustion", "cpu_saturation", "cache_miss",
          "dependency_bottleneck", "timeout", "error_spike"]
 SECOND = 1_000_000_000
@@ -63,7 +65,7 @@ def check_timeline(events):
 def check_files(dataset):
     names = [f"{t}.{form}" for t in TABLES for form in ("csv", "parquet")]
     names += [f"traces_{kind}.csv" for kind in ["normal", "anomalous"] + TYPES[1:]]
-    names += ["audit.json", "evidence.json"]
+    names += ["audit.json", "evidence.json", "causal_graph.json", "columns.json"]
     stamps = set()
     for name in names:
         stem, form = name.split(".")

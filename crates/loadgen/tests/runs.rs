@@ -110,6 +110,20 @@ fn assert_labels_agree(run: &Path) {
     }
 }
 
+/// Computes the tables of services, traces and calls once more, in Python, from the raw telemetry.
+fn assert_features_agree(run: &Path) {
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../extract/tests/independent_features.py");
+    let out = std::process::Command::new("python3")
+        .arg(script)
+        .arg(run)
+        .output();
+    let out = out.expect("python3 compares the tables");
+    let said = text(&out.stdout);
+    assert!(out.status.success(), "{said}{}", text(&out.stderr));
+    assert_eq!(said.matches(" 0 different").count(), 5, "{said}");
+}
+
 #[test]
 fn the_eight_scenarios_become_a_labelled_dataset() {
     assert_a_labelled_dataset("rust");
@@ -174,6 +188,7 @@ fn assert_a_labelled_dataset(engine: &str) {
 
     let dataset = run.join("dataset");
     assert_labels_agree(&run);
+    assert_features_agree(&run);
     let classes = kinds
         .iter()
         .map(String::as_str)
@@ -192,7 +207,13 @@ fn assert_a_labelled_dataset(engine: &str) {
         "metrics_labeled_",
         "logs_labeled_",
         "trace_labels_",
-        "windows_",
+        "windows_2",
+        "windows_features_1s_",
+        "windows_features_5s_",
+        "trace_features_",
+        "graph_edges_",
+        "graph_nodes_",
+        "metrics_wide_",
     ] {
         only(&dataset, table, ".csv");
         only(&dataset, table, ".parquet");

@@ -201,11 +201,11 @@ fn what_can_not_be_shown_is_told() {
             paths.filter(|p| p.file_name().unwrap().to_string_lossy().starts_with(name));
         paths.find(|p| p.extension().unwrap() != "parquet").unwrap()
     };
-    let windows = std::fs::read_to_string(file("windows_")).unwrap();
+    let windows = std::fs::read_to_string(file("windows_2")).unwrap();
     let header = windows.lines().next().unwrap().to_owned() + "\n";
-    std::fs::write(file("windows_"), header).unwrap();
+    std::fs::write(file("windows_2"), header).unwrap();
     told(&["d"], "are not those of one extraction");
-    std::fs::remove_file(file("windows_")).unwrap();
+    std::fs::remove_file(file("windows_2")).unwrap();
     told(&["d"], "table of windows");
     let evidence = std::fs::read_to_string(file("evidence_")).unwrap();
     std::fs::write(file("evidence_"), &evidence[..evidence.len() / 2]).unwrap();

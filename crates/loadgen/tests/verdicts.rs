@@ -23,7 +23,7 @@ fn windows(place: &Place) -> impl Fn(&str, &str) -> String {
     let files = std::fs::read_dir(place.path("run/dataset")).unwrap();
     let is_it = |path: &std::path::PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with("windows_") && name.ends_with(".csv")
+        name.starts_with("windows_2") && name.ends_with(".csv")
     };
     let mut files = files.map(|entry| entry.unwrap().path()).filter(is_it);
     let mut reader = csv::Reader::from_path(files.next().unwrap()).unwrap();

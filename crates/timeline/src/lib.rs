@@ -11,12 +11,15 @@
 //!
 //! [`merge`] makes one timeline of those of several generators.
 //!
-//! [`audit`] is what is known of a dataset that was made from it.
+//! [`audit`] is what is known of a dataset that was made from it, [`causal`] which services shifted in
+//! it and along which calls, [`columns`] what its columns mean.
 //!
 //! All times in both come from one [`clock`].
 
 pub mod audit;
+pub mod causal;
 pub mod clock;
+pub mod columns;
 pub mod condition;
 mod consistency;
 pub mod event;

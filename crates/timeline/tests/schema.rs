@@ -24,4 +24,9 @@ fn check(name: &str, schema: &serde_json::Value) {
 fn the_shipped_schemas_are_those_of_the_types() {
     check("timeline", &loadgen_timeline::timeline_json_schema());
     check("audit", &loadgen_timeline::audit::audit_json_schema());
+    check(
+        "causal-graph",
+        &loadgen_timeline::causal::causal_graph_json_schema(),
+    );
+    check("columns", &loadgen_timeline::columns::columns_json_schema());
 }

@@ -7,7 +7,7 @@
 
 use super::compare::Stratum;
 use super::strata::{Sides, of_call, of_span};
-use crate::comparison::{Comparison, Measure, Subject};
+use crate::comparison::{Comparison, Estimate, Measure, Subject};
 use crate::sample::{Edge, Observed, closely};
 use crate::statistics::delta::Values;
 use crate::time::{Interval, SECOND_NS};
@@ -124,22 +124,82 @@ fn speak<T: Observed>(
     items.iter().filter_map(spoken).collect()
 }
 
+/// When an anomaly began to show, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Onset {
+    /// The first request from which on it shows.
+    pub(crate) at_s: f64,
+    /// No later than the first request that may be that one; the request before it was sent then.
+    pub(crate) low_s: f64,
+    /// The last request that may be that one.
+    pub(crate) high_s: f64,
+}
+
+impl Onset {
+    pub(crate) fn estimate(self) -> Estimate {
+        Estimate {
+            value: self.at_s,
+            low: self.low_s,
+            high: self.high_s,
+        }
+    }
+}
+
 /// Seconds from `since_ns` until the first request from which on the anomaly shows; none: too few
 /// were sent, or it does not show.
 pub(crate) fn onset_s(spoken: &[Spoken], since_ns: i64) -> Option<f64> {
+    onset(spoken, since_ns).map(|onset| onset.at_s)
+}
+
+/// The same with its 95 % interval: of all requests, each as likely beforehand to be the first, those
+/// that hold 95 % of what is likely afterwards (Smith 1975), and the time between them. It takes
+/// requests for independent.
+pub(crate) fn onset(spoken: &[Spoken], since_ns: i64) -> Option<Onset> {
     if spoken.len() < LEAST {
         return None;
     }
     let mut best = (0.0, None);
     let mut after = 0.0;
     // From the end: the sum of all that was said from a moment on.
+    let mut sums: Vec<(i64, f64)> = Vec::new();
     for same in spoken.chunk_by(|a, b| a.0 == b.0).rev() {
         after += same.iter().map(|(_, says)| says).sum::<f64>();
+        sums.push((same[0].0, after));
         if after >= best.0 {
             best = (after, Some(same[0].0));
         }
     }
-    best.1.map(|moment| seconds(moment - since_ns))
+    let moment = best.1?;
+    sums.reverse();
+    let (first, last) = likely(&sums, best.0);
+    let before = first.checked_sub(1).map(|before| sums[before].0);
+    Some(Onset {
+        at_s: seconds(moment - since_ns),
+        low_s: before.map_or(0.0, |before| seconds(before - since_ns)),
+        high_s: seconds(sums[last].0 - since_ns),
+    })
+}
+
+/// Share of what is likely that an interval holds.
+const HELD: f64 = 0.95;
+
+/// The first and the last of the fewest moments that hold [`HELD`] of what is likely. `sums` are the
+/// logarithms of how likely each is, `most` the largest of them.
+fn likely(sums: &[(i64, f64)], most: f64) -> (usize, usize) {
+    let weight = |place: usize| (sums[place].1 - most).exp();
+    let all: f64 = (0..sums.len()).map(weight).sum();
+    let mut places: Vec<usize> = (0..sums.len()).collect();
+    places.sort_by(|a, b| sums[*b].1.total_cmp(&sums[*a].1).then(a.cmp(b)));
+    let mut held = 0.0;
+    let (mut first, mut last) = (usize::MAX, 0);
+    for place in places {
+        held += weight(place);
+        (first, last) = (first.min(place), last.max(place));
+        if held >= HELD * all {
+            break;
+        }
+    }
+    (first.min(last), last)
 }
 
 /// Seconds from `since_ns` until the first request from which on the anomaly does not show any
@@ -184,6 +244,29 @@ mod tests {
         noisy[20].1 = -0.7;
         noisy[21].1 = -0.7;
         assert_eq!(onset_s(&noisy, 0), Some(3.0));
+    }
+
+    #[test]
+    fn the_interval_of_an_onset_is_as_wide_as_requests_leave_it() {
+        // What is said is strong: the request before and the first are 0.25 s apart.
+        let sharp: Vec<Spoken> = (0..40)
+            .map(|index| at(f64::from(index) / 4.0, if index < 12 { -3.0 } else { 3.0 }))
+            .collect();
+        let found = onset(&sharp, 0).unwrap();
+        assert_eq!((found.at_s, found.low_s, found.high_s), (3.0, 2.75, 3.0));
+        // Between 2 s and 4 s nothing is said for or against it.
+        let vague: Vec<Spoken> = sharp
+            .iter()
+            .enumerate()
+            .map(|(index, (moment, says))| {
+                (*moment, if (8..16).contains(&index) { 0.0 } else { *says })
+            })
+            .collect();
+        let found = onset(&vague, 0).unwrap();
+        assert_eq!((found.low_s, found.high_s), (1.75, 4.0));
+        // One that shows from the start may have begun at any time before its first request.
+        let found = onset(&sharp[12..], 0).unwrap();
+        assert_eq!((found.at_s, found.low_s, found.high_s), (3.0, 0.0, 3.0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::Case;
 use super::least::Least;
-use super::onset::onset_s;
+use super::onset::{Onset, onset};
 use super::signals::{FAMILY, Test};
 use super::strata::Sides;
 use crate::comparison::{Comparison, EffectSize, Measure, Signal, SignalEvidence};
@@ -23,7 +23,7 @@ pub(super) struct Ranking {
 /// What a service or an edge shows.
 struct Shown {
     strength: Option<Strength>,
-    onset_s: Option<f64>,
+    onset: Option<Onset>,
 }
 
 /// The ranking of all services and edges. `shows_in`: the time in which an onset is looked for.
@@ -49,18 +49,23 @@ pub(super) fn rank(
         own.push(signals.into_iter().chain([test.reach(name)]).collect());
     }
     let affected = affected(&all, limits);
-    let shown = strengths(own, limits, |_, signal| {
+    let begins = |_: usize, signal: &SignalEvidence| {
         let interval = shows_in?;
         let shows = showing(signal, limits);
-        onset_s(&sides.spoken(&shows, interval), interval.from_ns)
-    });
-    let mut services: Vec<RankedService> = std::iter::zip(names, std::iter::zip(shown, affected))
-        .map(|(name, (shown, affected))| RankedService {
+        onset(&sides.spoken(&shows, interval), interval.from_ns)
+    };
+    let shifts = strengths(all, limits, begins).into_iter();
+    let shifts = shifts.map(|shown| shown.onset.map(Onset::estimate));
+    let shown = strengths(own, limits, begins).into_iter();
+    let shown = std::iter::zip(shown, std::iter::zip(affected, shifts));
+    let mut services: Vec<RankedService> = std::iter::zip(names, shown)
+        .map(|(name, (shown, (affected, shift_onset)))| RankedService {
+            shift_onset,
             service: name.to_owned(),
             rank: 0,
             strength: shown.strength,
             affected,
-            onset_s: shown.onset_s,
+            onset_s: shown.onset.map(|onset| onset.at_s),
             onset_rank: None,
         })
         .collect();
@@ -91,7 +96,7 @@ fn edges(
         let spoken = test
             .sides
             .spoken_by_edge(names[index], comparison.measure, interval);
-        onset_s(&spoken, interval.from_ns)
+        onset(&spoken, interval.from_ns)
     });
     let mut edges: Vec<RankedEdge> = std::iter::zip(names, shown)
         .map(|(edge, shown)| RankedEdge {
@@ -99,7 +104,7 @@ fn edges(
             callee: edge.callee.clone(),
             rank: 0,
             strength: shown.strength,
-            onset_s: shown.onset_s,
+            onset_s: shown.onset.map(|onset| onset.at_s),
         })
         .collect();
     sort(&mut edges, limits, |one| {
@@ -134,7 +139,7 @@ fn false_discovery(all: &[Vec<SignalEvidence>]) -> Vec<f64> {
 fn strengths(
     all: Vec<Vec<SignalEvidence>>,
     limits: &Thresholds,
-    onset: impl Fn(usize, &SignalEvidence) -> Option<f64>,
+    onset: impl Fn(usize, &SignalEvidence) -> Option<Onset>,
 ) -> Vec<Shown> {
     let mut q = false_discovery(&all).into_iter();
     let shown = |(index, signals): (usize, Vec<SignalEvidence>)| {
@@ -153,12 +158,12 @@ fn strengths(
         let mut strengths: Vec<(Strength, &SignalEvidence)> = strengths.collect();
         strengths.sort_by(|(a, _), (b, _)| stronger(b, a, limits));
         // The strongest in which single requests show it.
-        let onset_s = strengths
+        let onset = strengths
             .iter()
             .filter(|(strength, _)| counts(strength, limits))
             .find_map(|(_, signal)| onset(index, signal));
         let strength = strengths.into_iter().next().map(|(strength, _)| strength);
-        Shown { strength, onset_s }
+        Shown { strength, onset }
     };
     all.into_iter().enumerate().map(shown).collect()
 }

@@ -6,11 +6,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::buckets::Buckets;
+use super::graph::{GraphEdges, GraphNodes};
 use super::logs::Logs;
 use super::points::Points;
 use super::spans::Spans;
 use super::table::Table;
+use super::trace_features::TraceFeatures;
 use super::traces::Traces;
+use super::wide::MetricsWide;
 use super::windows::Windows;
 
 const END: &str = "<!-- end of columns -->\n";
@@ -52,6 +55,10 @@ fn the_column_tables_of_the_docs_are_those_of_the_definitions() {
         with_table::<Traces>,
         with_table::<Windows>,
         with_table::<Buckets<1>>,
+        with_table::<TraceFeatures>,
+        with_table::<GraphEdges>,
+        with_table::<GraphNodes>,
+        with_table::<MetricsWide>,
     ];
     let mut text = shipped.clone();
     for with_table in tables {

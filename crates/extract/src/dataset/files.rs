@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -14,6 +15,7 @@ use super::file_name;
 use super::rows::{Columns, Made};
 use super::staging::{StagedFile, Staging};
 use super::table::{Kind, Table};
+use super::wide::{MetricsWide, WideColumns};
 
 /// Rows in a row group of a Parquet file: what a reader can skip, and what the writer keeps in
 /// memory, encoded.
@@ -33,12 +35,33 @@ impl TableFiles {
         stamp: &str,
         columns: &Columns<T>,
     ) -> io::Result<Self> {
-        let name = T::NAME;
+        let (header, schema) = (columns.header(), columns.schema());
+        Self::start(staging, stamp, T::NAME, &header, schema, columns.distinct())
+    }
+
+    /// The same of the wide table.
+    pub(crate) fn create_wide(
+        staging: &mut Staging,
+        stamp: &str,
+        columns: &WideColumns,
+    ) -> io::Result<Self> {
+        let (header, schema) = (columns.header(), columns.schema());
+        Self::start(staging, stamp, MetricsWide::NAME, &header, schema, [])
+    }
+
+    fn start(
+        staging: &mut Staging,
+        stamp: &str,
+        name: &str,
+        header: &[u8],
+        schema: &SchemaRef,
+        distinct: impl IntoIterator<Item = (&'static str, Kind)>,
+    ) -> io::Result<Self> {
         let mut csv = staging.create(format!("{name}_{stamp}.csv"))?;
-        csv.append(&columns.header(), 0)?;
+        csv.append(header, 0)?;
         let parquet = staging.create(format!("{name}_{stamp}.parquet"))?;
-        let properties = Some(properties(columns));
-        let parquet = ArrowWriter::try_new(parquet, columns.schema().clone(), properties);
+        let properties = Some(properties(distinct));
+        let parquet = ArrowWriter::try_new(parquet, schema.clone(), properties);
         Ok(Self {
             csv,
             parquet: parquet.map_err(as_io)?,
@@ -177,12 +200,12 @@ fn as_io(error: ParquetError) -> io::Error {
     }
 }
 
-fn properties<T: Table>(columns: &Columns<T>) -> WriterProperties {
+fn properties(distinct: impl IntoIterator<Item = (&'static str, Kind)>) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Chunk);
-    for (column, kind) in columns.distinct() {
+    for (column, kind) in distinct {
         let path = ColumnPath::from(column);
         properties = properties.set_column_dictionary_enabled(path.clone(), false);
         if matches!(kind, Kind::Timestamp | Kind::UnixNanos) {

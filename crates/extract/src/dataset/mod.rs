@@ -4,8 +4,10 @@
 pub(crate) mod buckets;
 pub(crate) mod classes;
 mod csv_row;
+pub(crate) mod dictionary;
 mod file_name;
 pub(crate) mod files;
+pub(crate) mod graph;
 pub(crate) mod logs;
 pub(crate) mod points;
 pub(crate) mod rows;
@@ -15,7 +17,9 @@ pub(crate) mod staging;
 pub(crate) mod table;
 pub(crate) mod texts;
 mod timestamp;
+pub(crate) mod trace_features;
 pub(crate) mod traces;
+pub(crate) mod wide;
 pub(crate) mod windows;
 
 #[cfg(test)]

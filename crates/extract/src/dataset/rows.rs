@@ -31,6 +31,10 @@ impl<T: Table> Columns<T> {
         }
     }
 
+    pub(super) fn columns(&self) -> &[Column<T>] {
+        &self.columns
+    }
+
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -114,7 +118,7 @@ impl<'c, T: Table> Rows<'c, T> {
 }
 
 /// The cells of one column.
-enum Cells {
+pub(super) enum Cells {
     Text(StringBuilder),
     Texts(ListBuilder<StringBuilder>),
     Timestamp(TimestampNanosecondBuilder),
@@ -127,7 +131,7 @@ enum Cells {
 }
 
 impl Cells {
-    fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind) -> Self {
         match kind {
             Kind::Text | Kind::Json | Kind::TraceId | Kind::SpanId => {
                 Cells::Text(StringBuilder::new())
@@ -145,7 +149,7 @@ impl Cells {
         }
     }
 
-    fn push(&mut self, value: Value<'_>) {
+    pub(super) fn push(&mut self, value: Value<'_>) {
         match (self, value) {
             (Cells::Text(cells), Value::Text(text)) => cells.append_value(text),
             (Cells::Text(cells), Value::TraceId(id)) => {
@@ -174,7 +178,7 @@ impl Cells {
         }
     }
 
-    fn finish(&mut self) -> ArrayRef {
+    pub(super) fn finish(&mut self) -> ArrayRef {
         match self {
             Cells::Text(cells) => Arc::new(cells.finish()),
             Cells::Texts(cells) => Arc::new(cells.finish()),

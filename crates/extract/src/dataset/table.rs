@@ -50,7 +50,7 @@ impl<T: Table> Column<T> {
         }
     }
 
-    fn field(&self) -> Field {
+    pub(super) fn field(&self) -> Field {
         let nullable = self.null != NEVER;
         let description = ("description".to_owned(), self.meaning.to_owned());
         Field::new(self.name, self.kind.data_type(), nullable)
@@ -114,7 +114,6 @@ impl Kind {
     }
 
     /// As the documentation calls it: Parquet's type.
-    #[cfg(test)]
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Text | Kind::TraceId | Kind::SpanId => "string",

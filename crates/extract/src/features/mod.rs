@@ -5,41 +5,58 @@
 //! begins in a second is dealt by time and lies on disk beyond a budget, as the rows do, so memory
 //! grows with the number of services times the seconds of the run, and not with the input.
 
+mod causal;
+mod distribution;
+mod durations;
 mod events;
 mod figures;
+mod graph;
+mod graph_rows;
 mod grid;
 mod in_flight;
 mod points;
 mod series;
+mod shape;
 mod templates;
+mod trace_rows;
 mod traces;
+mod wide;
+mod wide_rows;
 mod windows;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 
+use loadgen_timeline::causal::CausalGraphs;
 use loadgen_timeline::condition::Conditions;
 
+use crate::dataset::buckets::Buckets;
+use crate::dataset::dictionary::Dictionary;
+use crate::dataset::files::TableFiles;
+use crate::dataset::graph::{GraphEdges, GraphNodes};
+use crate::dataset::rows::{Columns, Made};
 use crate::dataset::staging::{StagedFile, Staging};
+use crate::dataset::trace_features::TraceFeatures;
 use crate::scan::batch::Batch;
 use crate::scan::spool::{Dealt, Spool};
 use crate::write::RowRules;
 use events::EventBatch;
 use figures::Figures;
+use graph::Graph;
 use grid::Grid;
 use in_flight::InFlight;
 use templates::Templates;
+use wide::{ReadingBatch, WideColumns};
 
 pub(crate) use points::observe_points;
-pub(crate) use traces::{Traces, observe_traces};
+pub(crate) use traces::observe_traces;
 
 /// What all partitions are observed by.
-#[derive(Debug)]
 pub(crate) struct FeatureRules {
     grid: Grid,
     /// Slices of time into which events are dealt.
     slices: usize,
+    traces: Columns<TraceFeatures>,
 }
 
 impl FeatureRules {
@@ -49,6 +66,7 @@ impl FeatureRules {
         Self {
             slices: grid.slices(partitions),
             grid,
+            traces: Columns::without(&[]),
         }
     }
 }
@@ -59,6 +77,12 @@ pub(crate) struct Observed {
     services: BTreeMap<String, Service>,
     /// By slice.
     events: Vec<Dealt>,
+    graph: Graph,
+    /// What series say, by slice.
+    readings: Vec<Dealt>,
+    columns: WideColumns,
+    /// Rows of traces.
+    pub(crate) traces: Vec<Made>,
 }
 
 /// What is kept of a service.
@@ -86,41 +110,93 @@ impl Observed {
     }
 }
 
-/// What all partitions have to say.
+/// Services over time.
 #[derive(Debug)]
-pub(crate) struct Features {
+struct OverTime {
     services: BTreeMap<String, Service>,
     events: Spool,
 }
 
+/// What all partitions have to say.
+pub(crate) struct Features {
+    over_time: OverTime,
+    graph: Graph,
+    readings: Spool,
+    columns: WideColumns,
+    traces: TableFiles,
+}
+
 impl Features {
-    /// Nothing yet; events beyond a budget go to a file in `folder`.
-    pub(crate) fn new(rules: &FeatureRules, folder: &Path) -> io::Result<Self> {
+    /// Nothing yet; events beyond a budget go to a file.
+    pub(crate) fn new(
+        rules: &FeatureRules,
+        staging: &mut Staging,
+        stamp: &str,
+    ) -> io::Result<Self> {
         Ok(Self {
-            services: BTreeMap::new(),
-            events: Spool::new(folder, EventBatch::schema(), rules.slices)?,
+            over_time: OverTime {
+                services: BTreeMap::new(),
+                events: Spool::new(staging.folder(), EventBatch::schema(), rules.slices)?,
+            },
+            graph: Graph::default(),
+            readings: Spool::new(staging.folder(), ReadingBatch::schema(), rules.slices)?,
+            columns: WideColumns::new(),
+            traces: TableFiles::create(staging, stamp, &rules.traces)?,
         })
     }
 
     /// Adds what a partition has to say.
     pub(crate) fn add(&mut self, observed: Observed) -> io::Result<()> {
         for (name, of) in observed.services {
-            self.services.entry(name).or_default().merge(of);
+            self.over_time.services.entry(name).or_default().merge(of);
         }
         for dealt in observed.events {
-            self.events.push(dealt)?;
+            self.over_time.events.push(dealt)?;
+        }
+        self.graph.merge(observed.graph);
+        for dealt in observed.readings {
+            self.readings.push(dealt)?;
+        }
+        self.columns.extend(observed.columns);
+        for rows in &observed.traces {
+            self.traces.append(rows)?;
         }
         Ok(())
     }
 
     /// Writes all tables that put the run together.
     pub(crate) fn write(
-        &self,
+        self,
         rules: &RowRules<'_>,
         workers: usize,
         staging: &mut Staging,
         stamp: &str,
-    ) -> io::Result<Vec<StagedFile>> {
-        windows::write(self, rules, workers, staging, stamp)
+    ) -> io::Result<WrittenFeatures> {
+        let mut files = windows::write(&self.over_time, rules, workers, staging, stamp)?;
+        files.extend(self.traces.finish()?);
+        files.extend(graph_rows::write(&self.graph, rules, staging, stamp)?);
+        let (readings, columns) = (&self.readings, &self.columns);
+        let wide = wide_rows::write(readings, columns, rules, workers, staging, stamp)?;
+        files.extend(wide.0);
+        let mut dictionary = Dictionary::default();
+        dictionary.add(&Columns::<Buckets<1>>::without(&[]));
+        dictionary.add(&Columns::<Buckets<5>>::without(&[]));
+        dictionary.add(&rules.features.traces);
+        dictionary.add(&Columns::<GraphEdges>::without(&[]));
+        dictionary.add(&Columns::<GraphNodes>::without(&[]));
+        dictionary.add_wide(&wide.1);
+        Ok(WrittenFeatures {
+            files,
+            causal_graphs: causal::causal_graphs(&self.graph, rules),
+            dictionary,
+        })
     }
+}
+
+/// What was written, and what is still to be.
+pub(crate) struct WrittenFeatures {
+    pub(crate) files: Vec<StagedFile>,
+    pub(crate) causal_graphs: CausalGraphs,
+    /// The columns of these tables.
+    pub(crate) dictionary: Dictionary,
 }

@@ -1,81 +1,108 @@
-//! What the tables over time take from a partition of traces: which spans and log records count, and
-//! in which second.
+//! What the tables take from a partition of traces.
 
+use std::collections::HashSet;
 use std::io;
+use std::ops::Range;
 
 use arrow_array::Array;
+use loadgen_timeline::condition::Placed;
+use loadgen_timeline::phase::Phase;
 
 use super::events::{Event, Events, kind_column, severity_column};
+use super::graph::TraceCalls;
+use super::shape::{Node, Shape};
+use super::trace_rows::TraceRows;
 use super::{FeatureRules, Observed};
-use crate::label::groups::{number, text};
-use crate::label::records::{LogMarkBatch, SpanMarkBatch};
+use crate::label::groups::{number, text, value_or_zero};
 use crate::label::trace::{CONSUMER, ERROR, SERVER};
 use crate::scan::records::{LogBatch, SpanBatch};
+use crate::write::{OfTrace, RowRules, TracePartition};
 
-/// A partition of traces as it is written.
-pub(crate) struct Traces<'p> {
-    pub(crate) spans: &'p SpanBatch,
-    pub(crate) logs: &'p LogBatch,
-    pub(crate) span_marks: &'p SpanMarkBatch,
-    pub(crate) log_marks: &'p LogMarkBatch,
-}
-
-/// What a partition of traces has to say. `is_own` says of a trace, by its row, and of a log record
-/// without one, by its time in Unix nanoseconds, whether it is the run's.
+/// What a partition of traces has to say, of which `said` says what it is, trace by trace. What is
+/// not the run's has rows of its own at the most.
 pub(crate) fn observe_traces(
-    rules: &FeatureRules,
-    of: &Traces<'_>,
-    is_own_trace: impl Fn(usize) -> bool,
-    is_own_time: impl Fn(Option<i64>) -> bool,
+    rules: &RowRules<'_>,
+    of: &TracePartition,
+    said: &[OfTrace<'_>],
 ) -> io::Result<Observed> {
+    let features = &rules.features;
     let mut observed = Observed::default();
-    let mut events = Events::new(&rules.grid, rules.slices);
-    let marks = of.span_marks;
-    let trace = |at: usize| marks.trace.value(at);
+    let mut events = Events::new(&features.grid, features.slices);
+    let mut rows = TraceRows::new(rules, of, said);
+    let marks = &of.span_marks;
+    let trace = |at: usize| marks.trace.value(at) as usize;
     let mut from = 0;
     while from < marks.row.len() {
-        let rest = from..marks.row.len();
-        let to = rest.clone().find(|&at| trace(at) != trace(from));
-        let to = to.unwrap_or(rest.end);
-        if is_own_trace(trace(from) as usize) {
-            let rows: Vec<usize> = (from..to).map(|at| marks.row.value(at) as usize).collect();
-            for row in once(of.spans, &rows) {
-                observe_span(&mut observed, &mut events, rules, of.spans, row);
+        let mut rest = from..marks.row.len();
+        let to = rest.find(|&at| trace(at) != trace(from));
+        let to = to.unwrap_or(marks.row.len());
+        let trace = trace(from);
+        let spans = once(&of.spans, from..to, |at| marks.row.value(at) as usize);
+        if said[trace].foreign.is_none() {
+            for &at in &spans {
+                let row = marks.row.value(at) as usize;
+                observe_span(&mut observed, &mut events, features, &of.spans, row);
             }
         }
+        let in_time = spans.iter().filter(|at| !marks.late.value(**at));
+        let in_time: Vec<usize> = in_time.map(|at| marks.row.value(*at) as usize).collect();
+        let shape = shape(&of.spans, &in_time);
+        observe_calls(&mut observed, rules, of, &said[trace], (&in_time, &shape));
+        rows.push(trace, (&in_time, &shape))?;
         from = to;
     }
     for at in 0..of.log_marks.row.len() {
         let row = of.log_marks.row.value(at) as usize;
-        let time = number(&of.logs.time_ns, row);
         let is_own = match of.log_marks.trace.is_null(at) {
-            true => is_own_time(time),
-            false => is_own_trace(of.log_marks.trace.value(at) as usize),
+            true => rules
+                .truth
+                .foreign_at(number(&of.logs.time_ns, row))
+                .is_none(),
+            false => said[of.log_marks.trace.value(at) as usize]
+                .foreign
+                .is_none(),
         };
         if is_own {
-            observe_log(&mut observed, &mut events, of.logs, row);
+            observe_log(&mut observed, &mut events, &of.logs, row);
         }
     }
     observed.events = events.finish()?;
+    observed.traces = rows.finish()?;
     Ok(observed)
 }
 
-/// The rows of a trace's spans without copies of one span. They are in the order of their starts.
-pub(crate) fn once(spans: &SpanBatch, rows: &[usize]) -> Vec<usize> {
-    let start = |row: usize| number(&spans.start_ns, row);
-    let same = |a: usize, b: usize| {
-        spans.span_id.value(a) == spans.span_id.value(b)
-            && spans.service_name.value(a) == spans.service_name.value(b)
-            && text(&spans.instance, a) == text(&spans.instance, b)
+/// Places of a trace's spans without copies of one span; `row` gives a place's row.
+fn once(spans: &SpanBatch, places: Range<usize>, row: impl Fn(usize) -> usize) -> Vec<usize> {
+    let mut seen = HashSet::with_capacity(places.len());
+    let is_first = |at: &usize| {
+        let row = row(*at);
+        seen.insert((
+            spans.span_id.value(row),
+            number(&spans.start_ns, row),
+            spans.service_name.value(row),
+            text(&spans.instance, row),
+        ))
     };
-    let mut kept: Vec<usize> = Vec::with_capacity(rows.len());
-    for &row in rows {
-        let at_once = kept.iter().rev().take_while(|&&k| start(k) == start(row));
-        if !at_once.into_iter().any(|&k| same(k, row)) {
-            kept.push(row);
-        }
-    }
-    kept
+    places.filter(is_first).collect()
+}
+
+fn shape(spans: &SpanBatch, rows: &[usize]) -> Shape {
+    let mut services: Vec<&str> = Vec::new();
+    let mut service = |name| {
+        let known = services.iter().position(|known| *known == name);
+        known.unwrap_or_else(|| {
+            services.push(name);
+            services.len() - 1
+        }) as u32
+    };
+    let node = |&row: &usize| Node {
+        id: spans.span_id.value(row),
+        parent: spans.parent_span_id.value(row),
+        start: value_or_zero(&spans.start_ns, row),
+        end: value_or_zero(&spans.end_ns, row),
+        service: service(spans.service_name.value(row)),
+    };
+    Shape::new(rows.iter().map(node).collect())
 }
 
 fn observe_span(
@@ -99,6 +126,31 @@ fn observe_span(
     let open = observed.service(service);
     if let Some(end) = end.filter(|_| [SERVER, CONSUMER].contains(&kind)) {
         open.in_flight.add(&rules.grid, start, end);
+    }
+}
+
+/// Takes the calls of a trace into account, if it is the run's and of steady time.
+fn observe_calls(
+    observed: &mut Observed,
+    rules: &RowRules<'_>,
+    of: &TracePartition,
+    said: &OfTrace<'_>,
+    (rows, shape): (&[usize], &Shape),
+) {
+    if said.foreign.is_some() {
+        return;
+    }
+    let graph = &mut observed.graph;
+    graph.services(rows.iter().map(|row| of.spans.service_name.value(*row)));
+    let moment = said.moment_ns.filter(|_| said.said.phase == Phase::Steady);
+    if let Some(Placed::Within { stretch, .. }) = moment.map(|at| rules.truth.conditions.at(at)) {
+        let windows = &rules.truth.conditions.stretches()[stretch].windows;
+        let calls = TraceCalls {
+            spans: &of.spans,
+            rows,
+            shape,
+        };
+        graph.trace(windows, &calls);
     }
 }
 

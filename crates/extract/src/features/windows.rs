@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::events::{Event, EventBatch, KINDS, SEVERITIES};
 use super::figures::Said;
 use super::grid::SECOND_NS;
-use super::{FeatureRules, Features};
+use super::{FeatureRules, OverTime};
 use crate::dataset::buckets::{Bucket, BucketRow, Buckets, OfKind};
 use crate::dataset::files::TableFiles;
 use crate::dataset::rows::{Columns, Made, Rows};
@@ -74,14 +74,14 @@ fn quantile(sorted: &[i64], percent: usize) -> Option<i64> {
 
 /// Writes both tables.
 pub(crate) fn write(
-    features: &Features,
+    over_time: &OverTime,
     rules: &RowRules<'_>,
     workers: usize,
     staging: &mut Staging,
     stamp: &str,
 ) -> io::Result<Vec<StagedFile>> {
     let of = &rules.features;
-    let services: Vec<ByService<'_>> = features
+    let services: Vec<ByService<'_>> = over_time
         .services
         .iter()
         .map(|s| by_service(of, s))
@@ -95,7 +95,7 @@ pub(crate) fn write(
     let mut five = TableFiles::create(staging, stamp, &columns.1)?;
     let make = |slice: usize| {
         let seconds = of.grid.slice(slice, of.slices);
-        let begun = begun(&features.events.read(slice)?, &numbers, &seconds)?;
+        let begun = begun(&over_time.events.read(slice)?, &numbers, &seconds)?;
         let of_slice = Slice {
             rules,
             services: &services,

@@ -91,7 +91,7 @@ fn window(
 }
 
 /// What backs a window's label: what it was for the longest part of it that says anything.
-fn fault_state(truth: &Truth, index: usize) -> FaultState {
+pub(crate) fn fault_state(truth: &Truth, index: usize) -> FaultState {
     let window = &truth.timeline.windows[index];
     // The fault of the window before it may reach into a normal one.
     if window.anomaly.kind == NONE && window.declared.is_none() {

@@ -26,7 +26,7 @@ use crate::label::clocks::{GENERATOR, GRAIN_NS, WHOLE_MILLISECONDS_GRAIN_NS};
 use crate::label::survey::Gathered;
 use crate::label::truth::Truth;
 use crate::scan::spans::GENERATOR_SERVICE;
-pub(crate) use figures::{figures, foreign_points};
+pub(crate) use figures::{fault_state, figures, foreign_points};
 pub(crate) use ids::ID_COLUMNS;
 pub(crate) use leaks::{leaking_columns, leaks};
 pub(crate) use run_said::RunSaid;

@@ -7,6 +7,7 @@ mod http;
 pub(crate) mod inputs;
 mod logs;
 pub(crate) mod paths;
+mod peer;
 pub(crate) mod pipeline;
 mod points;
 pub(crate) mod records;

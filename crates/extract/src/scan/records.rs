@@ -32,6 +32,14 @@ batch! {
         server_port: I32,
         client_address: Text,
         network_protocol_version: Text,
+        /// Kind of the database that a call goes to.
+        db_system: Text,
+        /// Kind of the broker that a message goes to, or comes from.
+        messaging_system: Text,
+        /// Kind of remote procedure call.
+        rpc_system: Text,
+        /// Name of the service that a call goes to, as the caller knows it.
+        peer_service: Text,
         /// What a header, or what stands for it, says of the anomaly's type.
         header_type: Text,
         header_root_cause: Text,

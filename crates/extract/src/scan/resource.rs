@@ -5,6 +5,9 @@ use std::hash::{Hash, Hasher};
 use loadgen_otlp::view::Resource;
 use twox_hash::XxHash64;
 
+/// The SDKs' word for a service that has no name.
+pub(crate) const NO_SERVICE: &str = "unknown_service";
+
 /// The resource attributes that have columns of their own.
 #[derive(Debug, Default)]
 pub(crate) struct ResourceAttributes {
@@ -47,6 +50,6 @@ impl ResourceAttributes {
 
     /// The service's name; the SDKs' word where none is set.
     pub(crate) fn service_name(&self) -> &str {
-        self.service_name.as_deref().unwrap_or("unknown_service")
+        self.service_name.as_deref().unwrap_or(NO_SERVICE)
     }
 }

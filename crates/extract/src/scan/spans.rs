@@ -4,6 +4,7 @@ use loadgen_otlp::view::{Span, TraceId};
 
 use super::headers::HeaderAttributes;
 use super::http::HttpAttributes;
+use super::peer::PeerAttributes;
 use super::records::SpanBuilder;
 use super::resource::ResourceAttributes;
 
@@ -20,9 +21,11 @@ impl SpanBuilder {
     ) {
         let mut http = HttpAttributes::default();
         let mut headers = HeaderAttributes::default();
+        let mut peer = PeerAttributes::default();
         for pair in &span.attributes {
             http.take(&pair.key, &pair.value);
             headers.take(&pair.key, &pair.value);
+            peer.take(&pair.key, &pair.value);
         }
         let kind = span.kind;
         let byte = |number: i32| u8::try_from(number).unwrap_or(0);
@@ -51,6 +54,10 @@ impl SpanBuilder {
         self.client_address.append_option(http.client_address(kind));
         self.network_protocol_version
             .append_option(http.protocol_version());
+        self.db_system.append_option(peer.db_system());
+        self.messaging_system.append_option(peer.messaging_system());
+        self.rpc_system.append_option(peer.rpc_system());
+        self.peer_service.append_option(peer.service());
         let header = headers.header();
         self.header_type
             .append_option(header.as_ref().map(|header| header.anomaly_type));

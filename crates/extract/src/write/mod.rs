@@ -18,9 +18,10 @@ use crate::dataset::texts::Texts;
 use crate::dataset::traces::Traces;
 use crate::features::{FeatureRules, Observed};
 use crate::label::truth::Truth;
+use crate::measure::RunFacts;
 
 pub(crate) use points::write_points;
-pub(crate) use traces::{TracePartition, write_traces};
+pub(crate) use traces::{OfTrace, TracePartition, write_traces};
 
 /// Rows that are made at once.
 pub(crate) const ROWS_AT_ONCE: u64 = 8192;
@@ -28,6 +29,7 @@ pub(crate) const ROWS_AT_ONCE: u64 = 8192;
 /// What rows are made by.
 pub(crate) struct RowRules<'r> {
     pub(crate) truth: &'r Truth,
+    pub(crate) run: &'r RunFacts,
     pub(crate) texts: Texts<'r>,
     pub(crate) classes: Classes,
     pub(crate) spans: Columns<Spans>,
@@ -45,6 +47,11 @@ impl RowRules<'_> {
     /// Whether rows of such a phase are asked for.
     pub(crate) fn keeps_phase(&self, said: &Said<'_>) -> bool {
         !self.steady_only || said.phase == Phase::Steady
+    }
+
+    /// Whether a row is written.
+    pub(crate) fn keeps_row(&self, said: &Said<'_>) -> bool {
+        self.keeps(said) == Keep::Yes
     }
 
     fn keeps(&self, said: &Said<'_>) -> Keep {

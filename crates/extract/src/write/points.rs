@@ -24,7 +24,7 @@ pub(crate) fn write_points(
     let points = PointBatch::view(points).map_err(io::Error::other)?;
     let marks = PointMarkBatch::view(marks).map_err(io::Error::other)?;
     let mut written = Written {
-        observed: observe_points(&rules.features, rules.truth, &points, &marks),
+        observed: observe_points(&rules.features, rules.truth, &points, &marks)?,
         ..Written::default()
     };
     let mut rows = Rows::new(&rules.points);

@@ -15,7 +15,7 @@ use crate::dataset::rows::Rows;
 use crate::dataset::said::{LabelSource, LabelTexts, Said};
 use crate::dataset::spans::{SpanRow, Spans};
 use crate::dataset::traces::TraceRow;
-use crate::features::{Traces, observe_traces};
+use crate::features::observe_traces;
 use crate::label::groups::{number, text};
 use crate::label::records::{LogMarkBatch, SpanMarkBatch, TraceBatch};
 use crate::label::truth::Foreign;
@@ -25,11 +25,11 @@ use crate::scan::records::{LogBatch, SpanBatch};
 /// A partition of traces: what was scanned, and what was said of it.
 #[derive(Debug)]
 pub(crate) struct TracePartition {
-    spans: SpanBatch,
-    logs: LogBatch,
-    traces: TraceBatch,
-    span_marks: SpanMarkBatch,
-    log_marks: LogMarkBatch,
+    pub(crate) spans: SpanBatch,
+    pub(crate) logs: LogBatch,
+    pub(crate) traces: TraceBatch,
+    pub(crate) span_marks: SpanMarkBatch,
+    pub(crate) log_marks: LogMarkBatch,
 }
 
 impl TracePartition {
@@ -51,13 +51,14 @@ impl TracePartition {
 }
 
 /// What is said of one trace.
-struct OfTrace<'p> {
-    said: Said<'p>,
-    condition: usize,
-    moment_ns: Option<i64>,
-    foreign: Option<Foreign>,
-    sent_by: Option<&'p str>,
-    touches: bool,
+#[derive(Debug)]
+pub(crate) struct OfTrace<'p> {
+    pub(crate) said: Said<'p>,
+    pub(crate) condition: usize,
+    pub(crate) moment_ns: Option<i64>,
+    pub(crate) foreign: Option<Foreign>,
+    pub(crate) sent_by: Option<&'p str>,
+    pub(crate) touches: bool,
 }
 
 /// Makes the rows of a partition of traces.
@@ -89,15 +90,7 @@ pub(crate) fn write_traces(rules: &RowRules<'_>, of: &TracePartition) -> io::Res
     write_spans(rules, of, &said, &mut written)?;
     write_trace_rows(rules, of, &said, &mut written)?;
     write_logs(rules, of, &said, &mut written)?;
-    let parts = Traces {
-        spans: &of.spans,
-        logs: &of.logs,
-        span_marks: &of.span_marks,
-        log_marks: &of.log_marks,
-    };
-    let is_own = |row: usize| said[row].foreign.is_none();
-    let is_own_time = |time_ns| rules.truth.foreign_at(time_ns).is_none();
-    written.observed = observe_traces(&rules.features, &parts, is_own, is_own_time)?;
+    written.observed = observe_traces(rules, of, &said)?;
     Ok(written)
 }
 

@@ -15,6 +15,8 @@ pub(super) fn schema(args: &SchemaArgs) -> Result<Exit, Failure> {
         SchemaOf::Timeline => loadgen_timeline::timeline_json_schema(),
         SchemaOf::Audit => loadgen_timeline::audit::audit_json_schema(),
         SchemaOf::Evidence => loadgen_evidence::evidence_json_schema().to_value(),
+        SchemaOf::CausalGraph => loadgen_timeline::causal::causal_graph_json_schema(),
+        SchemaOf::Columns => loadgen_timeline::columns::columns_json_schema(),
         SchemaOf::Comparison => loadgen_compare::comparison_json_schema(),
     };
     super::print(&super::json(&schema)?)

@@ -55,7 +55,7 @@ fn verdicts(place: &Place, telemetry: &Path, run: &str) -> (BTreeMap<String, Str
         .map(|entry| entry.unwrap().path());
     let is_it = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with("windows_") && name.ends_with(".csv")
+        name.starts_with("windows_2") && name.ends_with(".csv")
     };
     let mut reader = csv::Reader::from_path(files.find(is_it).unwrap()).unwrap();
     let columns = reader.headers().unwrap().clone();

@@ -269,8 +269,8 @@ def run_with_live_page(loadgen, folder, browser, shots):
     )
     expect(refused.stdout == "403", f"another host's name is answered {refused.stdout}")
     page = browser.open(url, offline=False)
-    wait_until(page, "document.querySelectorAll('.plot canvas').length === 3", 90_000)
-    wait_until(page, "document.querySelectorAll('.lanes rect.window').length >= 3", 90_000)
+    wait_until(page, "document.querySelectorAll('.plot canvas').length === 3", 240_000)
+    wait_until(page, "document.querySelectorAll('.lanes rect.window').length >= 3", 240_000)
     expect(all(of == "drawn" for of in charts(page)), f"live: charts are {charts(page)}")
     steps = "document.querySelector('.plot').plot.data[0].length"
     before = page.evaluate(steps)
@@ -281,9 +281,9 @@ def run_with_live_page(loadgen, folder, browser, shots):
     expect(page.locator(".lanes g title", has_text="confirmed").count() > 0, "live: no fault is shown")
     if shots:
         page.screenshot(path=os.path.join(shots, "report-live.png"))
-    code = run.wait(timeout=600)
+    code = run.wait(timeout=900)
     expect(code in (0, 6, 8), f"the run ended with {code}; see {folder}.log")
-    wait_until(page, "document.querySelectorAll('#audit .badge').length > 0", 20_000)
+    wait_until(page, "document.querySelectorAll('#audit .badge').length > 0", 30_000)
     page.wait_for_timeout(500)
     expect(not page.said, f"live: the console says {page.said}")
     looks_right_at_the_end = charts(page)

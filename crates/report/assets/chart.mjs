@@ -20,7 +20,7 @@ function backdrop(windows, types) {
     for (const window of windows()) {
       const left = x(window.opened_s);
       const width = x(window.closed_s) - left;
-      if (window.shown_type !== "none") {
+      if (types !== null && window.shown_type !== "none") {
         ctx.fillStyle = faint(types.colour(window.shown_type), isDark() ? 0.15 : 0.09);
         ctx.fillRect(left, bbox.top, width, bbox.height);
       }
@@ -59,7 +59,7 @@ function tooltip(options) {
       .slice(0, 10);
     const window = options.windows().find((w) => w.opened_s <= at && at < w.closed_s);
     box.replaceChildren(
-      html("div", { class: "when" }, clock(at), window ? ` · ${window.name}` : ""),
+      html("div", { class: "when" }, (options.x?.words ?? clock)(at), window ? ` · ${window.name}` : ""),
       rows.length === 0 ? html("div", { class: "note" }, "nothing") : html("table", {}, rows.map(({ series, value }) => html("tr", {},
         html("td", {}, html("span", { class: "dot", style: { background: series.own } })),
         html("th", { scope: "row" }, series.label),
@@ -79,15 +79,16 @@ function axes(options) {
   const grid = { stroke: colour("grid"), width: 1 };
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   return [
-    { stroke: quiet, grid: { show: false }, ticks: { ...grid, size: 4 }, font, size: 28, space: 70, values: (_, ticks) => ticks.map(clock),
-      incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400] },
+    { stroke: quiet, grid: { show: false }, ticks: { ...grid, size: 4 }, font, size: 28, space: 70, values: (_, ticks) => ticks.map(options.x?.tick ?? clock),
+      ...(options.x ? { splits: options.x.splits } : { incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400] }) },
     { stroke: quiet, grid, ticks: { show: false }, font, size: 58, space: 34, values: (_, ticks) => ticks.map((value) => (value === null ? "" : options.tick(value))) },
   ];
 }
 
 // A chart: `options` has `title`, `unit`, `format`, `tick`, `windows` (a function), `types` (a
 // palette), `span` (a function: begin and end of its time), `zoomed` (told when that changes), and `log` if its
-// scale is logarithmic. `draw` takes the times and the series.
+// scale is logarithmic. Where the axis is not the time of a run, `x` has its `words`, `tick`, `splits`
+// and a `key`, which charts with the same axis share. `draw` takes the times and the series.
 export function chart(options) {
   const holder = html("div", { class: "plot", tabindex: 0, role: "img" });
   const caption = html("figcaption", {}, html("strong", {}, options.title), html("span", { class: "note" }, options.unit));
@@ -102,7 +103,7 @@ export function chart(options) {
     if (last === null || !holder.isConnected || holder.clientWidth === 0) return;
     const { times, series } = last;
     const drawn = series.filter((of) => of.values.some((value) => value !== null && value !== undefined));
-    holder.setAttribute("aria-label", `${options.title}, ${options.unit}: ${drawn.length} series over ${clock(times.at(-1) ?? 0)}. Arrow keys move the cursor.`);
+    holder.setAttribute("aria-label", `${options.title}, ${options.unit}: ${drawn.length} series${options.x ? "" : ` over ${clock(times.at(-1) ?? 0)}`}. Arrow keys move the cursor.`);
     figure.classList.toggle("empty", drawn.length === 0);
     if (drawn.length === 0) {
       holder.append(html("p", { class: "absent" }, last.nothing ?? "There is nothing of it in this run."));
@@ -115,14 +116,14 @@ export function chart(options) {
       height: HEIGHT,
       padding: [8, 12, 0, 0],
       legend: { show: false },
-      cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false }, points: { size: 6, width: 0 }, focus: { prox: -1 } },
+      cursor: { sync: { key: options.x?.key ?? "time", setSeries: false }, drag: { x: true, y: false }, points: { size: 6, width: 0 }, focus: { prox: -1 } },
       scales: {
         x: { time: false, range: () => options.span() },
         y: { distr: log ? 3 : 1, range: (_, low, high) => (log ? [Math.max(low, 1e-3) / 1.3, Math.max(high, 1e-2) * 1.3] : [0, (high > 0 ? high : 1) * 1.08]) },
       },
       axes: axes(options),
       series: [{}, ...drawn.map((of) => ({
-        label: of.name, stroke: of.colour, own: of.colour, width: of.strong ? 2.5 : 1.5, dash: of.dash, show: of.shown !== false, spanGaps: false,
+        label: of.name, stroke: of.colour, own: of.colour, width: of.strong ? 2.5 : 1.5, dash: of.dash, show: of.shown !== false, spanGaps: options.x !== undefined,
         points: { show: (_, at, from, to) => to - from < 12, size: 4, fill: of.colour },
       }))],
       hooks: {

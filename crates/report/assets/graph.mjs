@@ -12,15 +12,31 @@ export function episodeOf(run, number) {
   return episodes.find((episode) => episode.window === number) ?? null;
 }
 
-// Edges along which a fault travelled: from the callee to its caller.
+const between = (caller, callee) => `${caller}\u0000${callee}`;
+
+// Calls along which a shift can have travelled, from the callee to its caller, with their order.
 function travelled(episode) {
-  const edges = episode?.edges ?? [];
-  return new Set(edges.map((edge) => `${edge.to ?? edge.caller}\u0000${edge.from ?? edge.callee}`));
+  return new Map((episode?.edges ?? []).map((edge) => [between(edge.to, edge.from), edge.order]));
 }
 
+// When a service shifted, with the interval where that is known.
 function onsetOf(node, episode) {
-  const own = (episode?.services ?? []).find((of) => (of.service ?? of.service_name ?? of.name) === node.name);
+  const own = (episode?.services ?? []).find((of) => of.service === node.name);
   return own ?? (node.onset_s === null ? null : { onset_s: node.onset_s });
+}
+
+// Calls of several kinds from one service to another are one line.
+function joined(edges) {
+  const pairs = new Map();
+  for (const edge of edges) {
+    const key = between(edge.caller, edge.callee);
+    const of = pairs.get(key) ?? { caller: edge.caller, callee: edge.callee, kinds: [], count: 0, errors: 0 };
+    of.kinds.push(edge);
+    of.count += edge.figures?.count ?? 0;
+    of.errors += edge.figures?.errors ?? 0;
+    pairs.set(key, of);
+  }
+  return [...pairs.values()];
 }
 
 function nodeLines(node, onset) {
@@ -44,7 +60,7 @@ function layout(graph, episode, narrow) {
     const longest = Math.max(node.name.length + (node.root_cause ? 1 : 0), ...lines.map((line) => line.length * 0.88), KINDS[node.kind]?.length ?? 0);
     of.setNode(node.name, { width: Math.max(84, longest * CHARACTER + 22), height: 26 + 15 * lines.length + (KINDS[node.kind] ? 13 : 0), node, lines });
   }
-  for (const edge of graph.edges) {
+  for (const edge of joined(graph.edges)) {
     if (of.hasNode(edge.caller) && of.hasNode(edge.callee) && edge.caller !== edge.callee) of.setEdge(edge.caller, edge.callee, { edge });
   }
   dagre.layout(of);
@@ -63,30 +79,49 @@ function path(points) {
   return `${text} L${last.x.toFixed(1)},${last.y.toFixed(1)}`;
 }
 
-function edgeTitle(edge, isPath) {
-  const { figures } = edge;
+const ORDERS = {
+  callee_first: "the callee shifted first",
+  overlap: "which of the two shifted first can't be told",
+  unknown: "when they shifted is not known",
+};
+
+function edgeTitle(edge, order) {
   const parts = [`${edge.caller} calls ${edge.callee}`];
-  if (edge.kind && edge.kind !== "other") parts.push(edge.kind);
-  if (figures) parts.push(`${figures.count} calls`, `p50 ${milliseconds(figures.p50)}`, `p95 ${milliseconds(figures.p95)}`, `${figures.errors} errors`);
-  if (isPath) parts.push("the fault travelled from the callee to the caller");
-  return parts.join(", ");
+  for (const { kind, figures } of edge.kinds) {
+    if (figures) parts.push(`${kind}: ${figures.count} calls, p50 ${milliseconds(figures.p50)}, p95 ${milliseconds(figures.p95)}, ${figures.errors} errors`);
+  }
+  if (order) parts.push(`a shift can have travelled from ${edge.callee} to ${edge.caller}: ${ORDERS[order] ?? order}`);
+  return parts.join("; ");
+}
+
+// All that is drawn: lines can reach beyond what the layout takes for its size.
+function extent(of) {
+  const points = of.edges().flatMap((key) => of.edge(key).points);
+  for (const key of of.nodes()) {
+    const { x, y, width, height } = of.node(key);
+    points.push({ x: x - width / 2, y: y - height / 2 }, { x: x + width / 2, y: y + height / 2 });
+  }
+  const range = (axis) => [Math.min(...points.map((point) => point[axis])) - 6, Math.max(...points.map((point) => point[axis])) + 6];
+  const [left, right] = range("x");
+  const [top, bottom] = range("y");
+  return { left, top, width: Math.ceil(right - left), height: Math.ceil(bottom - top) };
 }
 
 function draw(graph, episode, narrow, name) {
   const of = layout(graph, episode, narrow);
-  const { width, height } = of.graph();
+  const { left, top: above, width, height } = extent(of);
   const paths = travelled(episode);
-  const most = Math.max(1, ...graph.edges.map((edge) => edge.figures?.count ?? 1));
+  const most = Math.max(1, ...of.edges().map((key) => of.edge(key).edge.count));
   const marker = (id, kind) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" }, svg("path", { d: "M0,0 L8,4 L0,8 z", class: `head ${kind}` }));
   const edges = of.edges().map((key) => {
     const { edge, points } = of.edge(key);
-    const isPath = paths.has(`${edge.caller}\u0000${edge.callee}`);
-    const isFailing = edge.figures && edge.figures.errors / (edge.figures.count || 1) >= 0.05;
-    const kind = isPath ? "travelled" : isFailing ? "failing" : "plain";
-    const strength = 1 + 2.5 * Math.sqrt((edge.figures?.count ?? 0) / most);
-    return svg("g", {}, svg("title", {}, edgeTitle(edge, isPath)),
+    const order = paths.get(between(edge.caller, edge.callee));
+    const isFailing = edge.count > 0 && edge.errors / edge.count >= 0.05;
+    const kind = order ? "travelled" : isFailing ? "failing" : "plain";
+    const strength = 1 + 2.5 * Math.sqrt(edge.count / most);
+    return svg("g", {}, svg("title", {}, edgeTitle(edge, order)),
       svg("path", { d: path(points), class: `edge ${kind}`, "stroke-width": strength.toFixed(2), "marker-end": `url(#head-${kind})` }),
-      isPath && svg("path", { d: path(points), class: "flow", "stroke-width": Math.max(1.5, strength).toFixed(2) }));
+      order && svg("path", { d: path(points), class: `flow ${order}`, "stroke-width": 1.8 }));
   });
   const nodes = of.nodes().map((key) => {
     const { x, y, width: w, height: h, node, lines } = of.node(key);
@@ -100,14 +135,13 @@ function draw(graph, episode, narrow, name) {
       kind && svg("text", { x, y: top + 13, class: "kind" }, kind),
       lines.map((line, at) => svg("text", { x, y: top + (kind ? 13 : 0) + 15 * (at + 1), class: "line" }, line)));
   });
-  return svg("svg", { viewBox: `0 0 ${Math.ceil(width)} ${Math.ceil(height)}`, width: Math.ceil(width), height: Math.ceil(height), role: "img", "aria-label": `Services and calls in ${name}; the tables below have the same in words` },
+  return svg("svg", { viewBox: `${left.toFixed(1)} ${above.toFixed(1)} ${width} ${height}`, width, height, role: "img", "aria-label": `Services and calls in ${name}; the tables below have the same in words` },
     svg("defs", {}, marker("head-plain", "plain"), marker("head-travelled", "travelled"), marker("head-failing", "failing")), edges, nodes);
 }
 
 function range(of) {
-  const low = of.onset_low_s ?? of.lo ?? of.low ?? of.onset_interval?.[0];
-  const high = of.onset_high_s ?? of.hi ?? of.high ?? of.onset_interval?.[1];
-  return low === undefined || low === null ? "–" : `${seconds(low)} to ${seconds(high)}`;
+  const ends = of?.onset_interval_s;
+  return ends ? `${seconds(ends[0])} to ${seconds(ends[1])}` : "–";
 }
 
 function tables(graph, episode, window) {
@@ -124,7 +158,7 @@ function tables(graph, episode, window) {
       { head: "p99", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p99)) },
       { head: "shifted", cell: (row) => (row.affected === null ? "–" : row.affected ? "yes" : "no") },
       { head: "onset", number: true, cell: (row) => seconds(onsetOf(row, episode)?.onset_s) },
-      { head: "95 % interval", number: true, cell: (row) => range(onsetOf(row, episode) ?? {}) },
+      { head: "95 % interval", number: true, cell: (row) => range(onsetOf(row, episode)) },
     ], nodes),
     table(`Calls in ${window.name}, in steady time`, [
       { head: "caller", cell: (row) => row.caller },
@@ -151,8 +185,9 @@ export function graphOf(run, window) {
     html("span", {}, html("span", { class: "key box root" }), "the fault is in it"),
     html("span", {}, html("span", { class: "key box affected" }), "its rows shifted"),
     html("span", {}, html("span", { class: "key line" }), "calls, wider: more"),
-    episode && html("span", {}, html("span", { class: "key line travelled" }), "the fault travelled back along it")),
+    episode && html("span", {}, html("span", { class: "key line travelled" }), "a shift can have travelled back along it")),
   holder,
   run.graphs.source === "evidence" && html("p", { class: "note" }, "The tables graph_edges and graph_nodes are not there: the graph is that of the evidence, without figures of calls."),
+  episode && episode.ranked_root_causes.length > 0 && html("p", { class: "note" }, `By the strength of what they show of their own: ${episode.ranked_root_causes.join(", ")}.`),
   tables(graph, episode, window));
 }

@@ -1,7 +1,7 @@
 // Puts the page together from the figures that stand in it.
 import { choice, html, section } from "./elements.mjs";
 import { clock, declares, moment, windowName } from "./format.mjs";
-import { palette, startTheme, themeSwitch } from "./theme.mjs";
+import { onTheme, palette, startTheme, themeSwitch } from "./theme.mjs";
 import { glance, runsTable } from "./glance.mjs";
 import { forgetCharts } from "./chart.mjs";
 import { timeline } from "./timeline.mjs";
@@ -10,6 +10,7 @@ import { balance } from "./balance.mjs";
 import { graphOf } from "./graph.mjs";
 import { waterfallOf } from "./waterfall.mjs";
 import { audit, loading } from "./files.mjs";
+import { comparisonParts } from "./comparison.mjs";
 
 const SECTIONS = [["glance", "At a glance"], ["timeline", "Timeline"], ["verdicts", "Verdicts"], ["balance", "Labels"], ["windows", "Windows"], ["audit", "Audit"], ["load", "Load it"]];
 
@@ -70,14 +71,25 @@ function windowParts(run, services) {
   return part;
 }
 
-function header(run, runs) {
-  const title = runs.length === 1 ? run.name || "A run" : `${runs.length} runs`;
-  const about = [run.run ? run.run.scenario_file : "", run.t0_ms ? moment(run.t0_ms) : ""].filter(Boolean).join(" · ");
-  return html("header", {}, html("div", {}, html("p", { class: "product" }, "loadgen report"), html("h1", {}, title), runs.length === 1 && html("p", { class: "note" }, about)), themeSwitch());
+function heading(product, title, about) {
+  return html("header", {}, html("div", {}, html("p", { class: "product" }, product), html("h1", {}, title), about && html("p", { class: "note" }, about)), themeSwitch());
 }
 
-function nav(runs) {
-  const sections = runs.length > 1 ? [["runs", "Runs"], ...SECTIONS] : SECTIONS;
+function header(run, runs) {
+  if (runs.length > 1) return heading("loadgen report", `${runs.length} runs`);
+  const about = [run.run ? run.run.scenario_file : "", run.t0_ms ? moment(run.t0_ms) : ""].filter(Boolean).join(" · ");
+  return heading("loadgen report", run.name || "A run", about);
+}
+
+function showComparison(figures, root) {
+  const { sides, scenario_file: file } = figures.comparison;
+  const { parts, draw, links } = comparisonParts(figures);
+  root.replaceChildren(heading("loadgen comparison", `${sides.b} against ${sides.a}`, file), nav(links), html("main", {}, parts), footer(figures));
+  draw();
+  onTheme(draw);
+}
+
+function nav(sections) {
   return html("nav", { "aria-label": "Parts of the page" }, sections.map(([id, name]) => html("a", { href: `#${id}` }, name)));
 }
 
@@ -92,7 +104,7 @@ function showRuns(figures, root) {
     const run = runs[shown];
     const over = timeline(run, services, types, false);
     root.replaceChildren(
-      header(run, runs), nav(runs),
+      header(run, runs), nav(runs.length > 1 ? [["runs", "Runs"], ...SECTIONS] : SECTIONS),
       html("main", {},
         runs.length > 1 && runsTable(runs, shown, (at) => {
           shown = at;
@@ -119,7 +131,7 @@ function showLive(figures, root) {
   const over = timeline(run, services, types, true);
   const top = html("div", {}, glance(run));
   const judged = html("div", {});
-  const words = (of) => (of.windows.length === 0 ? "The run has not begun." : `The run goes on: ${clock(of.span_s[1])}, window ${of.windows.at(-1).name}.`);
+  const words = (of) => (of.outcome?.status ? "The run is over. What its telemetry says is shown here as soon as it has been labelled." : of.windows.length === 0 ? "The run has not begun." : `The run goes on: ${clock(of.span_s[1])}, window ${of.windows.at(-1).name}.`);
   let said = "";
   const list = (of) => {
     // What is there keeps the focus as long as it says the same.
@@ -159,11 +171,15 @@ function showLive(figures, root) {
 }
 
 function footer(figures) {
-  return html("footer", {}, html("p", { class: "note" }, `Made by loadgen ${figures.loadgen_version} from the files of the dataset and of the run, and can be made again from them: loadgen report. Charts by uPlot, layout of graphs by dagre; both MIT, their licences are in this page.`));
+  return html("footer", {}, html("p", { class: "note" }, `Made by loadgen ${figures.loadgen_version} from ${figures.comparison ? "the folders of the runs" : "the files of the dataset and of the run"}, and can be made again from them. Charts by uPlot, layout of graphs by dagre; both MIT, their licences are in this page.`));
 }
 
 function show(figures) {
   const root = document.getElementById("page");
+  if (figures.comparison) {
+    showComparison(figures, root);
+    return;
+  }
   figures.runs.forEach(prepare);
   if (figures.runs.length === 0) root.replaceChildren(html("p", { class: "absent" }, "There is no run."));
   else if (figures.live) showLive(figures, root);

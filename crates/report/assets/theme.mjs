@@ -89,6 +89,11 @@ export function palette(names, kinds) {
   };
 }
 
+// Colours of the two sides of a comparison.
+export function sideColour(isB) {
+  return SERVICES[isDark() ? "dark" : "light"][isB ? 1 : 0];
+}
+
 // A colour with less than full strength.
 export function faint(hex, strength) {
   const part = (at) => parseInt(hex.slice(at, at + 2), 16);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use loadgen_timeline::causal::{CAUSAL_GRAPH_SCHEMA_VERSION, CausalGraphs};
 use serde::Serialize;
 
 use crate::number::six;
@@ -21,7 +22,7 @@ pub struct Graphs {
     /// By number of the window.
     pub windows: BTreeMap<usize, Graph>,
     /// `causal_graph_<stamp>.json` as it is; none: it is not there.
-    pub causal: Option<serde_json::Value>,
+    pub causal: Option<CausalGraphs>,
 }
 
 /// The graph of a window.
@@ -93,7 +94,7 @@ pub(crate) fn read(
         causal: None,
     };
     let path = sources.file("causal_graph", "json")?;
-    let causal = json(&path);
+    let causal = causal_graphs(&path);
     graphs.causal = gaps.note(
         "causal_graph",
         "how each fault spread, with intervals",
@@ -113,12 +114,19 @@ pub(crate) fn read(
     Some(graphs)
 }
 
-fn json(path: &Path) -> Result<serde_json::Value, String> {
+fn causal_graphs(path: &Path) -> Result<CausalGraphs, String> {
     let bytes = fs::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => TableError::Absent.to_string(),
         _ => error.to_string(),
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    let graphs: CausalGraphs = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
+    if graphs.schema_version > CAUSAL_GRAPH_SCHEMA_VERSION {
+        return Err(format!(
+            "it has schema version {}, and this loadgen reads up to {CAUSAL_GRAPH_SCHEMA_VERSION}",
+            graphs.schema_version
+        ));
+    }
+    Ok(graphs)
 }
 
 fn of_evidence(window: &Window) -> (usize, Graph) {

@@ -38,6 +38,6 @@ mod traces;
 mod windows;
 
 pub use live::LiveSeries;
-pub use page::{Live, Page, html, live_html, write};
+pub use page::{Live, Page, comparison_html, html, live_html, write};
 pub use run::RunReport;
 pub use sources::{ReportError, Sources};

@@ -23,7 +23,7 @@ const DAGRE_LICENCE: &str = include_str!("../vendor/dagre.LICENSE");
 const STYLE: &str = include_str!("../assets/page.css");
 
 /// The modules, each after those that it uses.
-const MODULES: [(&str, &str); 12] = [
+const MODULES: [(&str, &str); 13] = [
     ("elements.mjs", include_str!("../assets/elements.mjs")),
     ("format.mjs", include_str!("../assets/format.mjs")),
     ("theme.mjs", include_str!("../assets/theme.mjs")),
@@ -35,6 +35,7 @@ const MODULES: [(&str, &str); 12] = [
     ("graph.mjs", include_str!("../assets/graph.mjs")),
     ("waterfall.mjs", include_str!("../assets/waterfall.mjs")),
     ("files.mjs", include_str!("../assets/files.mjs")),
+    ("comparison.mjs", include_str!("../assets/comparison.mjs")),
     ("page.mjs", include_str!("../assets/page.mjs")),
 ];
 
@@ -79,13 +80,17 @@ pub fn html(runs: &[RunReport]) -> String {
         [run] => format!("{} - loadgen report", run.name),
         runs => format!("{} runs - loadgen report", runs.len()),
     };
-    assemble(&title, &Page::of(runs), "")
+    assemble(&title, &Page::of(runs).json(), "")
 }
 
 /// The page of a run that goes on: it asks where it came from for `figures.json`, [`Page::json`], and
 /// ends to ask when that says that the run is over.
 pub fn live_html(page: &Page<'_>) -> String {
-    assemble("A run - loadgen report", page, "; connect-src 'self'")
+    assemble(
+        "A run - loadgen report",
+        &page.json(),
+        "; connect-src 'self'",
+    )
 }
 
 /// Writes the page of runs. It takes the place of the one that is there when it is whole.
@@ -109,8 +114,17 @@ pub fn write(page: &Path, runs: &[RunReport]) -> Result<(), ReportError> {
         .map_err(cannot)
 }
 
-fn assemble(title: &str, page: &Page<'_>, more_policy: &str) -> String {
-    let data = escape_json(&page.json());
+/// The page of a comparison, of the same parts: what it is of stands in `docs/comparison.md`.
+/// `figures` is an object with the member `comparison`.
+///
+/// # Errors
+/// What serialising says.
+pub fn comparison_html(title: &str, figures: &impl Serialize) -> serde_json::Result<String> {
+    Ok(assemble(title, &serde_json::to_string(figures)?, ""))
+}
+
+fn assemble(title: &str, json: &str, more_policy: &str) -> String {
+    let data = escape_json(json);
     let style = format!("{UPLOT_STYLE}\n{STYLE}");
     let charts = script("uPlot 1.6.32", UPLOT_LICENCE, UPLOT);
     let layout = script("@dagrejs/dagre 3.1.3", DAGRE_LICENCE, DAGRE);

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::dataset::{
-    AuditArgs, BuildArgs, DatasetCommand, ExtractArgs, ShowArgs, UnusableChoice, UploadArgs,
+    AuditArgs, BuildArgs, DatasetCommand, ExtractArgs, ReportArgs, ShowArgs, UnusableChoice,
+    UploadArgs,
 };
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     /// Make one dataset of several runs.
     #[command(subcommand)]
     Dataset(DatasetCommand),
+    /// Make a page that shows what happened in a run, or in several.
+    Report(ReportArgs),
     /// Send a run's folder to an object store.
     Upload(UploadArgs),
     /// Compare both engines in paired runs, or two runs that are done.

@@ -116,6 +116,26 @@ pub(crate) struct ShowArgs {
     pub(crate) json: bool,
 }
 
+/// Make a page that shows what happened in a run, or in several.
+///
+/// The page is one file that needs no network. It is made of a dataset's tables, its evidence and its
+/// audit, and of the run's timeline and summary; what is not there is told in it.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct ReportArgs {
+    /// Folders of runs or of datasets. A run and a dataset that lie apart are both given: they are one
+    /// by the run's id.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Where the page goes [default: report.html beside the run, else beside the tables; of several
+    /// runs in the folder where one is now]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Which extraction in the folder [default: the last]
+    #[arg(long, value_name = "YYYYMMDD_HHMMSS")]
+    pub(crate) stamp: Option<String>,
+}
+
 /// Send a run's folder to an object store.
 ///
 /// What is there already, with the same size and not older, is left as it is: the same command goes on

@@ -13,6 +13,7 @@ mod merge;
 mod meta;
 mod plan;
 mod proxy;
+mod report;
 mod run;
 mod shop;
 mod show;
@@ -38,6 +39,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),
         Command::Dataset(command) => asynchronously(dataset::dataset(command)),
+        Command::Report(args) => report::report(&args),
         Command::Upload(args) => asynchronously(upload::upload(args)),
         Command::Compare(args) => asynchronously(compare::compare(args)),
         Command::Merge(args) => merge::merge(&args),

@@ -57,6 +57,11 @@ join folder:
     python3 crates/extract/tests/independent_join.py {{folder}}
     python3 crates/extract/tests/independent_features.py {{folder}}
 
+# Check the Python package, and have its exports read by the tools they are for: about 3 minutes; all of them with `--heavy`.
+python *args:
+    cargo build
+    .ci/python.py --loadgen target/debug/loadgen {{args}}
+
 # Kill runs, their guards, or both at random moments, with each driver: 30 kills each; sooner with `--at-once 3`.
 crashes *args:
     cargo build --release --workspace --features loadgen/chaos-mesh --bin loadgen --example chaos_mesh_stand_in
@@ -88,3 +93,11 @@ sbom:
         --target x86_64-unknown-linux-musl --format json --override-filename loadgen.cdx
     mv crates/loadgen/loadgen.cdx.json target/
     rm -f crates/*/loadgen.cdx.json
+
+# Run the whole pipeline with a real Jaeger at its end: about 4 minutes after the build (needs Go, nginx, Prometheus).
+jaeger *args:
+    cargo build
+    cd .ci/jaeger && go build -o "${LOADGEN_CI_CACHE:-$HOME/.cache/loadgen-ci}/jaeger" \
+        github.com/jaegertracing/jaeger/cmd/jaeger
+    .ci/pipeline.py --loadgen target/debug/loadgen \
+        --jaeger "${LOADGEN_CI_CACHE:-$HOME/.cache/loadgen-ci}/jaeger" {{args}}

@@ -13,7 +13,7 @@ use crate::load::{Run, ScenarioRequests};
 use crate::pair::Pair;
 use crate::statistics::{
     BOOTSTRAP_SEED, CONFIDENCE, Estimate, Kind, RESAMPLES, Sample, Verdict, paired_quantiles,
-    paired_scalars, verdict,
+    paired_scalars, pairs_to_settle, verdict,
 };
 use crate::work::{WorkAgreement, agreement};
 use crate::{agree, cause};
@@ -58,7 +58,9 @@ pub fn compare(pairs: &[Pair], left_out: Vec<LeftOut>, options: &Options) -> Com
         ));
     }
     let names = first.map_or_else(Vec::new, |pair| {
-        pair.a.plan.scenarios.iter().map(|s| &*s.name).collect()
+        let scenarios = pair.a.plan.scenarios.iter();
+        let sending = scenarios.filter(|s| s.executor.sends());
+        sending.map(|s| &*s.name).collect()
     });
     let scenarios = names
         .into_iter()
@@ -220,6 +222,7 @@ fn row(scenario: &str, metric: Metric, values: &[Values<'_>], options: &Options)
         metric,
         difference: None,
         verdict: Verdict::NotAvailable,
+        repetitions_to_settle: None,
         note: String::new(),
     };
     let both: Vec<(Value<'_>, Value<'_>)> = values.iter().filter_map(|(a, b)| a.zip(*b)).collect();
@@ -238,6 +241,7 @@ fn row(scenario: &str, metric: Metric, values: &[Values<'_>], options: &Options)
         return row;
     };
     row.verdict = verdict(estimate.interval, tolerance);
+    row.repetitions_to_settle = pairs_to_settle(&estimate, kind, tolerance);
     row.note = why_not(&both, &estimate);
     row.difference = Some(Difference {
         kind,

@@ -135,6 +135,11 @@ pub struct Row {
     pub difference: Option<Difference>,
     /// Whether it is the same on both sides.
     pub verdict: Verdict,
+    /// How many repetitions in all would settle it, if mean and spread stay as they are; none: it is
+    /// settled, it can't be told, or more than 1,000 would be needed. Comparisons of older versions
+    /// don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repetitions_to_settle: Option<usize>,
     /// Why it differs, or why that can't be told; empty: nothing to say.
     pub note: String,
 }

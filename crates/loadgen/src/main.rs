@@ -17,6 +17,7 @@ mod guard;
 mod interrupts;
 mod reach;
 mod rendezvous;
+mod serve;
 mod shard;
 mod show;
 mod tables;

@@ -67,14 +67,6 @@ pub(super) fn rates(requests: &ScenarioRequests) -> Points {
     counts.iter().enumerate().map(point).collect()
 }
 
-/// 1, 2 and 5 times powers of ten between two positive bounds.
-pub(super) fn ticks_1_2_5(low: f64, high: f64) -> Vec<f64> {
-    let from = low.log10().floor() as i32;
-    let to = high.log10().ceil() as i32;
-    let all = (from..=to).flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(power)));
-    all.filter(|tick| (low..=high).contains(tick)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,10 +98,5 @@ mod tests {
         assert_eq!(points.len(), 20);
         let sent: f64 = points.iter().map(|p| p.1 * 0.1).sum();
         assert!((sent - 3.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn ticks_lie_between_the_bounds() {
-        assert_eq!(ticks_1_2_5(0.4, 25.0), [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
     }
 }

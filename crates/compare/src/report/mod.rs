@@ -4,7 +4,6 @@ mod csv_rows;
 mod curves;
 mod number;
 mod page;
-mod plots;
 mod text;
 
 use std::fs;
@@ -25,8 +24,8 @@ pub fn json(comparison: &Comparison) -> io::Result<String> {
     Ok(serde_json::to_string_pretty(comparison)? + "\n")
 }
 
-/// The page with plots, self-contained: no script and nothing from elsewhere. The pairs are those
-/// that the comparison was made of.
+/// The page with charts, self-contained: nothing from elsewhere, and no script but its own, which a
+/// policy in it names by their hashes. The pairs are those that the comparison was made of.
 ///
 /// # Errors
 /// None that the types allow.

@@ -1,219 +1,95 @@
-//! `comparison.html`: one page, with everything in it.
+//! `comparison.html`: one page, with everything in it, of the parts that reports of runs have.
 
 use std::io;
 
-use askama::Template;
+use serde::Serialize;
 
-use super::curves;
-use super::number;
-use super::plots::{self, Branch, Curve};
+use super::curves::{self, Points};
 use super::text::same_work;
-use crate::comparison::{Comparison, Difference, Row, ScenarioComparison};
+use crate::comparison::Comparison;
 use crate::pair::Pair;
-use crate::statistics::{Kind, Sample, Verdict};
+use crate::statistics::Sample;
 
-#[derive(Template)]
-#[template(path = "comparison.html")]
+/// What the page shows. Its scripts read it as JSON, by the names of these fields.
+#[derive(Serialize)]
 struct Page<'c> {
+    loadgen_version: &'static str,
     comparison: &'c Comparison,
-    points: f64,
-    confidence: f64,
+    /// Whether both sides sent the same, in words.
     same_work: String,
-    overview_columns: Vec<&'static str>,
-    overview: Vec<OverviewRow<'c>>,
-    forest_client: String,
-    forest_target: String,
-    run: Vec<RowView<'c>>,
-    scenarios: Vec<ScenarioView<'c>>,
+    curves: Vec<ScenarioCurves<'c>>,
 }
 
-struct OverviewRow<'c> {
+#[derive(Serialize)]
+struct ScenarioCurves<'c> {
     scenario: &'c str,
-    cells: Vec<CellView>,
+    latencies: Vec<Curve>,
+    rates: Vec<Curve>,
 }
 
-struct CellView {
-    class: &'static str,
-    text: String,
-    words: &'static str,
+/// A line of a chart.
+#[derive(Serialize)]
+struct Curve {
+    is_b: bool,
+    /// `client` or `target`: who measured it; `all` where only one can.
+    of: &'static str,
+    points: Points,
 }
-
-struct ScenarioView<'c> {
-    of: &'c ScenarioComparison,
-    same_iterations: String,
-    latencies: String,
-    rates: String,
-    rows: Vec<RowView<'c>>,
-}
-
-struct RowView<'c> {
-    title: String,
-    id: &'c str,
-    a: String,
-    b: String,
-    difference: String,
-    interval: String,
-    verdict: &'static str,
-    class: &'static str,
-    note: &'c str,
-}
-
-/// Figures of the overview: id and heading.
-const OVERVIEW: [(&str, &str); 11] = [
-    ("requests", "requests sent"),
-    ("iterations", "iterations"),
-    ("failed", "requests failed"),
-    ("client.p50", "client p50"),
-    ("client.p95", "client p95"),
-    ("client.p99", "client p99"),
-    ("server.p50", "target p50"),
-    ("server.p95", "target p95"),
-    ("server.p99", "target p99"),
-    ("outside.p50", "outside p50"),
-    ("cpu_per_1000", "CPU"),
-];
 
 pub(super) fn html(comparison: &Comparison, pairs: &[Pair]) -> io::Result<String> {
-    let shown = OVERVIEW.iter().filter(|(id, _)| {
-        let of = |s: &ScenarioComparison| {
-            find(&s.rows, id).is_some_and(|row| row.verdict != Verdict::NotAvailable)
-        };
-        comparison.scenarios.iter().any(of)
-    });
-    let shown: Vec<(&str, &str)> = shown.copied().collect();
-    let overview = comparison.scenarios.iter().map(|scenario| OverviewRow {
-        scenario: &scenario.scenario,
-        cells: shown
-            .iter()
-            .map(|(id, _)| cell(find(&scenario.rows, id)))
-            .collect(),
-    });
-    let scenarios: io::Result<Vec<ScenarioView<'_>>> = comparison
-        .scenarios
-        .iter()
-        .map(|scenario| scenario_view(scenario, pairs))
-        .collect();
+    let scenarios = comparison.scenarios.iter();
     let page = Page {
+        loadgen_version: env!("CARGO_PKG_VERSION"),
         comparison,
-        points: comparison.tolerance_percent / 10.0,
-        confidence: 100.0 * comparison.intervals.confidence,
         same_work: same_work(comparison),
-        overview_columns: shown.iter().map(|(_, heading)| *heading).collect(),
-        overview: overview.collect(),
-        forest_client: forest(comparison, "client", "latency seen by the client")?,
-        forest_target: forest(comparison, "server", "latency seen by the target")?,
-        run: comparison.run.iter().map(row_view).collect(),
-        scenarios: scenarios?,
+        curves: scenarios
+            .map(|scenario| scenario_curves(&scenario.scenario, pairs))
+            .collect(),
     };
-    page.render().map_err(io::Error::other)
+    let (a, b) = (&comparison.sides.a, &comparison.sides.b);
+    let title = format!("{b} against {a}: {}", comparison.scenario_file);
+    Ok(loadgen_report::comparison_html(&title, &page)?)
 }
 
-fn find<'r>(rows: &'r [Row], id: &str) -> Option<&'r Row> {
-    rows.iter().find(|row| row.metric.id == id)
-}
-
-fn class(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Same => "same",
-        Verdict::Different => "different",
-        Verdict::NotEnoughData => "unclear",
-        Verdict::NotAvailable => "absent",
-    }
-}
-
-fn cell(row: Option<&Row>) -> CellView {
-    let verdict = row.map_or(Verdict::NotAvailable, |row| row.verdict);
-    CellView {
-        class: class(verdict),
-        text: row
-            .and_then(|row| row.difference.as_ref())
-            .map_or("-".to_owned(), |difference| number::signed(difference.mean)),
-        words: verdict.words(),
-    }
-}
-
-fn row_view(row: &Row) -> RowView<'_> {
-    let unit = row.metric.unit;
-    RowView {
-        title: number::with_unit(&row.metric.title, unit),
-        id: &row.metric.id,
-        a: number::value(row.mean_a(), unit),
-        b: number::value(row.mean_b(), unit),
-        difference: number::difference(row),
-        interval: number::interval(row),
-        verdict: row.verdict.words(),
-        class: class(row.verdict),
-        note: &row.note,
-    }
-}
-
-fn scenario_view<'c>(
-    scenario: &'c ScenarioComparison,
-    pairs: &[Pair],
-) -> io::Result<ScenarioView<'c>> {
-    let mut latencies = Vec::new();
-    let mut rates = Vec::new();
+fn scenario_curves<'c>(scenario: &'c str, pairs: &[Pair]) -> ScenarioCurves<'c> {
+    let mut of_scenario = ScenarioCurves {
+        scenario,
+        latencies: Vec::new(),
+        rates: Vec::new(),
+    };
     let runs = pairs
         .iter()
         .flat_map(|pair| [(&pair.a, false), (&pair.b, true)]);
     for (run, is_b) in runs {
         let mut of_run = run.scenarios.iter();
-        let Some(requests) = of_run.find(|s| s.scenario == scenario.scenario) else {
+        let Some(requests) = of_run.find(|s| s.scenario == scenario) else {
             continue;
         };
-        let curve = |dashed: bool, sample: &Sample| Curve {
+        let curve = |of: &'static str, sample: &Sample| Curve {
             is_b,
-            dashed,
-            points: curves::quantiles(sample),
+            of,
+            points: rounded(curves::quantiles(sample)),
         };
-        latencies.push(curve(true, &requests.server_ms));
-        latencies.push(curve(false, &requests.client_ms));
-        rates.push(Curve {
+        of_scenario
+            .latencies
+            .push(curve("target", &requests.server_ms));
+        of_scenario
+            .latencies
+            .push(curve("client", &requests.client_ms));
+        of_scenario.rates.push(Curve {
             is_b,
-            dashed: false,
-            points: curves::rates(requests),
+            of: "all",
+            points: rounded(curves::rates(requests)),
         });
     }
-    let work = &scenario.work;
-    Ok(ScenarioView {
-        of: scenario,
-        same_iterations: match work.iterations {
-            0 => "no iteration was started by both".to_owned(),
-            n => format!(
-                "{} of {n} iterations that both started are alike",
-                work.same_iterations
-            ),
-        },
-        latencies: plots::latencies(&latencies)?,
-        rates: plots::rates(&rates)?,
-        rows: scenario.rows.iter().map(row_view).collect(),
-    })
+    of_scenario
 }
 
-/// Relative differences of three quantiles in all scenarios.
-fn forest(comparison: &Comparison, what: &str, title: &str) -> io::Result<String> {
-    let mut branches = Vec::new();
-    for scenario in &comparison.scenarios {
-        let mut begins_group = true;
-        for p in ["p50", "p95", "p99"] {
-            let row = find(&scenario.rows, &format!("{what}.{p}"));
-            let Some((row, difference)) = row.and_then(|row| Some((row, row.difference.as_ref()?)))
-            else {
-                continue;
-            };
-            if difference.kind != Kind::Relative {
-                continue;
-            }
-            branches.push(Branch {
-                label: format!("{} {p}", scenario.scenario),
-                verdict: row.verdict,
-                mean: difference.mean,
-                interval: Difference::interval(difference),
-                begins_group,
-            });
-            begins_group = false;
-        }
-    }
-    let axis = format!("{title}: difference to {}, %", comparison.sides.a);
-    plots::forest(&axis, &branches, comparison.tolerance_percent)
+/// Finer than a pixel, and short as text.
+fn rounded(points: Points) -> Points {
+    let four = |value: f64| format!("{value:.3e}").parse().unwrap_or(value);
+    points
+        .into_iter()
+        .map(|(x, y)| (four(x), four(y)))
+        .collect()
 }

@@ -5,10 +5,12 @@
 
 mod bootstrap;
 mod sample;
+mod settle;
 mod verdict;
 
 pub use bootstrap::{
     BOOTSTRAP_SEED, CONFIDENCE, Estimate, RESAMPLES, paired_quantiles, paired_scalars,
 };
 pub use sample::Sample;
+pub use settle::{MOST_REPETITIONS, pairs_to_settle};
 pub use verdict::{Kind, Verdict, verdict};

@@ -24,6 +24,15 @@ impl Kind {
         }
     }
 
+    /// A difference on the scale of [`scaled`](Self::scaled). None: nothing is left of what it is
+    /// relative to.
+    pub(super) fn rescaled(self, difference: f64) -> Option<f64> {
+        match self {
+            Kind::Relative => (difference > -100.0).then(|| (difference / 100.0).ln_1p()),
+            Kind::Absolute => Some(difference),
+        }
+    }
+
     /// Back to a difference.
     pub(super) fn unscaled(self, scaled: f64) -> f64 {
         match self {

@@ -1,5 +1,6 @@
 //! What `loadgen run` takes.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +34,10 @@ pub(crate) struct RunArgs {
     /// Inject no faults: the labels then say what load was sent, not what was wrong.
     #[arg(long, conflicts_with = "admin_url")]
     pub(crate) no_faults: bool,
+    /// Write what faults do to each request of the embedded shop into the run's folder, as
+    /// fault-record.jsonl. No telemetry has it.
+    #[arg(long)]
+    pub(crate) record_faults: bool,
     /// Where client spans go [default: the embedded collector, else what OTEL_EXPORTER_OTLP_* say]
     #[arg(long, value_name = "URL")]
     pub(crate) otlp_endpoint: Option<String>,
@@ -63,6 +68,10 @@ pub(crate) struct RunArgs {
     /// Make no dataset at the end.
     #[arg(long, conflicts_with = "telemetry")]
     pub(crate) no_extract: bool,
+    /// Show the run as it goes on a page: PORT, or ADDRESS:PORT. Without an address it is this
+    /// machine's own, 127.0.0.1. Nothing can be changed there; whoever reaches another address can look.
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::serve::address)]
+    pub(crate) serve: Option<SocketAddr>,
     /// Send the folder to an object store at the end: s3://…, gs://…, az://… or file://…
     #[arg(long, value_name = "URL")]
     pub(crate) upload: Option<String>,

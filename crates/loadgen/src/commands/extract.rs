@@ -6,6 +6,7 @@ use loadgen_extract::follow::{self, Missing, PassOptions, Watch};
 use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport};
 use loadgen_timeline::audit::{Audit, DatasetVerdict};
 
+use super::report;
 use crate::args::ExtractArgs;
 use crate::display::say;
 use crate::exit::{Exit, Failure};
@@ -44,10 +45,12 @@ fn options(args: &ExtractArgs) -> ExtractOptions {
 }
 
 fn show(args: &ExtractArgs, report: &ExtractReport) -> Result<Exit, Failure> {
+    let page = report::beside_dataset(report, args.timeline.as_deref());
     if args.json {
         super::print(&super::json(report)?)
     } else {
-        super::print(&tables::dataset(report, &report.output))
+        let page = page.as_deref();
+        super::print(&tables::dataset(report, &report.output, page))
     }
 }
 
@@ -218,6 +221,9 @@ pub(super) async fn continuously(args: ExtractArgs) -> Result<Exit, Failure> {
             "warning: {} begins like another file and is taken for a copy: not read",
             copy.display()
         ));
+    }
+    for made in &pass.made {
+        report::beside_dataset(made, None);
     }
     match args.json {
         true => super::print(&super::json(&pass)?)?,

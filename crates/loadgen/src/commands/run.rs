@@ -17,9 +17,10 @@ use loadgen_timeline::audit::DatasetVerdict;
 use loadgen_timeline::event::{RunShard, RunStatus};
 use loadgen_timeline::summary::Summary;
 use serde::Serialize;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{doctor, plan};
+use super::{doctor, plan, report};
 use crate::args::{EngineChoice, Protocol, RunArgs};
 use crate::display::{self, say};
 use crate::drivers::{self, Asked};
@@ -28,6 +29,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::folder::RunFolder;
 use crate::guard::Guard;
 use crate::interrupts::Interrupts;
+use crate::serve::LivePage;
 use crate::shard::{self, Identity};
 use crate::upload::Place;
 use crate::{allow, reach, tables};
@@ -56,6 +58,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     shard::check(&args, &plan)?;
     let k6 = find_k6(&args, &plan)?;
+    let listener = listen(&args).await?;
     let interrupts = match args.stop_with_stdin {
         true => Interrupts::listen_also_to_stdin(),
         false => Interrupts::listen(),
@@ -92,13 +95,15 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let folder = make_folder(&args, &plan)?;
     let plan = Arc::new(shard::part_of(&plan, &identity));
+    let live = listener.map(|listener| show_live(listener, &plan, &folder));
+    let live = live.transpose()?;
     let mut embedded = None;
     let base = match given {
         Some(base) => base,
         None => {
             note(&args, "starting the embedded collector and shop");
             let started = tokio::select! {
-                started = Embedded::start(&folder) => started?,
+                started = Embedded::start(&folder, args.record_faults) => started?,
                 () = interrupts.nth(1) => return Ok(Exit::Interrupted),
             };
             BaseUrl::new(&embedded.insert(started).base_url)
@@ -111,6 +116,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         identity: &identity,
         folder: &folder,
         interrupts: &interrupts,
+        live: live.as_ref(),
     };
     let ran = send_load(job, k6, base, embedded.as_mut()).await;
     // Whatever came of it, the shop and the collector are stopped, and what they stored is kept.
@@ -147,6 +153,14 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             () = interrupts.nth(2) => None,
         }
     };
+    // Before anything is told: the page is there when its path is printed.
+    let page = dataset.as_ref().and_then(|dataset| {
+        note(&args, "making the report");
+        report::of_extraction(dataset, Some(folder.path()))
+    });
+    if let Some(live) = live {
+        live.end(report::of_folder(folder.path())).await;
+    }
     let outcome = Outcome {
         failed: ran.broken.is_some() || ran.status == RunStatus::Failed,
         usable: dataset
@@ -174,7 +188,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         })?)?;
     } else {
         if let Some(report) = &dataset {
-            super::print(&tables::dataset(report, folder.path()))?;
+            super::print(&tables::dataset(report, folder.path(), page.as_deref()))?;
         } else {
             super::print(&match &identity.shard {
                 Some(shard) => merge_command(&args, &folder, shard),
@@ -212,6 +226,7 @@ struct Job<'r> {
     identity: &'r Identity,
     folder: &'r RunFolder,
     interrupts: &'r Interrupts,
+    live: Option<&'r LivePage>,
 }
 
 async fn send_load(
@@ -226,6 +241,7 @@ async fn send_load(
         identity,
         folder,
         interrupts,
+        live,
     } = job;
     if embedded.is_some() {
         reach::check(&base).await?;
@@ -247,6 +263,7 @@ async fn send_load(
     };
     let (mut consumers, results) =
         consumers(args, plan, folder, &base.url, identity, embedded.as_deref())?;
+    consumers.extend(live.map(LivePage::consumer));
     let guard = Guard::start(&folder.timeline(), &run_id, identity.drives_faults())
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
     let guard = Arc::new(Mutex::new(Some(guard)));
@@ -313,6 +330,26 @@ async fn send_load(
         summary,
         client_spans,
     })
+}
+
+/// The port of the live page, where one is asked for; before anything is left behind.
+async fn listen(args: &RunArgs) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = args.serve else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await;
+    listener.map(Some).map_err(|e| {
+        let message = format!("--serve: can't listen on {address}: {e}");
+        Failure::new(Exit::NotReachable, message)
+    })
+}
+
+/// Begins to show the run.
+fn show_live(listener: TcpListener, plan: &Plan, folder: &RunFolder) -> Result<LivePage, Failure> {
+    let page = LivePage::start(listener, plan, folder.path());
+    let page = page.map_err(|e| Failure::new(Exit::Failed, format!("--serve: {e}")))?;
+    say(format_args!("the run as it goes: {}", page.url));
+    Ok(page)
 }
 
 /// Looks for k6 where it is wanted, before anything is left behind.

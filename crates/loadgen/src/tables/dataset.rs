@@ -11,8 +11,9 @@ use super::{bytes, table, wrapped};
 /// So many details of a check are shown.
 const DETAILS_SHOWN: usize = 10;
 
-/// The dataset: windows first. `show` is the folder that `loadgen show` is to be given.
-pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
+/// The dataset: windows first. `show` is the folder that `loadgen show` is to be given, `page` the
+/// report, if there is one.
+pub(crate) fn dataset(report: &ExtractReport, show: &Path, page: Option<&Path>) -> String {
     let figures = &report.figures;
     let mut out = windows(&figures.windows);
     out += &left_out(figures);
@@ -59,6 +60,9 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path) -> String {
         "\nWhat each verdict rests on:\n  loadgen show {}\n",
         show.display()
     );
+    if let Some(page) = page {
+        out += &format!("\nTo look at in a browser:\n  {}\n", page.display());
+    }
     out
 }
 

@@ -1,0 +1,81 @@
+//! `loadgen report`, and the page at the end of a run or an extraction.
+
+use std::path::{Path, PathBuf};
+
+use loadgen_extract::ExtractReport;
+use loadgen_report::{ReportError, RunReport, Sources, write};
+
+use crate::args::ReportArgs;
+use crate::display::say;
+use crate::exit::{Exit, Failure};
+
+pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
+    let mut found = Sources::find(&args.dirs).map_err(failure)?;
+    if let Some(stamp) = &args.stamp {
+        let [sources] = &mut found[..] else {
+            let message = "--stamp is of one dataset: give one folder with it";
+            return Err(Failure::new(Exit::BadInput, message));
+        };
+        *sources = sources.clone().with_stamp(stamp).map_err(failure)?;
+    }
+    let page = match (&args.out, &found[..]) {
+        (Some(page), _) => page.clone(),
+        (None, [sources]) => sources.report(),
+        (None, _) => PathBuf::from("report.html"),
+    };
+    let runs: Vec<RunReport> = found.iter().map(RunReport::read).collect();
+    write(&page, &runs).map_err(failure)?;
+    super::print(&format!("{}\n", page.display()))
+}
+
+/// Makes the page of a dataset that was just made. It is a view: where it can't be made, that is told,
+/// and the dataset is as good as it was.
+pub(super) fn of_extraction(report: &ExtractReport, run: Option<&Path>) -> Option<PathBuf> {
+    let sources = Sources {
+        dataset: Some(report.output.clone()),
+        stamp: Some(report.stamp.clone()),
+        run: run.map(Path::to_owned),
+    };
+    of_sources(&sources, sources.report())
+}
+
+/// What there is of a run, for a page that is not written.
+pub(super) fn of_folder(run: &Path) -> RunReport {
+    let nothing = Sources {
+        dataset: None,
+        stamp: None,
+        run: Some(run.to_owned()),
+    };
+    let found = Sources::find(&[run.to_owned()]).ok();
+    let found = found.and_then(|mut found| found.pop());
+    RunReport::read(&found.unwrap_or(nothing))
+}
+
+/// The same into the folder of the dataset.
+pub(super) fn beside_dataset(report: &ExtractReport, timeline: Option<&Path>) -> Option<PathBuf> {
+    let run = timeline.and_then(Path::parent);
+    let sources = Sources {
+        dataset: Some(report.output.clone()),
+        stamp: Some(report.stamp.clone()),
+        run: run.map(Path::to_owned),
+    };
+    of_sources(&sources, report.output.join("report.html"))
+}
+
+fn of_sources(sources: &Sources, page: PathBuf) -> Option<PathBuf> {
+    match write(&page, &[RunReport::read(sources)]) {
+        Ok(()) => Some(page),
+        Err(error) => {
+            say(format_args!("warning: there is no report: {error}"));
+            None
+        }
+    }
+}
+
+fn failure(error: ReportError) -> Failure {
+    let code = match error {
+        ReportError::Write { .. } => Exit::Failed,
+        _ => Exit::BadInput,
+    };
+    Failure::new(code, error)
+}

@@ -54,7 +54,7 @@ impl Labelled for BucketRow<'_> {
 }
 
 /// The label columns of tables over time, in their order.
-pub(super) const LABELS: [&str; 8] = [
+pub(crate) const LABELS: [&str; 8] = [
     "anomaly_type",
     "anomaly_label",
     "anomaly_root_cause",

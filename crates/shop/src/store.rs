@@ -222,11 +222,7 @@ impl Database {
             false => Effect::Delayed,
         };
         // Where statements are slow, their connections are in use for longer.
-        let faults = [
-            Fault::PoolExhaustion,
-            Fault::FdExhaustion,
-            Fault::SlowQuery,
-        ];
+        let faults = [Fault::PoolExhaustion, Fault::FdExhaustion, Fault::SlowQuery];
         for fault in faults {
             if (failed || waited >= NOTABLE_WAIT) && record.was_on(fault, since) {
                 record.touch(fault, effect, cx, Some(waited));

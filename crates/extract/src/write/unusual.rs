@@ -75,6 +75,8 @@ fn judged(rules: &RowRules<'_>, of: &TracePartition, said: &[OfTrace<'_>]) -> Ve
 struct Below {
     /// A child failed.
     error: Vec<bool>,
+    /// A child took long.
+    latency: Vec<bool>,
     /// A child is unusual.
     unusual: Vec<bool>,
     /// The mark of a child of another service, which answers a call.
@@ -85,11 +87,13 @@ impl Below {
     fn new(of: &TracePartition, judged: &[Option<Unusual>]) -> Self {
         let mut below = Self {
             error: vec![false; judged.len()],
+            latency: vec![false; judged.len()],
             unusual: vec![false; judged.len()],
             answer: vec![None; judged.len()],
         };
         for (at, parent) in of.children() {
             below.error[parent] |= of.shapes.error.value(at);
+            below.latency[parent] |= judged[at].is_some_and(|child| child.latency);
             below.unusual[parent] |= judged[at].is_some_and(Unusual::any);
             if of.service(parent) != of.service(at) {
                 below.answer[parent].get_or_insert(at as u32);
@@ -141,8 +145,10 @@ fn begins(
         return false;
     };
     let fails = unusual.error && !below.error[at];
+    // Where no child took long, many did a little, or one of which no normal is known.
+    let waits = unusual.latency && !below.latency[at];
     unusual.latency && unusual.own_latency
-        || (fails || unusual.is_rare) && place.is_suspect(below, at)
+        || (fails || waits || unusual.is_rare) && place.is_suspect(below, at)
 }
 
 /// The first label of a name: `catalogue` of `catalogue.shop.svc`.

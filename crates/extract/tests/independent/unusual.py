@@ -185,7 +185,8 @@ def expected(rows, normal_scenarios):
             return False
         latency, error, _, own, rare = judged[id(span)]
         fails = error and not any(child.error for child in span.below)
-        return latency and own or (fails or rare) and is_suspect(span)
+        waits = latency and not any(judged[id(c)][0] for c in span.below if id(c) in judged)
+        return latency and own or (fails or waits or rare) and is_suspect(span)
 
     for span in spans:
         found = judged.get(id(span))

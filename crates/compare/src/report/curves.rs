@@ -6,13 +6,8 @@ use crate::statistics::Sample;
 /// Points of a curve.
 pub(super) type Points = Vec<(f64, f64)>;
 
-/// Where a share of requests, in [0, 1), lies on an axis that gives each further nine of 90, 99,
-/// 99.9 % the same room, as tails are what latencies are about.
-pub(super) fn nines(share: f64) -> f64 {
-    -(1.0 - share).log10()
-}
-
-/// Quantiles of a sample over [`nines`], up to its largest value; only positive ones.
+/// Quantiles of a sample, up to its largest value; only positive ones. They lie over −log10(1 − share):
+/// each further nine of 90, 99, 99.9 % has the same room, as tails are what latencies are about.
 pub(super) fn quantiles(sample: &Sample) -> Points {
     const STEPS: usize = 240;
     if sample.is_empty() {
@@ -70,13 +65,6 @@ pub(super) fn rates(requests: &ScenarioRequests) -> Points {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_nine_has_the_same_room() {
-        assert_eq!(nines(0.0), 0.0);
-        assert!((nines(0.9) - 1.0).abs() < 1e-12);
-        assert!((nines(0.999) - 3.0).abs() < 1e-9);
-    }
 
     #[test]
     fn a_curve_goes_up_from_the_smallest_to_the_largest_value() {

@@ -62,6 +62,11 @@ python *args:
     cargo build
     .ci/python.py --loadgen target/debug/loadgen {{args}}
 
+# Open the report in a headless Chromium, live and at the end, light and dark, wide and narrow: about 3 minutes.
+report-browser *args:
+    cargo build
+    .ci/report.py --loadgen target/debug/loadgen {{args}}
+
 # Kill runs, their guards, or both at random moments, with each driver: 30 kills each; sooner with `--at-once 3`.
 crashes *args:
     cargo build --release --workspace --features loadgen/chaos-mesh --bin loadgen --example chaos_mesh_stand_in

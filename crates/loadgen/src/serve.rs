@@ -16,6 +16,8 @@ use loadgen_engine::{Consumer, Event};
 use loadgen_report::{Live, LiveSeries, Page, RunReport, live_html};
 use loadgen_scenario::Plan;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// How often a page asks for new figures.
 const EVERY: Duration = Duration::from_secs(2);
@@ -37,6 +39,9 @@ pub(crate) struct LivePage {
     /// Where it is.
     pub(crate) url: String,
     shared: Arc<Shared>,
+    /// Ends the server in good order: answers that were begun are given.
+    close: oneshot::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
 }
 
 struct Shared {
@@ -81,8 +86,18 @@ impl LivePage {
             // Whoever gave this address wants others to look.
             Err(_) => router,
         };
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { url, shared })
+        let (close, closed) = oneshot::channel();
+        let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+            // Whoever drops the other end without a word ends it, too.
+            let _ = closed.await;
+        });
+        let server = tokio::spawn(server.into_future());
+        Ok(Self {
+            url,
+            shared,
+            close,
+            server,
+        })
     }
 
     /// What feeds it.
@@ -101,6 +116,9 @@ impl LivePage {
         while is_waited_for() && begin.elapsed() < LOOKING {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        let _ = self.close.send(());
+        // Not for longer: a connection can be held open by anybody.
+        let _ = tokio::time::timeout(LOOKING, self.server).await;
     }
 }
 

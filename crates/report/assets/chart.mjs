@@ -74,14 +74,15 @@ function tooltip(options) {
   return { init: (plot) => plot.over.append(box), update };
 }
 
-function axes(options) {
+function axes(options, log) {
   const quiet = colour("quiet");
   const grid = { stroke: colour("grid"), width: 1 };
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   return [
     { stroke: quiet, grid: { show: false }, ticks: { ...grid, size: 4 }, font, size: 28, space: 70, values: (_, ticks) => ticks.map(options.x?.tick ?? clock),
       ...(options.x ? { splits: options.x.splits } : { incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400] }) },
-    { stroke: quiet, grid, ticks: { show: false }, font, size: 58, space: 34, values: (_, ticks) => ticks.map((value) => (value === null ? "" : options.tick(value))) },
+    // On a logarithmic scale lines stand at powers of ten alone.
+    { stroke: quiet, grid: log ? { ...grid, filter: (_, ticks) => ticks.map((tick) => (Number.isInteger(Math.log10(tick)) ? tick : null)) } : grid, ticks: { show: false }, font, size: 58, space: 34, values: (_, ticks) => ticks.map((value) => (value === null ? "" : options.tick(value))) },
   ];
 }
 
@@ -121,7 +122,7 @@ export function chart(options) {
         x: { time: false, range: () => options.span() },
         y: { distr: log ? 3 : 1, range: (_, low, high) => (log ? [Math.max(low, 1e-3) / 1.3, Math.max(high, 1e-2) * 1.3] : [0, (high > 0 ? high : 1) * 1.08]) },
       },
-      axes: axes(options),
+      axes: axes(options, log),
       series: [{}, ...drawn.map((of) => ({
         label: of.name, stroke: of.colour, own: of.colour, width: of.strong ? 2.5 : 1.5, dash: of.dash, show: of.shown !== false, spanGaps: options.x !== undefined,
         points: { show: (_, at, from, to) => to - from < 12, size: 4, fill: of.colour },

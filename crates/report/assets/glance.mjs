@@ -18,8 +18,8 @@ export function verdictCounts(run) {
     badge({ ...verdict(name), text: `${run.verdicts[name]} ${verdict(name).text}` })));
 }
 
-function outcomeWords(run) {
-  if (!run.outcome) return "no run folder";
+function outcomeWords(run, live) {
+  if (live && !run.outcome.status) return "goes on";
   return words(run.outcome.status ?? "no end on the timeline");
 }
 
@@ -57,7 +57,7 @@ function problems(run) {
   return out;
 }
 
-export function glance(run) {
+export function glance(run, live) {
   const data = run.dataset;
   const cards = [];
   if (data) {
@@ -66,14 +66,14 @@ export function glance(run) {
       .map(([name, many]) => `${checks(name)} ${checks(name) === 1 ? name : many}`);
     cards.push(card("Dataset", badge(datasetVerdict(data.verdict)), found.length > 0 ? `${found.join(", ")} of ${run.checks.length} checks` : `${run.checks.length} checks passed`));
   }
-  if (run.windows.length > 0) {
+  if (data && run.windows.length > 0) {
     const declared = run.windows.filter((window) => declares(window) && !window.sham_of && !window.warm_up);
     const supported = declared.filter((window) => window.verdict === "supported");
     cards.push(card("Anomalies that can be seen", `${supported.length} of ${declared.length}`, html("span", { class: "counts" }, verdictCounts(run))));
   }
   if (run.outcome) {
     const { requests, failed, dropped } = run.outcome;
-    cards.push(card("Run", outcomeWords(run), `${seconds(run.outcome.seconds)}, from ${moment(run.t0_ms)}`));
+    cards.push(card("Run", outcomeWords(run, live), `${seconds(run.outcome.seconds)}, from ${moment(run.t0_ms)}`));
     cards.push(card("Requests", whole(requests), `${whole(failed)} not as expected`, dropped > 0 && `${whole(dropped)} iterations dropped`));
   }
   if (data) {

@@ -55,7 +55,8 @@ function layout(graph, episode, narrow) {
   const of = new dagre.graphlib.Graph();
   of.setGraph({ rankdir: narrow ? "TB" : "LR", nodesep: narrow ? 16 : 22, ranksep: narrow ? 42 : 64, marginx: 8, marginy: 8 });
   of.setDefaultEdgeLabel(() => ({}));
-  for (const node of graph.nodes) {
+  const isMet = (node) => node.root_cause || node.figures === null || node.figures.count > 0 || graph.edges.some((edge) => edge.caller === node.name || edge.callee === node.name);
+  for (const node of graph.nodes.filter(isMet)) {
     const lines = nodeLines(node, onsetOf(node, episode));
     const longest = Math.max(node.name.length + (node.root_cause ? 1 : 0), ...lines.map((line) => line.length * 0.88), KINDS[node.kind]?.length ?? 0);
     of.setNode(node.name, { width: Math.max(84, longest * CHARACTER + 22), height: 26 + 15 * lines.length + (KINDS[node.kind] ? 13 : 0), node, lines });
@@ -110,6 +111,9 @@ function extent(of) {
 function draw(graph, episode, narrow, name) {
   const of = layout(graph, episode, narrow);
   const { left, top: above, width, height } = extent(of);
+  // As small as can still be read, where there is no room for all of it; then it scrolls.
+  const room = Math.min(innerWidth, 1240) - (narrow ? 24 : 40);
+  const scale = Math.max(0.75, Math.min(1, room / width));
   const paths = travelled(episode);
   const most = Math.max(1, ...of.edges().map((key) => of.edge(key).edge.count));
   const marker = (id, kind) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" }, svg("path", { d: "M0,0 L8,4 L0,8 z", class: `head ${kind}` }));
@@ -135,7 +139,7 @@ function draw(graph, episode, narrow, name) {
       kind && svg("text", { x, y: top + 13, class: "kind" }, kind),
       lines.map((line, at) => svg("text", { x, y: top + (kind ? 13 : 0) + 15 * (at + 1), class: "line" }, line)));
   });
-  return svg("svg", { viewBox: `${left.toFixed(1)} ${above.toFixed(1)} ${width} ${height}`, width, height, role: "img", "aria-label": `Services and calls in ${name}; the tables below have the same in words` },
+  return svg("svg", { viewBox: `${left.toFixed(1)} ${above.toFixed(1)} ${width} ${height}`, width: Math.floor(width * scale), height: Math.floor(height * scale), role: "img", "aria-label": `Services and calls in ${name}; the tables below have the same in words` },
     svg("defs", {}, marker("head-plain", "plain"), marker("head-travelled", "travelled"), marker("head-failing", "failing")), edges, nodes);
 }
 
@@ -181,6 +185,13 @@ export function graphOf(run, window) {
   const episode = episodeOf(run, window.number);
   const holder = html("div", { class: "graph scroll", tabindex: 0, role: "region", "aria-label": "Service graph" });
   holder.append(draw(graph, episode, innerWidth < 700, window.name));
+  // Where not all of it can be seen at once, it begins with the root cause.
+  requestAnimationFrame(() => {
+    const root = holder.querySelector(".node.root rect");
+    if (!root || holder.scrollWidth <= holder.clientWidth) return;
+    const [at, around] = [root.getBoundingClientRect(), holder.getBoundingClientRect()];
+    holder.scrollLeft = at.left + at.width / 2 - around.left - around.width / 2;
+  });
   return html("div", {}, html("div", { class: "legend" },
     html("span", {}, html("span", { class: "key box root" }), "the fault is in it"),
     html("span", {}, html("span", { class: "key box affected" }), "its rows shifted"),

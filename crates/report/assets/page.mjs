@@ -129,7 +129,7 @@ function showLive(figures, root) {
   learn(run);
   const state = html("p", { class: "live", role: "status" });
   const over = timeline(run, services, types, true);
-  const top = html("div", {}, glance(run));
+  const top = html("div", {}, glance(run, true));
   const judged = html("div", {});
   const words = (of) => (of.outcome?.status ? "The run is over. What its telemetry says is shown here as soon as it has been labelled." : of.windows.length === 0 ? "The run has not begun." : `The run goes on: ${clock(of.span_s[1])}, window ${of.windows.at(-1).name}.`);
   let said = "";
@@ -158,7 +158,7 @@ function showLive(figures, root) {
       learn(now.runs[0]);
       services.add(servicesOf(now.runs));
       state.textContent = words(now.runs[0]);
-      top.replaceChildren(glance(now.runs[0]));
+      top.replaceChildren(glance(now.runs[0], true));
       over.refresh(now.runs[0]);
       list(now.runs[0]);
     } catch (error) {

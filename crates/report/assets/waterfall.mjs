@@ -44,7 +44,7 @@ function fall(title, trace, scale, services) {
 export function waterfallOf(run, window, services) {
   const of = run.traces?.windows[window.number];
   if (!of) {
-    return html("div", {}, absent("No trace of this window's steady time is in the dataset."));
+    return html("div", {}, absent(run.traces ? "No trace of this window's steady time is in the dataset." : "There is no dataset whose traces could be read: what is missing is told at the top."));
   }
   const scale = Math.max(of.within.duration_ms, of.normal?.duration_ms ?? 0, 0.001);
   return html("div", {},

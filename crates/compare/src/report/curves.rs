@@ -6,8 +6,8 @@ use crate::statistics::Sample;
 /// Points of a curve.
 pub(super) type Points = Vec<(f64, f64)>;
 
-/// Quantiles of a sample over −log10(1 − share), so that each further nine of 90, 99, 99.9 % has the
-/// same room, as tails are what latencies are about; up to its largest value; only positive ones.
+/// Quantiles of a sample, up to its largest value; only positive ones. They lie over −log10(1 − share):
+/// each further nine of 90, 99, 99.9 % has the same room, as tails are what latencies are about.
 pub(super) fn quantiles(sample: &Sample) -> Points {
     const STEPS: usize = 240;
     if sample.is_empty() {

@@ -48,9 +48,9 @@ mod tests {
 
     #[test]
     fn an_interval_that_is_too_wide_by_half_takes_fewer_than_four_times_the_pairs() {
-        // With three pairs t is 4.3, with seven 2.4: the interval shrinks faster than by the root.
+        // With three pairs t is 4.3, with five 2.8: the interval shrinks faster than by the root.
         let pairs = pairs_to_settle(&estimate(0.0, 20.0, 3), Kind::Absolute, 10.0);
-        assert_eq!(pairs, Some(6));
+        assert_eq!(pairs, Some(5));
         let pairs = pairs_to_settle(&estimate(0.0, 20.0, 30), Kind::Absolute, 10.0);
         assert!(pairs.is_some_and(|n| (112..=120).contains(&n)), "{pairs:?}");
     }

@@ -198,9 +198,10 @@ pub(super) fn wait(typed: Option<f64>, default: Duration) -> Result<Duration, Fa
 /// Makes a dataset of each run that is complete and has none, once.
 pub(super) async fn continuously(args: ExtractArgs) -> Result<Exit, Failure> {
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    let runs = args.runs.clone().unwrap_or_default();
     let pass = PassOptions {
         telemetry: args.inputs.clone(),
-        runs: args.runs.clone().unwrap_or_default(),
+        runs: runs.clone(),
         output: args.output.clone(),
         wait: wait(args.wait, CONTINUOUS_WAIT)?,
         rows: options(&args),
@@ -223,7 +224,11 @@ pub(super) async fn continuously(args: ExtractArgs) -> Result<Exit, Failure> {
         ));
     }
     for made in &pass.made {
-        report::beside_dataset(made, None);
+        // The folder of a dataset is called like the run's.
+        let name = made.output.file_name();
+        let timeline = name.map(|name| runs.join(name).join("timeline.jsonl"));
+        let timeline = timeline.filter(|timeline| timeline.is_file());
+        report::beside_dataset(made, timeline.as_deref());
     }
     match args.json {
         true => super::print(&super::json(&pass)?)?,

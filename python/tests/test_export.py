@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import types
@@ -86,6 +87,20 @@ def test_why_there_is_no_case(extraction: Path, tmp_path: Path) -> None:
         rcaeval.export(ds, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_layout_needs_is_said(run: Path, tmp_path: Path) -> None:
+    files = tmp_path / "dataset"
+    shutil.copytree(loadgen.load(run).folder, files)
+    for path in files.glob("windows_features_*"):
+        path.unlink()
+    with pytest.raises(loadgen.NoTableError, match="extract the run again"):
+        tsb_ad.export(loadgen.load(files, "arrow"), tmp_path / "out")
+    for path in files.glob("logs_labeled_*"):
+        path.unlink()
+    with pytest.raises(loadgen.NoCasesError, match="needs log records and metrics"):
+        datapack.export(loadgen.load(files, "arrow"), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
 
 
 def test_nothing_is_written_over(dataset: loadgen.Dataset[pa.Table], tmp_path: Path) -> None:

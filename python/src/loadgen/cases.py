@@ -163,7 +163,8 @@ def cases_of(
             if why:
                 skipped.append(Skipped(run_id, row["window"], row["scenario"], why))
                 continue
-            key = (row["root_cause_service"], row["fault"])
+            # As they are in names, so that no two cases have one.
+            key = (_plain(row["root_cause_service"]), _plain(row["fault"]))
             repetitions[key] = repetitions.get(key, 0) + 1
             found.append(
                 _case(run_id, row, before[-max(1, int(normal_seconds)) :], repetitions[key])

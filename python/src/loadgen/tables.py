@@ -30,6 +30,15 @@ _TYPES = {
     "string (JSON)": pa.string(),
 }
 
+_SINCE_FEATURES = {
+    "windows_features_1s",
+    "windows_features_5s",
+    "trace_features",
+    "graph_edges",
+    "graph_nodes",
+    "metrics_wide",
+}
+
 Dictionary = dict[str, list[dict[str, str | None]]]
 
 
@@ -48,14 +57,6 @@ def dictionary(files: Files) -> Dictionary:
 def columns_of(known: Dictionary, table: str) -> list[dict[str, str | None]]:
     """What is known of a table's columns. Files of classes have those of the spans."""
     return known.get(table) or known.get("traces" if table.startswith("traces_") else "", [])
-
-
-def schema(files: Files, table: str) -> pa.Schema:
-    """The Arrow schema of a table."""
-    paths = _paths(files, table)
-    if paths[0].suffix == ".csv":
-        return _read_csv(paths[0], table, dictionary(files), None).schema
-    return _parquet(paths).schema
 
 
 def rows(files: Files, table: str) -> int:
@@ -93,7 +94,10 @@ def _paths(files: Files, table: str) -> tuple[Path, ...]:
     paths = files.tables.get(table_name(table))
     if paths is None:
         have = ", ".join(sorted(files.tables))
-        raise NoTableError(f"The dataset in {files.folder} has no table {table!r}. It has: {have}.")
+        why = f"The dataset in {files.folder} has no table {table!r}. It has: {have}."
+        if table in _SINCE_FEATURES:
+            why += " Older versions of loadgen do not write it: extract the run again."
+        raise NoTableError(why)
     return paths
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loadgen.cases import GENERATOR, SECOND, Case, Part, cases_of, no_cases, parts_of
+from loadgen.errors import NoCasesError
 from loadgen.export import otel
 from loadgen.export.result import Exported, whole
 
@@ -57,6 +58,8 @@ def export(
     normal_seconds: float = 600.0,
 ) -> Exported:
     """Writes `data/<name>/<datapack>/` for each case, and `meta/<name>/`."""
+    if "logs" not in dataset or "metrics" not in dataset:
+        raise NoCasesError("A datapack needs log records and metrics, and the dataset lacks them.")
     found, skipped = cases_of(dataset, verdicts=verdicts, normal_seconds=normal_seconds)
     if not found:
         raise no_cases(skipped)

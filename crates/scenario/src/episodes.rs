@@ -155,7 +155,7 @@ impl Episode {
             drawn.push(one);
             return;
         };
-        let third = (to - from) / PARTS;
+        let third = (to - from) / PARTS / MS * MS;
         drawn.push(Drawn {
             part: Some(1),
             end_ns: to - third,

@@ -127,7 +127,7 @@ fn a_compound_has_a_part_of_each_and_one_of_both() {
         assert_eq!((a.part, b.part), (Some(1), Some(2)));
         assert_eq!(a.episode, b.episode);
         assert_ne!(a.what.kind, b.what.kind);
-        let third = (b.end_ns - a.start_ns) / 3;
+        let third = (b.end_ns - a.start_ns) / 3 / MS * MS;
         assert_eq!(b.start_ns - a.start_ns, third);
         assert_eq!(b.end_ns - a.end_ns, third);
     }

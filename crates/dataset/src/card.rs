@@ -217,7 +217,8 @@ fn verdicts(facts: &Facts<'_>) -> String {
          `runs/<run>/evidence.json`, effect and interval in the index.\n\n\
          {} of {} windows with an anomaly are not supported ({:.1} %; the dataset counts as not \
          usable above {:.0} %). Such windows stay in tables and index, with their verdict, and are \
-         in no class. Apart from these there are: {}. Weak on purpose are intensities below {}.\n",
+         in no class. All windows, by how they count: {}. Shams, failed faults (`unknown`) and \
+         intensities that are weak on purpose (below {}) are apart.\n",
         standing.unsupported.len(),
         standing.counted,
         100.0 * standing.share(),
@@ -331,7 +332,7 @@ fn limits(facts: &Facts<'_>) -> String {
 fn ending(facts: &Facts<'_>) -> String {
     let licence = match &facts.about.licence {
         Some(licence) => plain(licence),
-        None => "None is stated: nobody but its makers may pass it on.".to_owned(),
+        None => "None is stated; ask its makers.".to_owned(),
     };
     format!(
         "## Licence\n\n{licence}\n\n\

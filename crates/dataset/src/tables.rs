@@ -192,11 +192,10 @@ fn copy(
             let of_class = filter_record_batch(&batch, &rows);
             let of_class = of_class.map_err(|error| read::malformed(&path, error))?;
             counter.count("classes", &of_class, &mut run.counts);
-            let file = match dealt.remove(folder) {
+            let mut file = match dealt.remove(folder) {
                 Some(file) => file,
                 None => PartFile::create(out, &place(&format!("classes/{folder}")), form)?,
             };
-            let mut file = file;
             file.write(out, &of_class)?;
             dealt.insert(folder.clone(), file);
         }

@@ -286,7 +286,7 @@ fn what_stops_leaves_nothing_and_the_folder_is_not_there_before_it_is_whole() {
     let world = World::new();
     let run = world.run("a", 1, Kind::NoAnomaly);
     let out = world.path("out");
-    let mut stopped = options(std::slice::from_ref(&run), out.clone());
+    let stopped = options(std::slice::from_ref(&run), out.clone());
     stopped.stop.store(true, Ordering::Relaxed);
     let error = build(&stopped).expect_err("stopped");
     assert!(matches!(error, BuildError::Stopped), "{error}");

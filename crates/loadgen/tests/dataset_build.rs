@@ -59,6 +59,11 @@ fn hidden(place: &Place) -> usize {
         .count()
 }
 
+/// Times in milliseconds, ever longer, until a build comes to its end within one.
+fn delays() -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(0), |delay| Some(delay * 5 / 4 + 3))
+}
+
 /// Whether a dataset is whole: each file as its checksum says.
 fn is_whole(dataset: &Path) -> bool {
     let mut command = std::process::Command::new("sha256sum");
@@ -122,7 +127,7 @@ fn a_kill_at_any_moment_leaves_no_half_dataset() {
     let [a, b] = runs(&place);
     let out = place.path("out");
     let mut kills = 0;
-    for delay in (0..).step_by(5) {
+    for delay in delays() {
         let mut command = place.command(["dataset", "build", "--unusable", "keep"]);
         let mut child = program::spawn({
             command.args([&a, &b]).arg("--out").arg(&out);
@@ -145,7 +150,7 @@ fn a_signal_ends_it_in_good_order() {
     let place = Place::new();
     let [a, b] = runs(&place);
     let mut codes = Vec::new();
-    for delay in (0..).step_by(5) {
+    for delay in delays() {
         let out = place.path(&format!("out-{delay}"));
         let mut command = place.command(["dataset", "build", "--unusable", "keep"]);
         let mut child = program::spawn({

@@ -67,6 +67,10 @@ report-browser *args:
     cargo build
     .ci/report.py --loadgen target/debug/loadgen {{args}}
 
+# Compare what datasets say of single spans with the shop's record (`run --record-faults`): just touched runs/<run>
+touched +folders:
+    .ci/fault_record.py {{folders}}
+
 # Kill runs, their guards, or both at random moments, with each driver: 30 kills each; sooner with `--at-once 3`.
 crashes *args:
     cargo build --release --workspace --features loadgen/chaos-mesh --bin loadgen --example chaos_mesh_stand_in

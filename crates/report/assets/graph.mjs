@@ -51,12 +51,16 @@ function nodeLines(node, onset) {
   return lines;
 }
 
+// Nodes are those of the run: where nothing came to one in a window it is not drawn.
+function isMet(node, graph) {
+  return node.root_cause || node.figures === null || node.figures.count > 0 || graph.edges.some((edge) => edge.caller === node.name || edge.callee === node.name);
+}
+
 function layout(graph, episode, narrow) {
   const of = new dagre.graphlib.Graph();
   of.setGraph({ rankdir: narrow ? "TB" : "LR", nodesep: narrow ? 16 : 22, ranksep: narrow ? 42 : 64, marginx: 8, marginy: 8 });
   of.setDefaultEdgeLabel(() => ({}));
-  const isMet = (node) => node.root_cause || node.figures === null || node.figures.count > 0 || graph.edges.some((edge) => edge.caller === node.name || edge.callee === node.name);
-  for (const node of graph.nodes.filter(isMet)) {
+  for (const node of graph.nodes.filter((node) => isMet(node, graph))) {
     const lines = nodeLines(node, onsetOf(node, episode));
     const longest = Math.max(node.name.length + (node.root_cause ? 1 : 0), ...lines.map((line) => line.length * 0.88), KINDS[node.kind]?.length ?? 0);
     of.setNode(node.name, { width: Math.max(84, longest * CHARACTER + 22), height: 26 + 15 * lines.length + (KINDS[node.kind] ? 13 : 0), node, lines });
@@ -179,7 +183,7 @@ function tables(graph, episode, window) {
 // The graph of a window, with what says how the fault spread.
 export function graphOf(run, window) {
   const graph = run.graphs?.windows[window.number];
-  if (!graph || graph.nodes.length === 0) {
+  if (!graph || !graph.nodes.some((node) => isMet(node, graph))) {
     return html("div", {}, absent(run.graphs ? "Nothing is known of who called whom in this window." : "There is no dataset, so nothing is known of who called whom."));
   }
   const episode = episodeOf(run, window.number);

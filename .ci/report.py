@@ -9,7 +9,7 @@ Makes a run of scenarios/quick.yaml with `--serve` (or takes --run) and looks at
 - the page in light and dark, 1280 and 420 pixels wide: no error on the console, all charts drawn,
   nothing wider than the window, every control reached by the keyboard, in view and with a visible focus;
 - names of spans and services that look like markup: nothing of them runs, all of them is shown;
-- the page of several runs, and of a dataset whose newer tables are taken away;
+- the page of several runs, of a dataset whose newer tables are taken away, and of a comparison;
 - the figures, which tests/independent_figures.py finds anew in the CSV tables.
 
 Needs Chromium (CHROMIUM, or on the PATH, or installed here by apt) and the package `playwright`, which
@@ -370,6 +370,22 @@ def several(loadgen, folders, work, browser):
     print("several runs are on one page")
 
 
+def comparison(loadgen, folders, work, browser):
+    out = os.path.join(work, "compared")
+    subprocess.run([loadgen, "compare", *folders, "--out", out], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for width, scheme in ((1280, "light"), (420, "dark")):
+        where = f"a comparison, {width} pixels, {scheme}"
+        page = browser.open(file_url(os.path.join(out, "comparison.html")), width, scheme)
+        nothing_odd(page, where)
+        drawn = charts(page)
+        expect(len(drawn) > 4 and all(of == "drawn" for of in drawn), f"{where}: charts are {drawn}")
+        expect(page.locator(".forest-plot circle").count() > 4, f"{where}: no differences are drawn")
+        expect("repetition" in page.locator("#undecided").text_content(), f"{where}: what is undecided is not told")
+        keyboard(page, where)
+        page.context.close()
+    print("the page of a comparison has its charts, and says what is undecided")
+
+
 def look(page_path, browser, shots):
     figures = figures_of(page_path)
     for width in (1280, 420):
@@ -437,6 +453,7 @@ def main():
         hostile(loadgen, run, work, browser)
         older(loadgen, run, work, browser)
         several(loadgen, [run, os.path.join(work, "older")], work, browser)
+        comparison(loadgen, [run, os.path.join(work, "older")], work, browser)
     print("ok")
 
 

@@ -35,7 +35,12 @@ function backdrop(windows, types) {
         const from = x(fault.injected_s);
         const to = x(fault.cleared_s ?? plot.scales.x.max);
         ctx.fillStyle = types.colour(window.shown_type);
-        ctx.fillRect(from, bbox.top + bbox.height - 3 * devicePixelRatio, to - from, 3 * devicePixelRatio);
+        ctx.fillRect(
+          from,
+          bbox.top + bbox.height - 3 * devicePixelRatio,
+          to - from,
+          3 * devicePixelRatio,
+        );
       }
     }
     ctx.restore();
@@ -52,18 +57,36 @@ function tooltip(options) {
       return;
     }
     const at = plot.data[0][idx];
-    const rows = plot.series.slice(1)
+    const rows = plot.series
+      .slice(1)
       .map((series, n) => ({ series, value: plot.data[n + 1][idx] }))
       .filter(({ series, value }) => series.show && value !== null && value !== undefined)
       .sort((a, b) => b.value - a.value)
       .slice(0, 10);
     const window = options.windows().find((w) => w.opened_s <= at && at < w.closed_s);
     box.replaceChildren(
-      html("div", { class: "when" }, (options.x?.words ?? clock)(at), window ? ` · ${window.name}` : ""),
-      rows.length === 0 ? html("div", { class: "note" }, "nothing") : html("table", {}, rows.map(({ series, value }) => html("tr", {},
-        html("td", {}, html("span", { class: "dot", style: { background: series.own } })),
-        html("th", { scope: "row" }, series.label),
-        html("td", { class: "number" }, options.format(value))))));
+      html(
+        "div",
+        { class: "when" },
+        (options.x?.words ?? clock)(at),
+        window ? ` · ${window.name}` : "",
+      ),
+      rows.length === 0
+        ? html("div", { class: "note" }, "nothing")
+        : html(
+            "table",
+            {},
+            rows.map(({ series, value }) =>
+              html(
+                "tr",
+                {},
+                html("td", {}, html("span", { class: "dot", style: { background: series.own } })),
+                html("th", { scope: "row" }, series.label),
+                html("td", { class: "number" }, options.format(value)),
+              ),
+            ),
+          ),
+    );
     box.hidden = false;
     const room = plot.over.clientWidth;
     const own = box.offsetWidth;
@@ -79,10 +102,34 @@ function axes(options, log) {
   const grid = { stroke: colour("grid"), width: 1 };
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   return [
-    { stroke: quiet, grid: { show: false }, ticks: { ...grid, size: 4 }, font, size: 28, space: 70, values: (_, ticks) => ticks.map(options.x?.tick ?? clock),
-      ...(options.x ? { splits: options.x.splits } : { incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400] }) },
+    {
+      stroke: quiet,
+      grid: { show: false },
+      ticks: { ...grid, size: 4 },
+      font,
+      size: 28,
+      space: 70,
+      values: (_, ticks) => ticks.map(options.x?.tick ?? clock),
+      ...(options.x
+        ? { splits: options.x.splits }
+        : { incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400] }),
+    },
     // On a logarithmic scale lines stand at powers of ten alone.
-    { stroke: quiet, grid: log ? { ...grid, filter: (_, ticks) => ticks.map((tick) => (Number.isInteger(Math.log10(tick)) ? tick : null)) } : grid, ticks: { show: false }, font, size: 58, space: 34, values: (_, ticks) => ticks.map((value) => (value === null ? "" : options.tick(value))) },
+    {
+      stroke: quiet,
+      grid: log
+        ? {
+            ...grid,
+            filter: (_, ticks) =>
+              ticks.map((tick) => (Number.isInteger(Math.log10(tick)) ? tick : null)),
+          }
+        : grid,
+      ticks: { show: false },
+      font,
+      size: 58,
+      space: 34,
+      values: (_, ticks) => ticks.map((value) => (value === null ? "" : options.tick(value))),
+    },
   ];
 }
 
@@ -92,7 +139,12 @@ function axes(options, log) {
 // and a `key`, which charts with the same axis share. `draw` takes the times and the series.
 export function chart(options) {
   const holder = html("div", { class: "plot", tabindex: 0, role: "img" });
-  const caption = html("figcaption", {}, html("strong", {}, options.title), html("span", { class: "note" }, options.unit));
+  const caption = html(
+    "figcaption",
+    {},
+    html("strong", {}, options.title),
+    html("span", { class: "note" }, options.unit),
+  );
   const figure = html("figure", { class: "chart" }, caption, holder);
   let plot = null;
   let last = null;
@@ -103,37 +155,75 @@ export function chart(options) {
     holder.replaceChildren();
     if (last === null || !holder.isConnected || holder.clientWidth === 0) return;
     const { times, series } = last;
-    const drawn = series.filter((of) => of.values.some((value) => value !== null && value !== undefined));
-    holder.setAttribute("aria-label", `${options.title}, ${options.unit}: ${drawn.length} series${options.x ? "" : ` over ${clock(times.at(-1) ?? 0)}`}. Arrow keys move the cursor.`);
+    const drawn = series.filter((of) =>
+      of.values.some((value) => value !== null && value !== undefined),
+    );
+    holder.setAttribute(
+      "aria-label",
+      `${options.title}, ${options.unit}: ${drawn.length} series${options.x ? "" : ` over ${clock(times.at(-1) ?? 0)}`}. Arrow keys move the cursor.`,
+    );
     figure.classList.toggle("empty", drawn.length === 0);
     if (drawn.length === 0) {
-      holder.append(html("p", { class: "absent" }, last.nothing ?? "There is nothing of it in this run."));
+      holder.append(
+        html("p", { class: "absent" }, last.nothing ?? "There is nothing of it in this run."),
+      );
       return;
     }
     const tip = tooltip(options);
     const log = options.log?.() ?? false;
-    plot = new uPlot({
-      width: holder.clientWidth,
-      height: HEIGHT,
-      padding: [8, 12, 0, 0],
-      legend: { show: false },
-      cursor: { sync: { key: options.x?.key ?? "time", setSeries: false }, drag: { x: true, y: false }, points: { size: 6, width: 0 }, focus: { prox: -1 } },
-      scales: {
-        x: { time: false, range: () => options.span() },
-        y: { distr: log ? 3 : 1, range: (_, low, high) => (log ? [Math.max(low, 1e-3) / 1.3, Math.max(high, 1e-2) * 1.3] : [0, (high > 0 ? high : 1) * 1.08]) },
+    plot = new uPlot(
+      {
+        width: holder.clientWidth,
+        height: HEIGHT,
+        padding: [8, 12, 0, 0],
+        legend: { show: false },
+        cursor: {
+          sync: { key: options.x?.key ?? "time", setSeries: false },
+          drag: { x: true, y: false },
+          points: { size: 6, width: 0 },
+          focus: { prox: -1 },
+        },
+        scales: {
+          x: { time: false, range: () => options.span() },
+          y: {
+            distr: log ? 3 : 1,
+            range: (_, low, high) =>
+              log
+                ? [Math.max(low, 1e-3) / 1.3, Math.max(high, 1e-2) * 1.3]
+                : [0, (high > 0 ? high : 1) * 1.08],
+          },
+        },
+        axes: axes(options, log),
+        series: [
+          {},
+          ...drawn.map((of) => ({
+            label: of.name,
+            stroke: of.colour,
+            own: of.colour,
+            width: of.strong ? 2.5 : 1.5,
+            dash: of.dash,
+            show: of.shown !== false,
+            spanGaps: options.x !== undefined,
+            points: { show: (_, at, from, to) => to - from < 12, size: 4, fill: of.colour },
+          })),
+        ],
+        hooks: {
+          init: [tip.init],
+          setCursor: [tip.update],
+          setScale: [
+            (self, key) => key === "x" && options.zoomed?.(self.scales.x.min, self.scales.x.max),
+          ],
+          drawClear: [backdrop(options.windows, options.types)],
+        },
       },
-      axes: axes(options, log),
-      series: [{}, ...drawn.map((of) => ({
-        label: of.name, stroke: of.colour, own: of.colour, width: of.strong ? 2.5 : 1.5, dash: of.dash, show: of.shown !== false, spanGaps: options.x !== undefined,
-        points: { show: (_, at, from, to) => to - from < 12, size: 4, fill: of.colour },
-      }))],
-      hooks: {
-        init: [tip.init],
-        setCursor: [tip.update],
-        setScale: [(self, key) => key === "x" && options.zoomed?.(self.scales.x.min, self.scales.x.max)],
-        drawClear: [backdrop(options.windows, options.types)],
-      },
-    }, [times, ...drawn.map((of) => (log ? of.values.map((value) => (value > 0 ? value : null)) : of.values))], holder);
+      [
+        times,
+        ...drawn.map((of) =>
+          log ? of.values.map((value) => (value > 0 ? value : null)) : of.values,
+        ),
+      ],
+      holder,
+    );
     holder.plot = plot;
   };
 

@@ -5,13 +5,19 @@ const SVG = "http://www.w3.org/2000/svg";
 
 function add(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value === undefined || value === null || (value === false && !name.startsWith("aria-"))) continue;
+    if (value === undefined || value === null || (value === false && !name.startsWith("aria-")))
+      continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "style") Object.assign(element.style, value);
     else if (name === "props") Object.assign(element, value);
-    else element.setAttribute(name, value === true && !name.startsWith("aria-") ? "" : String(value));
+    else
+      element.setAttribute(name, value === true && !name.startsWith("aria-") ? "" : String(value));
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
+  element.append(
+    ...children
+      .flat(Infinity)
+      .filter((child) => child !== undefined && child !== null && child !== false),
+  );
   return element;
 }
 
@@ -37,14 +43,18 @@ export function choice(label, options, value, onchange) {
 export function choices(label, options, value, onchange) {
   const group = html("div", { class: "choices", role: "group", "aria-label": label });
   for (const [key, text] of options) {
-    const button = html("button", {
-      type: "button",
-      "aria-pressed": key === value,
-      onclick: () => {
-        for (const other of group.children) other.setAttribute("aria-pressed", other === button);
-        onchange(key);
+    const button = html(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": key === value,
+        onclick: () => {
+          for (const other of group.children) other.setAttribute("aria-pressed", other === button);
+          onchange(key);
+        },
       },
-    }, text);
+      text,
+    );
     group.append(button);
   }
   return group;
@@ -52,15 +62,46 @@ export function choices(label, options, value, onchange) {
 
 // A table: columns are {head, cell, number, title}, rows are whatever `cell` takes.
 export function table(caption, columns, rows, rowAttributes) {
-  const head = columns.map((column) => html("th", { scope: "col", class: column.number ? "number" : null, title: column.title }, column.head));
-  const body = rows.map((row) => html("tr", rowAttributes?.(row), columns.map((column, at) =>
-    html(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: column.number ? "number" : null }, column.cell(row)))));
-  return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    html("table", {}, html("caption", {}, caption), html("thead", {}, html("tr", {}, head)), html("tbody", {}, body)));
+  const head = columns.map((column) =>
+    html(
+      "th",
+      { scope: "col", class: column.number ? "number" : null, title: column.title },
+      column.head,
+    ),
+  );
+  const body = rows.map((row) =>
+    html(
+      "tr",
+      rowAttributes?.(row),
+      columns.map((column, at) =>
+        html(
+          at === 0 ? "th" : "td",
+          { scope: at === 0 ? "row" : null, class: column.number ? "number" : null },
+          column.cell(row),
+        ),
+      ),
+    ),
+  );
+  return html(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+    html(
+      "table",
+      {},
+      html("caption", {}, caption),
+      html("thead", {}, html("tr", {}, head)),
+      html("tbody", {}, body),
+    ),
+  );
 }
 
 export function section(id, title, ...children) {
-  return html("section", { id, "aria-labelledby": `${id}-title` }, html("h2", { id: `${id}-title` }, title), children);
+  return html(
+    "section",
+    { id, "aria-labelledby": `${id}-title` },
+    html("h2", { id: `${id}-title` }, title),
+    children,
+  );
 }
 
 // What says that something is not there.

@@ -2,7 +2,9 @@
 
 export function whole(value) {
   if (value === null || value === undefined) return "–";
-  return Math.round(value).toString().replace(/\B(?=(\d{3})+(?!\d))/g, " ");
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+(?!\d))/g, " ");
 }
 
 // Three significant digits, without an exponent.
@@ -77,7 +79,9 @@ export function windowName(window) {
   if (window.warm_up) return `${words(scenario)} (warm-up)`;
   if (sham) return `${words(scenario)} (sham of ${words(sham)})`;
   const shown = type === "none" && declared ? declared : type;
-  return shown === scenario || (type === "none" && !declared) ? words(scenario) : `${words(scenario)} (${words(shown)})`;
+  return shown === scenario || (type === "none" && !declared)
+    ? words(scenario)
+    : `${words(scenario)} (${words(shown)})`;
 }
 
 // Whether a window declares an anomaly, injected or not.
@@ -113,7 +117,12 @@ export function datasetVerdict(name) {
   return { kind, sign: SIGNS[kind], text };
 }
 
-const LEVELS = { ok: ["good", "ok"], info: ["note", "info"], warning: ["fair", "warning"], error: ["bad", "error"] };
+const LEVELS = {
+  ok: ["good", "ok"],
+  info: ["note", "info"],
+  warning: ["fair", "warning"],
+  error: ["bad", "error"],
+};
 
 export function level(name) {
   const [kind, text] = LEVELS[name] ?? ["unknown", name];

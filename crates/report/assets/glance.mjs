@@ -3,19 +3,40 @@ import { html, section, table } from "./elements.mjs";
 import { datasetVerdict, declares, moment, seconds, verdict, whole, words } from "./format.mjs";
 
 export function badge({ kind, sign, text }) {
-  return html("span", { class: `badge ${kind}` }, html("span", { "aria-hidden": "true" }, sign), ` ${text}`);
+  return html(
+    "span",
+    { class: `badge ${kind}` },
+    html("span", { "aria-hidden": "true" }, sign),
+    ` ${text}`,
+  );
 }
 
 function card(title, value, ...notes) {
-  return html("div", { class: "card" }, html("dt", {}, title), html("dd", {}, html("div", { class: "big" }, value),
-    notes.filter(Boolean).map((note) => html("div", { class: "note" }, note))));
+  return html(
+    "div",
+    { class: "card" },
+    html("dt", {}, title),
+    html(
+      "dd",
+      {},
+      html("div", { class: "big" }, value),
+      notes.filter(Boolean).map((note) => html("div", { class: "note" }, note)),
+    ),
+  );
 }
 
 // Windows of a run by verdict: those that declare an anomaly, then the normal ones.
 export function verdictCounts(run) {
   const order = ["supported", "weak", "not_supported", "not_enough_data", "clean", "disturbed"];
-  return order.filter((name) => run.verdicts[name]).map((name) => html("span", { class: "count" },
-    badge({ ...verdict(name), text: `${run.verdicts[name]} ${verdict(name).text}` })));
+  return order
+    .filter((name) => run.verdicts[name])
+    .map((name) =>
+      html(
+        "span",
+        { class: "count" },
+        badge({ ...verdict(name), text: `${run.verdicts[name]} ${verdict(name).text}` }),
+      ),
+    );
 }
 
 function outcomeWords(run, live) {
@@ -26,7 +47,8 @@ function outcomeWords(run, live) {
 function facts(run) {
   const of = run.run;
   const rows = [];
-  const add = (name, value) => value !== null && value !== undefined && value !== "" && rows.push([name, value]);
+  const add = (name, value) =>
+    value !== null && value !== undefined && value !== "" && rows.push([name, value]);
   if (of) {
     add("Run", html("code", {}, of.run_id));
     add("Scenario file", html("code", {}, of.scenario_file));
@@ -40,19 +62,47 @@ function facts(run) {
   if (run.dataset) {
     add("loadgen of the dataset", run.dataset.loadgen_version);
     add("Dataset", html("code", {}, run.dataset.stamp));
-    if (run.dataset.reference_s !== null) add("Normal time to compare with", seconds(run.dataset.reference_s));
+    if (run.dataset.reference_s !== null)
+      add("Normal time to compare with", seconds(run.dataset.reference_s));
   }
-  return html("dl", { class: "facts" }, rows.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value))));
+  return html(
+    "dl",
+    { class: "facts" },
+    rows.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value))),
+  );
 }
 
 function problems(run) {
   const out = [];
-  for (const text of run.outcome?.fault_failures ?? []) out.push(html("p", { class: "warning" }, text));
-  if (run.outcome?.stalls) out.push(html("p", { class: "warning" }, `The generator did not run for a while, ${run.outcome.stalls} times.`));
+  for (const text of run.outcome?.fault_failures ?? [])
+    out.push(html("p", { class: "warning" }, text));
+  if (run.outcome?.stalls)
+    out.push(
+      html(
+        "p",
+        { class: "warning" },
+        `The generator did not run for a while, ${run.outcome.stalls} times.`,
+      ),
+    );
   if (run.missing.length > 0) {
-    out.push(html("details", { class: "missing" },
-      html("summary", {}, `${run.missing.length} ${run.missing.length === 1 ? "file is" : "files are"} not there or can't be read, so that parts of this page are empty`),
-      html("ul", {}, run.missing.map((gap) => html("li", {}, html("code", {}, gap.table), `: ${gap.shows}. ${gap.why}.`)))));
+    out.push(
+      html(
+        "details",
+        { class: "missing" },
+        html(
+          "summary",
+          {},
+          `${run.missing.length} ${run.missing.length === 1 ? "file is" : "files are"} not there or can't be read, so that parts of this page are empty`,
+        ),
+        html(
+          "ul",
+          {},
+          run.missing.map((gap) =>
+            html("li", {}, html("code", {}, gap.table), `: ${gap.shows}. ${gap.why}.`),
+          ),
+        ),
+      ),
+    );
   }
   return out;
 }
@@ -62,33 +112,109 @@ export function glance(run, live) {
   const cards = [];
   if (data) {
     const checks = (name) => run.checks.filter((check) => check.level === name).length;
-    const found = [["error", "errors"], ["warning", "warnings"]].filter(([name]) => checks(name) > 0)
+    const found = [
+      ["error", "errors"],
+      ["warning", "warnings"],
+    ]
+      .filter(([name]) => checks(name) > 0)
       .map(([name, many]) => `${checks(name)} ${checks(name) === 1 ? name : many}`);
-    cards.push(card("Dataset", badge(datasetVerdict(data.verdict)), found.length > 0 ? `${found.join(", ")} of ${run.checks.length} checks` : `${run.checks.length} checks passed`));
+    cards.push(
+      card(
+        "Dataset",
+        badge(datasetVerdict(data.verdict)),
+        found.length > 0
+          ? `${found.join(", ")} of ${run.checks.length} checks`
+          : `${run.checks.length} checks passed`,
+      ),
+    );
   }
   if (data && run.windows.length > 0) {
-    const declared = run.windows.filter((window) => declares(window) && !window.sham_of && !window.warm_up);
+    const declared = run.windows.filter(
+      (window) => declares(window) && !window.sham_of && !window.warm_up,
+    );
     const supported = declared.filter((window) => window.verdict === "supported");
-    cards.push(card("Anomalies that can be seen", `${supported.length} of ${declared.length}`, html("span", { class: "counts" }, verdictCounts(run))));
+    cards.push(
+      card(
+        "Anomalies that can be seen",
+        `${supported.length} of ${declared.length}`,
+        html("span", { class: "counts" }, verdictCounts(run)),
+      ),
+    );
   }
   if (run.outcome) {
     const { requests, failed, dropped } = run.outcome;
-    cards.push(card("Run", outcomeWords(run, live), `${seconds(run.outcome.seconds)}, from ${moment(run.t0_ms)}`));
-    cards.push(card("Requests", whole(requests), `${whole(failed)} not as expected`, dropped > 0 && `${whole(dropped)} iterations dropped`));
+    cards.push(
+      card(
+        "Run",
+        outcomeWords(run, live),
+        `${seconds(run.outcome.seconds)}, from ${moment(run.t0_ms)}`,
+      ),
+    );
+    cards.push(
+      card(
+        "Requests",
+        whole(requests),
+        `${whole(failed)} not as expected`,
+        dropped > 0 && `${whole(dropped)} iterations dropped`,
+      ),
+    );
   }
   if (data) {
-    cards.push(card("Spans", whole(data.spans.written), `in ${whole(data.traces)} traces of ${Object.keys(data.services).length} services`));
-    cards.push(card("Metrics and logs", whole(data.points.written), "data points", `${whole(data.logs.written)} log records`));
+    cards.push(
+      card(
+        "Spans",
+        whole(data.spans.written),
+        `in ${whole(data.traces)} traces of ${Object.keys(data.services).length} services`,
+      ),
+    );
+    cards.push(
+      card(
+        "Metrics and logs",
+        whole(data.points.written),
+        "data points",
+        `${whole(data.logs.written)} log records`,
+      ),
+    );
   }
-  return section("glance", "At a glance", html("dl", { class: "cards" }, cards), facts(run), problems(run));
+  return section(
+    "glance",
+    "At a glance",
+    html("dl", { class: "cards" }, cards),
+    facts(run),
+    problems(run),
+  );
 }
 
 // All runs of the page. `show` is called with the number of one.
 export function runsTable(runs, shown, show) {
-  const types = [...new Set(runs.flatMap((run) => run.windows.filter((w) => declares(w) && !w.warm_up).map((w) => w.sham_of ?? w.declared ?? w.anomaly_type)))].sort();
+  const types = [
+    ...new Set(
+      runs.flatMap((run) =>
+        run.windows
+          .filter((w) => declares(w) && !w.warm_up)
+          .map((w) => w.sham_of ?? w.declared ?? w.anomaly_type),
+      ),
+    ),
+  ].sort();
   const columns = [
-    { head: "run", cell: ({ run, at }) => html("button", { type: "button", class: "link", "aria-current": at === shown ? "true" : null, onclick: () => show(at) }, run.name || `run ${at + 1}`) },
-    { head: "dataset", cell: ({ run }) => run.dataset ? badge(datasetVerdict(run.dataset.verdict)) : "none" },
+    {
+      head: "run",
+      cell: ({ run, at }) =>
+        html(
+          "button",
+          {
+            type: "button",
+            class: "link",
+            "aria-current": at === shown ? "true" : null,
+            onclick: () => show(at),
+          },
+          run.name || `run ${at + 1}`,
+        ),
+    },
+    {
+      head: "dataset",
+      cell: ({ run }) => (run.dataset ? badge(datasetVerdict(run.dataset.verdict)) : "none"),
+    },
     { head: "windows", cell: ({ run }) => html("span", { class: "counts" }, verdictCounts(run)) },
     { head: "target", cell: ({ run }) => html("code", {}, run.run?.target ?? "–") },
     { head: "seed", number: true, cell: ({ run }) => String(run.run?.seed ?? "–") },
@@ -100,28 +226,66 @@ export function runsTable(runs, shown, show) {
   const rows = runs.map((run, at) => ({ run, at }));
   const byType = types.map((type) => ({
     type,
-    windows: runs.flatMap((run) => run.windows.filter((w) => !w.sham_of && (w.declared ?? w.anomaly_type) === type)),
+    windows: runs.flatMap((run) =>
+      run.windows.filter((w) => !w.sham_of && (w.declared ?? w.anomaly_type) === type),
+    ),
     shams: runs.flatMap((run) => run.windows.filter((w) => w.sham_of === type)),
     traces: runs.reduce((sum, run) => sum + (run.balance?.types[type]?.traces ?? 0), 0),
     spans: runs.reduce((sum, run) => sum + (run.balance?.types[type]?.spans ?? 0), 0),
   }));
   const count = (windows, name) => windows.filter((window) => window.verdict === name).length;
   const effects = (windows) => {
-    const known = windows.map((w) => w.effect?.value).filter((v) => v !== undefined).sort((a, b) => a - b);
-    return known.length === 0 ? "–" : known.length === 1 ? known[0].toFixed(2) : `${known[0].toFixed(2)} to ${known.at(-1).toFixed(2)}`;
+    const known = windows
+      .map((w) => w.effect?.value)
+      .filter((v) => v !== undefined)
+      .sort((a, b) => a - b);
+    return known.length === 0
+      ? "–"
+      : known.length === 1
+        ? known[0].toFixed(2)
+        : `${known[0].toFixed(2)} to ${known.at(-1).toFixed(2)}`;
   };
-  return section("runs", `${runs.length} runs`,
-    table("The runs of this page; a run's name shows it below", columns, rows, ({ at }) => ({ class: at === shown ? "shown" : null })),
-    types.length > 0 && table("Windows of all runs by anomaly type", [
-      { head: "anomaly type", cell: (row) => words(row.type) },
-      { head: "windows", number: true, cell: (row) => whole(row.windows.length) },
-      { head: "supported", number: true, cell: (row) => whole(count(row.windows, "supported")) },
-      { head: "weak", number: true, cell: (row) => whole(count(row.windows, "weak")) },
-      { head: "not supported", number: true, cell: (row) => whole(count(row.windows, "not_supported")) },
-      { head: "not enough data", number: true, cell: (row) => whole(count(row.windows, "not_enough_data")) },
-      { head: "effect, least to largest", number: true, cell: (row) => effects(row.windows) },
-      { head: "shams", number: true, cell: (row) => row.shams.length === 0 ? "–" : `${whole(row.shams.length)}, ${whole(count(row.shams, "supported"))} supported` },
-      { head: "traces", number: true, cell: (row) => whole(row.traces) },
-      { head: "spans", number: true, cell: (row) => whole(row.spans) },
-    ], byType));
+  return section(
+    "runs",
+    `${runs.length} runs`,
+    table("The runs of this page; a run's name shows it below", columns, rows, ({ at }) => ({
+      class: at === shown ? "shown" : null,
+    })),
+    types.length > 0 &&
+      table(
+        "Windows of all runs by anomaly type",
+        [
+          { head: "anomaly type", cell: (row) => words(row.type) },
+          { head: "windows", number: true, cell: (row) => whole(row.windows.length) },
+          {
+            head: "supported",
+            number: true,
+            cell: (row) => whole(count(row.windows, "supported")),
+          },
+          { head: "weak", number: true, cell: (row) => whole(count(row.windows, "weak")) },
+          {
+            head: "not supported",
+            number: true,
+            cell: (row) => whole(count(row.windows, "not_supported")),
+          },
+          {
+            head: "not enough data",
+            number: true,
+            cell: (row) => whole(count(row.windows, "not_enough_data")),
+          },
+          { head: "effect, least to largest", number: true, cell: (row) => effects(row.windows) },
+          {
+            head: "shams",
+            number: true,
+            cell: (row) =>
+              row.shams.length === 0
+                ? "–"
+                : `${whole(row.shams.length)}, ${whole(count(row.shams, "supported"))} supported`,
+          },
+          { head: "traces", number: true, cell: (row) => whole(row.traces) },
+          { head: "spans", number: true, cell: (row) => whole(row.spans) },
+        ],
+        byType,
+      ),
+  );
 }

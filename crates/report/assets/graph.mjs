@@ -30,7 +30,13 @@ function joined(edges) {
   const pairs = new Map();
   for (const edge of edges) {
     const key = between(edge.caller, edge.callee);
-    const of = pairs.get(key) ?? { caller: edge.caller, callee: edge.callee, kinds: [], count: 0, errors: 0 };
+    const of = pairs.get(key) ?? {
+      caller: edge.caller,
+      callee: edge.callee,
+      kinds: [],
+      count: 0,
+      errors: 0,
+    };
     of.kinds.push(edge);
     of.count += edge.figures?.count ?? 0;
     of.errors += edge.figures?.errors ?? 0;
@@ -43,26 +49,59 @@ function nodeLines(node, onset) {
   const lines = [];
   const figures = node.figures;
   if (figures && figures.count > 0) {
-    lines.push([node.rate_per_s !== null ? `${short(node.rate_per_s)} /s` : `${figures.count} calls`, figures.p95 !== null ? `p95 ${milliseconds(figures.p95)}` : ""].filter(Boolean).join(" · "));
+    lines.push(
+      [
+        node.rate_per_s !== null ? `${short(node.rate_per_s)} /s` : `${figures.count} calls`,
+        figures.p95 !== null ? `p95 ${milliseconds(figures.p95)}` : "",
+      ]
+        .filter(Boolean)
+        .join(" · "),
+    );
     if (figures.errors > 0) lines.push(`${percent(figures.errors / figures.count)} errors`);
   }
-  if (onset && onset.onset_s !== null && onset.onset_s !== undefined) lines.push(`shifted after ${seconds(onset.onset_s)}`);
+  if (onset && onset.onset_s !== null && onset.onset_s !== undefined)
+    lines.push(`shifted after ${seconds(onset.onset_s)}`);
   else if (node.affected) lines.push("shifted");
   return lines;
 }
 
+// Nodes are those of the run: where nothing came to one in a window it is not drawn.
+function isMet(node, graph) {
+  return (
+    node.root_cause ||
+    node.figures === null ||
+    node.figures.count > 0 ||
+    graph.edges.some((edge) => edge.caller === node.name || edge.callee === node.name)
+  );
+}
+
 function layout(graph, episode, narrow) {
   const of = new dagre.graphlib.Graph();
-  of.setGraph({ rankdir: narrow ? "TB" : "LR", nodesep: narrow ? 16 : 22, ranksep: narrow ? 42 : 64, marginx: 8, marginy: 8 });
+  of.setGraph({
+    rankdir: narrow ? "TB" : "LR",
+    nodesep: narrow ? 16 : 22,
+    ranksep: narrow ? 42 : 64,
+    marginx: 8,
+    marginy: 8,
+  });
   of.setDefaultEdgeLabel(() => ({}));
-  const isMet = (node) => node.root_cause || node.figures === null || node.figures.count > 0 || graph.edges.some((edge) => edge.caller === node.name || edge.callee === node.name);
-  for (const node of graph.nodes.filter(isMet)) {
+  for (const node of graph.nodes.filter((node) => isMet(node, graph))) {
     const lines = nodeLines(node, onsetOf(node, episode));
-    const longest = Math.max(node.name.length + (node.root_cause ? 1 : 0), ...lines.map((line) => line.length * 0.88), KINDS[node.kind]?.length ?? 0);
-    of.setNode(node.name, { width: Math.max(84, longest * CHARACTER + 22), height: 26 + 15 * lines.length + (KINDS[node.kind] ? 13 : 0), node, lines });
+    const longest = Math.max(
+      node.name.length + (node.root_cause ? 1 : 0),
+      ...lines.map((line) => line.length * 0.88),
+      KINDS[node.kind]?.length ?? 0,
+    );
+    of.setNode(node.name, {
+      width: Math.max(84, longest * CHARACTER + 22),
+      height: 26 + 15 * lines.length + (KINDS[node.kind] ? 13 : 0),
+      node,
+      lines,
+    });
   }
   for (const edge of joined(graph.edges)) {
-    if (of.hasNode(edge.caller) && of.hasNode(edge.callee) && edge.caller !== edge.callee) of.setEdge(edge.caller, edge.callee, { edge });
+    if (of.hasNode(edge.caller) && of.hasNode(edge.callee) && edge.caller !== edge.callee)
+      of.setEdge(edge.caller, edge.callee, { edge });
   }
   dagre.layout(of);
   return of;
@@ -89,9 +128,15 @@ const ORDERS = {
 function edgeTitle(edge, order) {
   const parts = [`${edge.caller} calls ${edge.callee}`];
   for (const { kind, figures } of edge.kinds) {
-    if (figures) parts.push(`${kind}: ${figures.count} calls, p50 ${milliseconds(figures.p50)}, p95 ${milliseconds(figures.p95)}, ${figures.errors} errors`);
+    if (figures)
+      parts.push(
+        `${kind}: ${figures.count} calls, p50 ${milliseconds(figures.p50)}, p95 ${milliseconds(figures.p95)}, ${figures.errors} errors`,
+      );
   }
-  if (order) parts.push(`a shift can have travelled from ${edge.callee} to ${edge.caller}: ${ORDERS[order] ?? order}`);
+  if (order)
+    parts.push(
+      `a shift can have travelled from ${edge.callee} to ${edge.caller}: ${ORDERS[order] ?? order}`,
+    );
   return parts.join("; ");
 }
 
@@ -102,7 +147,10 @@ function extent(of) {
     const { x, y, width, height } = of.node(key);
     points.push({ x: x - width / 2, y: y - height / 2 }, { x: x + width / 2, y: y + height / 2 });
   }
-  const range = (axis) => [Math.min(...points.map((point) => point[axis])) - 6, Math.max(...points.map((point) => point[axis])) + 6];
+  const range = (axis) => [
+    Math.min(...points.map((point) => point[axis])) - 6,
+    Math.max(...points.map((point) => point[axis])) + 6,
+  ];
   const [left, right] = range("x");
   const [top, bottom] = range("y");
   return { left, top, width: Math.ceil(right - left), height: Math.ceil(bottom - top) };
@@ -116,31 +164,104 @@ function draw(graph, episode, narrow, name) {
   const scale = Math.max(0.75, Math.min(1, room / width));
   const paths = travelled(episode);
   const most = Math.max(1, ...of.edges().map((key) => of.edge(key).edge.count));
-  const marker = (id, kind) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" }, svg("path", { d: "M0,0 L8,4 L0,8 z", class: `head ${kind}` }));
+  const marker = (id, kind) =>
+    svg(
+      "marker",
+      {
+        id,
+        viewBox: "0 0 8 8",
+        refX: 7,
+        refY: 4,
+        markerWidth: 7,
+        markerHeight: 7,
+        orient: "auto-start-reverse",
+        markerUnits: "userSpaceOnUse",
+      },
+      svg("path", { d: "M0,0 L8,4 L0,8 z", class: `head ${kind}` }),
+    );
   const edges = of.edges().map((key) => {
     const { edge, points } = of.edge(key);
     const order = paths.get(between(edge.caller, edge.callee));
     const isFailing = edge.count > 0 && edge.errors / edge.count >= 0.05;
     const kind = order ? "travelled" : isFailing ? "failing" : "plain";
     const strength = 1 + 2.5 * Math.sqrt(edge.count / most);
-    return svg("g", {}, svg("title", {}, edgeTitle(edge, order)),
-      svg("path", { d: path(points), class: `edge ${kind}`, "stroke-width": strength.toFixed(2), "marker-end": `url(#head-${kind})` }),
-      order && svg("path", { d: path(points), class: `flow ${order}`, "stroke-width": 1.8 }));
+    return svg(
+      "g",
+      {},
+      svg("title", {}, edgeTitle(edge, order)),
+      svg("path", {
+        d: path(points),
+        class: `edge ${kind}`,
+        "stroke-width": strength.toFixed(2),
+        "marker-end": `url(#head-${kind})`,
+      }),
+      order && svg("path", { d: path(points), class: `flow ${order}`, "stroke-width": 1.8 }),
+    );
   });
   const nodes = of.nodes().map((key) => {
     const { x, y, width: w, height: h, node, lines } = of.node(key);
     const kind = KINDS[node.kind];
     const top = y - h / 2 + 17;
-    return svg("g", { class: `node ${node.kind}${node.root_cause ? " root" : ""}${node.affected ? " affected" : ""}` },
-      svg("title", {}, [node.name, kind, node.root_cause ? "the fault is in it" : "", node.affected ? "its rows shifted" : "", ...lines].filter(Boolean).join(", ")),
-      svg("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: node.kind === "service" ? 7 : 2 }),
-      node.root_cause && svg("rect", { x: x - w / 2 + 3, y: y - h / 2 + 3, width: w - 6, height: h - 6, rx: 4, class: "inner" }),
+    return svg(
+      "g",
+      {
+        class: `node ${node.kind}${node.root_cause ? " root" : ""}${node.affected ? " affected" : ""}`,
+      },
+      svg(
+        "title",
+        {},
+        [
+          node.name,
+          kind,
+          node.root_cause ? "the fault is in it" : "",
+          node.affected ? "its rows shifted" : "",
+          ...lines,
+        ]
+          .filter(Boolean)
+          .join(", "),
+      ),
+      svg("rect", {
+        x: x - w / 2,
+        y: y - h / 2,
+        width: w,
+        height: h,
+        rx: node.kind === "service" ? 7 : 2,
+      }),
+      node.root_cause &&
+        svg("rect", {
+          x: x - w / 2 + 3,
+          y: y - h / 2 + 3,
+          width: w - 6,
+          height: h - 6,
+          rx: 4,
+          class: "inner",
+        }),
       svg("text", { x, y: top, class: "name" }, node.name),
       kind && svg("text", { x, y: top + 13, class: "kind" }, kind),
-      lines.map((line, at) => svg("text", { x, y: top + (kind ? 13 : 0) + 15 * (at + 1), class: "line" }, line)));
+      lines.map((line, at) =>
+        svg("text", { x, y: top + (kind ? 13 : 0) + 15 * (at + 1), class: "line" }, line),
+      ),
+    );
   });
-  return svg("svg", { viewBox: `${left.toFixed(1)} ${above.toFixed(1)} ${width} ${height}`, width: Math.floor(width * scale), height: Math.floor(height * scale), role: "img", "aria-label": `Services and calls in ${name}; the tables below have the same in words` },
-    svg("defs", {}, marker("head-plain", "plain"), marker("head-travelled", "travelled"), marker("head-failing", "failing")), edges, nodes);
+  return svg(
+    "svg",
+    {
+      viewBox: `${left.toFixed(1)} ${above.toFixed(1)} ${width} ${height}`,
+      width: Math.floor(width * scale),
+      height: Math.floor(height * scale),
+      role: "img",
+      "aria-label": `Services and calls in ${name}; the tables below have the same in words`,
+    },
+    svg(
+      "defs",
+      {},
+      marker("head-plain", "plain"),
+      marker("head-travelled", "travelled"),
+      marker("head-failing", "failing"),
+    ),
+    edges,
+    nodes,
+  );
 }
 
 function range(of) {
@@ -149,41 +270,90 @@ function range(of) {
 }
 
 function tables(graph, episode, window) {
-  const nodes = [...graph.nodes].sort((a, b) => (onsetOf(a, episode)?.onset_s ?? 1e9) - (onsetOf(b, episode)?.onset_s ?? 1e9) || (a.name < b.name ? -1 : 1));
+  const nodes = [...graph.nodes].sort(
+    (a, b) =>
+      (onsetOf(a, episode)?.onset_s ?? 1e9) - (onsetOf(b, episode)?.onset_s ?? 1e9) ||
+      (a.name < b.name ? -1 : 1),
+  );
   const figure = (row, of) => (row.figures ? of(row.figures) : "–");
-  return html("details", {}, html("summary", {}, "The same as tables"),
-    table(`Services in ${window.name}, in steady time`, [
-      { head: "service", cell: (row) => html("span", {}, row.name, row.root_cause && html("span", { class: "tag root" }, "root cause")) },
-      { head: "kind", cell: (row) => words(row.kind) },
-      { head: "calls", number: true, cell: (row) => figure(row, (f) => String(f.count)) },
-      { head: "errors", number: true, cell: (row) => figure(row, (f) => percent(f.count ? f.errors / f.count : null)) },
-      { head: "p50", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p50)) },
-      { head: "p95", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p95)) },
-      { head: "p99", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p99)) },
-      { head: "shifted", cell: (row) => (row.affected === null ? "–" : row.affected ? "yes" : "no") },
-      { head: "onset", number: true, cell: (row) => seconds(onsetOf(row, episode)?.onset_s) },
-      { head: "95 % interval", number: true, cell: (row) => range(onsetOf(row, episode)) },
-    ], nodes),
-    table(`Calls in ${window.name}, in steady time`, [
-      { head: "caller", cell: (row) => row.caller },
-      { head: "callee", cell: (row) => row.callee },
-      { head: "kind", cell: (row) => words(row.kind) },
-      { head: "calls", number: true, cell: (row) => figure(row, (f) => String(f.count)) },
-      { head: "errors", number: true, cell: (row) => figure(row, (f) => percent(f.count ? f.errors / f.count : null)) },
-      { head: "p50", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p50)) },
-      { head: "p95", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p95)) },
-      { head: "p99", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p99)) },
-    ], graph.edges));
+  return html(
+    "details",
+    {},
+    html("summary", {}, "The same as tables"),
+    table(
+      `Services in ${window.name}, in steady time`,
+      [
+        {
+          head: "service",
+          cell: (row) =>
+            html(
+              "span",
+              {},
+              row.name,
+              row.root_cause && html("span", { class: "tag root" }, "root cause"),
+            ),
+        },
+        { head: "kind", cell: (row) => words(row.kind) },
+        { head: "calls", number: true, cell: (row) => figure(row, (f) => String(f.count)) },
+        {
+          head: "errors",
+          number: true,
+          cell: (row) => figure(row, (f) => percent(f.count ? f.errors / f.count : null)),
+        },
+        { head: "p50", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p50)) },
+        { head: "p95", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p95)) },
+        { head: "p99", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p99)) },
+        {
+          head: "shifted",
+          cell: (row) => (row.affected === null ? "–" : row.affected ? "yes" : "no"),
+        },
+        { head: "onset", number: true, cell: (row) => seconds(onsetOf(row, episode)?.onset_s) },
+        { head: "95 % interval", number: true, cell: (row) => range(onsetOf(row, episode)) },
+      ],
+      nodes,
+    ),
+    table(
+      `Calls in ${window.name}, in steady time`,
+      [
+        { head: "caller", cell: (row) => row.caller },
+        { head: "callee", cell: (row) => row.callee },
+        { head: "kind", cell: (row) => words(row.kind) },
+        { head: "calls", number: true, cell: (row) => figure(row, (f) => String(f.count)) },
+        {
+          head: "errors",
+          number: true,
+          cell: (row) => figure(row, (f) => percent(f.count ? f.errors / f.count : null)),
+        },
+        { head: "p50", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p50)) },
+        { head: "p95", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p95)) },
+        { head: "p99", number: true, cell: (row) => figure(row, (f) => milliseconds(f.p99)) },
+      ],
+      graph.edges,
+    ),
+  );
 }
 
 // The graph of a window, with what says how the fault spread.
 export function graphOf(run, window) {
   const graph = run.graphs?.windows[window.number];
-  if (!graph || graph.nodes.length === 0) {
-    return html("div", {}, absent(run.graphs ? "Nothing is known of who called whom in this window." : "There is no dataset, so nothing is known of who called whom."));
+  if (!graph || !graph.nodes.some((node) => isMet(node, graph))) {
+    return html(
+      "div",
+      {},
+      absent(
+        run.graphs
+          ? "Nothing is known of who called whom in this window."
+          : "There is no dataset, so nothing is known of who called whom.",
+      ),
+    );
   }
   const episode = episodeOf(run, window.number);
-  const holder = html("div", { class: "graph scroll", tabindex: 0, role: "region", "aria-label": "Service graph" });
+  const holder = html("div", {
+    class: "graph scroll",
+    tabindex: 0,
+    role: "region",
+    "aria-label": "Service graph",
+  });
   holder.append(draw(graph, episode, innerWidth < 700, window.name));
   // Where not all of it can be seen at once, it begins with the root cause.
   requestAnimationFrame(() => {
@@ -192,13 +362,37 @@ export function graphOf(run, window) {
     const [at, around] = [root.getBoundingClientRect(), holder.getBoundingClientRect()];
     holder.scrollLeft = at.left + at.width / 2 - around.left - around.width / 2;
   });
-  return html("div", {}, html("div", { class: "legend" },
-    html("span", {}, html("span", { class: "key box root" }), "the fault is in it"),
-    html("span", {}, html("span", { class: "key box affected" }), "its rows shifted"),
-    html("span", {}, html("span", { class: "key line" }), "calls, wider: more"),
-    episode && html("span", {}, html("span", { class: "key line travelled" }), "a shift can have travelled back along it")),
-  holder,
-  run.graphs.source === "evidence" && html("p", { class: "note" }, "The tables graph_edges and graph_nodes are not there: the graph is that of the evidence, without figures of calls."),
-  episode && episode.ranked_root_causes.length > 0 && html("p", { class: "note" }, `By the strength of what they show of their own: ${episode.ranked_root_causes.join(", ")}.`),
-  tables(graph, episode, window));
+  return html(
+    "div",
+    {},
+    html(
+      "div",
+      { class: "legend" },
+      html("span", {}, html("span", { class: "key box root" }), "the fault is in it"),
+      html("span", {}, html("span", { class: "key box affected" }), "its rows shifted"),
+      html("span", {}, html("span", { class: "key line" }), "calls, wider: more"),
+      episode &&
+        html(
+          "span",
+          {},
+          html("span", { class: "key line travelled" }),
+          "a shift can have travelled back along it",
+        ),
+    ),
+    holder,
+    run.graphs.source === "evidence" &&
+      html(
+        "p",
+        { class: "note" },
+        "The tables graph_edges and graph_nodes are not there: the graph is that of the evidence, without figures of calls.",
+      ),
+    episode &&
+      episode.ranked_root_causes.length > 0 &&
+      html(
+        "p",
+        { class: "note" },
+        `By the strength of what they show of their own: ${episode.ranked_root_causes.join(", ")}.`,
+      ),
+    tables(graph, episode, window),
+  );
 }

@@ -12,13 +12,27 @@ import { waterfallOf } from "./waterfall.mjs";
 import { audit, loading } from "./files.mjs";
 import { comparisonParts } from "./comparison.mjs";
 
-const SECTIONS = [["glance", "At a glance"], ["timeline", "Timeline"], ["verdicts", "Verdicts"], ["balance", "Labels"], ["windows", "Windows"], ["audit", "Audit"], ["load", "Load it"]];
+const SECTIONS = [
+  ["glance", "At a glance"],
+  ["timeline", "Timeline"],
+  ["verdicts", "Verdicts"],
+  ["balance", "Labels"],
+  ["windows", "Windows"],
+  ["audit", "Audit"],
+  ["load", "Load it"],
+];
 
 // What parts of the page share: names and types of windows, and colours by service.
 function prepare(run) {
   for (const window of run.windows) {
     window.name = windowName(window);
-    window.shown_type = window.sham_of ?? (declares(window) ? (window.anomaly_type !== "none" ? window.anomaly_type : window.declared) : "none");
+    window.shown_type =
+      window.sham_of ??
+      (declares(window)
+        ? window.anomaly_type !== "none"
+          ? window.anomaly_type
+          : window.declared
+        : "none");
   }
 }
 
@@ -34,8 +48,14 @@ function servicesOf(runs) {
 function typesOf(runs) {
   // In the order of the windows, so that neighbours differ. What was several at once has no colour of
   // its own.
-  return [...new Set(runs.flatMap((run) => [...run.windows.map((window) => window.shown_type), ...Object.keys(run.balance?.types ?? {})]))]
-    .filter((type) => type !== "none" && type !== "unknown" && !type.includes("+"));
+  return [
+    ...new Set(
+      runs.flatMap((run) => [
+        ...run.windows.map((window) => window.shown_type),
+        ...Object.keys(run.balance?.types ?? {}),
+      ]),
+    ),
+  ].filter((type) => type !== "none" && type !== "unknown" && !type.includes("+"));
 }
 
 // A window at a time: its graph, and a typical trace of it.
@@ -51,7 +71,12 @@ function windowParts(run, services) {
   const title = html("p", { class: "note" });
   let shown = first;
   const draw = () => {
-    title.textContent = [shown.msg.replace(/(?<=[^.!?])$/, "."), shown.root_cause_service ? `The fault is said to be in ${shown.root_cause_service}.` : ""].filter(Boolean).join(" ");
+    title.textContent = [
+      shown.msg.replace(/(?<=[^.!?])$/, "."),
+      shown.root_cause_service ? `The fault is said to be in ${shown.root_cause_service}.` : "",
+    ]
+      .filter(Boolean)
+      .join(" ");
     graph.replaceChildren(graphOf(run, shown));
     trace.replaceChildren(waterfallOf(run, shown, services));
   };
@@ -59,8 +84,23 @@ function windowParts(run, services) {
     shown = run.windows.find((window) => String(window.number) === number) ?? first;
     draw();
   };
-  part.append(html("div", { class: "controls" }, choice("Window", run.windows.map((window) => [String(window.number), `${window.number}  ${window.name}`]), String(first.number), show)),
-    title, html("h3", {}, "Service graph"), graph, html("h3", {}, "A typical trace"), trace);
+  part.append(
+    html(
+      "div",
+      { class: "controls" },
+      choice(
+        "Window",
+        run.windows.map((window) => [String(window.number), `${window.number}  ${window.name}`]),
+        String(first.number),
+        show,
+      ),
+    ),
+    title,
+    html("h3", {}, "Service graph"),
+    graph,
+    html("h3", {}, "A typical trace"),
+    trace,
+  );
   let narrow = innerWidth < 700;
   addEventListener("resize", () => {
     if (innerWidth < 700 === narrow) return;
@@ -72,25 +112,47 @@ function windowParts(run, services) {
 }
 
 function heading(product, title, about) {
-  return html("header", {}, html("div", {}, html("p", { class: "product" }, product), html("h1", {}, title), about && html("p", { class: "note" }, about)), themeSwitch());
+  return html(
+    "header",
+    {},
+    html(
+      "div",
+      {},
+      html("p", { class: "product" }, product),
+      html("h1", {}, title),
+      about && html("p", { class: "note" }, about),
+    ),
+    themeSwitch(),
+  );
 }
 
 function header(run, runs) {
   if (runs.length > 1) return heading("loadgen report", `${runs.length} runs`);
-  const about = [run.run ? run.run.scenario_file : "", run.t0_ms ? moment(run.t0_ms) : ""].filter(Boolean).join(" · ");
+  const about = [run.run ? run.run.scenario_file : "", run.t0_ms ? moment(run.t0_ms) : ""]
+    .filter(Boolean)
+    .join(" · ");
   return heading("loadgen report", run.name || "A run", about);
 }
 
 function showComparison(figures, root) {
   const { sides, scenario_file: file } = figures.comparison;
   const { parts, draw, links } = comparisonParts(figures);
-  root.replaceChildren(heading("loadgen comparison", `${sides.b} against ${sides.a}`, file), nav(links), html("main", {}, parts), footer(figures));
+  root.replaceChildren(
+    heading("loadgen comparison", `${sides.b} against ${sides.a}`, file),
+    nav(links),
+    html("main", {}, parts),
+    footer(figures),
+  );
   draw();
   onTheme(draw);
 }
 
 function nav(sections) {
-  return html("nav", { "aria-label": "Parts of the page" }, sections.map(([id, name]) => html("a", { href: `#${id}` }, name)));
+  return html(
+    "nav",
+    { "aria-label": "Parts of the page" },
+    sections.map(([id, name]) => html("a", { href: `#${id}` }, name)),
+  );
 }
 
 // Runs that are over: everything of one of them.
@@ -104,16 +166,28 @@ function showRuns(figures, root) {
     const run = runs[shown];
     const over = timeline(run, services, types, false);
     root.replaceChildren(
-      header(run, runs), nav(runs.length > 1 ? [["runs", "Runs"], ...SECTIONS] : SECTIONS),
-      html("main", {},
-        runs.length > 1 && runsTable(runs, shown, (at) => {
-          shown = at;
-          draw();
-          document.getElementById("glance").scrollIntoView();
-        }),
+      header(run, runs),
+      nav(runs.length > 1 ? [["runs", "Runs"], ...SECTIONS] : SECTIONS),
+      html(
+        "main",
+        {},
+        runs.length > 1 &&
+          runsTable(runs, shown, (at) => {
+            shown = at;
+            draw();
+            document.getElementById("glance").scrollIntoView();
+          }),
         runs.length > 1 && html("h2", { class: "run-name" }, run.name),
-        glance(run), over.part, verdicts(run), balance(run, types), windowParts(run, services), audit(run), loading(run)),
-      footer(figures));
+        glance(run),
+        over.part,
+        verdicts(run),
+        balance(run, types),
+        windowParts(run, services),
+        audit(run),
+        loading(run),
+      ),
+      footer(figures),
+    );
     over.draw();
   };
   draw();
@@ -125,13 +199,19 @@ function showLive(figures, root) {
   const [run] = figures.runs;
   const services = palette(servicesOf([run]), "services");
   const types = palette([], "types");
-  const learn = (of) => types.names.push(...typesOf([of]).filter((type) => !types.names.includes(type)));
+  const learn = (of) =>
+    types.names.push(...typesOf([of]).filter((type) => !types.names.includes(type)));
   learn(run);
   const state = html("p", { class: "live", role: "status" });
   const over = timeline(run, services, types, true);
   const top = html("div", {}, glance(run, true));
   const judged = html("div", {});
-  const words = (of) => (of.outcome?.status ? "The run is over. What its telemetry says is shown here as soon as it has been labelled." : of.windows.length === 0 ? "The run has not begun." : `The run goes on: ${clock(of.span_s[1])}, window ${of.windows.at(-1).name}.`);
+  const words = (of) =>
+    of.outcome?.status
+      ? "The run is over. What its telemetry says is shown here as soon as it has been labelled."
+      : of.windows.length === 0
+        ? "The run has not begun."
+        : `The run goes on: ${clock(of.span_s[1])}, window ${of.windows.at(-1).name}.`;
   let said = "";
   const list = (of) => {
     // What is there keeps the focus as long as it says the same.
@@ -142,7 +222,11 @@ function showLive(figures, root) {
   };
   state.textContent = words(run);
   list(run);
-  root.replaceChildren(header(run, [run]), html("main", {}, state, top, over.part, judged), footer(figures));
+  root.replaceChildren(
+    header(run, [run]),
+    html("main", {}, state, top, over.part, judged),
+    footer(figures),
+  );
   over.draw();
   const ask = async () => {
     try {
@@ -171,7 +255,15 @@ function showLive(figures, root) {
 }
 
 function footer(figures) {
-  return html("footer", {}, html("p", { class: "note" }, `Made by loadgen ${figures.loadgen_version} from ${figures.comparison ? "the folders of the runs" : "the files of the dataset and of the run"}, and can be made again from them. Charts by uPlot, layout of graphs by dagre; both MIT, their licences are in this page.`));
+  return html(
+    "footer",
+    {},
+    html(
+      "p",
+      { class: "note" },
+      `Made by loadgen ${figures.loadgen_version} from ${figures.comparison ? "the folders of the runs" : "the files of the dataset and of the run"}, and can be made again from them. Charts by uPlot, layout of graphs by dagre; both MIT, their licences are in this page.`,
+    ),
+  );
 }
 
 function show(figures) {
@@ -181,7 +273,8 @@ function show(figures) {
     return;
   }
   figures.runs.forEach(prepare);
-  if (figures.runs.length === 0) root.replaceChildren(html("p", { class: "absent" }, "There is no run."));
+  if (figures.runs.length === 0)
+    root.replaceChildren(html("p", { class: "absent" }, "There is no run."));
   else if (figures.live) showLive(figures, root);
   else showRuns(figures, root);
 }

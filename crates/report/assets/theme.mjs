@@ -4,16 +4,58 @@ import { html } from "./elements.mjs";
 
 // Told apart with every kind of colour vision, by lightness as well: after Okabe and Ito, and Tol.
 const SERVICES = {
-  light: ["#0072b2", "#d55e00", "#008a63", "#aa3377", "#c98500", "#3aa0d8", "#4b2e9b", "#7a7a1c", "#882255", "#666666"],
-  dark: ["#56a8e8", "#f08a4b", "#2ec79d", "#e58fc0", "#f0b429", "#9bd7f7", "#a796f5", "#cbc963", "#d4708f", "#b0b0b0"],
+  light: [
+    "#0072b2",
+    "#d55e00",
+    "#008a63",
+    "#aa3377",
+    "#c98500",
+    "#3aa0d8",
+    "#4b2e9b",
+    "#7a7a1c",
+    "#882255",
+    "#666666",
+  ],
+  dark: [
+    "#56a8e8",
+    "#f08a4b",
+    "#2ec79d",
+    "#e58fc0",
+    "#f0b429",
+    "#9bd7f7",
+    "#a796f5",
+    "#cbc963",
+    "#d4708f",
+    "#b0b0b0",
+  ],
 };
 
 // The eleventh service has the first colour again, dashed.
 const DASHES = [[], [6, 3], [2, 2], [9, 3, 2, 3]];
 
 const TYPES = {
-  light: ["#d55e00", "#0072b2", "#aa3377", "#008a63", "#c98500", "#4b2e9b", "#3aa0d8", "#7a7a1c", "#882255"],
-  dark: ["#f08a4b", "#56a8e8", "#e58fc0", "#2ec79d", "#f0b429", "#a796f5", "#9bd7f7", "#cbc963", "#d4708f"],
+  light: [
+    "#d55e00",
+    "#0072b2",
+    "#aa3377",
+    "#008a63",
+    "#c98500",
+    "#4b2e9b",
+    "#3aa0d8",
+    "#7a7a1c",
+    "#882255",
+  ],
+  dark: [
+    "#f08a4b",
+    "#56a8e8",
+    "#e58fc0",
+    "#2ec79d",
+    "#f0b429",
+    "#a796f5",
+    "#9bd7f7",
+    "#cbc963",
+    "#d4708f",
+  ],
 };
 
 const listeners = new Set();

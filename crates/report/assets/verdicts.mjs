@@ -1,9 +1,26 @@
 // What the evidence says of each window.
 import { absent, html, section, svg } from "./elements.mjs";
-import { clock, milliseconds, percent, probability, seconds, short, signed, verdict, whole, words } from "./format.mjs";
+import {
+  clock,
+  milliseconds,
+  percent,
+  probability,
+  seconds,
+  short,
+  signed,
+  verdict,
+  whole,
+  words,
+} from "./format.mjs";
 import { badge } from "./glance.mjs";
 
-const SHARES = new Set(["error_share", "own_error_share", "miss_share", "fewer_spans_share", "not_reached_share"]);
+const SHARES = new Set([
+  "error_share",
+  "own_error_share",
+  "miss_share",
+  "fewer_spans_share",
+  "not_reached_share",
+]);
 
 function measured(value, row) {
   if (value === null) return "–";
@@ -15,72 +32,207 @@ function measured(value, row) {
 export function forest(effect, kind) {
   if (!effect) return html("span", { class: "note" }, "–");
   const x = (value) => 50 + 44 * Math.max(-1, Math.min(1, value));
-  return html("span", { class: "forest" },
-    svg("svg", { width: 100, height: 18, viewBox: "0 0 100 18", "aria-hidden": "true" },
+  return html(
+    "span",
+    { class: "forest" },
+    svg(
+      "svg",
+      { width: 100, height: 18, viewBox: "0 0 100 18", "aria-hidden": "true" },
       svg("line", { x1: 6, x2: 94, y1: 9, y2: 9, class: "scale" }),
       svg("line", { x1: 50, x2: 50, y1: 3, y2: 15, class: "zero" }),
-      svg("line", { x1: x(effect.low), x2: x(effect.high), y1: 9, y2: 9, class: `interval ${kind}` }),
-      svg("line", { x1: x(effect.low), x2: x(effect.low), y1: 5, y2: 13, class: `interval ${kind}` }),
-      svg("line", { x1: x(effect.high), x2: x(effect.high), y1: 5, y2: 13, class: `interval ${kind}` }),
-      svg("circle", { cx: x(effect.value), cy: 9, r: 4, class: `point ${kind}` })),
-    html("span", { class: "number" }, `${signed(effect.value)} (${signed(effect.low)} to ${signed(effect.high)})`));
+      svg("line", {
+        x1: x(effect.low),
+        x2: x(effect.high),
+        y1: 9,
+        y2: 9,
+        class: `interval ${kind}`,
+      }),
+      svg("line", {
+        x1: x(effect.low),
+        x2: x(effect.low),
+        y1: 5,
+        y2: 13,
+        class: `interval ${kind}`,
+      }),
+      svg("line", {
+        x1: x(effect.high),
+        x2: x(effect.high),
+        y1: 5,
+        y2: 13,
+        class: `interval ${kind}`,
+      }),
+      svg("circle", { cx: x(effect.value), cy: 9, r: 4, class: `point ${kind}` }),
+    ),
+    html(
+      "span",
+      { class: "number" },
+      `${signed(effect.value)} (${signed(effect.low)} to ${signed(effect.high)})`,
+    ),
+  );
 }
 
 function signals(window) {
   if (window.signals.length === 0) return null;
   const of = window.root_cause_service ? `of ${window.root_cause_service}` : "of all services";
-  return html("div", { class: "scroll" }, html("table", { class: "small" },
-    html("caption", {}, `Signals ${of}: what each rests on`),
-    html("thead", {}, html("tr", {}, ["signal", "of", "measured", "normal", "window", "ratio", "effect (95 % interval)", "p"].map((head) => html("th", { scope: "col" }, head)))),
-    html("tbody", {}, window.signals.map((row) => row.effect === null
-      ? html("tr", {}, html("th", { scope: "row" }, row.signal), html("td", { colspan: 7, class: "note" }, row.not_tested ?? "not compared"))
-      : html("tr", {},
-        html("th", { scope: "row" }, row.signal),
-        html("td", {}, row.subject),
-        html("td", {}, words(row.measure)),
-        html("td", { class: "number" }, measured(row.before, row)),
-        html("td", { class: "number" }, measured(row.within, row)),
-        html("td", { class: "number", title: row.ratio ? `${short(row.ratio.low)} to ${short(row.ratio.high)}` : null }, row.ratio ? `${short(row.ratio.value)} ×` : "–"),
-        html("td", {}, forest(row.effect, row.size === "enough" ? "strong" : "slight")),
-        html("td", { class: "number" }, probability(row.p)))))));
+  return html(
+    "div",
+    { class: "scroll" },
+    html(
+      "table",
+      { class: "small" },
+      html("caption", {}, `Signals ${of}: what each rests on`),
+      html(
+        "thead",
+        {},
+        html(
+          "tr",
+          {},
+          [
+            "signal",
+            "of",
+            "measured",
+            "normal",
+            "window",
+            "ratio",
+            "effect (95 % interval)",
+            "p",
+          ].map((head) => html("th", { scope: "col" }, head)),
+        ),
+      ),
+      html(
+        "tbody",
+        {},
+        window.signals.map((row) =>
+          row.effect === null
+            ? html(
+                "tr",
+                {},
+                html("th", { scope: "row" }, row.signal),
+                html("td", { colspan: 7, class: "note" }, row.not_tested ?? "not compared"),
+              )
+            : html(
+                "tr",
+                {},
+                html("th", { scope: "row" }, row.signal),
+                html("td", {}, row.subject),
+                html("td", {}, words(row.measure)),
+                html("td", { class: "number" }, measured(row.before, row)),
+                html("td", { class: "number" }, measured(row.within, row)),
+                html(
+                  "td",
+                  {
+                    class: "number",
+                    title: row.ratio ? `${short(row.ratio.low)} to ${short(row.ratio.high)}` : null,
+                  },
+                  row.ratio ? `${short(row.ratio.value)} ×` : "–",
+                ),
+                html("td", {}, forest(row.effect, row.size === "enough" ? "strong" : "slight")),
+                html("td", { class: "number" }, probability(row.p)),
+              ),
+        ),
+      ),
+    ),
+  );
 }
 
 function ranking(window) {
   const known = window.services.filter((row) => row.effect);
   if (known.length === 0) return null;
-  return html("div", { class: "scroll" }, html("table", { class: "small" },
-    html("caption", {}, "Services by their own effect"),
-    html("thead", {}, html("tr", {}, ["place", "service", "measured", "effect (95 % interval)", "q", "onset", "affected"].map((head) => html("th", { scope: "col" }, head)))),
-    html("tbody", {}, known.slice(0, 8).map((row) => html("tr", {},
-      html("td", { class: "number" }, String(row.rank)),
-      html("th", { scope: "row" }, row.service, row.service === window.root_cause_service ? html("span", { class: "tag root" }, "declared") : null),
-      html("td", {}, words(row.measure)),
-      html("td", {}, forest(row.effect, row.affected ? "strong" : "slight")),
-      html("td", { class: "number" }, probability(row.q)),
-      html("td", { class: "number" }, row.onset_s === null ? "–" : seconds(row.onset_s)),
-      html("td", {}, row.affected ? "yes" : "no"))))));
+  return html(
+    "div",
+    { class: "scroll" },
+    html(
+      "table",
+      { class: "small" },
+      html("caption", {}, "Services by their own effect"),
+      html(
+        "thead",
+        {},
+        html(
+          "tr",
+          {},
+          ["place", "service", "measured", "effect (95 % interval)", "q", "onset", "affected"].map(
+            (head) => html("th", { scope: "col" }, head),
+          ),
+        ),
+      ),
+      html(
+        "tbody",
+        {},
+        known
+          .slice(0, 8)
+          .map((row) =>
+            html(
+              "tr",
+              {},
+              html("td", { class: "number" }, String(row.rank)),
+              html(
+                "th",
+                { scope: "row" },
+                row.service,
+                row.service === window.root_cause_service
+                  ? html("span", { class: "tag root" }, "declared")
+                  : null,
+              ),
+              html("td", {}, words(row.measure)),
+              html("td", {}, forest(row.effect, row.affected ? "strong" : "slight")),
+              html("td", { class: "number" }, probability(row.q)),
+              html("td", { class: "number" }, row.onset_s === null ? "–" : seconds(row.onset_s)),
+              html("td", {}, row.affected ? "yes" : "no"),
+            ),
+          ),
+      ),
+    ),
+  );
 }
 
 function faultWords(fault) {
   const where = fault.service ? ` in ${fault.service}` : "";
-  const strength = fault.intensity !== null && fault.intensity !== undefined ? `, intensity ${short(fault.intensity)}` : "";
-  const when = fault.injected_s === null ? "" : `, ${clock(fault.injected_s)} to ${fault.cleared_s === null ? "the end" : clock(fault.cleared_s)}`;
+  const strength =
+    fault.intensity !== null && fault.intensity !== undefined
+      ? `, intensity ${short(fault.intensity)}`
+      : "";
+  const when =
+    fault.injected_s === null
+      ? ""
+      : `, ${clock(fault.injected_s)} to ${fault.cleared_s === null ? "the end" : clock(fault.cleared_s)}`;
   return `${words(fault.name)}${where}${strength}${when}`;
 }
 
 function details(window) {
-  return html("div", { class: "detail" },
+  return html(
+    "div",
+    { class: "detail" },
     window.msg && html("p", {}, window.msg),
-    window.reasons.length > 0 && html("ul", {}, window.reasons.map((reason) => html("li", {}, reason))),
-    window.faults.map((fault) => html("p", { class: "note" }, `Fault: ${faultWords(fault)}${fault.sham ? "; a sham, nothing is injected" : ""}. State: ${words(window.fault_state)}.`)),
+    window.reasons.length > 0 &&
+      html(
+        "ul",
+        {},
+        window.reasons.map((reason) => html("li", {}, reason)),
+      ),
+    window.faults.map((fault) =>
+      html(
+        "p",
+        { class: "note" },
+        `Fault: ${faultWords(fault)}${fault.sham ? "; a sham, nothing is injected" : ""}. State: ${words(window.fault_state)}.`,
+      ),
+    ),
     signals(window),
-    ranking(window));
+    ranking(window),
+  );
 }
 
 const COLUMNS = [
-  ["window", ""], ["verdict", ""], ["effect (95 % interval)", "from −1 to 1; above 0: worse than normal time"], ["signal", "which signal the verdict rests on"],
-  ["fault", "as it was confirmed"], ["onset", "from the confirmation of the fault to its first effect"], ["recovery", "from the clearing to the last effect"],
-  ["place", "of the declared service among all by its own effect; = where tied"], ["requests", ""], ["traces met", "steady traces through the declared service"],
+  ["window", ""],
+  ["verdict", ""],
+  ["effect (95 % interval)", "from −1 to 1; above 0: worse than normal time"],
+  ["signal", "which signal the verdict rests on"],
+  ["fault", "as it was confirmed"],
+  ["onset", "from the confirmation of the fault to its first effect"],
+  ["recovery", "from the clearing to the last effect"],
+  ["place", "of the declared service among all by its own effect; = where tied"],
+  ["requests", ""],
+  ["traces met", "steady traces through the declared service"],
 ];
 const NUMBERS = new Set(["onset", "recovery", "place", "requests", "traces met"]);
 
@@ -92,9 +244,23 @@ export function verdicts(run) {
   }
   const bodies = run.windows.map((window) => {
     const of = verdict(window.verdict);
-    const more = html("tr", { class: "more", id: `window-${window.number}`, hidden: true }, html("td", { colspan: COLUMNS.length }, ""));
-    const button = html("button", { type: "button", class: "link", "aria-expanded": "false", "aria-controls": `window-${window.number}`, onclick: () => toggle(more.hidden) },
-      html("span", { class: "twist", "aria-hidden": "true" }, "▸"), `${window.number}  ${window.name}`);
+    const more = html(
+      "tr",
+      { class: "more", id: `window-${window.number}`, hidden: true },
+      html("td", { colspan: COLUMNS.length }, ""),
+    );
+    const button = html(
+      "button",
+      {
+        type: "button",
+        class: "link",
+        "aria-expanded": "false",
+        "aria-controls": `window-${window.number}`,
+        onclick: () => toggle(more.hidden),
+      },
+      html("span", { class: "twist", "aria-hidden": "true" }, "▸"),
+      `${window.number}  ${window.name}`,
+    );
     const toggle = (open) => {
       more.hidden = !open;
       button.setAttribute("aria-expanded", open);
@@ -102,27 +268,85 @@ export function verdicts(run) {
     };
     more.open = toggle;
     const fault = window.faults[0];
-    return html("tbody", {}, html("tr", {},
-      html("th", { scope: "row" }, button),
-      html("td", {}, window.warm_up ? html("span", { class: "note" }, "warm-up") : badge(of)),
-      html("td", {}, forest(window.effect, of.kind)),
-      html("td", {}, window.effect_signal ?? "–"),
-      html("td", { title: fault ? faultWords(fault) : null }, fault ? `${words(fault.name)}${fault.service ? ` in ${fault.service}` : ""}${window.fault_state === "confirmed" ? "" : ` (${words(window.fault_state)})`}` : words(window.fault_state === "none" ? "–" : window.fault_state)),
-      html("td", { class: "number" }, window.onset_s === null ? "–" : seconds(window.onset_s)),
-      html("td", { class: "number" }, window.recovery_s === null ? "–" : seconds(window.recovery_s)),
-      html("td", { class: "number" }, window.rank === null ? "–" : `${window.rank}${window.rank_tied ? "=" : ""}`),
-      html("td", { class: "number" }, whole(window.requests)),
-      html("td", { class: "number" }, whole(window.traces_met))), more);
+    return html(
+      "tbody",
+      {},
+      html(
+        "tr",
+        {},
+        html("th", { scope: "row" }, button),
+        html("td", {}, window.warm_up ? html("span", { class: "note" }, "warm-up") : badge(of)),
+        html("td", {}, forest(window.effect, of.kind)),
+        html("td", {}, window.effect_signal ?? "–"),
+        html(
+          "td",
+          { title: fault ? faultWords(fault) : null },
+          fault
+            ? `${words(fault.name)}${fault.service ? ` in ${fault.service}` : ""}${window.fault_state === "confirmed" ? "" : ` (${words(window.fault_state)})`}`
+            : words(window.fault_state === "none" ? "–" : window.fault_state),
+        ),
+        html("td", { class: "number" }, window.onset_s === null ? "–" : seconds(window.onset_s)),
+        html(
+          "td",
+          { class: "number" },
+          window.recovery_s === null ? "–" : seconds(window.recovery_s),
+        ),
+        html(
+          "td",
+          { class: "number" },
+          window.rank === null ? "–" : `${window.rank}${window.rank_tied ? "=" : ""}`,
+        ),
+        html("td", { class: "number" }, whole(window.requests)),
+        html("td", { class: "number" }, whole(window.traces_met)),
+      ),
+      more,
+    );
   });
   const rows = () => [...part.querySelectorAll("tr.more")];
-  const all = html("button", { type: "button", class: "plain", onclick: () => {
-    const open = rows().some((row) => row.hidden);
-    rows().forEach((row) => row.open(open));
-  } }, "Open or close all");
+  const all = html(
+    "button",
+    {
+      type: "button",
+      class: "plain",
+      onclick: () => {
+        const open = rows().some((row) => row.hidden);
+        rows().forEach((row) => row.open(open));
+      },
+    },
+    "Open or close all",
+  );
   addEventListener("beforeprint", () => rows().forEach((row) => row.open(true)));
   part.append(
-    html("p", { class: "note" }, "Each window's steady time against the steady normal time of the same run. Whether a fault was confirmed does not go into a verdict. Effects are Cliff's δ, or differences of shares."),
-    html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Verdicts" }, html("table", { class: "verdicts" },
-      html("thead", {}, html("tr", {}, COLUMNS.map(([head, title]) => html("th", { scope: "col", title: title || null, class: NUMBERS.has(head) ? "number" : null }, head)))), bodies)), all);
+    html(
+      "p",
+      { class: "note" },
+      "Each window's steady time against the steady normal time of the same run. Whether a fault was confirmed does not go into a verdict. Effects are Cliff's δ, or differences of shares.",
+    ),
+    html(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": "Verdicts" },
+      html(
+        "table",
+        { class: "verdicts" },
+        html(
+          "thead",
+          {},
+          html(
+            "tr",
+            {},
+            COLUMNS.map(([head, title]) =>
+              html(
+                "th",
+                { scope: "col", title: title || null, class: NUMBERS.has(head) ? "number" : null },
+                head,
+              ),
+            ),
+          ),
+        ),
+        bodies,
+      ),
+    ),
+    all,
+  );
   return part;
 }

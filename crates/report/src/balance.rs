@@ -110,7 +110,7 @@ fn counted(path: &Path) -> Result<Counts, TableError> {
     Ok(counts)
 }
 
-/// Rows of the file of a class, as the audit lists it. Types whose names don't go into a file name as
+/// Rows of the file of a class, as the audit lists it. Types whose names do not go into a file name as
 /// they are have none here.
 fn class_file(known: &Known, kind: &str) -> Option<u64> {
     let audit = known.audit.as_ref()?;

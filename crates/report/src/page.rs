@@ -181,13 +181,32 @@ fn modules() -> String {
     for (name, text) in MODULES {
         let exports = exports(text).join(", ");
         out += &format!("// {name}\nconst {{ {exports} }} = (() => {{\n");
-        for line in text.lines().filter(|line| !line.starts_with("import ")) {
+        for line in parts(text).1 {
             out += line.strip_prefix("export ").unwrap_or(line);
             out.push('\n');
         }
         out += &format!("return {{ {exports} }};\n}})();\n");
     }
     out
+}
+
+/// The modules that a module imports, and its lines without the imports. An import begins a line and
+/// ends one, with the name of the module.
+fn parts(text: &str) -> (Vec<&str>, Vec<&str>) {
+    let (mut imports, mut body) = (Vec::new(), Vec::new());
+    let mut is_import = false;
+    for line in text.lines() {
+        is_import |= line.starts_with("import ");
+        if !is_import {
+            body.push(line);
+            continue;
+        }
+        if let Some((_, module)) = line.split_once("from \"./") {
+            imports.push(module.trim_end_matches("\";"));
+            is_import = false;
+        }
+    }
+    (imports, body)
 }
 
 /// Names that a module exports: of functions and constants, each declared at the begin of a line.

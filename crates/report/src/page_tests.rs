@@ -50,9 +50,7 @@ fn what_is_inlined_can_not_end_its_own_tag_and_looks_for_nothing_else() {
 fn modules_name_only_modules_that_stand_before_them() {
     let mut before: Vec<&str> = Vec::new();
     for (name, text) in MODULES {
-        for line in text.lines().filter(|line| line.starts_with("import ")) {
-            let from = line.split('"').nth(1).expect("a module");
-            let from = from.strip_prefix("./").expect("beside this one");
+        for from in parts(text).0 {
             assert!(
                 before.contains(&from),
                 "{name} imports {from}, which stands behind it"

@@ -404,3 +404,50 @@ impl Sums {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many services with client spans in each row of 5 s.
+    fn rows(services: usize, rows_of_each: i64) -> Rows {
+        let mut rows = Rows::new(5_000_000_000);
+        let calls = KindRow {
+            count: 10,
+            errors: 1,
+            quantiles: [Some(12.345_678), Some(23.456_789), Some(34.567_89)],
+        };
+        for service in 0..services {
+            for row in 0..rows_of_each {
+                let start_ns = row * 5_000_000_000;
+                rows.push(
+                    &format!("service-{service}"),
+                    Row::of_client(start_ns, calls),
+                );
+            }
+        }
+        rows
+    }
+
+    #[test]
+    fn fifteen_minutes_of_many_services_stay_small() {
+        let series = rows(200, 180).series("windows_features_5s", 0);
+        assert_eq!(
+            (series.rows_per_step, series.steps, series.step_s),
+            (2, 90, 10.0)
+        );
+        let calls = &series.services[0].kinds["client"];
+        assert_eq!((calls.count[0], calls.errors[0]), (20, 2));
+        assert_eq!(calls.p95[0], Some(23.46));
+        let size = serde_json::to_string(&series).expect("JSON").len();
+        assert!(size < 1_000_000, "{size}");
+    }
+
+    #[test]
+    fn a_day_has_no_more_points_than_an_hour() {
+        let hour = rows(3, 720).series("windows_features_5s", 0);
+        assert_eq!((hour.rows_per_step, hour.steps), (1, 720));
+        let day = rows(3, 17_280).series("windows_features_5s", 0);
+        assert_eq!((day.rows_per_step, day.steps, day.step_s), (24, 720, 120.0));
+    }
+}

@@ -44,8 +44,8 @@ pub struct BuildOptions {
     /// Set from elsewhere, it stops the build, which leaves nothing behind.
     pub stop: Arc<AtomicBool>,
     /// Called with the folder, while it is hidden, and the folders of the datasets in the order of
-    /// their runs, when all else is written but the checksums. What it writes must depend on nothing
-    /// but these.
+    /// their runs, when all else is written but the checksums. What it writes must depend on
+    /// nothing but these.
     pub finish: Option<Finish>,
 }
 

@@ -337,8 +337,8 @@ impl Column {
     }
 }
 
-/// Writes the index as Parquet and CSV. `windows` is the form of the table of windows over all runs.
-/// Gives its form.
+/// Writes the index as Parquet and CSV. `windows` is the form of the table of windows over all
+/// runs. Gives its form.
 pub(crate) fn write(
     runs: &[Run],
     windows: &SchemaRef,

@@ -34,8 +34,8 @@ pub(crate) struct ColumnFacts {
 /// Columns by table.
 pub(crate) type Dictionary = BTreeMap<String, Vec<ColumnFacts>>;
 
-/// The dictionary of all tables and of the index: types and meanings from the files themselves, unit
-/// and nulls from the dictionaries of the runs where these have one.
+/// The dictionary of all tables and of the index: types and meanings from the files themselves,
+/// unit and nulls from the dictionaries of the runs where these have one.
 pub(crate) fn dictionary(
     runs: &[Run],
     tables: &Tables,

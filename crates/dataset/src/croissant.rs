@@ -117,7 +117,7 @@ fn records(table: &str, of: &str, id: &str, columns: &[ColumnFacts]) -> Value {
         source.insert("extract".to_owned(), json!({"column": column.name}));
         let mut field = json!({
             "@type": "cr:Field",
-            "@id": format!("{table}/{}", column.name),
+            "@id": format!("{table}/{}", encoded(&column.name)),
             "name": column.name,
             "description": description(column),
             "dataType": data_type(&column.kind),
@@ -135,6 +135,20 @@ fn records(table: &str, of: &str, id: &str, columns: &[ColumnFacts]) -> Value {
         "name": table,
         "field": columns.iter().map(field).collect::<Vec<_>>(),
     })
+}
+
+/// A name as a part of a URI.
+fn encoded(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            byte => out += &format!("%{byte:02X}"),
+        }
+    }
+    out
 }
 
 fn description(column: &ColumnFacts) -> String {

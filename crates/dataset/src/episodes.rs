@@ -26,8 +26,8 @@ pub(crate) struct Episodes {
     cuts: Vec<i64>,
     /// By window: its episode.
     of_window: Vec<usize>,
-    /// Episodes of windows that declare an anomaly, by the scenario; none where several episodes have
-    /// windows of one name.
+    /// Episodes of windows that declare an anomaly, by the scenario; none where several episodes
+    /// have windows of one name.
     by_scenario: HashMap<String, Option<usize>>,
     begin_ns: i64,
     end_ns: i64,
@@ -119,9 +119,9 @@ impl Episodes {
         self.cuts.partition_point(|&cut| cut <= at_ns)
     }
 
-    /// The episode of a row: by the windows that were open at its moment, as its scenario names them,
-    /// where one of them declares an anomaly; else by the moment. `scenario` may be several, joined
-    /// by `+`. None: neither is known.
+    /// The episode of a row: by the windows that were open at its moment, as its scenario names
+    /// them, where one of them declares an anomaly; else by the moment. `scenario` may be several,
+    /// joined by `+`. None: neither is known.
     pub(crate) fn of_row(&self, scenario: Option<&str>, at_ns: Option<i64>) -> Option<usize> {
         let named = |name: &str| self.by_scenario.get(name).copied();
         let by_window = scenario.and_then(|text| match named(text) {

@@ -13,8 +13,8 @@ use loadgen_timeline::{FaultInterval, read_timeline};
 use crate::error::BuildError;
 use crate::out::read_error;
 
-/// Checks of an audit that speak of single windows. Such windows stay in the index, out of the files
-/// of classes, and count against the dataset as a whole.
+/// Checks of an audit that speak of single windows. Such windows stay in the index, out of the
+/// files of classes, and count against the dataset as a whole.
 const OF_WINDOWS: [&str; 2] = ["evidence", "steady-share"];
 
 /// Files of a run folder that are copied, as they are.

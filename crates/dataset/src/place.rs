@@ -1,8 +1,8 @@
 //! Which episode each row of a table is of.
 //!
 //! A row that has a `window` is of that window's episode. A row that has a `trace_id` is of its
-//! trace's, which the table of traces decides, so that no trace lies in two. Any other row is of the
-//! episode of its own moment.
+//! trace's, which the table of traces decides, so that no trace lies in two. Any other row is of
+//! the episode of its own moment.
 
 use std::path::{Path, PathBuf};
 
@@ -126,8 +126,8 @@ impl Traces {
         })
     }
 
-    /// The episode of a trace; none: the table does not have it. Traces are to be asked for in their
-    /// order.
+    /// The episode of a trace; none: the table does not have it. Traces are to be asked for in
+    /// their order.
     fn find(
         &mut self,
         trace: u128,

@@ -39,8 +39,8 @@ pub(crate) struct Part {
     pub(crate) metadata: Arc<ParquetMetaData>,
 }
 
-/// The columns of a table over all runs: those of `parts`, in the order of the part that has most of
-/// them, each other one behind the one that it follows where it is.
+/// The columns of a table over all runs: those of `parts`, in the order of the part that has most
+/// of them, each other one behind the one that it follows where it is.
 pub(crate) fn union(table: &str, parts: &[Part]) -> Result<SchemaRef, BuildError> {
     let widest = (0..parts.len())
         .rev()
@@ -96,8 +96,8 @@ pub(crate) fn union(table: &str, parts: &[Part]) -> Result<SchemaRef, BuildError
     )))
 }
 
-/// The type of the names of runs and episodes: that which Arrow gives to what it reads from the path
-/// of a partition. With any other, a folder of parts could not be read as one by it.
+/// The type of the names of runs and episodes: that which Arrow gives to what it reads from the
+/// path of a partition. With any other, a folder of parts could not be read as one by it.
 fn name_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
@@ -185,6 +185,9 @@ pub(crate) fn properties(parts: &[Part]) -> WriterProperties {
     properties.build()
 }
 
+/// So many columns that some runs lack are named.
+const NAMED: usize = 10;
+
 /// Columns that some runs lack, with the runs that lack them, in words.
 pub(crate) fn lacking(table: &str, schema: &Schema, parts: &[Part]) -> Option<String> {
     let mut lacking = Vec::new();
@@ -197,19 +200,18 @@ pub(crate) fn lacking(table: &str, schema: &Schema, parts: &[Part]) -> Option<St
             count => lacking.push(format!("{} in {count}", field.name())),
         }
     }
-    let (first, rest) = match lacking.len() {
-        0 => return None,
-        all => (&lacking[..all.min(5)], all.saturating_sub(5)),
-    };
-    let more = match rest {
-        0 => String::new(),
-        rest => format!(" and {rest} more columns"),
-    };
-    Some(format!(
-        "{table}: not all of {} runs have each column, and it is null where it is missing: {}{more}",
-        parts.len(),
-        first.join(", ")
-    ))
+    let (columns, runs) = (schema.fields().len(), parts.len());
+    match lacking.len() {
+        0 => None,
+        all if all > NAMED => Some(format!(
+            "{table}: {all} of {columns} columns are not in each of {runs} runs, and null where they \
+             are missing"
+        )),
+        _ => Some(format!(
+            "{table}: not all of {runs} runs have each column, and it is null where it is missing: {}",
+            lacking.join(", ")
+        )),
+    }
 }
 
 #[cfg(test)]

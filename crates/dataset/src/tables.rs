@@ -1,5 +1,5 @@
-//! Copies the tables of all runs, each in one form, batch by batch, with the names of run and episode
-//! in front; and deals the spans that back a label out to the folders of classes.
+//! Copies the tables of all runs, each in one form, batch by batch, with the names of run and
+//! episode in front; and deals the spans that back a label out to the folders of classes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};

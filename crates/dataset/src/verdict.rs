@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use crate::windows::{Standing, Window};
 
-/// The share of windows whose label the evidence does not back, above which a dataset is not usable.
+/// The share of windows whose label the evidence does not back, above which a dataset is not
+/// usable.
 pub const MOST_UNSUPPORTED: f64 = 0.1;
 
-/// Intensities below this are weak on purpose, unless asked otherwise: such windows are there to see
-/// where a fault stops to show. The scenarios that come with loadgen begin at 0.3.
+/// Intensities below this are weak on purpose, unless asked otherwise: such windows are there to
+/// see where a fault stops to show. The scenarios that come with loadgen begin at 0.3.
 pub const WEAK_BELOW: f64 = 0.25;
 
 /// What the windows of all runs come to.

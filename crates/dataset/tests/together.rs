@@ -1,5 +1,5 @@
-//! Datasets of real extractions, put together: the same bytes in any order, each row once and in one
-//! episode, labels that nothing backs in the index and in no class, and nothing half made.
+//! Datasets of real extractions, put together: the same bytes in any order, each row once and in
+//! one episode, labels that nothing backs in the index and in no class, and nothing half made.
 
 mod world;
 

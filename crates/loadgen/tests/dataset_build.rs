@@ -10,8 +10,8 @@ use program::{Place, text};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Two run folders with a dataset each, made of the telemetry that the extractor is tested with. Each
-/// of their windows is over before there is enough to judge it by.
+/// Two run folders with a dataset each, made of the telemetry that the extractor is tested with.
+/// Each of their windows is over before there is enough to judge it by.
 fn runs(place: &Place) -> [PathBuf; 2] {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../extract/tests/golden");
     let timeline = std::fs::read_to_string(golden.join("timeline.jsonl")).unwrap();

@@ -1,4 +1,5 @@
-//! The end of a build of several runs: tables, how the windows count, what is to know of the inputs.
+//! The end of a build of several runs: tables, how the windows count, what is to know of the
+//! inputs.
 
 use loadgen_dataset::BuildReport;
 use loadgen_dataset::verdict::MOST_UNSUPPORTED;

@@ -85,15 +85,13 @@ pub enum BuildError {
     },
     /// A column has different types in two inputs.
     #[error(
-        "column {column} of table {table} is {one} in {} and {other} in {}: different versions of \
+        "column {column} is {one} in {} and {other} in {}: different versions of \
          loadgen made them; extract the older one again",
         first.display(),
         second.display()
     )]
     Types {
-        /// The table.
-        table: String,
-        /// The column.
+        /// The column, after its table and a dot.
         column: String,
         /// Its type in `first`.
         one: String,

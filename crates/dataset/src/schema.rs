@@ -58,8 +58,7 @@ pub(crate) fn union(table: &str, parts: &[Part]) -> Result<SchemaRef, BuildError
                     let (known, first) = &fields[place];
                     let kind = common(known.data_type(), field.data_type());
                     let kind = kind.ok_or_else(|| BuildError::Types {
-                        table: table.to_owned(),
-                        column: field.name().clone(),
+                        column: format!("{table}.{}", field.name()),
                         one: known.data_type().to_string(),
                         other: field.data_type().to_string(),
                         first: first.to_path_buf(),

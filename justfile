@@ -52,9 +52,15 @@ anomalies *args:
     cargo build --release
     .ci/anomalies.py {{args}}
 
-# Compare a dataset, row by row, with an independent join by time: just join runs/<run>
+# Compare a dataset with an independent join by time and independent tables: just join runs/<run>
 join folder:
     python3 crates/extract/tests/independent_join.py {{folder}}
+    python3 crates/extract/tests/independent_features.py {{folder}}
+
+# Check the Python package, and have its exports read by the tools they are for: about 3 minutes; all of them with `--heavy`.
+python *args:
+    cargo build
+    .ci/python.py --loadgen target/debug/loadgen {{args}}
 
 # Open the report in a headless Chromium, live and at the end, light and dark, wide and narrow: about 3 minutes.
 report-browser *args:
@@ -92,3 +98,11 @@ sbom:
         --target x86_64-unknown-linux-musl --format json --override-filename loadgen.cdx
     mv crates/loadgen/loadgen.cdx.json target/
     rm -f crates/*/loadgen.cdx.json
+
+# Run the whole pipeline with a real Jaeger at its end: about 4 minutes after the build (needs Go, nginx, Prometheus).
+jaeger *args:
+    cargo build
+    cd .ci/jaeger && go build -o "${LOADGEN_CI_CACHE:-$HOME/.cache/loadgen-ci}/jaeger" \
+        github.com/jaegertracing/jaeger/cmd/jaeger
+    .ci/pipeline.py --loadgen target/debug/loadgen \
+        --jaeger "${LOADGEN_CI_CACHE:-$HOME/.cache/loadgen-ci}/jaeger" {{args}}

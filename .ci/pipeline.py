@@ -11,7 +11,10 @@ Prometheus, and a scenario with faults by three drivers (pipeline.yaml).
 5. A run in which the Collector is killed and started again: the audit names the gap, the windows
    beside it are `supported`, and what waits for Jaeger on disk is not lost.
 
-    .ci/pipeline.py --loadgen target/debug/loadgen [--collector PATH] [--keep DIR]
+    .ci/pipeline.py --loadgen target/debug/loadgen [--collector PATH] [--jaeger PATH] [--keep DIR]
+
+Without a Jaeger, `loadgen collect` takes OTLP in its place; with one (`just jaeger`), its API also
+shows the spans' tags.
 
 Ends with 0 where all holds, or where nginx, Prometheus or Go can't be had (it then says so), and
 with 1 and what is wrong otherwise.
@@ -394,10 +397,11 @@ http {{
 class System:
     """Shop ← proxy ← nginx, a Collector that the shop exports to, and Prometheus."""
 
-    def __init__(self, binary, loadgen, folder):
-        self.loadgen, self.folder = loadgen, folder
-        self.nginx_port, self.prometheus_port, jaeger = free_ports(3)
+    def __init__(self, binary, loadgen, jaeger, folder):
+        self.loadgen, self.real_jaeger, self.folder = loadgen, jaeger, folder
+        self.nginx_port, self.prometheus_port, jaeger, query, query_grpc = free_ports(5)
         self.jaeger = f"127.0.0.1:{jaeger}"
+        self.jaeger_query, self.jaeger_query_grpc = f"127.0.0.1:{query}", f"127.0.0.1:{query_grpc}"
         self.collector = Collector(
             binary, folder, ["collector.yaml", "jaeger.yaml", "host.yaml", "nginx.yaml"],
             {"JAEGER_ADDRESS": self.jaeger, "RECEIVER_INTERVAL": "1s",
@@ -462,10 +466,30 @@ class System:
         until(f"Prometheus is ready ({prometheus.log})", lambda: call(f"{self.prometheus}/-/ready"))
 
     def start_jaeger(self):
-        """What takes spans in Jaeger's place, the first time that it is asked for."""
-        if not (self.folder / "jaeger").exists():
+        """Jaeger, or what takes spans in its place, the first time that it is asked for."""
+        if any(program.name == "jaeger" for program in self.programs):
+            return
+        if not self.real_jaeger:
             self.run("jaeger", [self.loadgen, "collect", "--output", self.folder / "jaeger", "--grpc",
                                 self.jaeger, "--http", "127.0.0.1:0"], self.folder, has_ready_line=True)
+            return
+        jaeger = self.run("jaeger", [self.real_jaeger, "--config", ROOT / ".ci/jaeger/jaeger.yaml"],
+                          self.folder, {"JAEGER_OTLP": self.jaeger, "JAEGER_QUERY_HTTP": self.jaeger_query,
+                                        "JAEGER_QUERY_GRPC": self.jaeger_query_grpc})
+        until(f"Jaeger answers ({jaeger.log})", lambda: self.ask_jaeger("services") is not None)
+
+    def ask_jaeger(self, path, **parameters):
+        """An answer of Jaeger's API, as its page asks for it."""
+        url = f"http://{self.jaeger_query}/api/{path}?{urllib.parse.urlencode(parameters)}"
+        return json.loads(call(url, timeout=60))["data"]
+
+    def in_jaeger(self):
+        """The ids of the spans that are in Jaeger, or in what is in its place."""
+        if not self.real_jaeger:
+            return {one["spanId"] for one in stored_spans(self.folder / "jaeger")}
+        return {one["spanID"] for service in self.ask_jaeger("services")
+                for trace in self.ask_jaeger("traces", service=service, limit=200_000, lookback="1h")
+                for one in trace["spans"]}
 
     def ask(self, path, **parameters):
         """An answer of Prometheus."""
@@ -674,28 +698,40 @@ def check_gap(run, gone, back):
 
 
 def jaeger_gets_all(system):
-    """All that waited on disk for what takes OTLP in Jaeger's place, which was not there before the kill."""
+    """All that waited on disk for Jaeger, which was not there before the kill."""
     # The last second before a kill was in the batch of one pipeline or of the other.
     in_a_batch = lambda ended: any(gone - 3 * 10**9 < ended < gone + 10**9 for gone in system.kills)
     stored = {one["spanId"] for one in stored_spans(system.collector.telemetry)
               if (ended := int(one["endTimeUnixNano"])) < system.kills[-1] and not in_a_batch(ended)}
-    missing = lambda: stored - {one["spanId"] for one in stored_spans(system.folder / "jaeger")}
+    missing = lambda: stored - system.in_jaeger()
     until("what waited on disk is delivered", lambda: not missing(), 60)
     say(f"Jaeger's queue on disk: {len(stored)} spans from before the kill were delivered after it")
 
 
-def trial(binary, loadgen, folder):
+def jaeger_shows_tags(system):
+    """Traces of each type that was in force can be found by the tags that the headers became."""
+    for kind in sorted(TYPES):
+        tags = json.dumps({"anomaly.type": kind})
+        found = system.ask_jaeger("traces", service="web", tags=tags, limit=5, lookback="1h")
+        expect(found, f"Jaeger has no trace of web with anomaly.type {kind}")
+    say(f"Jaeger: {len(system.ask_jaeger('services'))} services; traces of {', '.join(sorted(TYPES))} "
+        "are found by the tag anomaly.type")
+
+
+def trial(binary, loadgen, jaeger, folder):
     validate(binary)
     (folder / "spellings").mkdir()
     spellings(binary, folder / "spellings")
     (folder / "databases").mkdir(mode=0o711)
     databases(binary, folder / "databases")
-    with System(binary, loadgen, folder) as system:
+    with System(binary, loadgen, jaeger, folder) as system:
         began, ended, run = quietly("undisturbed", lambda: undisturbed(system))
         dashboard(system, began, ended)
         annotations(run)
         quietly("killed", lambda: killed(system))
         jaeger_gets_all(system)
+        if jaeger:
+            jaeger_shows_tags(system)
 
 
 def main():
@@ -703,6 +739,7 @@ def main():
     parser.add_argument("--loadgen", required=True, type=pathlib.Path)
     parser.add_argument("--collector", type=pathlib.Path, default=os.environ.get("LOADGEN_REAL_COLLECTOR"),
                         help="built with the components of crates/collector/tests/otelcol")
+    parser.add_argument("--jaeger", type=pathlib.Path, help="Jaeger 2, built as .ci/jaeger says")
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for all that is written; else it is removed")
     args = parser.parse_args()
     began = time.monotonic()
@@ -712,7 +749,7 @@ def main():
     try:
         find_packages()
         binary = pathlib.Path(find_collector(args.collector)).resolve()
-        trial(binary, args.loadgen.resolve(), folder)
+        trial(binary, args.loadgen.resolve(), args.jaeger and args.jaeger.resolve(), folder)
     except Skipped as why:
         say(f"skipped: {why}")
     except Wrong as why:

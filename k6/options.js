@@ -16,7 +16,7 @@ export function duration(ns) {
  */
 export function planOptions(plan) {
   const scenarios = {};
-  for (const scenario of plan.scenarios) {
+  for (const scenario of plan.scenarios.filter(sends)) {
     refuse(scenario.name, whyNot(scenario.executor));
     scenarios[scenario.name] = {
       ...executorOptions(scenario.executor),
@@ -29,6 +29,11 @@ export function planOptions(plan) {
   // k6 renews connections with each iteration, or never.
   const connections = plan.renew_connections ? { noVUConnectionReuse: true } : {};
   return { ...COMMON, ...connections, scenarios, thresholds: countingThresholds(Object.keys(scenarios)) };
+}
+
+/** Whether a scenario of a plan is one that k6 runs: others are windows of time only. */
+export function sends({ executor }) {
+  return executor.type !== 'none';
 }
 
 /** Options that every run needs, whatever its scenarios. */

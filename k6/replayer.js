@@ -5,7 +5,7 @@ import { checkScenarios, part, runId, summary, waitForStart } from './run.js';
 import { compactJson, logRun } from './log.js';
 import { journey } from './journey.js';
 import { loadPlan } from './plan.js';
-import { planOptions } from './options.js';
+import { planOptions, sends } from './options.js';
 
 /**
  * What a k6 script exports to replay a plan that `loadgen plan FILE --format json` made. Call it at
@@ -19,7 +19,7 @@ import { planOptions } from './options.js';
 export function replay(settings = {}) {
   const plan = loadPlan(settings.plan || __ENV.LOADGEN_PLAN);
   const target = baseUrl(settings.baseUrl || __ENV.BASE_URL, plan.head.target);
-  const names = plan.head.scenarios.map((scenario) => scenario.name);
+  const names = plan.head.scenarios.filter(sends).map((scenario) => scenario.name);
   const id = runId();
   return {
     // k6 asks for them once, and not in a VU.

@@ -67,6 +67,11 @@ export default function () {
         equal(planOptions(planOf(executor)).scenarios.x, { ...expected, ...COMMON });
       }
     },
+    'what sends nothing is not k6\'s': () => {
+      const plan = planOf({ type: 'constant-vus', vus: 3, duration_ns: 1e9 });
+      const window = { ...plan.scenarios[0], name: 'y', executor: { type: 'none', duration_ns: 5e8 }, exec: [] };
+      equal(Object.keys(planOptions({ scenarios: [...plan.scenarios, window] }).scenarios), ['x']);
+    },
     'and k6\'s become a plan\'s again': () => {
       for (const [executor, given] of EXECUTORS) {
         const scenarios = { x: { ...given, ...COMMON } };

@@ -58,7 +58,9 @@ pub fn compare(pairs: &[Pair], left_out: Vec<LeftOut>, options: &Options) -> Com
         ));
     }
     let names = first.map_or_else(Vec::new, |pair| {
-        pair.a.plan.scenarios.iter().map(|s| &*s.name).collect()
+        let scenarios = pair.a.plan.scenarios.iter();
+        let sending = scenarios.filter(|s| s.executor.sends());
+        sending.map(|s| &*s.name).collect()
     });
     let scenarios = names
         .into_iter()

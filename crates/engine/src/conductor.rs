@@ -156,7 +156,8 @@ impl Conductor {
     }
 
     fn end_early(&mut self, signal: Signal) {
-        let actions = self.windows.end_early(signal);
+        let now_ns = self.shared.clock.now_ns();
+        let actions = self.windows.end_early(signal, now_ns);
         self.act(actions);
     }
 

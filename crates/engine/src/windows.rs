@@ -4,6 +4,8 @@
 //!
 //! At a moment of the plan what ends is closed before what starts is opened, with one time for
 //! both, so that neighbouring windows meet.
+//!
+//! Nobody reports of a window that sends nothing: it has drained when it closes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -170,13 +172,19 @@ impl Windows {
     }
 
     /// The run is to end before its time: nothing opens any more, and what is open closes when it
-    /// is reported to be.
-    pub(crate) fn end_early(&mut self, signal: Signal) -> Vec<Action> {
+    /// is reported to be; what sends nothing, now.
+    pub(crate) fn end_early(&mut self, signal: Signal, now_ns: i64) -> Vec<Action> {
         self.moments.clear();
-        let scenarios = 0..self.windows.len();
-        scenarios
-            .map(|scenario| Action::Signal { scenario, signal })
-            .collect()
+        let mut actions = Vec::new();
+        for scenario in 0..self.windows.len() {
+            let sends = self.plan.scenarios[scenario].executor.sends();
+            match self.windows[scenario].state {
+                _ if sends => actions.push(Action::Signal { scenario, signal }),
+                State::Open => self.close(scenario, now_ns, &mut actions),
+                _ => self.windows[scenario].state = State::Drained,
+            }
+        }
+        actions
     }
 
     /// The run is over: what a broken one leaves open is closed.
@@ -219,8 +227,10 @@ impl Windows {
                 actions.push(Action::Inject { scenario, at_ns });
             }
             // Workers start only now, so no request of the scenario is older than its window.
-            let signal = Signal::Open;
-            actions.push(Action::Signal { scenario, signal });
+            if planned.executor.sends() {
+                let signal = Signal::Open;
+                actions.push(Action::Signal { scenario, signal });
+            }
         }
     }
 
@@ -243,6 +253,10 @@ impl Windows {
         actions.push(Action::Close { scenario, at_ns });
         if self.plan.scenarios[scenario].fault.is_some() {
             actions.push(Action::LetGo { scenario });
+        }
+        if !self.plan.scenarios[scenario].executor.sends() {
+            self.windows[scenario].state = State::Drained;
+            actions.push(Action::Drain { scenario, at_ns });
         }
     }
 

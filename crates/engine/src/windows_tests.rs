@@ -161,7 +161,7 @@ fn a_run_that_is_to_end_early_opens_nothing_more() {
     windows.reach(at(0));
     let signal = Signal::Stop;
     assert_eq!(
-        windows.end_early(signal),
+        windows.end_early(signal, at(300)),
         [
             Action::Signal {
                 scenario: 0,
@@ -196,6 +196,62 @@ fn what_a_broken_run_leaves_open_is_closed() {
     assert_eq!(windows.end(at(80)), []);
 }
 
+const WITHIN: &str = "  a: {executor: constant-vus, vus: 1, duration: 5s}\n  \
+                      b-faulty: {executor: none, start_time: 1s, duration: 1s}\n  \
+                      c-faulty: {executor: none, start_time: 3s, duration: 1s}\n";
+
+#[test]
+fn of_a_window_that_sends_nothing_nobody_reports() {
+    let mut windows = windows(WITHIN, 2, false);
+    windows.reach(at(0));
+    let at_ns = at(1000);
+    assert_eq!(
+        windows.reach(at_ns),
+        [
+            Action::Open { scenario: 1, at_ns },
+            Action::Inject { scenario: 1, at_ns }
+        ]
+    );
+    let at_ns = at(2000);
+    assert_eq!(
+        windows.reach(at_ns),
+        [
+            close(1, at_ns),
+            Action::LetGo { scenario: 1 },
+            drain(1, at_ns)
+        ]
+    );
+    windows.reach(at(3100));
+    let signal = Signal::Stop;
+    assert_eq!(
+        windows.end_early(signal, at(3200)),
+        [
+            Action::Signal {
+                scenario: 0,
+                signal
+            },
+            close(2, at(3200)),
+            Action::LetGo { scenario: 2 },
+            drain(2, at(3200)),
+        ]
+    );
+    for _ in 0..2 {
+        windows.closed(0, at(3300), None);
+        windows.drained(0, at(3400));
+    }
+    assert!(windows.is_over());
+}
+
+#[test]
+fn one_that_was_to_come_never_opens() {
+    let mut windows = windows(WITHIN, 1, false);
+    windows.reach(at(0));
+    windows.end_early(Signal::Stop, at(100));
+    windows.closed(0, at(200), None);
+    assert_eq!(windows.drained(0, at(300)), [drain(0, at(300))]);
+    assert!(windows.is_over());
+}
+
 const MANY: &str = "  a-faulty: {executor: constant-vus, vus: 1, duration: 1s}\n  \
                     b: {executor: constant-vus, vus: 1, duration: 2s}\n  \
                     c: {executor: shared-iterations, iterations: 5, max_duration: 3s, start_time: 500ms}\n  \
@@ -228,7 +284,7 @@ proptest! {
                     drained[scenario] += 1;
                     windows.drained(scenario, now_ns)
                 }
-                7 if scenario == 0 => windows.end_early(Signal::Stop),
+                7 if scenario == 0 => windows.end_early(Signal::Stop, now_ns),
                 _ => vec![],
             });
         }

@@ -41,7 +41,9 @@ pub(crate) async fn work(context: Context, progress: UnboundedSender<Progress>) 
             }
         }
     });
-    let scenarios = 0..context.shared.plan.scenarios.len();
+    let planned = context.shared.plan.scenarios.iter().enumerate();
+    let sending = planned.filter(|(_, planned)| planned.executor.sends());
+    let scenarios: Vec<usize> = sending.map(|(scenario, _)| scenario).collect();
     let mut running = JoinSet::new();
     for scenario in scenarios {
         let (context, progress) = (context.clone(), progress.clone());

@@ -219,8 +219,8 @@ pub struct RankedService {
     pub onset_s: Option<f64>,
     /// Its place by onset, from 1; none: it has none.
     pub onset_rank: Option<u32>,
-    /// When its rows began to shift, with what comes from others: seconds after the confirmation, and
-    /// the 95 % interval of that. None: it did not, or single requests don't show it.
+    /// When its rows began to shift, with what comes from others: seconds after the confirmation,
+    /// and the 95 % interval of that. None: it did not, or single requests don't show it.
     #[serde(default)]
     pub shift_onset: Option<Estimate>,
 }

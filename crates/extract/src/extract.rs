@@ -19,6 +19,7 @@ use crate::ground_truth::{open_ledger, open_others, read_timeline, taken};
 use crate::label::Offsets;
 use crate::label::truth::Truth;
 use crate::lines::{Lines, Problems};
+use crate::measure::normal::Limits;
 use crate::measure::{self, RunFacts, RunSaid};
 use crate::options::ExtractOptions;
 use crate::report::{ExtractReport, InputReport, LabelCount, WrittenFile};
@@ -82,7 +83,15 @@ pub(crate) fn extract_from(
     said.put(&mut figures);
     measure::leaks(&mut figures, &truth, &scanned.sample, &labelled.gathered);
 
-    let rules = row_rules(options, &truth, &run, scanned.spans.len(), &mut figures);
+    let limits = stages.normals(&labelled, &run.reference)?.limits();
+    let rules = row_rules(
+        options,
+        &truth,
+        &run,
+        limits,
+        scanned.spans.len(),
+        &mut figures,
+    );
     let (counts, mut files) = stages.write(&scanned, &labelled, &rules)?;
     counted(&mut figures, &truth, &scanned, &labelled, &counts, &input);
     files.extend(stages.write_windows(&truth, &figures)?);
@@ -134,6 +143,7 @@ fn row_rules<'r>(
     options: &ExtractOptions,
     truth: &'r Truth,
     run: &'r RunFacts,
+    limits: Limits,
     partitions: usize,
     figures: &mut Figures,
 ) -> RowRules<'r> {
@@ -176,6 +186,7 @@ fn row_rules<'r>(
         logs: Columns::without(&ids),
         points: Columns::without(&ids),
         features: FeatureRules::new(&truth.conditions, partitions),
+        limits,
         steady_only: options.steady_only,
         include_foreign: options.include_foreign,
     }

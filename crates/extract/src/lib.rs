@@ -38,6 +38,7 @@ mod label;
 mod lines;
 mod measure;
 mod options;
+pub mod order;
 mod parallel;
 mod report;
 mod scan;

@@ -9,6 +9,7 @@ use std::thread;
 
 use arrow_array::RecordBatch;
 use chrono::Utc;
+use loadgen_evidence::Interval;
 use loadgen_timeline::audit::Figures;
 use loadgen_timeline::{LedgerReader, LedgerReport};
 use serde::Serialize;
@@ -22,11 +23,13 @@ use crate::features::{Features, WrittenFeatures};
 use crate::ground_truth::read_ledger;
 use crate::label::groups::Partition;
 use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};
+use crate::label::shape::ShapeBatch;
 use crate::label::survey::{Gathered, Survey};
 use crate::label::truth::Truth;
 use crate::label::{Offsets, label_points, label_traces};
 use crate::lines::Lines;
 use crate::measure::fault_of;
+use crate::measure::normal::Normals;
 use crate::options::ExtractOptions;
 use crate::parallel::in_order;
 use crate::scan::batch::Batch;
@@ -52,6 +55,7 @@ pub(crate) struct Labelled {
     pub(crate) foreign_points: [u64; 3],
     traces: Spool,
     span_marks: Spool,
+    shapes: Spool,
     log_marks: Spool,
     point_marks: Spool,
 }
@@ -129,6 +133,7 @@ impl Stages {
             foreign_points: [0; 3],
             traces: spool(TraceBatch::schema(), partitions)?,
             span_marks: spool(SpanMarkBatch::schema(), partitions)?,
+            shapes: spool(ShapeBatch::schema(), partitions)?,
             log_marks: spool(LogMarkBatch::schema(), partitions)?,
             point_marks: spool(PointMarkBatch::schema(), scanned.points.len())?,
         };
@@ -140,15 +145,21 @@ impl Stages {
             };
             let survey = Survey::new(truth, facts);
             let of = label_traces(&scanned, truth, offsets, survey).map_err(io::Error::other)?;
-            Ok((partition, of.traces, of.spans, of.logs, of.survey.finish()))
+            Ok((
+                partition,
+                of.traces,
+                [of.spans, of.shapes, of.logs],
+                of.survey.finish(),
+            ))
         };
         in_order(
             partitions,
             self.workers,
             of_traces,
-            |(partition, traces, spans, logs, gathered)| {
+            |(partition, traces, [spans, shapes, logs], gathered)| {
                 labelled.traces.push((partition, traces))?;
                 labelled.span_marks.push((partition, spans))?;
+                labelled.shapes.push((partition, shapes))?;
                 labelled.log_marks.push((partition, logs))?;
                 labelled.gathered.merge(gathered);
                 Ok(())
@@ -174,6 +185,28 @@ impl Stages {
             },
         )?;
         Ok(labelled)
+    }
+
+    /// Gathers what each operation's normal is, from what was sent in `reference`.
+    pub(crate) fn normals(
+        &self,
+        labelled: &Labelled,
+        reference: &[Interval],
+    ) -> Result<Normals, ExtractError> {
+        let mut normals = Normals::default();
+        let of = |partition| {
+            let traces = view::<TraceBatch>(&labelled.traces.read(partition)?)?;
+            let marks = view::<SpanMarkBatch>(&labelled.span_marks.read(partition)?)?;
+            let shapes = view::<ShapeBatch>(&labelled.shapes.read(partition)?)?;
+            Ok(Normals::of(reference, &traces, &marks, &shapes))
+        };
+        let merge = |of| {
+            normals.merge(of);
+            Ok(())
+        };
+        let gathered = in_order(labelled.shapes.len(), self.workers, of, merge);
+        gathered.map_err(|source| self.write_error(source))?;
+        Ok(normals)
     }
 
     /// Writes the rows of all partitions.
@@ -216,6 +249,7 @@ impl Stages {
                 &scanned.logs.read(partition)?,
                 &labelled.traces.read(partition)?,
                 &labelled.span_marks.read(partition)?,
+                &labelled.shapes.read(partition)?,
                 &labelled.log_marks.read(partition)?,
             )?;
             write_traces(rules, &of)

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Computes the tables of services over time, of traces by their shape and of the graph of calls once
-more, from the raw telemetry of a run and independently of loadgen, and compares them with its
-dataset, cell by cell.
+"""Computes the tables of services over time, of traces by their shape, of the graph of calls and of
+metrics once more, from the raw telemetry of a run and independently of loadgen, and compares them
+with its dataset, cell by cell.
 
     python3 independent_features.py RUN_FOLDER
     python3 independent_features.py --telemetry FILE_OR_FOLDER [...] --dataset FOLDER
 
 Uses nothing but the standard library. The rules are those of docs/dataset-format.md. Which spans and
-records are the run's, which spans are late and what phase a trace is in it takes from the dataset:
-`independent_join.py` checks those. Exit code 0: all is the same. 1: not so; the first differences
+records are the run's, which spans are late, what phase a trace is in and what data points say it
+takes from the dataset: `independent_join.py` checks those. Exit code 0: all is the same. 1: not so; the first differences
 are printed. 2: bad usage or input.
 """
 
@@ -19,6 +19,7 @@ import glob
 import json
 import math
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -82,6 +83,34 @@ def eleven_bits(ns):
 
 def milliseconds(ns):
     return None if ns is None else ns / 1e6
+
+
+def template(body):
+    """A body without its values, by the rules of the docs."""
+    body = body.encode()[:2048].decode(errors="ignore")
+    is_of_word = lambda c: c.isalnum() or c in "_-"
+    pieces, at = [], 0
+    while at < len(body):
+        c, end, is_value = body[at], at + 1, False
+        before = body[at - 1] if at else ""
+        if c == '"' or c == "'" and not before.isalnum():
+            close = re.compile(r"(?:[^\\\n%s]|\\.)*%s" % (c, c), re.S).match(body, at + 1)
+            if close:
+                end = close.end()
+                is_value = not body[end:].lstrip().startswith(":")
+        elif is_of_word(c):
+            while end < len(body) and is_of_word(body[end]):
+                end += 1
+            word = body[at:end]
+            is_hex = len(word) >= 8 and re.fullmatch("[0-9a-fA-F]+", word)
+            is_value = bool(is_hex or re.search("[0-9]", word))
+        if not is_value:
+            pieces.append(body[at:end])
+        else:
+            kept = "".join(pieces).rstrip(" ,;\t")
+            pieces = [kept] if kept.endswith("<*>") else [*pieces, "<*>"]
+        at = end
+    return "".join(pieces)
 
 
 class Trace:
@@ -247,9 +276,14 @@ def check_buckets(dataset, seconds, traces, logs):
                 for bucket in range(span.start // length, (span.end - 1) // length + 1):
                     overlap = min(span.end, (bucket + 1) * length) - max(span.start, bucket * length)
                     open_ns[span.service, bucket] += overlap
-    for service, time, severity in logs:
+    first = {}
+    for service, time, severity, body in logs:
+        key = (service, template(body))
+        first[key] = min(time, first.get(key, time))
         column = SEVERITIES[(severity - 1) // 4] if 1 <= severity <= 24 else "log_unspecified"
         counts[service, time // length, column] += 1
+    for (service, _), time in first.items():
+        counts[service, time // length, "new_log_templates"] += 1
     found, seen = Differences(f"windows_features_{seconds}s"), collections.Counter()
     for row in rows_of(dataset, f"windows_features_{seconds}s"):
         service, bucket = text(row["service_name"]), int(row["start_time_ns"]) // length
@@ -264,7 +298,7 @@ def check_buckets(dataset, seconds, traces, logs):
             for percent in (50, 95, 99):
                 column = f"{kind}_p{percent}_ms"
                 found.check(where, column, milliseconds(nearest_rank(of, percent)), row[column])
-        for column in [*SEVERITIES, "log_unspecified"]:
+        for column in [*SEVERITIES, "log_unspecified", "new_log_templates"]:
             found.check(where, column, counts[service, bucket, column], row[column])
         found.check(where, "in_flight", open_ns[service, bucket] / length, row["in_flight"])
     twice = [key for key, times in seen.items() if isinstance(key, tuple) and times > 1]
@@ -358,6 +392,71 @@ def check_calls(found, where, spans, row):
         found.check(where, f"p{percent}_ms", expected, row[f"p{percent}_ms"])
 
 
+def wide_columns(dataset):
+    """By name of a column: second -> value, of gauges, sums and counts of distributions; from the
+    rows of metrics_labeled. Columns that only a number tells apart are left out."""
+    series, columns = collections.defaultdict(list), collections.defaultdict(dict)
+    for row in rows_of(dataset, "metrics_labeled"):
+        if row["foreign"] or not (row["value"] or row["count"]):
+            continue
+        named = [text(row[c]) for c in ("container_name", "k8s_pod_name", "host_name")]
+        service = text(row["service_name"])
+        if service == "unknown_service":
+            service = next((name for name in named if name), service)
+        kind = row["metric_type"]
+        is_count = kind not in ("gauge", "sum")
+        is_rate = is_count or kind == "sum" and (
+            row["temporality"] == "delta" or row["monotonic"] == "true" and row["temporality"] != "")
+        name = service.replace("_", "-") + "_" + text(row["metric_name"]) + "_count" * is_count
+        key = (name, row["attributes"], kind, row["unit"], row["scope_name"], is_rate)
+        series[key, row["service_instance_id"], *named].append(row)
+        columns[name][key] = json.loads(row["attributes"])
+    values = collections.defaultdict(lambda: collections.defaultdict(list))
+    for (key, *_), rows in series.items():
+        rows.sort(key=lambda row: int(row["time_ns"]))
+        seconds = collections.defaultdict(list)
+        for row in rows:
+            seconds[int(row["time_ns"]) // SECOND].append(row)
+        for second, of in seconds.items():
+            if not key[-1]:
+                values[key][second].append(float(of[-1]["value"]))
+                continue
+            grown = [(float(row["increase"]), int(row["time_ns"]) - int(row["interval_start_ns"]))
+                     for row in of if row["increase"]]
+            length = sum(ns for _, ns in grown if ns > 0)
+            if length:
+                grown = sum(value for value, ns in grown if ns > 0)
+                values[key][second].append(grown / (length / SECOND))
+    named = {}
+    for name, keys in columns.items():
+        names = collections.defaultdict(list)
+        every = sorted({key for of in keys.values() for key in of})
+        telling = [k for k in every if len({json.dumps(of.get(k)) if k in of else ""
+                                            for of in keys.values()}) > 1]
+        for key, of in keys.items():
+            plain = lambda value: value if isinstance(value, str) else json.dumps(value)
+            said = ",".join(f"{k}={plain(of[k])}" for k in telling if k in of)
+            names[name + (f"{{{said}}}" if said else "")].append(key)
+        for full, of in names.items():
+            if len(of) == 1:
+                together = lambda v, mean=of[0][2] == "gauge": sum(v) / (len(v) if mean else 1)
+                named[full] = {second: together(v) for second, v in values[of[0]].items()}
+    return named
+
+
+def check_wide(dataset):
+    found, columns = Differences("metrics_wide"), wide_columns(dataset)
+    rows = list(rows_of(dataset, "metrics_wide"))
+    there = {text(name): name for name in (rows[0] if rows else [])}
+    found.found += [f"{name}: no such column" for name in columns if name not in there]
+    for row in rows:
+        for name, values in columns.items():
+            if name in there:
+                expected = values.get(int(row["time"]))
+                found.check(f"{row['time']} s", name, expected, row[there[name]])
+    return found.tell()
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", nargs="?", help="a run folder with everything in its usual place")
@@ -392,12 +491,14 @@ def main():
         if span.trace in own:
             grouped[span.trace].append(span)
     traces = {key: Trace(spans, late) for key, spans in grouped.items()}
-    logs = [(text(row["service_name"]), int(row["time_ns"]), number(row["severity_number"]))
+    logs = [(text(row["service_name"]), int(row["time_ns"]), number(row["severity_number"]),
+             text(row["body"]))
             for row in rows_of(dataset, "logs_labeled") if row["time_ns"] and not row["foreign"]]
     print(f"{len(traces)} traces, {sum(len(t.all) for t in traces.values())} spans, "
           f"{len(logs)} log records")
     results = [check_buckets(dataset, seconds, traces, logs) for seconds in (1, 5)]
     results += [check_traces(dataset, traces, labels), check_graph(dataset, traces, labels)]
+    results.append(check_wide(dataset))
     print("the same" if all(results) else "DIFFERENT")
     return 0 if all(results) else 1
 

@@ -23,7 +23,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from independent import telemetry
+from independent import telemetry, unusual
 from independent.arrow import read_stream
 from independent.telemetry import CONSUMER, PRODUCER
 from independent.timeline import Phases, Timeline, describe
@@ -319,7 +319,8 @@ def parse():
     parser.add_argument("--dataset")
     parser.add_argument("--all-phases", action="store_true",
                         help="the dataset was made with --all-phases, --steady-only or "
-                             "--include-foreign: its files of classes are not compared")
+                             "--include-foreign: its files of classes and the columns of unusual "
+                             "spans are not compared")
     arguments = parser.parse_args()
     if arguments.run:
         place = lambda name: os.path.join(arguments.run, name)
@@ -365,6 +366,7 @@ def main():
     results.append(check_seconds(run.timeline, phases, of_spans, of_points))
     if not arguments.all_phases:
         results.append(check_filter(dataset))
+        results.append(unusual.check(rows_of(dataset, "traces_labeled"), rows_of(dataset, "windows")))
     print("the same" if all(results) else "DIFFERENT")
     return 0 if all(results) else 1
 

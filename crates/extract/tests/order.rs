@@ -117,6 +117,182 @@ fn run(dir: &Path, name: &str, files: &[String]) -> (Vec<String>, ExtractReport)
     (rows, report)
 }
 
+/// A span of the second test: trace, id, parent, service, name, kind, from and to in milliseconds,
+/// status.
+type Timed = (u32, u64, u64, &'static str, &'static str, u8, i64, i64, u8);
+
+const SERVER: u8 = 2;
+const CLIENT: u8 = 3;
+
+/// A request of a second: the shop calls the store, which asks its database. `slow` adds to what the
+/// database takes, in milliseconds; `more` repeats the question.
+fn request(second: u32, slow: i64, failed: bool, more: bool) -> Vec<Timed> {
+    let (at, status) = (i64::from(second) * 1000, if failed { 2 } else { 0 });
+    let mut spans = vec![
+        (
+            second,
+            1,
+            0,
+            "shop",
+            "GET /",
+            SERVER,
+            at,
+            at + 20 + slow,
+            status,
+        ),
+        (
+            second,
+            2,
+            1,
+            "shop",
+            "GET",
+            CLIENT,
+            at + 2,
+            at + 18 + slow,
+            status,
+        ),
+        (
+            second,
+            3,
+            2,
+            "store",
+            "GET /item",
+            SERVER,
+            at + 4,
+            at + 16 + slow,
+            status,
+        ),
+        (
+            second,
+            4,
+            3,
+            "store",
+            "SELECT item",
+            CLIENT,
+            at + 6,
+            at + 14 + slow,
+            status,
+        ),
+    ];
+    if more {
+        spans.push((
+            second,
+            5,
+            3,
+            "store",
+            "SELECT item",
+            CLIENT,
+            at + 14,
+            at + 15,
+            0,
+        ));
+    }
+    spans
+}
+
+fn timed_line(spans: &[Timed]) -> String {
+    let mut line = r#"{"resourceSpans":["#.to_owned();
+    for (index, &(trace, id, parent, service, name, kind, from, to, status)) in
+        spans.iter().enumerate()
+    {
+        let comma = if index > 0 { "," } else { "" };
+        let (from, to) = (START_NS + from * 1_000_000, START_NS + to * 1_000_000);
+        let parent = match parent {
+            0 => String::new(),
+            parent => format!(r#""parentSpanId":"{parent:016x}","#),
+        };
+        let _ = write!(
+            line,
+            r#"{comma}{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"{service}"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"{:032x}","spanId":"{id:016x}",{parent}"name":"{name}","kind":{kind},"startTimeUnixNano":"{from}","endTimeUnixNano":"{to}","status":{{"code":{status}}}}}]}}]}}"#,
+            trace + 1,
+        );
+    }
+    line + "]}\n"
+}
+
+/// A minute that is normal, and a minute in which something is wrong with the store.
+fn two_minutes() -> String {
+    let mut text = String::new();
+    for (kind, service, from, to) in [("none", "null", 0, 60), ("slow", r#""store""#, 60, 120)] {
+        let (opened, closed) = (
+            START_NS + from * 1_000_000_000,
+            START_NS + to * 1_000_000_000,
+        );
+        let _ = writeln!(
+            text,
+            r#"{{"event":"window_opened","scenario":"{kind}","anomaly":{{"type":"{kind}","label":"{kind}","root_cause":"r","msg":"","root_cause_service":{service}}},"planned_start_ns":{opened},"planned_end_ns":{closed},"at_ns":{opened}}}"#
+        );
+        let _ = writeln!(
+            text,
+            r#"{{"event":"window_closed","scenario":"{kind}","at_ns":{closed},"last_completed_ns":null,"sent":0,"completed":0,"failed":0,"dropped":0}}"#
+        );
+    }
+    text
+}
+
+#[test]
+fn what_is_unusual_is_the_same_in_any_order_and_begins_where_it_does() {
+    let normal = (0..60).flat_map(|second| request(second, i64::from(second % 3), false, false));
+    let wrong = [
+        request(70, 500, false, false),
+        request(80, 0, true, false),
+        request(90, 0, false, true),
+        request(100, 1, false, false),
+    ];
+    let mut spans: Vec<Timed> = normal.chain(wrong.into_iter().flatten()).collect();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let extracted = |name: &str, files: &[String]| {
+        let folder = dir.path().join(name);
+        fs::create_dir(&folder).expect("made");
+        let write = |(index, text): (usize, &String)| {
+            let path: PathBuf = folder.join(format!("traces-{index}.jsonl"));
+            fs::write(&path, text).expect("written");
+            path
+        };
+        fs::write(folder.join("timeline.jsonl"), two_minutes()).expect("written");
+        let report = extract(&ExtractOptions {
+            traces: files.iter().enumerate().map(write).collect(),
+            timeline: Some(folder.join("timeline.jsonl")),
+            output: folder.join("dataset"),
+            ..ExtractOptions::default()
+        });
+        fs::read_to_string(&report.expect("extracted").files[0].path).expect("UTF-8")
+    };
+    let text = extracted("one", &[timed_line(&spans)]);
+    spans.sort_by_key(|span| (u64::from(span.0) * 7919 + span.1 * 31) % 101);
+    let files: Vec<String> = spans.chunks(40).map(timed_line).collect();
+    assert_eq!(text, extracted("many", &files));
+
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let columns = rows.headers().expect("a header").clone();
+    let at = |name: &str| {
+        columns
+            .iter()
+            .position(|column| column == name)
+            .expect(name)
+    };
+    let mut said: HashMap<(u32, u64), (String, String)> = HashMap::new();
+    for row in rows.records().map(|row| row.expect("a row")) {
+        let number = |name: &str| u64::from_str_radix(&row[at(name)], 16).expect("hexadecimal");
+        let key = (number("trace_id") as u32 - 1, number("span_id"));
+        let cells = (&row[at("span_anomaly")], &row[at("is_root_cause_span")]);
+        said.insert(key, (cells.0.to_owned(), cells.1.to_owned()));
+    }
+    let of = |second: u32, id: u64| {
+        let (anomaly, root) = &said[&(second, id)];
+        (anomaly.as_str(), root.as_str())
+    };
+    assert!((0..60).all(|second| (1..=4).all(|id| of(second, id) == ("none", "false"))));
+    // All are slow, and it is the statement that makes them so.
+    assert_eq!([1, 2, 3].map(|id| of(70, id)), [("latency", "false"); 3]);
+    assert_eq!(of(70, 4), ("latency", "true"));
+    assert_eq!([1, 2, 3].map(|id| of(80, id)), [("error", "false"); 3]);
+    assert_eq!(of(80, 4), ("error", "true"));
+    assert_eq!(of(90, 3), ("structure", "true"));
+    assert_eq!([1, 2, 4, 5].map(|id| of(90, id)), [("none", "false"); 4]);
+    assert!((1..=4).all(|id| of(100, id) == ("none", "false")));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -45,8 +45,9 @@ struct ShopReady {
 }
 
 impl Embedded {
-    /// Starts both and waits until they are ready.
-    pub(crate) async fn start(folder: &RunFolder) -> Result<Self, Failure> {
+    /// Starts both and waits until they are ready. `record_faults`: the shop writes down what faults
+    /// do to requests.
+    pub(crate) async fn start(folder: &RunFolder, record_faults: bool) -> Result<Self, Failure> {
         let free_port = format!("{}:0", Ipv4Addr::LOCALHOST);
         let mut collect: Vec<OsString> = vec!["collect".into(), "--output".into()];
         collect.push(folder.telemetry().into_os_string());
@@ -61,12 +62,13 @@ impl Embedded {
             "--otlp-endpoint",
             &otlp_endpoint,
         ];
-        let (shop, ready) = Program::start::<ShopReady>(
-            "shop",
-            shop.map(Into::into).to_vec(),
-            folder.log_of("shop"),
-        )
-        .await?;
+        let mut shop: Vec<OsString> = shop.map(Into::into).to_vec();
+        if record_faults {
+            shop.push("--record-faults".into());
+            shop.push(folder.fault_record().into_os_string());
+        }
+        let log = folder.log_of("shop");
+        let (shop, ready) = Program::start::<ShopReady>("shop", shop, log).await?;
         Ok(Self {
             collector,
             shop,

@@ -102,6 +102,12 @@ impl RunFolder {
         self.0.join("shop-data")
     }
 
+    /// What faults did to requests of the embedded shop. It is not among the telemetry: it would give
+    /// every label away.
+    pub(crate) fn fault_record(&self) -> PathBuf {
+        self.0.join("fault-record.jsonl")
+    }
+
     pub(crate) fn dataset(&self) -> PathBuf {
         self.0.join("dataset")
     }

@@ -113,7 +113,7 @@ pub(crate) fn check(args: &RunArgs, plan: &Plan) -> Result<(), Failure> {
         let idle = plan
             .scenarios
             .iter()
-            .find(|s| shard.vus(s.executor.most_vus()) == 0);
+            .find(|s| s.executor.sends() && shard.vus(s.executor.most_vus()) == 0);
         if let Some(idle) = idle {
             return Err(Failure::new(
                 Exit::BadInput,

@@ -1,5 +1,6 @@
 //! Tables for people, on standard output.
 
+mod built;
 mod dataset;
 mod pass;
 
@@ -8,9 +9,10 @@ use loadgen_doctor::Finding;
 use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
 use loadgen_engine::consumers::ClientSpanReport;
-use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target};
+use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target, judged_counts};
 use loadgen_timeline::summary::Summary;
 
+pub(crate) use built::built;
 pub(crate) use dataset::{audit, dataset, verdict, window_label};
 pub(crate) use pass::pass;
 
@@ -51,6 +53,9 @@ pub(crate) fn timetable(plan: &Plan) -> String {
                 }
             })
             .collect();
+        if !scenario.executor.sends() {
+            continue;
+        }
         flows += &format!("  {:width$}  {}\n", scenario.name, mix.join(", "));
     }
     let target = match &plan.target {
@@ -58,13 +63,27 @@ pub(crate) fn timetable(plan: &Plan) -> String {
         Target::BaseUrl(url) => url,
     };
     format!(
-        "{}: {} scenarios in {}, target {target}, seed {}, time scale {}\n{table}\n\
+        "{}: {} scenarios in {}, target {target}, seed {}, time scale {}\n{table}\n{}\
          Flows, with their weights:\n{flows}",
         plan.name,
         plan.scenarios.len(),
         duration(plan.end_ns()),
         plan.seed,
-        plan.time_scale
+        plan.time_scale,
+        judged(plan)
+    )
+}
+
+/// How much of the time is anomalous, where windows lie in a load that goes on.
+fn judged(plan: &Plan) -> String {
+    if plan.scenarios.iter().all(|s| s.executor.sends()) {
+        return String::new();
+    }
+    let (normal, anomalous) = judged_counts(plan);
+    let share = 100.0 * anomalous as f64 / (normal + anomalous).max(1) as f64;
+    format!(
+        "Windows of 5 s in the settled part of one condition: {normal} normal, {anomalous} anomalous \
+         ({share:.1} %)\n\n"
     )
 }
 
@@ -131,11 +150,19 @@ fn executor(executor: &Executor) -> String {
         Executor::ExternallyControlled { vus, max_vus, .. } => {
             format!("externally-controlled {vus} of {max_vus}")
         }
+        Executor::NoLoad { .. } => "-".to_owned(),
     }
 }
 
 fn path(start: u32, stages: &[Stage]) -> String {
+    /// More than these would push all else from the screen.
+    const MOST: usize = 6;
     let targets = stages.iter().map(|stage| stage.target);
+    if stages.len() > MOST {
+        let all = || std::iter::once(start).chain(targets.clone());
+        let (least, most) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
+        return format!("{least}…{most}");
+    }
     let numbers: Vec<String> = std::iter::once(start)
         .chain(targets)
         .map(|n| n.to_string())

@@ -10,7 +10,9 @@ use serde_json::Value;
 use crate::values::text;
 
 pub(crate) use crate::duration::Duration;
-pub(crate) use crate::values::{CaptureSpec, Exec, Guard, Pause, RepeatSpec, StatusSpec, Text};
+pub(crate) use crate::values::{
+    Bounds, CaptureSpec, Exec, Guard, Pause, RepeatSpec, Share, StatusSpec, Text,
+};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -66,6 +68,8 @@ pub(crate) struct ScenarioFile {
     pub flows: IndexMap<String, FlowSpec>,
     /// The timetable, with k6's executors and options.
     pub scenarios: IndexMap<String, ScenarioSpec>,
+    /// Faults at random times, drawn from the seed, while one scenario goes on sending.
+    pub episodes: Option<EpisodesSpec>,
 }
 
 /// A target that has a name.
@@ -301,6 +305,8 @@ pub(crate) struct ScenarioSpec {
     /// Straight lines towards a target, one after the other.
     #[schemars(length(min = 1))]
     pub stages: Option<Vec<StageSpec>>,
+    /// In place of `stages`: lines that are drawn from the seed.
+    pub shape: Option<ShapeSpec>,
     /// How long a VU that is taken away may finish its iteration. Default: `30s`.
     #[serde(alias = "gracefulRampDown")]
     pub graceful_ramp_down: Option<Duration>,
@@ -338,6 +344,21 @@ pub(crate) enum ExecutorName {
     SharedIterations,
     /// A number of VUs that a flag says while the run goes on.
     ExternallyControlled,
+    /// Nothing is sent: a window of time in which other scenarios send.
+    #[serde(rename = "none")]
+    NoLoad,
+}
+
+impl ExecutorName {
+    /// Whether iterations are started at all.
+    pub(crate) fn sends(self) -> bool {
+        self != Self::NoLoad
+    }
+
+    /// Whether it makes a number of iterations, and may be done before its time.
+    pub(crate) fn counts(self) -> bool {
+        matches!(self, Self::PerVuIterations | Self::SharedIterations)
+    }
 }
 
 /// A straight line towards a target.
@@ -371,4 +392,86 @@ pub(crate) struct FaultSpec {
     /// against the anomaly all the same. Default: `false`.
     #[serde(default)]
     pub sham: bool,
+}
+
+/// The course of a day, drawn from the seed.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShapeSpec {
+    /// Length of the window.
+    pub length: Duration,
+    /// The least and the most that there may be.
+    pub between: [u32; 2],
+    /// Length of a day, which is gone through again and again. Default: the length of the window.
+    pub period: Option<Duration>,
+    /// Time between two points of the line. Default: `10s`.
+    pub every: Option<Duration>,
+    /// How far a point may be off the course of the day, as a share of the distance between the least
+    /// and the most. Default: `5%`.
+    pub noise: Option<Share>,
+    /// Times at which the load is suddenly another for a while. Default: none.
+    pub jumps: Option<JumpsSpec>,
+}
+
+/// Times at which the load is suddenly another.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JumpsSpec {
+    /// One in so much time, on average.
+    pub every: Duration,
+    /// How long one lasts: a duration, or `[shortest, longest]`.
+    pub length: Pause,
+    /// How far up or down, as a share of the distance between the least and the most.
+    pub by: Share,
+}
+
+/// Faults at random times under the load of one scenario.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EpisodesSpec {
+    /// The scenario that goes on sending meanwhile.
+    #[serde(deserialize_with = "text")]
+    pub over: String,
+    /// Share of its time that is to be anomalous: of the windows of 5 s that lie in the settled part of
+    /// one condition. Default: `10%`.
+    pub anomalous_share: Option<Share>,
+    /// How long an episode lasts: a duration, or `[shortest, longest]`.
+    pub length: Pause,
+    /// The least time between the end of one and the start of the next. Default: `20s`.
+    pub apart: Option<Duration>,
+    /// Share of the episodes that inject nothing (shams), of all. Default: `0%`.
+    pub shams: Option<Share>,
+    /// Share of the others in which a second fault joins the first. Default: `0%`.
+    pub compound: Option<Share>,
+    /// What there is to be injected.
+    #[schemars(length(min = 1))]
+    pub faults: Vec<EpisodeFaultSpec>,
+}
+
+/// A fault that episodes may have.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EpisodeFaultSpec {
+    /// Entry of the anomaly registry. Where it names no `root_cause_service`, the one that was drawn
+    /// is.
+    #[serde(deserialize_with = "text")]
+    pub anomaly: String,
+    /// The fault's name, such as `slow_query`.
+    #[serde(deserialize_with = "text")]
+    pub fault: String,
+    /// The services, of which one is drawn.
+    #[schemars(length(min = 1))]
+    pub services: Vec<String>,
+    /// How strong, above 0 up to 1: a number, or `[least, most]`. Default: 1.
+    pub intensity: Option<Bounds>,
+    /// How long an episode of it lasts, if not as long as others.
+    pub length: Option<Pause>,
+    /// How often it comes, relative to others. Default: 1.
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: Option<u32>,
+    /// What injects it. Default: `shop`, the demo shop's admin endpoint.
+    pub driver: Option<String>,
+    /// What else the driver must be told of this fault.
+    #[serde(default)]
+    pub parameters: IndexMap<String, Value>,
 }

@@ -34,10 +34,12 @@
 mod catalogue;
 mod diagnostic;
 mod duration;
+mod episodes;
 mod expect;
 mod file;
 mod interval;
 pub mod iteration;
+pub mod judged;
 mod k6_spellings;
 mod load;
 mod number;
@@ -48,6 +50,7 @@ mod render;
 mod resolve;
 pub mod schedule;
 mod schema;
+mod shape;
 mod shard;
 pub mod steady;
 mod template;
@@ -58,6 +61,7 @@ pub use catalogue::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind, la
 pub use diagnostic::{Diagnostic, Place, ScenarioErrors, ScenarioNotes};
 pub use duration::parse_duration;
 pub use iteration::{CaptureError, Iteration, Request, StepRequest};
+pub use judged::{JUDGED_WINDOW_NS, JudgedWindow, judged_counts, judged_windows};
 pub use load::{Loaded, load, load_str, plan_str};
 pub use options::PlanOptions;
 pub use plan::*;

@@ -104,7 +104,8 @@ pub struct PlannedScenario {
     pub graceful_stop_ns: u64,
     /// Time after an edge of the window that counts as transition.
     pub guard_ns: u64,
-    /// The flows an iteration chooses from, with weights. One entry: no choice is drawn.
+    /// The flows an iteration chooses from, with weights. One entry: no choice is drawn. None where
+    /// the executor sends nothing.
     pub exec: Vec<WeightedFlow>,
     /// What the window is labelled with; of a sham window the anomaly `none`.
     pub anomaly: Anomaly,
@@ -208,9 +209,20 @@ pub enum Executor {
         /// The flag that says how many, by its index in [`Plan::flags`].
         flag: usize,
     },
+    /// Nothing: the window is one of time in which other scenarios send.
+    #[serde(rename = "none")]
+    NoLoad {
+        /// Length of the window.
+        duration_ns: u64,
+    },
 }
 
 impl Executor {
+    /// Whether it starts iterations at all.
+    pub fn sends(&self) -> bool {
+        !matches!(self, Self::NoLoad { .. })
+    }
+
     /// The most VUs that it has at a time.
     pub fn most_vus(&self) -> u32 {
         match self {
@@ -225,6 +237,7 @@ impl Executor {
             Self::ConstantArrivalRate { max_vus, .. }
             | Self::RampingArrivalRate { max_vus, .. }
             | Self::ExternallyControlled { max_vus, .. } => *max_vus,
+            Self::NoLoad { .. } => 0,
         }
     }
 }

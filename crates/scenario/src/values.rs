@@ -35,6 +35,19 @@ pub(crate) enum Guard {
     Time(Duration),
 }
 
+/// A share such as `10%`, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Share(pub f64);
+
+/// A number: its least and its greatest value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bounds {
+    /// The least.
+    pub low: f64,
+    /// The greatest.
+    pub high: f64,
+}
+
 /// A pause: its shortest and longest length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pause {
@@ -133,6 +146,61 @@ impl<'de> Deserialize<'de> for Guard {
             }
             fn visit_u64<E: de::Error>(self, ms: u64) -> Result<Guard, E> {
                 self.visit_str(&ms.to_string())
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Share;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a share such as 10%")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {
+                let percent = text
+                    .strip_suffix('%')
+                    .map(|number| number.trim_end().parse());
+                match percent {
+                    Some(Ok(percent)) if (0.0..=100.0).contains(&percent) => {
+                        Ok(Share(percent / 100.0))
+                    }
+                    _ => Err(E::custom(format!(
+                        "`{text}` is not a share\nwrite it like 10%, from 0% to 100%"
+                    ))),
+                }
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bounds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Bounds;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or [least, most]")
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Bounds, E> {
+                self.visit_f64(number as f64)
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Bounds, E> {
+                let (low, high) = (number, number);
+                Ok(Bounds { low, high })
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bounds, A::Error> {
+                let short = |length| de::Error::invalid_length(length, &self);
+                let low = seq.next_element()?.ok_or_else(|| short(0))?;
+                let high = seq.next_element()?.ok_or_else(|| short(1))?;
+                match seq.next_element::<de::IgnoredAny>()? {
+                    None => Ok(Bounds { low, high }),
+                    Some(_) => Err(short(3)),
+                }
             }
         }
         deserializer.deserialize_any(Reader)
@@ -324,6 +392,18 @@ schema!(Guard, "Guard", generator => json_schema!({
     "anyOf": [
         { "type": "string", "pattern": "^\\d+(\\.\\d+)? *%$" },
         generator.subschema_for::<Duration>()
+    ]
+}));
+schema!(Share, "Share", _generator => json_schema!({
+    "description": "A share such as 10%, from 0% to 100%.",
+    "type": "string",
+    "pattern": "^\\d+(\\.\\d+)? *%$"
+}));
+schema!(Bounds, "Bounds", _generator => json_schema!({
+    "description": "A number, or [least, most].",
+    "anyOf": [
+        { "type": "number" },
+        { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }
     ]
 }));
 schema!(Pause, "Pause", generator => {

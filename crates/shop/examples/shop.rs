@@ -1,4 +1,4 @@
-//! The shop by itself: `shop [LISTEN [OTLP_ENDPOINT [DATA_DIR]]]`, an empty OTLP_ENDPOINT being
+//! The shop by itself: `shop [LISTEN [OTLP_ENDPOINT [DATA_DIR [RECORD]]]]`, an empty OTLP_ENDPOINT being
 //! none. Ends with its standard input, or on ^C.
 
 use std::error::Error;
@@ -36,6 +36,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         .filter(|endpoint| !endpoint.is_empty())
         .map(|endpoint| (*endpoint).to_owned());
     options.data_dir = arguments.get(2).map(PathBuf::from);
+    options.record_faults = arguments.get(3).map(PathBuf::from);
     tokio::runtime::Runtime::new()?.block_on(supervise(options))?;
     Ok(())
 }

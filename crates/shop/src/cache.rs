@@ -13,7 +13,9 @@ use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
 
 use crate::fault::dial::Dial;
+use crate::record::Effect;
 use crate::telemetry::Telemetry;
+use loadgen_shop_api::Fault;
 
 /// New keys that push into the cache at each lookup of a full storm, for each entry of capacity.
 const FLOOD: f64 = 0.25;
@@ -83,9 +85,18 @@ impl<V: Clone + Default + Send + 'static> Cache<V> {
             format!("cache.get {}", self.name),
             vec![KeyValue::new("cache.name", self.name)],
         );
+        let since = Instant::now();
+        let storm = self.storm.level() > 0.0;
         let key = self.key(key);
         let found = self.get(&key);
         let hit = found.is_some();
+        if storm {
+            let effect = if hit { Effect::Delayed } else { Effect::Missed };
+            let (fault, took) = (Fault::CacheMissStorm, Some(since.elapsed()));
+            self.telemetry
+                .record
+                .touch(fault, effect, span.context(), took);
+        }
         span.set(KeyValue::new("cache.hit", hit));
         span.end();
         self.telemetry.instruments.cache_requests.add(
@@ -172,7 +183,9 @@ mod tests {
     use loadgen_shop_api::Service;
 
     fn cache(capacity: usize, time_to_live: Duration) -> Arc<Cache<u32>> {
-        let telemetry = Telemetry::new(Service::Catalogue, None).expect("no exporter, no error");
+        let record = crate::record::Record::default();
+        let telemetry =
+            Telemetry::new(Service::Catalogue, None, record).expect("no exporter, no error");
         let capacity = NonZeroUsize::new(capacity).expect("not zero");
         Cache::new(telemetry, "test", capacity, time_to_live)
     }

@@ -34,6 +34,7 @@ mod kit;
 mod lease;
 mod options;
 mod queue;
+mod record;
 mod service;
 mod services;
 mod store;

@@ -21,4 +21,7 @@ pub struct ServiceOptions {
     /// Where telemetry goes by OTLP/gRPC. None: where the `OTEL_EXPORTER_OTLP_*` variables say, or
     /// nowhere.
     pub otlp_endpoint: Option<String>,
+    /// File to which is appended what faults do to requests. None: nowhere.
+    #[serde(default)]
+    pub record_faults: Option<PathBuf>,
 }

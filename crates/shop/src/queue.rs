@@ -18,8 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::record::Effect;
 use crate::telemetry::Telemetry;
 use crate::telemetry::span::ActiveSpan;
+use loadgen_shop_api::Fault;
 
 /// Name of the queue.
 pub(crate) const ORDERS: &str = "orders";
@@ -198,6 +200,11 @@ impl Outlet {
             format!("process {ORDERS}"),
             said,
         );
+        let record = &self.telemetry.record;
+        if record.was_on(Fault::SlowConsumer, queued) {
+            let (effect, took) = (Effect::Delayed, Some(queued.elapsed()));
+            record.touch(Fault::SlowConsumer, effect, span.context(), took);
+        }
         Some(Delivery {
             span,
             since: Instant::now(),

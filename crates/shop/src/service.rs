@@ -20,6 +20,7 @@ use crate::error::ShopError;
 use crate::fault::board::FaultBoard;
 use crate::kit::Kit;
 use crate::options::ServiceOptions;
+use crate::record::Record;
 use crate::services;
 use crate::telemetry::server::{ServerLayer, answer_traced};
 use crate::telemetry::{Telemetry, process};
@@ -77,7 +78,12 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
     // For the exporters' connections, and for the pool's, should the start fail half way.
     let handle = control.handle().clone();
     let _inside = handle.enter();
-    let telemetry = Telemetry::new(service, options.otlp_endpoint.as_deref())?;
+    let record = Record::open(service, options.record_faults.as_deref());
+    let record = record.map_err(|source| ShopError::System {
+        what: "cannot open the record of faults",
+        source,
+    })?;
+    let telemetry = Telemetry::new(service, options.otlp_endpoint.as_deref(), record.clone())?;
     process::observe(&telemetry.instruments.meter);
     let faults = FaultBoard::new(Arc::clone(&telemetry), requests.handle().clone());
     let (stop, mut stopping) = watch::channel(false);
@@ -127,6 +133,7 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
         kit.take_background().join_all().await;
     };
     let _ = control.block_on(async { tokio::time::timeout(DRAIN, drained).await });
+    record.finish(LAST_STATEMENTS);
     telemetry.shutdown(FLUSH);
     requests.shutdown_timeout(LAST_STATEMENTS);
     // The pool is left to the end of the process. Metric callbacks share it, on threads that may

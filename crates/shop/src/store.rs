@@ -17,8 +17,9 @@ use crate::fault::hold::FullPool;
 use crate::fault::limits::NoDescriptors;
 use crate::fault::rounds::InRounds;
 use crate::fault::slow::{self, SlowQueries};
+use crate::record::{Effect, Record};
 use crate::telemetry::{Telemetry, is_new_release};
-use loadgen_shop_api::Service;
+use loadgen_shop_api::{Fault, Service};
 
 /// Connections of a pool.
 pub(crate) const POOL_SIZE: usize = 8;
@@ -204,10 +205,28 @@ impl Database {
             }
             span.end();
         }
+        self.record_wait(cx, since, error.is_some());
         match (got, error) {
             (Ok(connection), _) => Ok(connection),
             (Err(error), None) => Err(DbError::Pool(error.to_string())),
             (Err(_), Some(error)) => Err(error),
+        }
+    }
+
+    /// What a wait for a connection has to do with faults.
+    fn record_wait(&self, cx: &Context, since: Instant, failed: bool) {
+        let record = &self.telemetry.record;
+        let waited = since.elapsed();
+        let effect = match failed {
+            true => Effect::Failed,
+            false => Effect::Delayed,
+        };
+        // Where statements are slow, their connections are in use for longer.
+        let faults = [Fault::PoolExhaustion, Fault::FdExhaustion, Fault::SlowQuery];
+        for fault in faults {
+            if (failed || waited >= NOTABLE_WAIT) && record.was_on(fault, since) {
+                record.touch(fault, effect, cx, Some(waited));
+            }
         }
     }
 
@@ -390,6 +409,7 @@ impl Session<'_> {
         if statement.operation != "SELECT" || !is_new_release(&self.context) {
             return Ok(());
         }
+        let since = Instant::now();
         for _ in 0..REPEATS {
             self.traced(statement, || {
                 let mut prepared = self.connection.prepare_cached(statement.text)?;
@@ -398,7 +418,28 @@ impl Session<'_> {
                 Ok(())
             })?;
         }
+        let took = Some(since.elapsed());
+        self.record()
+            .touch(Fault::BadDeployment, Effect::Repeated, &self.context, took);
         Ok(())
+    }
+
+    /// The context in which the work is done.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The record of what faults do.
+    pub(crate) fn record(&self) -> &Record {
+        &self.database.telemetry.record
+    }
+
+    /// What a statement or a transaction that failed has to do with a disk that is full.
+    fn record_failure<T>(&self, context: &Context, since: Instant, result: &rusqlite::Result<T>) {
+        if result.is_err() && self.record().was_on(Fault::DiskFull, since) {
+            self.record()
+                .touch(Fault::DiskFull, Effect::Failed, context, None);
+        }
     }
 
     /// Changes rows; returns how many.
@@ -424,8 +465,10 @@ impl Session<'_> {
         let transaction =
             Transaction::new_unchecked(self.connection, TransactionBehavior::Immediate)?;
         let value = work(self)?;
-        transaction.commit()?;
-        Ok(value)
+        let since = Instant::now();
+        let committed = transaction.commit();
+        self.record_failure(&self.context, since, &committed);
+        committed.map(|()| value)
     }
 
     fn traced<T>(
@@ -449,11 +492,16 @@ impl Session<'_> {
             spoken,
         );
         let since = Instant::now();
-        let result = self
-            .database
-            .slow
-            .strike(self.connection)
-            .and_then(|()| work());
+        let result = self.database.slow.strike(self.connection).and_then(|took| {
+            if took.is_some() {
+                let context = span.context();
+                telemetry
+                    .record
+                    .touch(Fault::SlowQuery, Effect::Delayed, context, took);
+            }
+            work()
+        });
+        self.record_failure(span.context(), since, &result);
         let elapsed = since.elapsed().as_secs_f64();
         if let Err(error) = &result {
             attributes.push(KeyValue::new(semconv::ERROR_TYPE, fail(&span, error)));
@@ -494,7 +542,8 @@ mod tests {
     #[tokio::test]
     async fn a_commit_that_fails_leaves_no_transaction_open() {
         let folder = tempfile::tempdir().expect("a folder");
-        let telemetry = Telemetry::new(Service::Cart, None).expect("no exporter, no error");
+        let telemetry =
+            Telemetry::new(Service::Cart, None, Record::default()).expect("no exporter, no error");
         let database = Database::create(telemetry, folder.path(), |c| {
             c.execute_batch(
                 "CREATE TABLE parent (id INTEGER PRIMARY KEY);

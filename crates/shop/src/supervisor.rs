@@ -45,6 +45,8 @@ pub struct ShopOptions {
     /// Folder for the databases, made where it is missing. None: a temporary one, which is removed
     /// at the end.
     pub data_dir: Option<PathBuf>,
+    /// File to which is appended what faults do to requests, as JSON lines. None: nowhere.
+    pub record_faults: Option<PathBuf>,
 }
 
 impl Default for ShopOptions {
@@ -55,6 +57,7 @@ impl Default for ShopOptions {
             otlp_endpoint: None,
             stop_with_stdin: false,
             data_dir: None,
+            record_faults: None,
         }
     }
 }
@@ -101,11 +104,11 @@ pub async fn supervise(options: ShopOptions) -> Result<(), ShopError> {
     let system = |what| move |source| ShopError::System { what, source };
     let stop = Stop::listen(options.stop_with_stdin);
     let mut stop = stop.map_err(system("cannot listen for signals and standard input"))?;
-    let folder = DataFolder::new(options.data_dir)?;
+    let folder = DataFolder::new(options.data_dir.clone())?;
     warn_of_silent_endpoint(options.otlp_endpoint.as_deref()).await;
     let mut running: Vec<Running> = Vec::new();
     let outcome = tokio::select! {
-        result = run(&options.listen, options.otlp_endpoint.as_deref(), folder.path(), &mut running) => result,
+        result = run(&options, folder.path(), &mut running) => result,
         () = stop.asked() => Ok(()),
     };
     let stopped = stop_all(running).await;
@@ -114,8 +117,7 @@ pub async fn supervise(options: ShopOptions) -> Result<(), ShopError> {
 
 /// Starts everything, says so, and serves the admin API for as long as it is polled.
 async fn run(
-    listen: &SocketAddr,
-    otlp_endpoint: Option<&str>,
+    of_shop: &ShopOptions,
     data_dir: &Path,
     running: &mut Vec<Running>,
 ) -> Result<(), ShopError> {
@@ -124,7 +126,7 @@ async fn run(
         let options = ServiceOptions {
             service,
             listen: match service {
-                Service::Web => *listen,
+                Service::Web => of_shop.listen,
                 _ => (Ipv4Addr::LOCALHOST, 0).into(),
             },
             peers: service
@@ -133,7 +135,8 @@ async fn run(
                 .filter_map(|peer| Some((*peer, urls.get(peer)?.clone())))
                 .collect(),
             data_dir: data_dir.to_owned(),
-            otlp_endpoint: otlp_endpoint.map(str::to_owned),
+            otlp_endpoint: of_shop.otlp_endpoint.clone(),
+            record_faults: of_shop.record_faults.clone(),
         };
         let started = tokio::select! {
             started = start(&options) => started?,

@@ -46,8 +46,8 @@ pub struct Episode {
     pub effect: Option<Effect>,
     /// The services that the anomaly is declared to be in; empty: it names none.
     pub root_cause_services: Vec<String>,
-    /// Rank of the declared service among all by the strength of its own effect, 1 is the strongest;
-    /// none: not ranked.
+    /// Rank of the declared service among all by the strength of its own effect, 1 is the
+    /// strongest; none: not ranked.
     pub root_cause_rank: Option<u32>,
     /// Services that show something of their own, beyond what they wait for or get from others, the
     /// strongest first: root causes as ranked.
@@ -74,8 +74,8 @@ pub struct ShiftedService {
     pub onset_interval_s: Option<[f64; 2]>,
 }
 
-/// A call between two services that shifted, in the direction against the call: who is called shifts
-/// who calls. It is left out where the callee surely shifted later.
+/// A call between two services that shifted, in the direction against the call: who is called
+/// shifts who calls. It is left out where the callee surely shifted later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TravelledEdge {
     /// The service that is called.

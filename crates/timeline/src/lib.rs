@@ -11,8 +11,8 @@
 //!
 //! [`merge`] makes one timeline of those of several generators.
 //!
-//! [`audit`] is what is known of a dataset that was made from it, [`causal`] which services shifted in
-//! it and along which calls, [`columns`] what its columns mean.
+//! [`audit`] is what is known of a dataset that was made from it, [`causal`] which services shifted
+//! in it and along which calls, [`columns`] what its columns mean.
 //!
 //! All times in both come from one [`clock`].
 

@@ -28,6 +28,8 @@ pub struct SummaryFile {
 
 #[derive(Debug)]
 struct Tally {
+    /// Its executor starts iterations.
+    sends: bool,
     is_open_model: bool,
     latency: Histogram<u64>,
     from_intended: Histogram<u64>,
@@ -83,6 +85,9 @@ impl SummaryFile {
 
     fn window_opened(&mut self, index: usize, at_ns: i64) {
         self.scenarios[index].opened_ns = Some(at_ns);
+        if !self.scenarios[index].sends {
+            return;
+        }
         let mut others = self.scenarios.iter_mut().filter(|s| s.is_open);
         let is_alone = others.next().is_none();
         for other in self.scenarios.iter_mut().filter(|s| s.is_open) {
@@ -195,6 +200,10 @@ impl Consumer for SummaryFile {
         for (tally, scenario) in self.scenarios.iter().zip(&mut summary.scenarios) {
             tally.close(scenario);
         }
+        // What sends nothing has no figures.
+        let mut tallies = self.scenarios.iter();
+        let sends = |_: &ScenarioSummary| tallies.next().is_none_or(|tally| tally.sends);
+        summary.scenarios.retain(sends);
         let mut text = serde_json::to_vec_pretty(&*summary)?;
         text.push(b'\n');
         std::fs::write(&self.path, text)
@@ -246,6 +255,7 @@ impl Tally {
         let is_open_model = ArrivalSchedule::new(executor).is_some();
         let histogram = latency_histogram;
         Self {
+            sends: executor.sends(),
             is_open_model,
             latency: histogram(),
             from_intended: histogram(),

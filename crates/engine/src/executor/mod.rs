@@ -117,6 +117,8 @@ async fn drive(share: &Rc<Share>, executor: &Executor, tasks: &mut JoinSet<()>) 
             let in_all = in_all.unwrap_or(0);
             looping::count(share, vus, None, in_all, &mut pacer, tasks).await;
         }
+        // Workers have no part in it.
+        Executor::NoLoad { .. } => {}
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use loadgen_program::{Child, Input, Log};
-use loadgen_scenario::{ArrivalSchedule, PlannedScenario};
+use loadgen_scenario::{ArrivalSchedule, Plan, PlannedScenario};
 use loadgen_timeline::{Clock, RequestRecord};
 use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStderr, Command};
@@ -181,7 +181,7 @@ pub(crate) async fn follow(
     }
     let mut crew = Crew {
         feed: Feed::new(shared.plan.clone(), zero_ns, shared.shard),
-        ends: shared.plan.scenarios.iter().map(|_| End::No).collect(),
+        ends: ends(&shared.plan),
         counted: has_api.then(|| counted.subscribe()),
         waiting: Vec::new(),
         started_ns: shared.clock.now_ns(),
@@ -256,6 +256,15 @@ enum End {
     No,
     Closed,
     Drained,
+}
+
+/// Nothing ends in k6 that it does not run.
+fn ends(plan: &Plan) -> Vec<End> {
+    let of = |scenario: &PlannedScenario| match scenario.executor.sends() {
+        true => End::No,
+        false => End::Drained,
+    };
+    plan.scenarios.iter().map(of).collect()
 }
 
 struct Crew {
@@ -452,7 +461,9 @@ impl Crew {
     fn may_end_so(&self, status: ExitStatus) -> bool {
         let now_ns = self.shared.clock.now_ns();
         let begun = |s: &PlannedScenario| self.shared.planned_ns(s.start_ns) <= now_ns;
-        status.success() && self.shared.plan.scenarios.iter().all(begun)
+        let scenarios = self.shared.plan.scenarios.iter();
+        let mut sending = scenarios.filter(|scenario| scenario.executor.sends());
+        status.success() && sending.all(begun)
     }
 }
 

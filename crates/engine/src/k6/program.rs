@@ -118,7 +118,8 @@ pub fn why_not(plan: &Plan) -> Option<String> {
             scenario.executor,
             Executor::RampingVus { .. } | Executor::RampingArrivalRate { .. }
         );
-        !takes_any && scenario.end_ns - scenario.start_ns < SHORTEST_NS
+        let sends = scenario.executor.sends();
+        sends && !takes_any && scenario.end_ns - scenario.start_ns < SHORTEST_NS
     };
     if follows_flags(plan) {
         return Some(

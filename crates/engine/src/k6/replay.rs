@@ -252,7 +252,9 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
 
 /// Whether k6 ran as long, or made as many iterations, as every executor of the plan asks for.
 fn came_to_its_end(plan: &Plan, shard: Shard, end: &Summary) -> bool {
-    plan.scenarios.iter().all(|scenario| {
+    let scenarios = plan.scenarios.iter();
+    let mut sending = scenarios.filter(|scenario| scenario.executor.sends());
+    sending.all(|scenario| {
         if let Some(wanted) = shard.iterations_to_make(&scenario.executor) {
             let counts = end.scenarios.get(&scenario.name);
             let over = counts.map_or(0, |c| c.iterations + c.dropped_iterations);
@@ -500,7 +502,8 @@ impl Player<'_, '_> {
 
     fn look_for_ends(&mut self) -> io::Result<()> {
         for index in self.scenarios() {
-            if !self.windows.is_on(index) {
+            let sends = self.replay.plan.scenarios[index].executor.sends();
+            if !sends || !self.windows.is_on(index) {
                 continue;
             }
             if let Over::Drained { early, at_ns } = self.feed.over(index, self.now_ns) {

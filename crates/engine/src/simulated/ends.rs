@@ -134,6 +134,46 @@ fn faults_are_there_while_their_windows_are_open() {
 }
 
 #[test]
+fn a_fault_may_lie_within_a_load_that_goes_on() {
+    let mut plan = plan(
+        "{path: '/a?ms=100'}",
+        &[
+            "load: {executor: constant-vus, vus: 1, duration: 3s}",
+            "slow: {executor: none, start_time: 1s, duration: 1s}",
+        ],
+    );
+    plan.scenarios[1].fault = Some(fault("slow"));
+    let target = || Target::that(Answer::After(20));
+    for workers in 1..=3 {
+        let seen = simulate_with(&plan, workers, &[], Some(target));
+        assert_eq!(
+            seen.story(),
+            [
+                "0 opened load",
+                "1000 opened slow",
+                "1020 slow is in for slow",
+                "2000 closed slow",
+                "2000 drained slow",
+                "2020 slow is out for slow",
+                "3000 closed load",
+                "3000 drained load",
+                "3000 Completed",
+            ],
+            "{workers} workers"
+        );
+        assert_eq!(seen.drained("slow").sent, 0);
+        assert_eq!(seen.drained("load").sent, 30);
+        let early = [(1500, Interrupt::Gracefully)];
+        let story = simulate_with(&plan, workers, &early, Some(target)).story();
+        assert_eq!(story[3..5], ["1500 closed slow", "1500 drained slow"]);
+        assert!(
+            story.contains(&"1520 slow is out for slow".to_owned()),
+            "{story:?}"
+        );
+    }
+}
+
+#[test]
 fn an_interrupt_lets_requests_finish_and_starts_nothing_more() {
     let plan = plan(
         "{path: '/a?ms=400'}, {path: '/never?ms=1'}",

@@ -151,9 +151,9 @@ pub(crate) fn onset_s(spoken: &[Spoken], since_ns: i64) -> Option<f64> {
     onset(spoken, since_ns).map(|onset| onset.at_s)
 }
 
-/// The same with its 95 % interval: of all requests, each as likely beforehand to be the first, those
-/// that hold 95 % of what is likely afterwards (Smith 1975), and the time between them. It takes
-/// requests for independent.
+/// The same with its 95 % interval: of all requests, each as likely beforehand to be the first,
+/// those that hold 95 % of what is likely afterwards (Smith 1975), and the time between them. It
+/// takes requests for independent.
 pub(crate) fn onset(spoken: &[Spoken], since_ns: i64) -> Option<Onset> {
     if spoken.len() < LEAST {
         return None;
@@ -183,8 +183,8 @@ pub(crate) fn onset(spoken: &[Spoken], since_ns: i64) -> Option<Onset> {
 /// Share of what is likely that an interval holds.
 const HELD: f64 = 0.95;
 
-/// The first and the last of the fewest moments that hold [`HELD`] of what is likely. `sums` are the
-/// logarithms of how likely each is, `most` the largest of them.
+/// The first and the last of the fewest moments that hold [`HELD`] of what is likely. `sums` are
+/// the logarithms of how likely each is, `most` the largest of them.
 fn likely(sums: &[(i64, f64)], most: f64) -> (usize, usize) {
     let weight = |place: usize| (sums[place].1 - most).exp();
     let all: f64 = (0..sums.len()).map(weight).sum();

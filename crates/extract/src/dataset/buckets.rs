@@ -54,7 +54,7 @@ impl Labelled for BucketRow<'_> {
 }
 
 /// The label columns of tables over time, in their order.
-pub(super) const LABELS: [&str; 8] = [
+pub(crate) const LABELS: [&str; 8] = [
     "anomaly_type",
     "anomaly_label",
     "anomaly_root_cause",
@@ -100,11 +100,13 @@ macro_rules! kind_columns {
                 |r| Value::opt_int(r.bucket.kinds[$place].quantiles_ns[0]),
             ),
             Column::new(
-                concat!($kind, "_p95_ms"), Kind::Milliseconds, "95th percentile, likewise", NO_SPANS,
+                concat!($kind, "_p95_ms"), Kind::Milliseconds,
+                "95th percentile, likewise", NO_SPANS,
                 |r| Value::opt_int(r.bucket.kinds[$place].quantiles_ns[1]),
             ),
             Column::new(
-                concat!($kind, "_p99_ms"), Kind::Milliseconds, "99th percentile, likewise", NO_SPANS,
+                concat!($kind, "_p99_ms"), Kind::Milliseconds,
+                "99th percentile, likewise", NO_SPANS,
                 |r| Value::opt_int(r.bucket.kinds[$place].quantiles_ns[2]),
             ),
         )*]

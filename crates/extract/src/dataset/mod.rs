@@ -5,7 +5,7 @@ pub(crate) mod buckets;
 pub(crate) mod classes;
 mod csv_row;
 pub(crate) mod dictionary;
-mod file_name;
+pub(crate) mod file_name;
 pub(crate) mod files;
 pub(crate) mod graph;
 pub(crate) mod logs;
@@ -19,6 +19,7 @@ pub(crate) mod texts;
 mod timestamp;
 pub(crate) mod trace_features;
 pub(crate) mod traces;
+pub(crate) mod unusual;
 pub(crate) mod wide;
 pub(crate) mod windows;
 

@@ -4,6 +4,7 @@ use super::said::{
     Labelled, Said, anomaly_columns, backing_columns, phase_columns, provenance_columns,
 };
 use super::table::{Column, Kind, NEVER, Table, Value};
+use super::unusual::OfSpan;
 
 /// Every span.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ pub(crate) struct SpanRow<'a> {
     pub(crate) sent_by: Option<&'a str>,
     /// It began long after its request had ended.
     pub(crate) late: bool,
+    pub(crate) unusual: OfSpan,
 }
 
 impl SpanRow<'_> {
@@ -248,6 +250,24 @@ impl Table for Spans {
             ),
         ]);
         columns.extend(backing_columns());
+        columns.extend([
+            new(
+                "span_anomaly",
+                Kind::Text,
+                "`none`, or what is unusual for its operation: `latency`, `error`, `structure`, \
+                 several joined by `+`, see below",
+                "too few normal spans of its operation, late, or not of the run",
+                |r| Value::opt_text(r.unusual.anomaly()),
+            ),
+            new(
+                "is_root_cause_span",
+                Kind::Boolean,
+                "whether what is unusual begins in this span, in a service that a fault is in or \
+                 on a call of it, see below",
+                "label unknown, no service is named, or `span_anomaly` is not known",
+                |r| Value::opt_boolean(r.unusual.is_root_cause),
+            ),
+        ]);
         columns
     }
 }

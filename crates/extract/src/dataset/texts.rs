@@ -49,7 +49,12 @@ impl<'r> Texts<'r> {
                     of_types.collect::<Option<Vec<_>>>().and_then(worst)
                 }
             };
-            let of = windows.iter().filter_map(|&w| evidence.window(w as u32));
+            // While a fault is in force, what its own windows show of it counts, and not what the
+            // window of a load does that goes on all the time.
+            let says =
+                |w: usize| types.is_empty() || types.contains(&&*timeline.windows[w].anomaly.kind);
+            let of = windows.iter().filter(|&&w| says(w));
+            let of = of.filter_map(|&w| evidence.window(w as u32));
             let services = of.flat_map(|window| &window.services);
             let affected = services.filter(|s| s.affected).map(|s| s.service.clone());
             StretchTexts {

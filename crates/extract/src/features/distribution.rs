@@ -145,7 +145,8 @@ impl Half {
         None
     }
 
-    /// Without what was there before, whose buckets are to be put together `finer` times two by two.
+    /// Without what was there before, whose buckets are to be put together `finer` times two by
+    /// two.
     fn since(&self, before: &Self, finer: u32) -> Option<Self> {
         let mut counts = self.counts.clone();
         for (index, count) in before.counts.iter().enumerate().filter(|(_, c)| **c > 0) {

@@ -1,5 +1,5 @@
-//! What begins in a second, dealt by time: the tables over time need everything of a second at once,
-//! and partitions hold everything of a trace.
+//! What begins in a second, dealt by time: the tables over time need everything of a second at
+//! once, and partitions hold everything of a trace.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -131,8 +131,8 @@ impl Figures {
     }
 }
 
-/// How much of something there is changes hardly ever: in each second the last that was said, before
-/// the first the first.
+/// How much of something there is changes hardly ever: in each second the last that was said,
+/// before the first the first.
 fn held(values: &[i64]) -> Vec<Option<i64>> {
     let mut last = values.iter().copied().find(|value| *value != NOTHING);
     let hold = |value: &i64| {
@@ -180,8 +180,8 @@ fn percent(unit: &str) -> f64 {
     if unit == "%" { 0.01 } else { 1.0 }
 }
 
-/// Whether a gauge is the share used of processors, a loop of events, a pool or a queue, and by what
-/// it is multiplied to be one of 0 to 1. That of the host is shared, and a container's of
+/// Whether a gauge is the share used of processors, a loop of events, a pool or a queue, and by
+/// what it is multiplied to be one of 0 to 1. That of the host is shared, and a container's of
 /// processors is in processors or in per cent, depending on who sends it.
 fn utilisation(name: &str, unit: &str) -> Option<f64> {
     let name = name.to_ascii_lowercase();
@@ -290,11 +290,13 @@ mod tests {
             &grid,
             &series("db.client.connection.count", &idle, &free),
         );
-        figures.add(
+        add(
+            &mut figures,
             &grid,
             &series("db.client.connection.max", limit, &[at(1, 4.0)]),
         );
-        figures.add(
+        add(
+            &mut figures,
             &grid,
             &series("db.client.connection.max", other, &[at(1, 1.0)]),
         );

@@ -288,8 +288,8 @@ impl<'t> TraceCalls<'t> {
 
     /// Calls that no span answers: to what sends none.
     fn unanswered(&self) -> Vec<Call<'t>> {
-        // Of calls that stand for one another, as that of a library and that of its HTTP client, the
-        // innermost is the one that leaves the service.
+        // Of calls that stand for one another, as that of a library and that of its HTTP client,
+        // the innermost is the one that leaves the service.
         let mut stands_for_inner = vec![false; self.rows.len()];
         for place in (0..self.rows.len()).filter(|place| self.is_outgoing(*place)) {
             let mut at = place;

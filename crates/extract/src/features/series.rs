@@ -11,8 +11,8 @@ pub(crate) enum Reading {
     Increase,
 }
 
-/// A point: the time that it speaks of, in Unix nanoseconds, and what it says. Of a level the end is
-/// its moment.
+/// A point: the time that it speaks of, in Unix nanoseconds, and what it says. Of a level the end
+/// is its moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SeriesPoint {
     pub(crate) start: i64,
@@ -41,8 +41,8 @@ const LONGEST_HOLD_NS: i64 = 60 * SECOND_NS;
 /// An increase over a longer time, in nanoseconds, says nothing of a second.
 const LONGEST_INCREASE_NS: i64 = 300 * SECOND_NS;
 
-/// The level in each second: the last that was said before its end. It holds until the next is said,
-/// for twice the time since the one before it and a minute at the most.
+/// The level in each second: the last that was said before its end. It holds until the next is
+/// said, for twice the time since the one before it and a minute at the most.
 pub(crate) fn levels(grid: &Grid, points: &[SeriesPoint]) -> Vec<Option<f64>> {
     let mut all = vec![None; grid.len()];
     for (index, point) in points.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! The shape of a trace: how deep and how wide it is, what its services did themselves, and what its
-//! duration rests on. Pure.
+//! The shape of a trace: how deep and how wide it is, what its services did themselves, and what
+//! its duration rests on. Pure.
 //!
-//! The critical path is that of CRISP (Zhang et al. 2022, USENIX ATC): from the end of the root back
-//! through the child that ended last.
+//! The critical path is that of CRISP (Zhang et al. 2022, USENIX ATC): from the end of the root
+//! back through the child that ended last.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -121,8 +121,8 @@ impl Shape {
         times
     }
 
-    /// The critical path below a span: for how much of its duration each service stands. All of them
-    /// together are the duration.
+    /// The critical path below a span: for how much of its duration each service stands. All of
+    /// them together are the duration.
     pub(crate) fn critical_path(&self, root: usize) -> ByService {
         let mut times = ByService::new();
         if !self.nodes[root].is_timed() {

@@ -9,6 +9,7 @@ use twox_hash::XxHash64;
 
 use super::distribution::Buckets;
 use super::grid::{Grid, SECOND_NS};
+use crate::dataset::buckets::LABELS;
 use crate::scan::batch::batch;
 use crate::scan::spool::Dealt;
 
@@ -242,7 +243,7 @@ pub(crate) fn names(columns: &WideColumns) -> BTreeMap<String, u64> {
             };
             let mut free = wanted.clone();
             let mut next = 2;
-            while named.contains_key(&free) {
+            while named.contains_key(&free) || LABELS.contains(&free.as_str()) {
                 free = format!("{wanted}#{next}");
                 next += 1;
             }
@@ -331,6 +332,13 @@ mod tests {
         let mut reversed = keys.to_vec();
         reversed.reverse();
         assert_eq!(names(&columns(&reversed)), names(&columns(&keys)));
+    }
+
+    #[test]
+    fn no_series_has_the_name_of_a_label() {
+        let keys = [key("anomaly", "type", "{}", "1")];
+        let found: Vec<String> = names(&columns(&keys)).into_keys().collect();
+        assert_eq!(found, ["anomaly_type#2"]);
     }
 
     #[test]

@@ -65,8 +65,8 @@ impl Begun {
     }
 }
 
-/// The quantile of sorted values by the nearest rank: the smallest that at least so many per cent are
-/// not above.
+/// The quantile of sorted values by the nearest rank: the smallest that at least so many per cent
+/// are not above.
 fn quantile(sorted: &[i64], percent: usize) -> Option<i64> {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.checked_sub(1)?).copied()

@@ -9,6 +9,7 @@ pub(crate) mod interval;
 pub(crate) mod names;
 mod points;
 pub(crate) mod records;
+pub(crate) mod shape;
 pub(crate) mod survey;
 pub(crate) mod trace;
 pub(crate) mod truth;
@@ -25,6 +26,7 @@ use groups::{Group, Partition, Sorted, number, text};
 use names::ResourceId;
 pub(crate) use points::label_points;
 use records::{LogMarkBuilder, SpanMarkBuilder, TraceBuilder};
+use shape::{ShapeBuilder, push_shapes};
 use survey::Survey;
 use trace::TraceFacts;
 use truth::Truth;
@@ -37,6 +39,7 @@ pub(crate) type Offsets = HashMap<ResourceId, Offset>;
 pub(crate) struct LabelledTraces {
     pub(crate) traces: RecordBatch,
     pub(crate) spans: RecordBatch,
+    pub(crate) shapes: RecordBatch,
     pub(crate) logs: RecordBatch,
     pub(crate) survey: Survey,
 }
@@ -65,9 +68,10 @@ pub(crate) fn label_traces(
     survey.begin(&sorted, truth.is_k6());
     let mut traces = TraceBuilder::default();
     let mut spans = SpanMarkBuilder::default();
+    let mut shapes = ShapeBuilder::default();
     let mut logs = LogMarkBuilder::default();
     let mut loose = Vec::new();
-    let mut row = 0u32;
+    let (mut row, mut marked) = (0u32, 0u32);
     sorted.for_each(|group| {
         if group.spans.is_empty() && group.request.is_none() && !group.of_other_run {
             loose.extend_from_slice(group.logs);
@@ -85,6 +89,15 @@ pub(crate) fn label_traces(
             facts.as_ref(),
             &decided,
         );
+        push_shapes(
+            &mut shapes,
+            partition,
+            &sorted,
+            &group,
+            facts.as_ref(),
+            marked,
+        );
+        marked += group.spans.len() as u32;
         for (index, span) in group.spans.iter().enumerate() {
             spans.row.append_value(span.row);
             spans.trace.append_value(row);
@@ -107,6 +120,7 @@ pub(crate) fn label_traces(
     Ok(LabelledTraces {
         traces: traces.finish()?,
         spans: spans.finish()?,
+        shapes: shapes.finish()?,
         logs: logs.finish()?,
         survey,
     })

@@ -6,6 +6,7 @@ mod counting;
 mod figures;
 mod ids;
 pub(crate) mod leaks;
+pub(crate) mod normal;
 pub(crate) mod observe;
 pub(crate) mod outcomes;
 mod predict;
@@ -17,7 +18,7 @@ use loadgen_evidence::{
 };
 use loadgen_timeline::Timeline;
 use loadgen_timeline::audit::ClockFigures;
-use loadgen_timeline::condition::{self, NONE, Stretch, UNKNOWN_CONDITION};
+use loadgen_timeline::condition::{self, FaultState, NONE, Stretch, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phases;
 use loadgen_timeline::read::FaultInterval;
 
@@ -36,6 +37,8 @@ pub(crate) use run_said::RunSaid;
 pub(crate) struct RunFacts {
     pub(crate) phases: Phases,
     pub(crate) evidence: Evidence,
+    /// The steady normal time of the run, without shams and warm-up.
+    pub(crate) reference: Vec<Interval>,
     /// From the clearing of each fault until the system was back; none: there is no steady normal
     /// time to compare with.
     pub(crate) recoveries: Option<Vec<condition::Interval>>,
@@ -56,12 +59,10 @@ impl RunFacts {
             &gathered.outcomes,
         );
         phases.set_recoveries(recoveries.clone().unwrap_or_default());
+        let run = run(truth, &phases);
         Self {
-            evidence: judge(
-                &run(truth, &phases),
-                &gathered.sample,
-                &Thresholds::default(),
-            ),
+            evidence: judge(&run, &gathered.sample, &Thresholds::default()),
+            reference: run.reference,
             phases,
             recoveries,
         }
@@ -96,9 +97,24 @@ fn run(truth: &Truth, phases: &Phases) -> Run {
     let run_id = timeline.run.as_ref().map(|run| run.run_id.clone());
     Run {
         run_id: run_id.unwrap_or_default(),
-        reference: normal.flat_map(|w| w.steady.iter().copied()).collect(),
+        reference: once(normal.flat_map(|w| w.steady.iter().copied()).collect()),
         windows,
     }
+}
+
+/// Normal windows may overlap; their time counts once.
+fn once(mut intervals: Vec<Interval>) -> Vec<Interval> {
+    intervals.sort_unstable();
+    let mut merged: Vec<Interval> = Vec::with_capacity(intervals.len());
+    for interval in intervals {
+        match merged.last_mut() {
+            Some(last) if interval.from_ns < last.to_ns => {
+                last.to_ns = last.to_ns.max(interval.to_ns);
+            }
+            _ => merged.push(interval),
+        }
+    }
+    merged
 }
 
 fn interval((from, to): condition::Interval) -> Interval {
@@ -119,7 +135,8 @@ fn kind(window: &loadgen_timeline::Window) -> WindowKind {
 }
 
 /// The time in which a window's own condition held and no other: that of its faults, or its edges
-/// where there is no fault event.
+/// where there is no fault event. A sham within a normal window is judged as an anomaly is, and so
+/// its time is not what others are compared with.
 fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
     let timeline = &truth.timeline;
     let window = &timeline.windows[index];
@@ -142,7 +159,7 @@ fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
         }
         let anomalies = &truth.conditions.all()[stretch.condition].anomalies;
         match (&anomalies[..], window.anomaly.kind == NONE) {
-            ([], true) => true,
+            ([], true) => window.declared.is_some() || stretch.fault_state != FaultState::Sham,
             ([one], false) => one.kind == window.anomaly.kind,
             _ => false,
         }
@@ -214,4 +231,87 @@ pub(crate) fn clocks(truth: &Truth, gathered: &Gathered) -> (Offsets, Vec<ClockF
     let order = |c: &ClockFigures| (c.service.clone(), c.instance.clone());
     figures.sort_by_key(order);
     (offsets, figures)
+}
+
+#[cfg(test)]
+mod tests {
+    use loadgen_timeline::read::parse;
+
+    use super::*;
+
+    /// A load from 0 to 100 s, a fault from 20 to 30 s and a sham from 50 to 60 s, and a normal window
+    /// from 70 to 80 s.
+    fn truth() -> Truth {
+        let second = |s: i64| s * 1_000_000_000;
+        let line = |event: &str, scenario: &str, at: i64, more: &str| {
+            let at = second(at);
+            format!(r#"{{"event":"{event}","scenario":"{scenario}","at_ns":{at}{more}}}"#) + "\n"
+        };
+        let none = r#"{"type":"none","label":"normal","root_cause":"none","msg":""}"#;
+        let slow = r#"{"type":"slow","label":"anomalous","root_cause":"r","msg":""}"#;
+        let window = |name: &str, from: i64, to: i64, anomaly: &str, declared: &str| {
+            let planned = r#""planned_start_ns":0,"planned_end_ns":0"#;
+            let opened = format!(r#","anomaly":{anomaly},{planned}{declared}"#);
+            let closed =
+                r#","last_completed_ns":null,"sent":0,"completed":0,"failed":0,"dropped":0"#;
+            line("window_opened", name, from, &opened) + &line("window_closed", name, to, closed)
+        };
+        let fault = |event: &str, name: &str, at: i64, more: &str| {
+            let requested = second(at);
+            let of = r#""driver":"shop","fault":"hang","service":"a""#;
+            line(
+                event,
+                name,
+                at,
+                &format!(r#",{of},"requested_ns":{requested}{more}"#),
+            )
+        };
+        let sham = r#","sham":true"#;
+        let text = window("load", 0, 100, none, "")
+            + &window("fault", 20, 30, slow, "")
+            + &fault("fault_injected", "fault", 20, "")
+            + &fault("fault_cleared", "fault", 30, "")
+            + &window("sham", 50, 60, none, &format!(r#","declared":{slow}"#))
+            + &fault("fault_injected", "sham", 50, sham)
+            + &fault("fault_cleared", "sham", 60, sham)
+            + &window("marked", 70, 80, none, "")
+            + &format!(
+                r#"{{"event":"run_finished","at_ns":{},"status":"completed"}}"#,
+                second(100)
+            )
+            + "\n";
+        Truth::new(Some(parse(text.as_bytes())), false, Vec::new())
+    }
+
+    /// In seconds, with neighbours joined.
+    fn seconds(intervals: Vec<Interval>) -> Vec<(i64, i64)> {
+        let mut joined: Vec<(i64, i64)> = Vec::new();
+        for one in intervals {
+            let (from, to) = (one.from_ns / 1_000_000_000, one.to_ns / 1_000_000_000);
+            match joined.last_mut() {
+                Some(last) if last.1 == from => last.1 = to,
+                _ => joined.push((from, to)),
+            }
+        }
+        joined
+    }
+
+    #[test]
+    fn normal_time_is_the_load_without_faults_and_shams_and_counts_once() {
+        let truth = truth();
+        let phases = Phases::new(&truth.timeline, |_| 0);
+        let run = run(&truth, &phases);
+        let edges = seconds(run.reference.clone());
+        // A change takes the moment in which it is confirmed.
+        assert_eq!(edges, [(0, 20), (30, 50), (60, 100)]);
+        let length: i64 = run.reference.iter().map(|i| i.to_ns - i.from_ns).sum();
+        assert!(
+            (79_999_999_990..=80_000_000_000).contains(&length),
+            "{length}"
+        );
+        let own = |index: usize| seconds(run.windows[index].own.clone());
+        assert_eq!(own(1), [(20, 30)]);
+        assert_eq!(own(2), [(50, 60)]);
+        assert_eq!(own(3), [(70, 80)]);
+    }
 }

@@ -2,8 +2,9 @@
 //! their number a second.
 //!
 //! Steady time is cut into blocks of a second. The blocks of each window are split into two halves,
-//! one after the other, so that neighbours do not tell each other's label. Each half is told by
-//! the nearest centroid of the other one. What is compared is the square root of shares (Hellinger's
+//! one after the other, so that neighbours do not tell each other's label. Where windows lie in a load
+//! that goes on all the time, each stays whole, as does the time between two, and those of a type go to
+//! the halves in turns. Each half is told by the nearest centroid of the other one. What is compared is the square root of shares (Hellinger's
 //! distance) or of counts (which makes the scatter of Poisson counts the same at every rate). Design:
 //! `docs/design/0058-what-tells-the-label.md`.
 
@@ -37,6 +38,8 @@ pub(crate) struct Blocks {
     block_ns: i64,
     /// By window, in the order of time.
     windows: BTreeMap<usize, Vec<Block>>,
+    /// Of stretches that stay whole, each with one type, in the order of time.
+    whole: Vec<Vec<Block>>,
 }
 
 /// One block.
@@ -54,18 +57,20 @@ pub(crate) fn blocks(truth: &Truth, gathered: &Gathered, run: &RunFacts) -> Bloc
     let mut blocks = Blocks {
         block_ns: slices_of_a_block * arrivals.slice_ns(),
         windows: BTreeMap::new(),
+        whole: Vec::new(),
     };
     if arrivals.steps() == 0 {
         return blocks;
     }
     let conditions = &truth.conditions;
     let stretches = conditions.stretches().iter();
+    let in_a_load = in_a_load(truth, gathered);
     for stretch in stretches.filter(|s| s.condition != UNKNOWN_CONDITION) {
         let Some(&window) = stretch.windows.first() else {
             continue;
         };
         let anomaly_type = conditions.all()[stretch.condition].anomaly_type();
-        let of_window = blocks.windows.entry(window).or_default();
+        let mut of_stretch = Vec::new();
         for steady in run.phases.steady_in(stretch.time) {
             let slices = arrivals.sent_in(steady);
             for slices in slices.chunks_exact(slices_of_a_block as usize) {
@@ -73,20 +78,43 @@ pub(crate) fn blocks(truth: &Truth, gathered: &Gathered, run: &RunFacts) -> Bloc
                 for (step, requests) in slices.iter().flat_map(|(_, sent)| sent) {
                     sent[*step] += requests;
                 }
-                of_window.push(Block {
+                of_stretch.push(Block {
                     anomaly_type: anomaly_type.clone(),
                     sent,
                 });
             }
         }
+        if !stretch.windows.iter().any(|window| in_a_load[*window]) {
+            blocks.windows.entry(window).or_default().extend(of_stretch);
+        } else if !of_stretch.is_empty() {
+            blocks.whole.push(of_stretch);
+        }
     }
     blocks
+}
+
+/// By window: it sends nothing itself, or holds one that does not.
+fn in_a_load(truth: &Truth, gathered: &Gathered) -> Vec<bool> {
+    let mut found = vec![false; gathered.windows.len()];
+    let stretches = truth.conditions.stretches().iter();
+    for stretch in stretches.filter(|stretch| stretch.windows.len() > 1) {
+        let sends_nothing = |window: &usize| gathered.windows[*window].requests == 0;
+        if stretch.windows.iter().any(sends_nothing) {
+            stretch
+                .windows
+                .iter()
+                .for_each(|window| found[*window] = true);
+        }
+    }
+    found
 }
 
 /// How well a feature tells the label; none: there are too few types or blocks.
 pub(crate) fn predict(blocks: &Blocks, feature: Feature) -> Option<Predictor> {
     // By half and type.
     let mut halves: [BTreeMap<&str, Vec<Vec<f64>>>; 2] = Default::default();
+    // By type: how many there are that don't depend on each other.
+    let mut independent: BTreeMap<&str, u64> = BTreeMap::new();
     for of_window in blocks.windows.values() {
         let points = of_window
             .iter()
@@ -96,7 +124,20 @@ pub(crate) fn predict(blocks: &Blocks, feature: Feature) -> Option<Predictor> {
         for (index, (block, point)) in points.into_iter().enumerate() {
             let half = &mut halves[usize::from(index >= middle)];
             half.entry(&block.anomaly_type).or_default().push(point);
+            *independent.entry(&block.anomaly_type).or_default() += 1;
         }
+    }
+    for of_stretch in &blocks.whole {
+        let points = of_stretch.iter().filter_map(|block| point(block, feature));
+        let points: Vec<Vec<f64>> = points.collect();
+        let Some(first) = of_stretch.first().filter(|_| !points.is_empty()) else {
+            continue;
+        };
+        // The rate of a load is alike for as long as a stretch lasts: it counts once.
+        let before = independent.entry(&first.anomaly_type).or_default();
+        let half = &mut halves[(*before % 2) as usize];
+        half.entry(&first.anomaly_type).or_default().extend(points);
+        *before += 1;
     }
     let enough = |half: &BTreeMap<&str, Vec<Vec<f64>>>, kind: &str| {
         half.get(kind)
@@ -128,11 +169,14 @@ pub(crate) fn predict(blocks: &Blocks, feature: Feature) -> Option<Predictor> {
     let chance = 1.0 / number;
     let share = |of: &ToldBlocks| of.told as f64 / of.blocks as f64;
     // Guesses are right independently of each other with the probability `chance`.
-    let variance = |of: &ToldBlocks| chance * (1.0 - chance) / of.blocks as f64;
+    let variance = |kind: &String| {
+        let number = independent.get(kind.as_str()).copied().unwrap_or(1);
+        chance * (1.0 - chance) / number as f64
+    };
     Some(Predictor {
         balanced_accuracy: types.values().map(share).sum::<f64>() / number,
         chance,
-        chance_error: types.values().map(variance).sum::<f64>().sqrt() / number,
+        chance_error: types.keys().map(variance).sum::<f64>().sqrt() / number,
         block_s: blocks.block_ns as f64 / 1e9,
         types,
     })
@@ -197,7 +241,41 @@ mod tests {
         Blocks {
             block_ns: BLOCK_NS,
             windows: windows.collect(),
+            whole: Vec::new(),
         }
+    }
+
+    #[test]
+    fn in_a_load_that_goes_on_whole_stretches_are_left_out() {
+        // Each stretch has a rate of its own, for its length.
+        let stretches = |rates: &[(&str, u64)]| Blocks {
+            block_ns: BLOCK_NS,
+            windows: BTreeMap::new(),
+            whole: (rates.iter())
+                .map(|(kind, rate)| {
+                    let block = Block {
+                        anomaly_type: (*kind).to_owned(),
+                        sent: vec![*rate],
+                    };
+                    vec![block; 20]
+                })
+                .collect(),
+        };
+        // Halves of one stretch would tell each other.
+        let once = stretches(&[("none", 10), ("timeout", 50), ("none", 60)]);
+        assert_eq!(predict(&once, Feature::Rate), None);
+        let twice = stretches(&[("none", 10), ("timeout", 50), ("none", 60), ("timeout", 20)]);
+        let found = predict(&twice, Feature::Rate).expect("enough");
+        assert_eq!(found.balanced_accuracy, 0.0);
+        // Two of each are four, and not eighty.
+        assert!((found.chance_error - (0.25f64 / 2.0 * 2.0).sqrt() / 2.0).abs() < 1e-12);
+        let told = stretches(&[("none", 10), ("timeout", 50), ("none", 12), ("timeout", 48)]);
+        assert_eq!(
+            predict(&told, Feature::Rate)
+                .expect("enough")
+                .balanced_accuracy,
+            1.0
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod points;
 mod traces;
+mod unusual;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::dataset::traces::Traces;
 use crate::features::{FeatureRules, Observed};
 use crate::label::truth::Truth;
 use crate::measure::RunFacts;
+use crate::measure::normal::Limits;
 
 pub(crate) use points::write_points;
 pub(crate) use traces::{OfTrace, TracePartition, write_traces};
@@ -37,6 +39,8 @@ pub(crate) struct RowRules<'r> {
     pub(crate) logs: Columns<Logs>,
     pub(crate) points: Columns<Points>,
     pub(crate) features: FeatureRules,
+    /// What of an operation is still normal.
+    pub(crate) limits: Limits,
     /// Only rows whose phase is steady are written.
     pub(crate) steady_only: bool,
     /// Rows that are not the run's are kept.

@@ -6,6 +6,7 @@ use arrow_array::{Array, RecordBatch};
 use loadgen_timeline::condition::{Label, NONE, Placed, UNKNOWN, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phase;
 
+use super::unusual::unusual;
 use super::{ROWS_AT_ONCE, RowRules, SpanRows, WriteCounts, Written};
 use crate::dataset::classes::{LeftOut, UNKNOWN_CLASS};
 use crate::dataset::files::Run;
@@ -15,9 +16,11 @@ use crate::dataset::rows::Rows;
 use crate::dataset::said::{LabelSource, LabelTexts, Said};
 use crate::dataset::spans::{SpanRow, Spans};
 use crate::dataset::traces::TraceRow;
+use crate::dataset::unusual::OfSpan;
 use crate::features::observe_traces;
 use crate::label::groups::{number, text};
 use crate::label::records::{LogMarkBatch, SpanMarkBatch, TraceBatch};
+use crate::label::shape::ShapeBatch;
 use crate::label::truth::Foreign;
 use crate::scan::batch::Batch;
 use crate::scan::records::{LogBatch, SpanBatch};
@@ -29,6 +32,7 @@ pub(crate) struct TracePartition {
     pub(crate) logs: LogBatch,
     pub(crate) traces: TraceBatch,
     pub(crate) span_marks: SpanMarkBatch,
+    pub(super) shapes: ShapeBatch,
     pub(crate) log_marks: LogMarkBatch,
 }
 
@@ -38,6 +42,7 @@ impl TracePartition {
         logs: &RecordBatch,
         traces: &RecordBatch,
         span_marks: &RecordBatch,
+        shapes: &RecordBatch,
         log_marks: &RecordBatch,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -45,6 +50,7 @@ impl TracePartition {
             logs: LogBatch::view(logs).map_err(io::Error::other)?,
             traces: TraceBatch::view(traces).map_err(io::Error::other)?,
             span_marks: SpanMarkBatch::view(span_marks).map_err(io::Error::other)?,
+            shapes: ShapeBatch::view(shapes).map_err(io::Error::other)?,
             log_marks: LogMarkBatch::view(log_marks).map_err(io::Error::other)?,
         })
     }
@@ -59,6 +65,16 @@ pub(crate) struct OfTrace<'p> {
     pub(crate) foreign: Option<Foreign>,
     pub(crate) sent_by: Option<&'p str>,
     pub(crate) touches: bool,
+}
+
+impl OfTrace<'_> {
+    pub(super) fn is_of_the_run(&self) -> bool {
+        self.foreign.is_none()
+    }
+
+    pub(super) fn label(&self) -> &LabelTexts {
+        self.said.label
+    }
 }
 
 /// Makes the rows of a partition of traces.
@@ -124,6 +140,7 @@ fn write_spans(
     said: &[OfTrace<'_>],
     written: &mut Written,
 ) -> io::Result<()> {
+    let unusual = unusual(rules, of, said);
     let mut rows = Rows::new(&rules.spans);
     let mut runs: Vec<Run> = Vec::new();
     for at in 0..of.span_marks.row.len() {
@@ -156,7 +173,7 @@ fn write_spans(
                 end: 0,
             });
         }
-        rows.push(&span_row(&of.spans, row, said, late, trace));
+        rows.push(&span_row(&of.spans, row, said, late, trace, unusual[at]));
         if let Some(run) = runs.last_mut() {
             run.rows += 1;
             run.end = rows.csv_len();
@@ -218,6 +235,7 @@ fn span_row<'a>(
     said: Said<'a>,
     late: bool,
     trace: &OfTrace<'a>,
+    unusual: OfSpan,
 ) -> SpanRow<'a> {
     let small =
         |column: &arrow_array::Int32Array| (!column.is_null(row)).then(|| column.value(row));
@@ -249,6 +267,7 @@ fn span_row<'a>(
         touches_root_cause: trace.touches,
         sent_by: trace.sent_by,
         late,
+        unusual,
     }
 }
 

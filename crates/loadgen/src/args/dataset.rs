@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::EXIT_CODES;
 
@@ -151,4 +151,63 @@ pub(crate) struct UploadArgs {
     /// Print the result as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatasetCommand {
+    /// Put the datasets of several runs together, with an index and checksums.
+    Build(BuildArgs),
+}
+
+/// Put the datasets of several runs together, with an index and checksums.
+///
+/// The same inputs give the same bytes, in whatever order they are named. What the folder holds is told
+/// in docs/dataset-build.md.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct BuildArgs {
+    /// Run folders with a dataset in them, folders of datasets, or an audit_STAMP.json for another
+    /// than the newest.
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Folder for the dataset. It must not be there yet, or be empty.
+    #[arg(long = "out", visible_alias = "output", value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Folder in which each run has a folder, for datasets that lie elsewhere.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Title of the dataset [default: made of the names of the scenario files]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+    /// Licence that it is passed on under, best an id such as cc-by-4.0 [default: none is stated]
+    #[arg(long, visible_alias = "license", value_name = "ID")]
+    pub(crate) licence: Option<String>,
+    /// Who made it, for the citation; several times for several.
+    #[arg(long = "author", value_name = "NAME")]
+    pub(crate) authors: Vec<String>,
+    /// Where it is to be published, for the citation.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// What the target ran on, for the card [default: not recorded]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) hardware: Option<String>,
+    /// Intensities below this count as weak on purpose: such windows may be unsupported.
+    #[arg(long, value_name = "INTENSITY", default_value_t = loadgen_dataset::verdict::WEAK_BELOW)]
+    pub(crate) weak_below: f64,
+    /// What becomes of runs that their audit finds not usable, for another reason than single windows.
+    #[arg(long, value_name = "CHOICE", default_value = "refuse")]
+    pub(crate) unusable: UnusableChoice,
+    /// Print the report as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnusableChoice {
+    /// Make no dataset.
+    Refuse,
+    /// Leave them out, and name them.
+    Skip,
+    /// Take them as they are.
+    Keep,
 }

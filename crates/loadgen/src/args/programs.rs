@@ -17,6 +17,10 @@ pub(crate) struct ShopArgs {
     /// Folder for the services' databases [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Append to this file what faults do to each request: the truth about single requests, which
+    /// no telemetry has.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record_faults: Option<PathBuf>,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,

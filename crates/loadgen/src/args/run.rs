@@ -34,6 +34,10 @@ pub(crate) struct RunArgs {
     /// Inject no faults: the labels then say what load was sent, not what was wrong.
     #[arg(long, conflicts_with = "admin_url")]
     pub(crate) no_faults: bool,
+    /// Write what faults do to each request of the embedded shop into the run's folder, as
+    /// fault-record.jsonl. No telemetry has it.
+    #[arg(long)]
+    pub(crate) record_faults: bool,
     /// Where client spans go [default: the embedded collector, else what OTEL_EXPORTER_OTLP_* say]
     #[arg(long, value_name = "URL")]
     pub(crate) otlp_endpoint: Option<String>,

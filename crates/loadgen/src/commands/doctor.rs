@@ -72,7 +72,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
             let out = scratch.path().join("doctor");
             let folder = RunFolder::create(Some(&out), Path::new("doctor")).map_err(failed)?;
             say("starting the embedded collector and shop");
-            let embedded = Embedded::start(&folder).await?;
+            let embedded = Embedded::start(&folder, false).await?;
             let base = BaseUrl::new(&embedded.base_url);
             let traces = Traces::Files(vec![folder.traces()]);
             let mut examined = examine(&plan, &base, &traces, args.wait).await;

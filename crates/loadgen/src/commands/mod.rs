@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod collect;
 mod compare;
+mod dataset;
 mod doctor;
 mod extract;
 mod faults;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Extract(args) => extract::extract(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),
+        Command::Dataset(command) => asynchronously(dataset::dataset(command)),
         Command::Report(args) => report::report(&args),
         Command::Upload(args) => asynchronously(upload::upload(args)),
         Command::Compare(args) => asynchronously(compare::compare(args)),

@@ -103,7 +103,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         None => {
             note(&args, "starting the embedded collector and shop");
             let started = tokio::select! {
-                started = Embedded::start(&folder) => started?,
+                started = Embedded::start(&folder, args.record_faults) => started?,
                 () = interrupts.nth(1) => return Ok(Exit::Interrupted),
             };
             BaseUrl::new(&embedded.insert(started).base_url)

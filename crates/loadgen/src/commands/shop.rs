@@ -12,6 +12,7 @@ pub(super) async fn shop(args: ShopArgs) -> Result<Exit, Failure> {
         otlp_endpoint: args.otlp_endpoint,
         stop_with_stdin: args.stop_with_stdin,
         data_dir: args.data_dir,
+        record_faults: args.record_faults,
     })
     .await
     .map(|()| Exit::Success)

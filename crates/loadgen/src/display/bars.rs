@@ -1,4 +1,5 @@
-//! Progress on a terminal: a bar for each window.
+//! Progress on a terminal: a bar for each window that sends. A fault in a window that does not is
+//! shown beside those that are open.
 
 use std::io;
 use std::time::Duration;
@@ -18,10 +19,12 @@ pub(super) struct Bars {
 }
 
 struct Bar {
+    /// Position in the plan.
+    scenario: usize,
     name: String,
     bar: ProgressBar,
     tally: Tally,
-    fault: &'static str,
+    fault: String,
     opened_ns: Option<i64>,
     is_open: bool,
 }
@@ -38,7 +41,9 @@ impl Bars {
         let windows = plan
             .scenarios
             .iter()
-            .map(|scenario| {
+            .enumerate()
+            .filter(|(_, scenario)| scenario.executor.sends())
+            .map(|(index, scenario)| {
                 let length_ms = (scenario.end_ns - scenario.start_ns) / 1_000_000;
                 let bar = all.add(
                     ProgressBar::new(length_ms)
@@ -46,10 +51,11 @@ impl Bars {
                 );
                 bar.set_prefix(format!("{:width$}", scenario.name));
                 Bar {
+                    scenario: index,
                     name: scenario.name.clone(),
                     bar,
                     tally: Tally::new(),
-                    fault: "",
+                    fault: String::new(),
                     opened_ns: None,
                     is_open: false,
                 }
@@ -72,6 +78,18 @@ impl Bars {
 
     fn window(&mut self, scenario: &str) -> Option<&mut Bar> {
         self.windows.iter_mut().find(|w| w.name == scenario)
+    }
+
+    /// Shows a fault beside the windows that it is in.
+    fn show_fault(&mut self, scenario: &str, text: &str) {
+        if let Some(window) = self.window(scenario) {
+            let word = if text.is_empty() { "" } else { "fault" };
+            word.clone_into(&mut window.fault);
+            return;
+        }
+        for window in self.windows.iter_mut().filter(|window| window.is_open) {
+            text.clone_into(&mut window.fault);
+        }
     }
 
     fn warn(&self, text: &str) {
@@ -121,7 +139,8 @@ impl Consumer for Bars {
     fn take(&mut self, event: &Event) -> io::Result<()> {
         let line = match event {
             Event::Requests(records) => {
-                for (index, window) in self.windows.iter_mut().enumerate() {
+                for window in &mut self.windows {
+                    let index = window.scenario;
                     window
                         .tally
                         .add(records.iter().filter(|r| usize::from(r.scenario) == index));
@@ -143,14 +162,11 @@ impl Consumer for Bars {
                 }
             }
             Line::FaultInjected(fault) => {
-                if let Some(window) = self.window(&fault.scenario) {
-                    window.fault = "fault";
-                }
+                let text = format!("{} in {}", fault.fault, fault.service);
+                self.show_fault(&fault.scenario, &text);
             }
             Line::FaultCleared(fault) => {
-                if let Some(window) = self.window(&fault.scenario) {
-                    window.fault = "";
-                }
+                self.show_fault(&fault.scenario, "");
             }
             Line::FaultFailed(fault) => {
                 self.warn(&format!(

@@ -14,10 +14,12 @@ const HEARTBEATS: u32 = 10;
 
 pub(super) struct Plain {
     names: Vec<String>,
+    /// Whether they send.
+    sends: Vec<bool>,
     tallies: Vec<Tally>,
     started_ns: i64,
     heartbeats: u32,
-    /// Scenarios whose windows are open.
+    /// Scenarios that send and whose windows are open.
     open: Vec<usize>,
 }
 
@@ -25,6 +27,7 @@ impl Plain {
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
             names: plan.scenarios.iter().map(|s| s.name.clone()).collect(),
+            sends: plan.scenarios.iter().map(|s| s.executor.sends()).collect(),
             tallies: plan.scenarios.iter().map(|_| Tally::new()).collect(),
             started_ns: 0,
             heartbeats: 0,
@@ -57,8 +60,8 @@ impl Consumer for Plain {
         match line {
             Line::RunStarted(run) => self.started_ns = run.at_ns,
             Line::WindowOpened(opened) => {
-                self.open
-                    .extend(self.names.iter().position(|n| *n == opened.scenario));
+                let index = self.names.iter().position(|n| *n == opened.scenario);
+                self.open.extend(index.filter(|index| self.sends[*index]));
                 let label = &opened.anomaly.kind;
                 self.line(
                     opened.at_ns,
@@ -87,10 +90,14 @@ impl Consumer for Plain {
                     0 => String::new(),
                     n => format!(", {n} iterations dropped"),
                 };
-                let text = format!(
-                    "{} closed: {} requests, {} failed{dropped}",
-                    closed.scenario, closed.sent, closed.failed
-                );
+                let index = self.names.iter().position(|n| *n == closed.scenario);
+                let text = match index.is_none_or(|index| self.sends[index]) {
+                    false => format!("{} closed", closed.scenario),
+                    true => format!(
+                        "{} closed: {} requests, {} failed{dropped}",
+                        closed.scenario, closed.sent, closed.failed
+                    ),
+                };
                 self.line(closed.at_ns, &text);
             }
             Line::Heartbeat(beat) => {

@@ -5,8 +5,9 @@ use super::GRACE_NS;
 use super::timetable::MAX_DURATION;
 use crate::diagnostic::{Finding, Span};
 use crate::duration::Duration;
-use crate::file::{ExecutorName, ScenarioFile, ScenarioSpec, StageSpec};
+use crate::file::{ExecutorName, ScenarioFile, ScenarioSpec, ShapeSpec, Share, StageSpec};
 use crate::plan::{Executor, Stage};
+use crate::shape::{self, Jumps, MOST_POINTS, Shape};
 use crate::yaml::Node;
 
 /// The most VUs, and the highest rate per time unit and per second. Far above what a machine can
@@ -18,7 +19,14 @@ const MAX_ITERATIONS: u64 = crate::prng::MAX_SAFE_INTEGER;
 /// k6's default of `timeUnit`.
 const SECOND: Duration = Duration { ns: 1_000_000_000 };
 
-const ALL: [(ExecutorName, &str); 7] = [
+/// Time between two points of a shape where the file says nothing.
+const EVERY: Duration = Duration { ns: 10_000_000_000 };
+/// How far they are off the course of the day.
+const NOISE: Share = Share(0.05);
+/// The most jumps of a shape.
+const MOST_JUMPS: u64 = 2_000;
+
+const ALL: [(ExecutorName, &str); 8] = [
     (ExecutorName::ConstantVus, "constant-vus"),
     (ExecutorName::RampingVus, "ramping-vus"),
     (ExecutorName::ConstantArrivalRate, "constant-arrival-rate"),
@@ -26,6 +34,7 @@ const ALL: [(ExecutorName, &str); 7] = [
     (ExecutorName::PerVuIterations, "per-vu-iterations"),
     (ExecutorName::SharedIterations, "shared-iterations"),
     (ExecutorName::ExternallyControlled, "externally-controlled"),
+    (ExecutorName::NoLoad, "none"),
 ];
 
 fn name_of(executor: ExecutorName) -> &'static str {
@@ -38,7 +47,7 @@ fn name_of(executor: ExecutorName) -> &'static str {
 fn options_of(executor: ExecutorName) -> &'static [&'static str] {
     match executor {
         ExecutorName::ConstantVus => &["vus", "duration"],
-        ExecutorName::RampingVus => &["start_vus", "stages", "graceful_ramp_down"],
+        ExecutorName::RampingVus => &["start_vus", "stages", "shape", "graceful_ramp_down"],
         ExecutorName::ConstantArrivalRate => &[
             "rate",
             "time_unit",
@@ -50,6 +59,7 @@ fn options_of(executor: ExecutorName) -> &'static [&'static str] {
             "start_rate",
             "time_unit",
             "stages",
+            "shape",
             "pre_allocated_vus",
             "max_vus",
         ],
@@ -57,19 +67,23 @@ fn options_of(executor: ExecutorName) -> &'static [&'static str] {
             &["vus", "iterations", "max_duration"]
         }
         ExecutorName::ExternallyControlled => &["vus_from", "vus", "max_vus", "duration"],
+        ExecutorName::NoLoad => &["duration"],
     }
 }
 
 /// The executor of a scenario; none where it could not be made, which is then reported.
 pub(super) fn resolve(
     file: &ScenarioFile,
-    spec: &ScenarioSpec,
+    seed: u64,
+    (name, spec): (&str, &ScenarioSpec),
     at: &Node,
     key: Span,
     findings: &mut Vec<Finding>,
 ) -> Option<Executor> {
     let before = findings.len();
     let mut options = Options {
+        name,
+        seed,
         spec,
         at,
         key,
@@ -104,6 +118,9 @@ pub(super) fn beginning_with(
 }
 
 struct Options<'o> {
+    name: &'o str,
+    /// Of the run.
+    seed: u64,
     spec: &'o ScenarioSpec,
     at: &'o Node,
     key: Span,
@@ -122,8 +139,7 @@ impl Options<'_> {
                 }
             }
             ExecutorName::RampingVus => {
-                let start_vus = self.bounded("start_vus", spec.start_vus, 1);
-                let stages = self.stages(start_vus)?;
+                let (start_vus, stages) = self.line("start_vus", spec.start_vus, 1)?;
                 let default = file.defaults.graceful_ramp_down;
                 let grace = spec
                     .graceful_ramp_down
@@ -151,21 +167,11 @@ impl Options<'_> {
                 }
             }
             ExecutorName::RampingArrivalRate => {
-                let start_rate = self.bounded("start_rate", spec.start_rate, 0);
                 let time_unit_ns = self.time_unit();
-                let stages = self.stages(start_rate);
-                self.check_rate(
-                    "start_rate",
-                    start_rate,
-                    time_unit_ns,
-                    self.place("start_rate"),
-                );
-                for (index, stage) in stages.iter().flatten().enumerate() {
-                    let place = self.at.child("stages").item(index).value("target");
-                    self.check_rate("target", stage.target, time_unit_ns, place);
-                }
+                let line = self.line("start_rate", spec.start_rate, 0);
+                self.check_rates(time_unit_ns);
                 let (pre_allocated_vus, max_vus) = self.arrival_vus()?;
-                let stages = stages?;
+                let (start_rate, stages) = line?;
                 Executor::RampingArrivalRate {
                     start_rate,
                     time_unit_ns,
@@ -190,6 +196,9 @@ impl Options<'_> {
                 }
             }
             ExecutorName::ExternallyControlled => self.externally_controlled(file)?,
+            ExecutorName::NoLoad => Executor::NoLoad {
+                duration_ns: self.length()?,
+            },
             ExecutorName::SharedIterations => {
                 let vus = self.count("vus", spec.vus, 1);
                 let (iterations, max_duration_ns) = (self.iterations(), self.max_duration());
@@ -242,6 +251,7 @@ impl Options<'_> {
             ("max_duration", spec.max_duration.is_some()),
             ("start_vus", spec.start_vus.is_some()),
             ("stages", spec.stages.is_some()),
+            ("shape", spec.shape.is_some()),
             ("graceful_ramp_down", spec.graceful_ramp_down.is_some()),
             ("rate", spec.rate.is_some()),
             ("time_unit", spec.time_unit.is_some()),
@@ -300,6 +310,22 @@ impl Options<'_> {
                 .push(Finding::at(self.place(option), message).help(TOO_MANY));
         }
         value
+    }
+
+    fn check_rates(&mut self, time_unit_ns: u64) {
+        let spec = self.spec;
+        if let Some(ShapeSpec { between, .. }) = &spec.shape {
+            let place = self.at.child("shape").value("between");
+            self.check_rate("between", between[1], time_unit_ns, place);
+            return;
+        }
+        let start_rate = spec.start_rate.unwrap_or(0);
+        let place = self.place("start_rate");
+        self.check_rate("start_rate", start_rate, time_unit_ns, place);
+        for (index, stage) in spec.stages.iter().flatten().enumerate() {
+            let place = self.at.child("stages").item(index).value("target");
+            self.check_rate("target", stage.target, time_unit_ns, place);
+        }
     }
 
     /// What is within bounds for each time unit may not be so for each second.
@@ -385,6 +411,96 @@ impl Options<'_> {
             self.bounded("max_vus", Some(max), 0);
         }
         Some((pre_allocated, max))
+    }
+
+    /// Where the line begins, and its pieces: as written, or drawn.
+    fn line(
+        &mut self,
+        option: &str,
+        start: Option<u32>,
+        default: u32,
+    ) -> Option<(u32, Vec<Stage>)> {
+        let Some(shape) = &self.spec.shape else {
+            let start = self.bounded(option, start, default);
+            return self.stages(start).map(|stages| (start, stages));
+        };
+        for (other, is_given) in [
+            ("stages", self.spec.stages.is_some()),
+            (option, start.is_some()),
+        ] {
+            if is_given {
+                let message = format!("both `shape` and `{other}` are given");
+                self.findings.push(
+                    Finding::at(self.at.key(other), message)
+                        .help(format!("`shape` draws the whole line: leave `{other}` out")),
+                );
+            }
+        }
+        let shape = self.shape(shape)?;
+        Some(shape::draw(&shape, self.seed, self.name))
+    }
+
+    /// A shape that can be drawn.
+    fn shape(&mut self, spec: &ShapeSpec) -> Option<Shape> {
+        let at = self.at.child("shape");
+        let before = self.findings.len();
+        let mut wrong = |at: Span, message: &str, help: &str| {
+            self.findings.push(Finding::at(at, message).help(help));
+        };
+        let lengths = [
+            ("length", at, Some(spec.length)),
+            ("period", at, spec.period),
+            ("every", at, spec.every),
+            (
+                "every",
+                at.child("jumps"),
+                spec.jumps.as_ref().map(|jumps| jumps.every),
+            ),
+        ];
+        for (key, at, length) in lengths {
+            if length.is_some_and(|length| length.ns == 0) {
+                let message = format!("`{key}` is 0");
+                wrong(at.value(key), &message, "give it a length, such as 10s");
+            }
+        }
+        let [low, high] = spec.between;
+        if low > high {
+            let help = "write [least, most]";
+            wrong(at.value("between"), "the least is more than the most", help);
+        } else if high == 0 {
+            let help = "nothing would be sent: give 1 or more";
+            wrong(at.value("between"), "there is never anything", help);
+        } else if high > MAX_COUNT {
+            let message = format!("{high} is more than {MAX_COUNT}");
+            wrong(at.value("between"), &message, TOO_MANY);
+        }
+        let shape = Shape {
+            length_ns: spec.length.ns,
+            between: spec.between,
+            period_ns: spec.period.unwrap_or(spec.length).ns,
+            every_ns: spec.every.unwrap_or(EVERY).ns,
+            noise: spec.noise.unwrap_or(NOISE).0,
+            jumps: spec.jumps.as_ref().map(|jumps| Jumps {
+                every_ns: jumps.every.ns,
+                length_ns: (jumps.length.min.ns, jumps.length.max.ns),
+                by: jumps.by.0,
+            }),
+        };
+        if let Some(jumps) = &shape.jumps
+            && jumps.length_ns.0 > jumps.length_ns.1
+        {
+            let message = "the shortest is longer than the longest";
+            let place = at.child("jumps").value("length");
+            wrong(place, message, "write [shortest, longest]");
+        }
+        let jumps = shape.jumps.as_ref();
+        let jumps = jumps.map_or(0, |jumps| jumps.count(shape.length_ns));
+        if shape.length_ns / shape.every_ns.max(1) > MOST_POINTS || jumps > MOST_JUMPS {
+            let message = "the line would have too many points";
+            let help = "give `every` more time, that of the line or that of its jumps";
+            wrong(at.value("every"), message, help);
+        }
+        (self.findings.len() == before).then_some(shape)
     }
 
     /// The stages, which must go on for some time and rise above zero somewhere.

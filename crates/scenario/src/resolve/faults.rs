@@ -9,7 +9,7 @@ use super::check_name;
 use super::parameters::{self, Given};
 use crate::catalogue::FaultCatalogue;
 use crate::diagnostic::{Finding, Span};
-use crate::file::{ScenarioFile, ScenarioSpec};
+use crate::file::{FaultSpec, ScenarioFile, ScenarioSpec};
 use crate::plan::{Anomaly, Fault, ObservedFault, Parameters, PlannedScenario};
 use crate::yaml::Node;
 
@@ -73,6 +73,7 @@ pub(super) fn observed(
     observed
 }
 
+/// What a scenario has injected.
 pub(super) fn resolve(
     spec: &ScenarioSpec,
     at: &Node,
@@ -81,21 +82,44 @@ pub(super) fn resolve(
 ) -> Option<Fault> {
     let fault = spec.fault.as_ref()?;
     let node = at.child("fault");
+    let place = Written {
+        node,
+        service: node.value("service"),
+        whole: at.key("fault"),
+    };
+    Some(check(fault, &place, catalogues, findings))
+}
+
+/// Where a fault stands in the file.
+pub(super) struct Written<'w> {
+    /// What its options are in.
+    pub(super) node: &'w Node,
+    /// The name of its service.
+    pub(super) service: Span,
+    /// Where something is said that is missing.
+    pub(super) whole: Span,
+}
+
+/// A fault as a plan has it, and what is wrong with it.
+pub(super) fn check(
+    fault: &FaultSpec,
+    place: &Written<'_>,
+    catalogues: &[FaultCatalogue],
+    findings: &mut Vec<Finding>,
+) -> Fault {
+    let node = place.node;
     let driver = fault.driver.as_deref().unwrap_or(DEFAULT_DRIVER);
     let known = catalogue(driver, catalogues, node.value("driver"), findings);
     if let Some(catalogue) = known {
-        check_names(&fault.fault, &fault.service, catalogue, node, findings);
+        check_names(&fault.fault, &fault.service, catalogue, place, findings);
     }
-    for (option, name) in [
-        ("driver", driver),
-        ("fault", &fault.fault),
-        ("service", &fault.service),
+    for (option, name, span) in [
+        ("driver", driver, node.value("driver")),
+        ("fault", &fault.fault, node.value("fault")),
+        ("service", &fault.service, place.service),
     ] {
         if name.trim().is_empty() {
-            findings.push(Finding::at(
-                node.value(option),
-                format!("`{option}` is empty"),
-            ));
+            findings.push(Finding::at(span, format!("`{option}` is empty")));
         }
     }
     let intensity = fault.intensity.unwrap_or(1.0);
@@ -112,7 +136,7 @@ pub(super) fn resolve(
     let given = Given {
         values: &fault.parameters,
         node: node.child("parameters"),
-        whole: at.key("fault"),
+        whole: place.whole,
         of: &format!("the fault `{}`", fault.fault),
     };
     let parameters = match known {
@@ -121,14 +145,14 @@ pub(super) fn resolve(
         Some(Some(known)) => parameters::resolve(&given, Some(&known.parameters), findings),
         None => parameters::resolve(&given, None, findings),
     };
-    Some(Fault {
+    Fault {
         driver: driver.to_owned(),
         fault: fault.fault.clone(),
         service: fault.service.clone(),
         intensity,
         sham: fault.sham,
         parameters,
-    })
+    }
 }
 
 /// The catalogue of a driver; none where no catalogues are at hand, or where there is no such
@@ -152,7 +176,7 @@ fn check_names(
     name: &str,
     service: &str,
     catalogue: &FaultCatalogue,
-    node: &Node,
+    place: &Written<'_>,
     findings: &mut Vec<Finding>,
 ) {
     let FaultCatalogue {
@@ -162,7 +186,7 @@ fn check_names(
     if !is_known {
         findings.push(
             Finding::at(
-                node.value("service"),
+                place.service,
                 format!("the driver `{driver}` has no service `{service}`"),
             )
             .suggest(service, services.iter().map(String::as_str)),
@@ -171,7 +195,7 @@ fn check_names(
     let Some(fault) = catalogue.fault(name) else {
         findings.push(
             Finding::at(
-                node.value("fault"),
+                place.node.value("fault"),
                 format!("the driver `{driver}` has no fault `{name}`"),
             )
             .suggest(
@@ -185,7 +209,7 @@ fn check_names(
     if is_known && !possible.is_empty() && !possible.iter().any(|one| one == service) {
         findings.push(
             Finding::at(
-                node.value("service"),
+                place.service,
                 format!("`{name}` is not possible in `{service}`"),
             )
             .help(format!("it is possible in: {}", possible.join(", "))),

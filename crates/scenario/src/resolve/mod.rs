@@ -3,6 +3,7 @@
 
 mod anomalies;
 mod dots;
+mod episodes;
 mod executor;
 mod faults;
 mod flags;
@@ -74,7 +75,8 @@ pub(crate) fn plan(
         let at = node.child(name);
         check_name(name, "a scenario", node.key(name), &mut findings);
         let window = windows.get(index).copied().unwrap_or_default();
-        let executor = executor::resolve(file, spec, at, node.key(name), &mut findings);
+        let executor =
+            executor::resolve(file, seed, (name, spec), at, node.key(name), &mut findings);
         let executor = executor.map(|executor| match options.vus {
             Some(vus) => executor::beginning_with(executor, vus, name, &mut findings),
             None => executor,
@@ -112,6 +114,16 @@ pub(crate) fn plan(
             env: texts(&spec.env),
         });
     }
+    let context = episodes::Context {
+        file,
+        root,
+        anomalies: &anomalies,
+        catalogues: &options.catalogues,
+        windows: &windows,
+        seed,
+        scale,
+    };
+    scenarios.extend(episodes::resolve(&context, &mut findings));
     if file.overlap == Some(Overlap::Allow) {
         faults::check_overlaps(&scenarios, node, &mut findings);
     }
@@ -186,6 +198,15 @@ fn exec(
                 .suggest(name, file.flows.keys().map(String::as_str)),
         ),
     };
+    if !spec.executor.sends() {
+        if spec.exec.is_some() {
+            findings.push(
+                Finding::at(at.key("exec"), "a window that sends nothing has no flows")
+                    .help("leave `exec` out"),
+            );
+        }
+        return Vec::new();
+    }
     match &spec.exec {
         Some(Exec::One(name)) => choose(name, 1, at.value("exec")),
         Some(Exec::Mix(mix)) => {

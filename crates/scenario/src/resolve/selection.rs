@@ -3,6 +3,7 @@
 //! out is cut away. So what is kept keeps its length, its overlaps and the pauses around it, and
 //! windows that were apart only because of others now meet.
 
+use super::episodes;
 use crate::diagnostic::Finding;
 use crate::file::ScenarioFile;
 use crate::interval::{Interval, merged, without};
@@ -11,15 +12,33 @@ use crate::plan::PlannedScenario;
 
 /// Finds chosen names that the file does not have.
 pub(super) fn check(file: &ScenarioFile, options: &PlanOptions, findings: &mut Vec<Finding>) {
+    let episodes = file.episodes.as_ref();
+    let drawn = episodes.map(|_| episodes::ALL);
     for name in &options.scenarios {
-        if !file.scenarios.contains_key(name) {
+        if !file.scenarios.contains_key(name) && drawn != Some(name) {
+            let known = file.scenarios.keys().map(String::as_str);
             findings.push(
                 Finding::whole(format!(
                     "unknown scenario `{name}` (it was given for this run)"
                 ))
-                .suggest(name, file.scenarios.keys().map(String::as_str)),
+                .suggest(name, known.chain(drawn)),
             );
         }
+    }
+    let is_chosen = |name: &str| options.scenarios.iter().any(|chosen| chosen == name);
+    if let Some(episodes) = episodes
+        && is_chosen(episodes::ALL)
+        && !is_chosen(&episodes.over)
+    {
+        let message = format!(
+            "`{}` without `{}` (they were given for this run)",
+            episodes::ALL,
+            episodes.over
+        );
+        findings.push(Finding::whole(message).help(format!(
+            "episodes send nothing themselves: choose `{}` as well",
+            episodes.over
+        )));
     }
 }
 
@@ -28,8 +47,12 @@ pub(super) fn select(all: Vec<PlannedScenario>, chosen: &[String]) -> Vec<Planne
     if chosen.is_empty() {
         return all;
     }
-    let (mut kept, left_out): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|s| chosen.contains(&s.name));
+    let with_episodes = chosen.iter().any(|name| name == episodes::ALL);
+    let is_kept = |scenario: &PlannedScenario| {
+        let is_episode = scenario.name.starts_with(episodes::PREFIX);
+        chosen.contains(&scenario.name) || with_episodes && is_episode && !scenario.executor.sends()
+    };
+    let (mut kept, left_out): (Vec<_>, Vec<_>) = all.into_iter().partition(is_kept);
     let windows = |of: &[PlannedScenario]| merged(of.iter().map(window));
     let cuts = without(windows(&left_out), &windows(&kept));
     for scenario in &mut kept {

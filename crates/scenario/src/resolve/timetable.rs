@@ -5,7 +5,8 @@
 use crate::diagnostic::Finding;
 use crate::duration::{Duration, MAX_DURATION_NS};
 use crate::file::{ExecutorName, Overlap, ScenarioFile, ScenarioSpec};
-use crate::plan::{Executor, PlannedScenario, Stage};
+use crate::interval::{Interval, merged, without};
+use crate::plan::{Executor, NONE, PlannedScenario, Stage};
 use crate::yaml::Node;
 
 /// A window as written, before the time scale. Relative to the start of the run.
@@ -47,6 +48,9 @@ pub(super) fn windows(
     if findings.len() == before && file.overlap != Some(Overlap::Allow) {
         check_overlaps(file, node, &windows, findings);
     }
+    if findings.len() == before {
+        check_load(file, node, &windows, findings);
+    }
     windows
 }
 
@@ -56,12 +60,15 @@ fn length_ns(spec: &ScenarioSpec) -> u64 {
     match spec.executor {
         ExecutorName::ConstantVus
         | ExecutorName::ConstantArrivalRate
-        | ExecutorName::ExternallyControlled => spec.duration.map_or(0, |duration| duration.ns),
-        ExecutorName::RampingVus | ExecutorName::RampingArrivalRate => spec
-            .stages
-            .iter()
-            .flatten()
-            .fold(0, |sum: u64, stage| sum.saturating_add(stage.duration.ns)),
+        | ExecutorName::ExternallyControlled
+        | ExecutorName::NoLoad => spec.duration.map_or(0, |duration| duration.ns),
+        ExecutorName::RampingVus | ExecutorName::RampingArrivalRate => {
+            let stages = spec.stages.iter().flatten();
+            let lengths = stages.map(|stage| stage.duration.ns);
+            lengths
+                .chain(spec.shape.iter().map(|shape| shape.length.ns))
+                .fold(0, u64::saturating_add)
+        }
         ExecutorName::PerVuIterations | ExecutorName::SharedIterations => {
             spec.max_duration.unwrap_or(MAX_DURATION).ns
         }
@@ -175,13 +182,68 @@ fn too_late(name: &str) -> String {
     format!("`{name}` ends more than 100 days after the start")
 }
 
+/// Windows that send must be apart, and so must those that change the condition or are marked only.
+/// One that sends nothing may lie within a normal one that sends: that is what it is for.
 fn check_overlaps(
     file: &ScenarioFile,
     node: &Node,
     windows: &[Window],
     findings: &mut Vec<Finding>,
 ) {
-    let mut order: Vec<usize> = (0..windows.len()).collect();
+    let of = |kind: &dyn Fn(&ScenarioSpec) -> bool| -> Vec<usize> {
+        let specs = file.scenarios.values().enumerate();
+        specs
+            .filter(|(_, spec)| kind(spec))
+            .map(|(index, _)| index)
+            .collect()
+    };
+    let before = findings.len();
+    let sending = of(&|spec| spec.executor.sends());
+    check_apart(file, node, windows, sending, findings);
+    if findings.len() == before && file.scenarios.values().any(|spec| !spec.executor.sends()) {
+        let marks = |spec: &ScenarioSpec| {
+            !spec.executor.sends() || spec.anomaly.as_deref().unwrap_or(NONE) != NONE
+        };
+        check_apart(file, node, windows, of(&marks), findings);
+    }
+}
+
+/// Where nobody sends, a window without load shows nothing.
+fn check_load(file: &ScenarioFile, node: &Node, windows: &[Window], findings: &mut Vec<Finding>) {
+    let all = || windows.iter().zip(&file.scenarios);
+    let interval = |window: &Window| (window.start_ns, window.end_ns());
+    let mut sending: Vec<Interval> = all()
+        .filter(|(_, (_, spec))| spec.executor.sends())
+        .map(|(window, _)| interval(window))
+        .collect();
+    sending.sort_unstable();
+    let sending = merged(sending);
+    for (window, (name, _)) in all().filter(|(_, (_, spec))| !spec.executor.sends()) {
+        let Some((from, to)) = without(vec![interval(window)], &sending).first().copied() else {
+            continue;
+        };
+        let shown = |ns| Duration { ns };
+        findings.push(
+            Finding::at(
+                node.key(name),
+                format!(
+                    "`{name}` sends nothing, and nobody else does from {} to {}",
+                    shown(from),
+                    shown(to)
+                ),
+            )
+            .help("give it a `start_time` within the time of a scenario that sends"),
+        );
+    }
+}
+
+fn check_apart(
+    file: &ScenarioFile,
+    node: &Node,
+    windows: &[Window],
+    mut order: Vec<usize>,
+    findings: &mut Vec<Finding>,
+) {
     order.sort_by_key(|&index| windows[index].start_ns);
     let name = |index: usize| {
         file.scenarios
@@ -235,7 +297,8 @@ pub(super) fn scaled(mut executor: Executor, window: Window, scale: f64) -> Exec
     match &mut executor {
         Executor::ConstantVus { duration_ns, .. }
         | Executor::ConstantArrivalRate { duration_ns, .. }
-        | Executor::ExternallyControlled { duration_ns, .. } => {
+        | Executor::ExternallyControlled { duration_ns, .. }
+        | Executor::NoLoad { duration_ns } => {
             *duration_ns = length(0, *duration_ns);
         }
         Executor::RampingVus { stages, .. } | Executor::RampingArrivalRate { stages, .. } => {

@@ -17,7 +17,8 @@ pub fn planned_length_ns(executor: &Executor) -> u64 {
     match executor {
         Executor::ConstantVus { duration_ns, .. }
         | Executor::ConstantArrivalRate { duration_ns, .. }
-        | Executor::ExternallyControlled { duration_ns, .. } => *duration_ns,
+        | Executor::ExternallyControlled { duration_ns, .. }
+        | Executor::NoLoad { duration_ns } => *duration_ns,
         Executor::RampingVus { stages, .. } | Executor::RampingArrivalRate { stages, .. } => {
             stages_length_ns(stages)
         }

@@ -31,7 +31,8 @@ impl VuSchedule {
             }),
             Executor::ConstantArrivalRate { .. }
             | Executor::RampingArrivalRate { .. }
-            | Executor::ExternallyControlled { .. } => None,
+            | Executor::ExternallyControlled { .. }
+            | Executor::NoLoad { .. } => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use opentelemetry::Context;
 use tokio::runtime::Handle;
 
-use super::burner::Burner;
+use super::burner::{Burner, Heartbeat};
 use super::dial::Dial;
 use super::leak::Leak;
 use super::limits::NoDisk;
@@ -13,6 +13,7 @@ use super::neighbour::Neighbour;
 use super::partition::Partition;
 use super::rounds::InRounds;
 use crate::cache::Storm;
+use crate::record::{Effect, While};
 use crate::store::{Database, DbError};
 use crate::telemetry::Telemetry;
 use loadgen_shop_api::Service;
@@ -43,6 +44,8 @@ pub(crate) struct FaultBoard {
     caches: Mutex<Vec<Arc<dyn Storm>>>,
     burner: tokio::sync::Mutex<Option<Burner>>,
     neighbour: Neighbour,
+    /// Sees when the neighbour has the processor, where a record is kept.
+    heartbeat: tokio::sync::Mutex<Option<Heartbeat>>,
     disk: InRounds,
 }
 
@@ -67,6 +70,7 @@ impl FaultBoard {
             caches: Mutex::default(),
             burner: tokio::sync::Mutex::default(),
             neighbour: Neighbour::default(),
+            heartbeat: tokio::sync::Mutex::default(),
             disk: InRounds::default(),
         })
     }
@@ -90,6 +94,15 @@ impl FaultBoard {
 
     /// Puts a fault on, or changes its intensity. Returns when it is in force.
     pub(crate) async fn inject(&self, fault: Fault, intensity: Intensity) -> Result<(), String> {
+        self.telemetry.record.put_on(fault);
+        let injected = self.put_on(fault, intensity).await;
+        if injected.is_err() {
+            self.telemetry.record.took_off(fault);
+        }
+        injected
+    }
+
+    async fn put_on(&self, fault: Fault, intensity: Intensity) -> Result<(), String> {
         let level = intensity.get();
         match fault {
             Fault::SlowQuery => self
@@ -102,7 +115,12 @@ impl FaultBoard {
                 let mut burner = self.burner.lock().await;
                 match burner.as_ref() {
                     Some(burner) => burner.set(level),
-                    None => *burner = Some(Burner::start(&self.runtime, level)),
+                    None => {
+                        *burner = {
+                            let record = self.telemetry.record.clone();
+                            Some(Burner::start(&self.runtime, level, record))
+                        }
+                    }
                 }
             }
             Fault::CacheMissStorm => {
@@ -123,7 +141,14 @@ impl FaultBoard {
             Fault::MemoryLeak => self.leak.begin(level),
             Fault::FdExhaustion => self.database(fault)?.leak(level).await,
             Fault::DiskFull => self.disk.on(NoDisk::new()?, level).await,
-            Fault::NoisyNeighbour => self.neighbour.begin(level).await?,
+            Fault::NoisyNeighbour => {
+                self.neighbour.begin(level).await?;
+                let record = &self.telemetry.record;
+                if record.is_kept() {
+                    let beat = || Heartbeat::start(&self.runtime, record.clone());
+                    self.heartbeat.lock().await.get_or_insert_with(beat);
+                }
+            }
             Fault::SlowConsumer => self.consumers.set(level),
             Fault::BadDeployment => {
                 self.telemetry
@@ -139,6 +164,14 @@ impl FaultBoard {
 
     /// Takes a fault off. Returns when it is gone. Taking off what is not on changes nothing.
     pub(crate) async fn clear(&self, fault: Fault) -> Result<(), String> {
+        let cleared = self.take_off(fault).await;
+        if cleared.is_ok() {
+            self.telemetry.record.took_off(fault);
+        }
+        cleared
+    }
+
+    async fn take_off(&self, fault: Fault) -> Result<(), String> {
         match fault {
             Fault::SlowQuery => {
                 if let Some(database) = self.database.get() {
@@ -169,7 +202,10 @@ impl FaultBoard {
                 }
             }
             Fault::DiskFull => self.disk.off().await,
-            Fault::NoisyNeighbour => self.neighbour.end().await?,
+            Fault::NoisyNeighbour => {
+                self.neighbour.end().await?;
+                self.heartbeat.lock().await.take();
+            }
             Fault::SlowConsumer => self.consumers.set(0.0),
             Fault::BadDeployment => self.release.set(0.0),
             Fault::DataCorruption => {
@@ -185,8 +221,9 @@ impl FaultBoard {
 
     /// A request waits here while the service hangs. Those that still wait when the fault is taken
     /// off go on.
-    pub(crate) async fn hang_point(&self) {
+    pub(crate) async fn hang_point(&self, context: &Context) {
         if self.hang.strikes() {
+            let _recorded = While::new(&self.telemetry.record, Fault::Hang, context);
             self.hang.off().await;
         }
     }
@@ -196,7 +233,13 @@ impl FaultBoard {
         if !self.refuse.strikes() {
             return None;
         }
-        self.database.get()?.refused(context).await
+        let refused = self.database.get()?.refused(context).await;
+        if refused.is_some() {
+            self.telemetry
+                .record
+                .touch(Fault::ErrorResponses, Effect::Failed, context, None);
+        }
+        refused
     }
 
     fn database(&self, fault: Fault) -> Result<&Database, String> {

@@ -2,11 +2,13 @@
 //! for it as for a handler that computes too much.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::record::Record;
 
 /// Length of one stretch of computation and the pause after it, together.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -22,14 +24,16 @@ pub(crate) struct Burner {
 
 impl Burner {
     /// Starts computing for the share `duty` (0 to 1) of the runtime thread's time.
-    pub(crate) fn start(runtime: &Handle, duty: f64) -> Self {
+    pub(crate) fn start(runtime: &Handle, duty: f64, record: Record) -> Self {
         let (sender, mut receiver) = watch::channel(duty);
         let task = runtime.spawn(async move {
             let mut block = [0x9e37_79b9_7f4a_7c15_u64; 512];
             loop {
                 let duty = *receiver.borrow_and_update();
                 let (busy, pause) = split(duty);
+                let since = SystemTime::now();
                 compute(&mut block, busy);
+                record.stretch(since, SystemTime::now());
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     changed = receiver.changed() => if changed.is_err() { break },
@@ -49,6 +53,39 @@ impl Burner {
         drop(self.duty);
         // A panic of the computation would be its end as well.
         let _ = self.task.await;
+    }
+}
+
+/// Sees when the runtime thread does not run although it should: a task of it that wants to go on
+/// after each [`BEAT`], and notes when it comes much later.
+#[derive(Debug)]
+pub(crate) struct Heartbeat(JoinHandle<()>);
+
+/// Time between two beats.
+const BEAT: Duration = Duration::from_millis(1);
+/// A beat that is so much later says that the thread stood still: timers are a millisecond late by
+/// themselves.
+const LATE: Duration = Duration::from_millis(3);
+
+impl Heartbeat {
+    /// Starts noting on the runtime thread.
+    pub(crate) fn start(runtime: &Handle, record: Record) -> Self {
+        Heartbeat(runtime.spawn(async move {
+            loop {
+                let due = SystemTime::now() + BEAT;
+                tokio::time::sleep(BEAT).await;
+                let now = SystemTime::now();
+                if now.duration_since(due).is_ok_and(|late| late > LATE) {
+                    record.stretch(due, now);
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

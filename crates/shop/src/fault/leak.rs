@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::dial::Dial;
 
@@ -34,11 +35,13 @@ impl Leak {
     }
 
     /// What a request does to the memory, and the memory to the request.
-    pub(crate) fn strike(&self) {
+    /// Says how long that took, where it did anything.
+    pub(crate) fn strike(&self) -> Option<Duration> {
         let block = (BLOCK * self.size.level()) as usize;
         if block == 0 {
-            return;
+            return None;
         }
+        let since = Instant::now();
         let mut left = self.left();
         if left.len() < MOST / block {
             // Not zeros: such pages would not be there until they are written to.
@@ -46,6 +49,7 @@ impl Leak {
         }
         let lines = left.iter().flat_map(|block| block.iter().step_by(STEP));
         black_box(lines.fold(0_u8, |sum, byte| sum.wrapping_add(*byte)));
+        Some(since.elapsed())
     }
 
     fn left(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {

@@ -56,20 +56,23 @@ impl SlowQueries {
         self.scans.store(0, Ordering::Relaxed);
     }
 
-    /// Does the work that is due before a statement.
-    pub(crate) fn strike(&self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Does the work that is due before a statement; says how long that took, with the wait for its
+    /// turn, where there was any.
+    pub(crate) fn strike(&self, connection: &Connection) -> rusqlite::Result<Option<Duration>> {
         if self.scans.load(Ordering::Relaxed) == 0 {
-            return Ok(());
+            return Ok(None);
         }
+        let since = Instant::now();
         let _turn = self
             .one_at_a_time
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         // Read again: the fault may have ended while this one waited.
         match self.scans.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            scans => scan(connection, scans),
+            0 => {}
+            scans => scan(connection, scans)?,
         }
+        Ok(Some(since.elapsed()))
     }
 }
 

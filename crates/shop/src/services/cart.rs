@@ -15,10 +15,11 @@ use crate::answer::Answer;
 use crate::error::ShopError;
 use crate::fault::board::FaultBoard;
 use crate::kit::Kit;
+use crate::record::Effect;
 use crate::store::{Database, Session, Statement};
 use crate::telemetry::client::Client;
 use crate::telemetry::server::Cx;
-use loadgen_shop_api::Service;
+use loadgen_shop_api::{Fault, Service};
 
 const GET: Statement = Statement {
     operation: "SELECT",
@@ -321,7 +322,11 @@ fn load(session: &Session<'_>, id: &str) -> rusqlite::Result<Option<Cart>> {
     let cart: Cart = serde_json::from_str(&body).map_err(|e| wrong(e.into()))?;
     match cart.adds_up() {
         true => Ok(Some(cart)),
-        false => Err(wrong("the cart's total is not the sum of its items".into())),
+        false => {
+            let (record, context) = (session.record(), session.context());
+            record.touch(Fault::DataCorruption, Effect::Failed, context, None);
+            Err(wrong("the cart's total is not the sum of its items".into()))
+        }
     }
 }
 
@@ -332,6 +337,8 @@ fn save(
     mut cart: Cart,
 ) -> rusqlite::Result<Cart> {
     if faults.corruption.strikes() {
+        let (record, context) = (session.record(), session.context());
+        record.touch(Fault::DataCorruption, Effect::Corrupted, context, None);
         cart.total = cents(cart.total * CENTS);
     }
     let body = serde_json::to_string(&cart)

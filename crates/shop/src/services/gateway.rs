@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -12,6 +13,9 @@ use tokio::sync::Semaphore;
 
 use crate::fault::board::FaultBoard;
 use crate::kit::Kit;
+use crate::record::While;
+use crate::telemetry::Telemetry;
+use loadgen_shop_api::Fault;
 
 /// Milliseconds of an authorisation in good times.
 const USUAL_MS: std::ops::Range<f64> = 8.0..20.0;
@@ -22,6 +26,7 @@ const SLOW_LANES: usize = 3;
 
 #[derive(Clone)]
 struct Gateway {
+    telemetry: Arc<Telemetry>,
     faults: Arc<FaultBoard>,
     lanes: Arc<Semaphore>,
 }
@@ -30,14 +35,17 @@ pub(super) fn routes(kit: &Kit) -> Router {
     Router::new()
         .route("/charge", post(charge))
         .with_state(Gateway {
+            telemetry: Arc::clone(&kit.telemetry),
             faults: Arc::clone(&kit.faults),
             lanes: Arc::new(Semaphore::new(SLOW_LANES)),
         })
 }
 
-async fn charge(State(gateway): State<Gateway>) -> Json<Value> {
+async fn charge(State(gateway): State<Gateway>, headers: HeaderMap) -> Json<Value> {
     let usual = Duration::from_secs_f64(rand::random_range(USUAL_MS) / 1e3);
     if gateway.faults.gateway.level() > 0.0 {
+        let context = gateway.telemetry.extract(&headers);
+        let _recorded = While::new(&gateway.telemetry.record, Fault::SlowGateway, &context);
         tokio::select! {
             () = slow_lane(&gateway) => {}
             // Those that queue when the fault is taken off go on at once.

@@ -17,7 +17,8 @@ use serde_json::Value;
 use super::Telemetry;
 use super::span::{ActiveSpan, CANCELLED};
 use crate::fault::board::FaultBoard;
-use loadgen_shop_api::Service;
+use crate::record::Effect;
+use loadgen_shop_api::{Fault, Service};
 
 /// How often a call is made at most while a retry storm is on.
 const TRIES: u32 = 10;
@@ -124,6 +125,15 @@ struct Outgoing {
     body: Option<Bytes>,
 }
 
+/// What a retry storm makes of an answer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Again {
+    /// What fails is asked for once more.
+    storm: bool,
+    /// An answer is not accepted, whatever it is.
+    rejects: bool,
+}
+
 impl Client {
     pub(crate) fn new(
         http: reqwest::Client,
@@ -209,21 +219,22 @@ impl Client {
         for _ in 1..TRIES {
             let storm = self.faults.retry.level() > 0.0;
             let rejects = self.faults.retry.strikes();
-            let result = self.exchange(context, &outgoing, rejects).await;
+            let again = Again { storm, rejects };
+            let result = self.exchange(context, &outgoing, again).await;
             let failed = result.as_ref().map_or(true, |r| r.status.is_server_error());
             if !storm || !(failed || rejects) {
                 return result;
             }
         }
-        self.exchange(context, &outgoing, false).await
+        self.exchange(context, &outgoing, Again::default()).await
     }
 
-    /// One exchange. `rejects`: an answer is not accepted, whatever it is.
+    /// One exchange.
     async fn exchange(
         &self,
         context: &Context,
         outgoing: &Outgoing,
-        rejects: bool,
+        Again { storm, rejects }: Again,
     ) -> Result<Reply, CallError> {
         let Outgoing {
             method,
@@ -262,12 +273,15 @@ impl Client {
             since: Instant::now(),
             metric,
             ended: false,
+            touched: None,
         };
+        self.telemetry.record.send(&mut headers);
         self.telemetry.inject(exchange.span.context(), &mut headers);
         let mut target = url.clone();
         if let Some(port) = self.faults.partition.strikes() {
             // It can only fail for a URL without a host.
             let _ = target.set_port(Some(port));
+            exchange.touched = Some((Fault::NetworkPartition, Effect::Failed));
         }
         let mut request = self
             .http
@@ -285,6 +299,17 @@ impl Client {
             Err(error) => Err(error),
         };
         exchange.ended = true;
+        let failed = (result.as_ref()).map_or(true, |(status, ..)| status.is_server_error());
+        if storm && (failed || rejects) {
+            exchange.touched = Some((Fault::RetryStorm, Effect::Repeated));
+        } else if result.is_err()
+            && self
+                .telemetry
+                .record
+                .was_on(Fault::FdExhaustion, exchange.since)
+        {
+            exchange.touched = Some((Fault::FdExhaustion, Effect::Failed));
+        }
         let span = &exchange.span;
         match result {
             Ok((status, headers, body)) => {
@@ -355,10 +380,18 @@ struct Exchange<'a> {
     metric: Vec<KeyValue>,
     /// False: no answer yet, and no reason to expect none.
     ended: bool,
+    /// What a fault did to it.
+    touched: Option<(Fault, Effect)>,
 }
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
+        if let Some((fault, effect)) = self.touched {
+            let took = Some(self.since.elapsed());
+            self.telemetry
+                .record
+                .touch(fault, effect, self.span.context(), took);
+        }
         if self.ended {
             self.span.end_in_place();
         } else {

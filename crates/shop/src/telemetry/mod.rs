@@ -32,6 +32,7 @@ use opentelemetry_sdk::trace::{
 use opentelemetry_semantic_conventions::attribute as semconv;
 
 use crate::error::ShopError;
+use crate::record::Record;
 use instruments::Instruments;
 use loadgen_shop_api::Service;
 
@@ -104,6 +105,8 @@ pub(crate) struct Telemetry {
     /// `service.instance.id`.
     instance: String,
     skew_ms: AtomicU64,
+    /// What faults do, which is no part of the telemetry.
+    pub(crate) record: Record,
 }
 
 /// What sends the spans and log records of one release.
@@ -170,7 +173,11 @@ fn exports(service: Service, endpoint: Option<&str>) -> bool {
 
 impl Telemetry {
     /// Must be called inside the runtime that carries the exporters' connections.
-    pub(crate) fn new(service: Service, endpoint: Option<&str>) -> Result<Arc<Self>, ShopError> {
+    pub(crate) fn new(
+        service: Service,
+        endpoint: Option<&str>,
+        record: Record,
+    ) -> Result<Arc<Self>, ShopError> {
         let instance = uuid::Uuid::new_v4().to_string();
         let resource = resource(service, VERSIONS[0], &instance);
         let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
@@ -193,6 +200,7 @@ impl Telemetry {
             endpoint: endpoint.map(str::to_owned),
             instance,
             skew_ms: AtomicU64::new(0),
+            record,
         }))
     }
 
@@ -224,7 +232,7 @@ impl Telemetry {
     }
 
     /// By how much the clock is ahead.
-    fn skew(&self) -> Duration {
+    pub(crate) fn skew(&self) -> Duration {
         Duration::from_millis(self.skew_ms.load(Ordering::Relaxed))
     }
 
@@ -365,7 +373,8 @@ mod tests {
 
     #[test]
     fn context_survives_a_hop() {
-        let telemetry = Telemetry::new(Service::Cart, None).expect("no exporter, no error");
+        let telemetry =
+            Telemetry::new(Service::Cart, None, Record::default()).expect("no exporter, no error");
         let mut headers = HeaderMap::new();
         headers.insert(
             "traceparent",

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -21,6 +21,8 @@ use super::{Telemetry, is_new_release, of_new_release};
 use crate::answer::Answer;
 use crate::fault::board::FaultBoard;
 use crate::queue::PUBLISH_PATH;
+use crate::record::Effect;
+use loadgen_shop_api::Fault;
 
 /// The share of requests that a new release with a bug fails.
 const FAILS: f64 = 0.2;
@@ -77,7 +79,7 @@ pub(crate) async fn answer_traced(
     request.extensions_mut().insert(Cx(context.clone()));
     let failure = match health {
         true => None,
-        false => strike(&layer.faults, &context).await,
+        false => strike(&layer, &context).await,
     };
     let response = match failure {
         Some(answer) => answer.logged(telemetry, &context),
@@ -89,13 +91,19 @@ pub(crate) async fn answer_traced(
 
 /// What faults do to a request before it is handled. Returns the answer of one that is not to be
 /// handled at all.
-async fn strike(faults: &FaultBoard, context: &Context) -> Option<Answer> {
-    faults.hang_point().await;
-    faults.leak.strike();
+async fn strike(layer: &ServerLayer, context: &Context) -> Option<Answer> {
+    let (faults, record) = (&layer.faults, &layer.telemetry.record);
+    faults.hang_point(context).await;
+    if let Some(took) = faults.leak.strike() {
+        record.touch(Fault::MemoryLeak, Effect::Delayed, context, Some(took));
+    }
     if let Some(error) = faults.refusal(context).await {
         return Some(Answer::from(error));
     }
     let fails = is_new_release(context) && rand::random::<f64>() < FAILS;
+    if fails {
+        record.touch(Fault::BadDeployment, Effect::Failed, context, None);
+    }
     fails.then(|| Answer::failed("the new release does not know the setting `currency`"))
 }
 
@@ -106,6 +114,8 @@ struct Exchange {
     telemetry: Arc<Telemetry>,
     span: ActiveSpan,
     since: Instant,
+    /// When its caller sent it, Unix nanoseconds.
+    sent_ns: u64,
     method: String,
     path: String,
     route: Option<String>,
@@ -169,6 +179,7 @@ impl Exchange {
         Exchange {
             span: telemetry.start(parent, SpanKind::Server, name, attributes),
             since: Instant::now(),
+            sent_ns: telemetry.record.sent(headers),
             status: None,
             _active: ActiveRequest::new(telemetry, &method),
             telemetry: Arc::clone(telemetry),
@@ -180,6 +191,24 @@ impl Exchange {
 
     fn finish(mut self, status: StatusCode) {
         self.status = Some(status);
+    }
+
+    /// What faults of the whole process did to it.
+    fn record_of_clocks_and_processor(&self) {
+        let record = &self.telemetry.record;
+        let context = self.span.context();
+        for fault in [Fault::CpuSaturation, Fault::NoisyNeighbour] {
+            if record.was_on(fault, self.since) {
+                let lost = record.stood_still(self.sent_ns);
+                if lost > Duration::ZERO {
+                    record.touch(fault, Effect::Delayed, context, Some(lost));
+                }
+            }
+        }
+        let ahead = self.span.ahead();
+        if ahead > Duration::ZERO {
+            record.touch(Fault::ClockSkew, Effect::Stamped, context, Some(ahead));
+        }
     }
 }
 
@@ -238,6 +267,7 @@ impl Drop for Exchange {
             format!("{method} {path} {outcome} {:.1} ms", elapsed * 1e3),
             record,
         );
+        self.record_of_clocks_and_processor();
         // Left to its own drop otherwise, which says that the caller went away.
         if self.status.is_some() {
             self.span.end_in_place();

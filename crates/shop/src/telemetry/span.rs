@@ -64,6 +64,11 @@ impl ActiveSpan {
         &self.context
     }
 
+    /// By how much its clock is ahead.
+    pub(crate) fn ahead(&self) -> Duration {
+        self.skew
+    }
+
     /// Adds an attribute.
     pub(crate) fn set(&self, attribute: KeyValue) {
         self.context.span().set_attribute(attribute);

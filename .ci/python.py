@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""The Python package: types, style and tests; and its exports, read by the tools they are for.
+
+1. mypy, ruff and pytest, the tests on a real run of the demo shop.
+2. Exports of that run, each read by its consumer unchanged: RCAEval (loader and methods),
+   rcabench-platform (its rule, its loader), TSB-AD (reader, a detector, its measures), ClickHouse.
+3. With --heavy what takes minutes or gigabytes: microrank, detectors of TSB-AD that need torch.
+4. With --tadbench TADBench's own programs, in a clone of github.com/nkalgo/TADBench (it has no
+   licence, so nothing of it is here).
+5. With --wheel a wheel is built and installed into a fresh environment.
+
+    .ci/python.py --loadgen target/debug/loadgen [--cache DIR] [--run DIR] [--heavy]
+
+Packages go into environments in the cache folder, made anew when their list changes. Ends with 0
+where all holds, with 1 and what is wrong otherwise; what this machine can't have is said.
+"""
+
+import argparse
+import glob
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "python"
+CONSUMERS = ROOT / ".ci/consumers"
+
+# What checks the package.
+CHECKS = ["mypy==2.4.1", "pandas==3.1.1", "pandas-stubs==3.1.0.261029", "polars==2.1.0",
+          "pyarrow==26.0.1", "pytest==9.2.0", "ruff==0.17.6", "tzdata==2026.6"]
+# Who reads the exports: all in one environment, so that what they share is there once.
+SHARED = ["chdb==4.4.0", "loguru==0.7.3", "matplotlib==3.11.2", "networkx==3.7", "numpy==2.3.5",
+          "pandas==2.3.3", "polars==2.1.0", "pyarrow==26.0.1", "pydantic==2.14.4",
+          "python-dateutil==2.9.0.post0", "python-dotenv==1.2.4", "PyYAML==6.0.4",
+          "requests==2.34.2", "scikit-learn==1.9.1", "scipy==1.17.1", "statsmodels==0.15.0",
+          "tqdm==4.70.1", "typer==0.29.2"]
+# Without all that they name for parts of theirs that are not used here: torch, transformers, 150
+# pinned packages.
+READERS = ["RCAEval==1.8.1", "rcabench-platform==0.4.46", "TSB-AD==1.5"]
+TORCH = ["torch", "hurst", "arch", "stumpy", "tslearn", "einops", "h5py", "torchinfo"]
+
+
+class Wrong(Exception):
+    """What does not hold, in words."""
+
+
+def say(text):
+    print(f"python: {text}", file=sys.stderr, flush=True)
+
+
+def call(*command, env=None, codes=(0,), cwd=None, quiet=False):
+    done = subprocess.run([str(part) for part in command], env={**os.environ, **(env or {})},
+                          cwd=cwd, text=True, check=False, stderr=subprocess.STDOUT,
+                          stdout=subprocess.PIPE)
+    if done.returncode not in codes:
+        raise Wrong(f"{' '.join(map(str, command))}\n{done.stdout[-4000:]}")
+    if not quiet:
+        print(done.stdout, end="", flush=True)
+    return done.stdout
+
+
+class Steps:
+    """Steps, each with the time that it takes."""
+
+    def __init__(self):
+        self.name, self.began = None, 0.0
+
+    def __call__(self, name):
+        self.end()
+        self.name, self.began = name, time.monotonic()
+        say(name)
+
+    def end(self):
+        if self.name:
+            say(f"{self.name}: {time.monotonic() - self.began:.0f} s")
+        self.name = None
+
+
+# Environments.
+
+def interpreter(versions):
+    """A Python of one of these versions, the first that works."""
+    for version in versions:
+        places = [shutil.which(f"python{version}"),
+                  *glob.glob(f"{pathlib.Path.home()}/.pyenv/versions/{version}.*/bin/python")]
+        for place in filter(None, places):
+            asked = subprocess.run([place, "-c", "import sys, venv; print(sys.version_info[:2])"],
+                                   capture_output=True, text=True, check=False)
+            if asked.returncode == 0:
+                return place
+    return None
+
+
+def environment(cache, name, python, *groups):
+    """A virtual environment with these packages: (options of pip, packages) each."""
+    known = hashlib.sha256(repr((python, groups)).encode()).hexdigest()[:12]
+    place = cache / f"venv-{name}-{known}"
+    if not (place / "whole").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        for old in cache.glob(f"venv-{name}-*"):
+            shutil.rmtree(old)
+        call(python, "-m", "venv", place, quiet=True)
+        for options, packages in groups:
+            call(place / "bin/python", "-m", "pip", "install", "--quiet",
+                 "--disable-pip-version-check", *options, *packages, quiet=True)
+        (place / "whole").touch()
+    return place / "bin"
+
+
+# What is checked.
+
+def checks(step, bin_, loadgen, run):
+    source = {"PYTHONPATH": str(PACKAGE / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    step("mypy")
+    call(bin_ / "mypy", "--cache-dir", "/dev/null", cwd=PACKAGE)
+    step("ruff")
+    call(bin_ / "ruff", "check", "--no-cache", cwd=PACKAGE)
+    call(bin_ / "ruff", "format", "--check", "--no-cache", cwd=PACKAGE)
+    step("pytest")
+    call(bin_ / "pytest", "-q", "-p", "no:cacheprovider", cwd=PACKAGE,
+         env={**source, "LOADGEN_BIN": str(loadgen), "LOADGEN_RUN": str(run)})
+    return source
+
+
+def export(bin_, source, form, run, out, codes=(0,)):
+    call(bin_ / "python", "-W", "error", "-m", "loadgen", "export", form, run, out, env=source,
+         codes=codes, quiet=True)
+    return out
+
+
+def consumers(step, args, bin_, readers, source, run, out):
+    step("RCAEval 1.8.1: its loader, nsigma, baro, tracerca")
+    folder = export(bin_, source, "rcaeval", run, out / "rcaeval")
+    methods = ["nsigma", "baro", "tracerca", *(["microrank"] if args.heavy else [])]
+    call(readers / "python", CONSUMERS / "rcaeval.py", folder, *methods)
+
+    step("rcabench-platform 0.4.46: its rule, its loader")
+    folder = export(bin_, source, "datapack", run, out / "datapack")
+    call(readers / "python", CONSUMERS / "datapack.py", folder)
+
+    step("ClickHouse (chdb 4.4.0): the exporter's tables, dashboards' queries")
+    folder = export(bin_, source, "clickhouse", run, out / "clickhouse")
+    call(readers / "python", CONSUMERS / "clickhouse.py", folder)
+
+    step("TSB-AD 1.5: its reader, SR, its measures")
+    folder = export(bin_, source, "tsb-ad", run, out / "tsb-ad")
+    call(readers / "python", CONSUMERS / "tsb_ad.py", folder)
+
+    if args.heavy:
+        step("TSB-AD 1.5: its program with IForest, which needs torch")
+        heavy = environment(args.cache, "torch", args.python, ((), SHARED + TORCH),
+                            (("--no-deps",), READERS))
+        call(heavy / "python", CONSUMERS / "tsb_ad.py", folder, "IForest")
+
+    if args.tadbench:
+        step("TADBench: its programs' preprocessing")
+        folder = export(bin_, source, "tadbench", run, out / "tadbench")
+        call(readers / "python", CONSUMERS / "tadbench.py", args.tadbench, folder)
+
+
+def wheel(step, args, out):
+    """A wheel brings program and package along."""
+    step("wheel")
+    tool = environment(args.cache, "maturin", sys.executable, ((), ["maturin==1.16.0"]))
+    call(tool / "maturin", "build", "--profile", args.wheel, "--out", out, cwd=PACKAGE, quiet=True)
+    (built,) = out.glob("loadgen-*.whl")
+    say(f"{built.name}, {built.stat().st_size / 1e6:.0f} MB")
+    fresh = out / "fresh"
+    call(sys.executable, "-m", "venv", fresh, quiet=True)
+    call(fresh / "bin/pip", "install", "--quiet", "--disable-pip-version-check", built, quiet=True)
+    call(fresh / "bin/loadgen", "--version")
+    call(fresh / "bin/python", "-c", "import loadgen; print(loadgen.__version__, loadgen.load)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--loadgen", type=pathlib.Path, default=ROOT / "target/debug/loadgen")
+    parser.add_argument("--cache", type=pathlib.Path, help="where environments are kept",
+                        default=os.environ.get("LOADGEN_CI_CACHE",
+                                               pathlib.Path.home() / ".cache/loadgen-ci"))
+    parser.add_argument("--run", type=pathlib.Path,
+                        help="a run of scenarios/quick.yaml; without it one is made")
+    parser.add_argument("--no-consumers", action="store_true", help="only the package's own checks")
+    parser.add_argument("--heavy", action="store_true", help="also what takes minutes or gigabytes")
+    parser.add_argument("--tadbench", type=pathlib.Path, help="a clone of TADBench to try")
+    parser.add_argument("--wheel", metavar="PROFILE", help="build a wheel, by `dev` or `release`")
+    args = parser.parse_args()
+    args.cache = pathlib.Path(args.cache).resolve()
+    args.cache.mkdir(parents=True, exist_ok=True)
+    loadgen = args.loadgen.resolve()
+    step = Steps()
+    out = pathlib.Path(tempfile.mkdtemp(prefix="loadgen-python-"))
+    try:
+        run = args.run
+        if run is None:
+            step("a run of the demo shop")
+            run = out / "quick"
+            # 7 and 8: what the audit says of so short a run is not what is tried here.
+            call(loadgen, "run", ROOT / "scenarios/quick.yaml", "--out", run, "--quiet",
+                 codes=(0, 7, 8), quiet=True)
+        step("environment of the checks")
+        bin_ = environment(args.cache, "checks", sys.executable, ((), CHECKS))
+        source = checks(step, bin_, loadgen, run.resolve())
+        # RCAEval offers its methods on these alone.
+        args.python = interpreter(["3.12", "3.10", "3.14"])
+        if args.no_consumers:
+            pass
+        elif args.python is None:
+            say("SKIPPED: consumers of exports, which need Python 3.12, 3.10 or 3.14")
+        else:
+            step("environment of the consumers")
+            readers = environment(args.cache, "readers", args.python, ((), SHARED),
+                                  (("--no-deps",), READERS))
+            consumers(step, args, bin_, readers, source, run.resolve(), out)
+        if args.wheel:
+            wheel(step, args, out / "wheel")
+        step.end()
+    except Wrong as wrong:
+        sys.exit(f"python: wrong: {wrong}")
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

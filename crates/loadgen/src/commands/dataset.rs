@@ -1,0 +1,77 @@
+//! `loadgen dataset`: several runs as one dataset.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use loadgen_dataset::{About, BuildError, BuildOptions, Unusable, build as build_dataset};
+
+use crate::args::{BuildArgs, DatasetCommand, UnusableChoice};
+use crate::exit::{Exit, Failure};
+use crate::interrupts::Interrupts;
+use crate::tables;
+
+pub(super) async fn dataset(command: DatasetCommand) -> Result<Exit, Failure> {
+    match command {
+        DatasetCommand::Build(args) => build(args).await,
+    }
+}
+
+async fn build(args: BuildArgs) -> Result<Exit, Failure> {
+    if !(0.0..=1.0).contains(&args.weak_below) {
+        let message = format!(
+            "--weak-below {}: give a number from 0 to 1",
+            args.weak_below
+        );
+        return Err(Failure::new(Exit::BadInput, message));
+    }
+    let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let options = options(&args, stop.clone());
+    let mut building = tokio::task::spawn_blocking(move || build_dataset(&options));
+    let built = tokio::select! {
+        built = &mut building => built,
+        () = interrupts.nth(1) => {
+            stop.store(true, Ordering::Relaxed);
+            building.await
+        }
+    };
+    let built =
+        built.map_err(|e| Failure::new(Exit::Failed, format!("the build broke down: {e}")))?;
+    let report = match built {
+        Ok(report) => report,
+        Err(BuildError::Stopped) => return Ok(Exit::Interrupted),
+        Err(error) if error.is_bad_input() => return Err(Failure::new(Exit::BadInput, error)),
+        Err(error) => return Err(Failure::new(Exit::Failed, error)),
+    };
+    match args.json {
+        true => super::print(&super::json(&report)?)?,
+        false => super::print(&tables::built(&report))?,
+    };
+    Ok(match report.standing.usable {
+        true => Exit::Success,
+        false => Exit::NotUsable,
+    })
+}
+
+fn options(args: &BuildArgs, stop: Arc<AtomicBool>) -> BuildOptions {
+    BuildOptions {
+        inputs: args.inputs.clone(),
+        runs: args.runs.clone(),
+        output: args.output.clone(),
+        weak_below: args.weak_below,
+        unusable: match args.unusable {
+            UnusableChoice::Refuse => Unusable::Refuse,
+            UnusableChoice::Skip => Unusable::Skip,
+            UnusableChoice::Keep => Unusable::Keep,
+        },
+        about: About {
+            title: args.title.clone(),
+            licence: args.licence.clone(),
+            authors: args.authors.clone(),
+            url: args.url.clone(),
+            hardware: args.hardware.clone(),
+        },
+        stop,
+        ..BuildOptions::default()
+    }
+}

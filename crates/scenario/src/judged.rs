@@ -1,0 +1,74 @@
+//! The windows of a fixed length that a detector can be judged by, as far as the plan tells: those
+//! that lie in the settled part of one condition. A run takes off a little more: the time until a
+//! fault is confirmed, the requests that are still on their way at its end, and the recovery.
+
+use crate::interval::{Interval, merged};
+use crate::plan::{Plan, PlannedScenario};
+
+/// The length of window that shares are reckoned in, 5 s.
+pub const JUDGED_WINDOW_NS: u64 = 5_000_000_000;
+
+/// A window that a detector can be judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedWindow {
+    /// Its start, in nanoseconds from the start of the run.
+    pub from_ns: u64,
+    /// Scenarios whose anomaly it is, by their position in [`Plan::scenarios`]. Empty: it is normal.
+    pub anomalies: Vec<usize>,
+}
+
+/// The windows that can be judged of all windows of a length, in nanoseconds, one after the other from
+/// the start of the run.
+pub fn judged_windows(plan: &Plan, length_ns: u64) -> Vec<JudgedWindow> {
+    let length_ns = length_ns.max(1);
+    let mut unsettled: Vec<Interval> = Vec::new();
+    for scenario in &plan.scenarios {
+        let guard_ns = scenario.guard_ns.max(1);
+        unsettled.extend(
+            [scenario.start_ns, scenario.end_ns].map(|at| (at, at.saturating_add(guard_ns))),
+        );
+        if scenario.warm_up {
+            unsettled.push((scenario.start_ns, scenario.end_ns));
+        }
+    }
+    unsettled.sort_unstable();
+    let unsettled = merged(unsettled);
+    let anomalous: Vec<(usize, &PlannedScenario)> = plan
+        .scenarios
+        .iter()
+        .enumerate()
+        .filter(|(_, scenario)| !scenario.anomaly.is_none())
+        .collect();
+    let mut judged = Vec::new();
+    for number in 0..plan.end_ns() / length_ns {
+        let (from_ns, to_ns) = (number * length_ns, (number + 1) * length_ns);
+        let next = unsettled.partition_point(|(_, end)| *end <= from_ns);
+        if unsettled.get(next).is_some_and(|(start, _)| *start < to_ns) {
+            continue;
+        }
+        // No edge lies within: what is on at its start is on throughout.
+        let on = anomalous
+            .iter()
+            .filter(|(_, s)| s.start_ns <= from_ns && from_ns < s.end_ns);
+        judged.push(JudgedWindow {
+            from_ns,
+            anomalies: on.map(|(index, _)| *index).collect(),
+        });
+    }
+    judged
+}
+
+/// Of the windows of [`JUDGED_WINDOW_NS`] that can be judged, how many are normal and how many
+/// anomalous.
+pub fn judged_counts(plan: &Plan) -> (u64, u64) {
+    let judged = judged_windows(plan, JUDGED_WINDOW_NS);
+    let anomalous = judged.iter().filter(|w| !w.anomalies.is_empty()).count() as u64;
+    (judged.len() as u64 - anomalous, anomalous)
+}
+
+/// Of a settled stretch, how many windows of [`JUDGED_WINDOW_NS`] lie in it, wherever they begin: on
+/// average.
+pub(crate) fn expected_windows(stretch_ns: f64) -> f64 {
+    let window_ns = JUDGED_WINDOW_NS as f64;
+    ((stretch_ns - window_ns) / window_ns).max(0.0)
+}

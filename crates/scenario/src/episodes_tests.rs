@@ -121,7 +121,7 @@ fn a_compound_has_a_part_of_each_and_one_of_both() {
         ..wanted(&kinds)
     };
     let drawn = draw(&wanted).unwrap();
-    assert!(drawn.len() >= 8 && drawn.len() % 2 == 0);
+    assert!(drawn.len() >= 8 && drawn.len().is_multiple_of(2));
     for pair in drawn.chunks(2) {
         let [a, b] = pair else { unreachable!() };
         assert_eq!((a.part, b.part), (Some(1), Some(2)));

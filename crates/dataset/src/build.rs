@@ -16,7 +16,7 @@ use crate::columns::{COLUMNS_SCHEMA_VERSION, dictionary};
 use crate::croissant::{CROISSANT, croissant};
 use crate::error::BuildError;
 use crate::facts::Facts;
-use crate::input::{self, Input};
+use crate::input::{self, Input, Source};
 use crate::out::OutFolder;
 use crate::tables::{self, Run, Tables, WindowCounts};
 use crate::verdict::{DatasetStanding, WEAK_BELOW, judge};
@@ -24,7 +24,7 @@ use crate::windows;
 
 /// Something that puts more files into the folder before checksums are made: see
 /// [`BuildOptions::finish`].
-pub type Finish = Arc<dyn Fn(&Path, &[PathBuf]) -> std::io::Result<()> + Send + Sync>;
+pub type Finish = Arc<dyn Fn(&Path, &[Source]) -> std::io::Result<()> + Send + Sync>;
 
 /// What is asked for.
 #[derive(Clone)]
@@ -43,9 +43,8 @@ pub struct BuildOptions {
     pub about: About,
     /// Set from elsewhere, it stops the build, which leaves nothing behind.
     pub stop: Arc<AtomicBool>,
-    /// Called with the folder, while it is hidden, and the folders of the datasets in the order of
-    /// their runs, when all else is written but the checksums. What it writes must depend on
-    /// nothing but these.
+    /// Called with the folder, while it is hidden, and the runs in the order of their ids, when all
+    /// else is written but the checksums. What it writes must depend on nothing but what lies there.
     pub finish: Option<Finish>,
 }
 
@@ -189,8 +188,8 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     };
     describe(&facts, &index, &mut out)?;
     if let Some(finish) = &options.finish {
-        let folders: Vec<PathBuf> = runs.iter().map(|run| run.input.folder.clone()).collect();
-        finish(&out.root(), &folders).map_err(|source| out.cannot(source))?;
+        let sources: Vec<Source> = runs.iter().map(|run| run.input.source()).collect();
+        finish(&out.root(), &sources).map_err(|source| out.cannot(source))?;
         out.take_others()?;
     }
     let sums = out.sums(|_| true);

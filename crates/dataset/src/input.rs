@@ -29,12 +29,27 @@ const RUN_FILES: [&str; 5] = [
 /// The tables without which there is nothing to build from.
 const NEEDED: [&str; 2] = ["windows", "traces_labeled"];
 
+/// Where the parts of one run lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The run.
+    pub run_id: String,
+    /// The folder of its dataset.
+    pub dataset: PathBuf,
+    /// In the names of the dataset's files: `<YYYYMMDD_HHMMSS>`.
+    pub stamp: String,
+    /// The run folder; none: it is not known.
+    pub run: Option<PathBuf>,
+}
+
 /// A run with its dataset.
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) run_id: String,
     /// The folder of the dataset.
     pub(crate) folder: PathBuf,
+    /// In the names of its files.
+    pub(crate) stamp: String,
     /// Parquet files by table.
     pub(crate) tables: BTreeMap<String, PathBuf>,
     /// JSON files of the dataset by name, without stamp and ending.
@@ -43,6 +58,18 @@ pub(crate) struct Input {
     pub(crate) run_files: BTreeMap<String, PathBuf>,
     pub(crate) ledger: Option<PathBuf>,
     pub(crate) facts: RunFacts,
+}
+
+impl Input {
+    pub(crate) fn source(&self) -> Source {
+        let timeline = self.run_files.get("timeline.jsonl");
+        Source {
+            run_id: self.run_id.clone(),
+            dataset: self.folder.clone(),
+            stamp: self.stamp.clone(),
+            run: timeline.and_then(|path| path.parent()).map(Path::to_owned),
+        }
+    }
 }
 
 /// What is said of a run in index and card.
@@ -142,6 +169,7 @@ fn read(
         run_files: BTreeMap::new(),
         ledger: None,
         facts: facts(&audit),
+        stamp: audit.stamp.clone(),
         folder,
         run_id,
     };

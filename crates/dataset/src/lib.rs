@@ -37,3 +37,4 @@ pub use build::{
     About, BuildOptions, BuildReport, ClassFacts, Finish, TableFacts, Unusable, build,
 };
 pub use error::BuildError;
+pub use input::Source;

@@ -208,6 +208,18 @@ impl RunReport {
 }
 
 impl RunReport {
+    /// Leaves out charts, graphs and traces, and tells that as `why`: for a page of many runs.
+    pub fn drop_figures(&mut self, why: &str) {
+        self.series = None;
+        self.graphs = None;
+        self.traces = None;
+        self.missing.push(Missing {
+            table: "windows_features, graph_nodes, traces_labeled".to_owned(),
+            shows: "charts, service graphs and typical traces".to_owned(),
+            why: why.to_owned(),
+        });
+    }
+
     /// Zero of all times, Unix nanoseconds.
     pub(crate) fn began_ns(&self) -> i64 {
         self.began_ns

@@ -10,6 +10,8 @@ use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::tables;
 
+use super::report;
+
 pub(super) async fn dataset(command: DatasetCommand) -> Result<Exit, Failure> {
     match command {
         DatasetCommand::Build(args) => build(args).await,
@@ -72,6 +74,9 @@ fn options(args: &BuildArgs, stop: Arc<AtomicBool>) -> BuildOptions {
             hardware: args.hardware.clone(),
         },
         stop,
-        ..BuildOptions::default()
+        finish: Some(Arc::new(|folder, sources| {
+            report::of_runs(sources, &folder.join("report.html"));
+            Ok(())
+        })),
     }
 }

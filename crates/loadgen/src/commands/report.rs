@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use loadgen_dataset::Source;
 use loadgen_extract::ExtractReport;
 use loadgen_report::{ReportError, RunReport, Sources, write};
 
 use crate::args::ReportArgs;
 use crate::display::say;
 use crate::exit::{Exit, Failure};
+
+/// Up to so many runs a page of several shows charts, graphs and traces of each.
+const WHOLE_RUNS: usize = 8;
 
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     let mut found = Sources::find(&args.dirs).map_err(failure)?;
@@ -60,6 +64,31 @@ pub(super) fn beside_dataset(report: &ExtractReport, timeline: Option<&Path>) ->
         run: run.map(Path::to_owned),
     };
     of_sources(&sources, report.output.join("report.html"))
+}
+
+/// The page of a dataset of several runs. Nothing in it says where they lie, so that it is the same
+/// wherever that is.
+pub(super) fn of_runs(sources: &[Source], page: &Path) {
+    let whole = sources.len() <= WHOLE_RUNS;
+    let runs: Vec<RunReport> = sources
+        .iter()
+        .map(|source| {
+            let mut run = RunReport::read(&Sources {
+                dataset: Some(source.dataset.clone()),
+                stamp: Some(source.stamp.clone()),
+                run: source.run.clone(),
+            });
+            run.name.clone_from(&source.run_id);
+            run.files = None;
+            if !whole {
+                run.drop_figures("the page is of many runs; see the page of the run itself");
+            }
+            run
+        })
+        .collect();
+    if let Err(error) = write(page, &runs) {
+        say(format_args!("warning: there is no report: {error}"));
+    }
 }
 
 fn of_sources(sources: &Sources, page: PathBuf) -> Option<PathBuf> {

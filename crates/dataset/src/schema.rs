@@ -282,7 +282,7 @@ mod tests {
         assert_eq!((doubles.len(), doubles.null_count()), (2, 1));
         let error = union("t", &[with(Int64), with(Utf8)]).expect_err("no type for both");
         assert!(
-            error.to_string().contains("column n of table t is Int64"),
+            error.to_string().contains("column t.n is Int64"),
             "{error}"
         );
     }

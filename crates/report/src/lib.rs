@@ -6,7 +6,7 @@
 //!
 //! - [`Sources::find`] says which files belong to which run;
 //! - [`RunReport::read`] reads the figures of a run;
-//! - [`html`] makes one page of one run or several, with everything in it; [`write`] puts it into a
+//! - [`html`] makes one page of one run or several, with everything in it; [`write`](write()) puts it into a
 //!   file.
 //!
 //! ```no_run

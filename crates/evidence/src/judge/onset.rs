@@ -250,7 +250,7 @@ mod tests {
     fn the_interval_of_an_onset_is_as_wide_as_requests_leave_it() {
         // What is said is strong: the request before and the first are 0.25 s apart.
         let sharp: Vec<Spoken> = (0..40)
-            .map(|index| at(f64::from(index) / 4.0, if index < 12 { -3.0 } else { 3.0 }))
+            .map(|index| at(f64::from(index) / 4.0, if index < 12 { -4.0 } else { 4.0 }))
             .collect();
         let found = onset(&sharp, 0).unwrap();
         assert_eq!((found.at_s, found.low_s, found.high_s), (3.0, 2.75, 3.0));

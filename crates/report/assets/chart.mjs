@@ -97,6 +97,13 @@ function tooltip(options) {
   return { init: (plot) => plot.over.append(box), update };
 }
 
+// The largest number with one digit that is not above `value`. uPlot takes its steps on a
+// logarithmic axis from the lower end, and from 0.097, say, it never arrives.
+function below(value) {
+  const unit = 10 ** Math.floor(Math.log10(value));
+  return Number((Math.floor(value / unit) * unit).toPrecision(1));
+}
+
 function axes(options, log) {
   const quiet = colour("quiet");
   const grid = { stroke: colour("grid"), width: 1 };
@@ -189,7 +196,7 @@ export function chart(options) {
             distr: log ? 3 : 1,
             range: (_, low, high) =>
               log
-                ? [Math.max(low, 1e-3) / 1.3, Math.max(high, 1e-2) * 1.3]
+                ? [below(Math.max(low, 1e-3) / 1.3), Math.max(high, 1e-2) * 1.3]
                 : [0, (high > 0 ? high : 1) * 1.08],
           },
         },

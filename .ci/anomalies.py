@@ -18,7 +18,7 @@ import time
 
 def windows_of(run):
     """The windows of a run that declare an anomaly, each with its evidence."""
-    tables = list(run.glob("dataset/windows_*.csv"))
+    tables = list(run.glob("dataset/windows_2*.csv"))
     evidence = list(run.glob("dataset/evidence_*.json"))
     if not tables or not evidence:
         return

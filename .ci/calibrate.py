@@ -82,7 +82,7 @@ def share(successes, trials):
 
 def rows_of(run):
     """The windows of a run, each with the rate at which affected traces were sent."""
-    for path in glob.glob(f"{run}/dataset/windows_*.csv"):
+    for path in glob.glob(f"{run}/dataset/windows_2*.csv"):
         with open(path, newline="") as file:
             for row in csv.DictReader(file):
                 seconds = (int(row["closed_ns"]) - int(row["opened_ns"])) / 1e9

@@ -281,9 +281,6 @@ mod tests {
         let doubles = widened(Some(&ints), &Float64, 2);
         assert_eq!((doubles.len(), doubles.null_count()), (2, 1));
         let error = union("t", &[with(Int64), with(Utf8)]).expect_err("no type for both");
-        assert!(
-            error.to_string().contains("column t.n is Int64"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("column t.n is Int64"), "{error}");
     }
 }

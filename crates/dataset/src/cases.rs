@@ -62,6 +62,24 @@ pub(crate) struct Column {
     value: for<'r> fn(&Case<'r>) -> Cell<'r>,
 }
 
+impl Column {
+    fn new(
+        name: &'static str,
+        kind: DataType,
+        meaning: &'static str,
+        null: &'static str,
+        value: for<'r> fn(&Case<'r>) -> Cell<'r>,
+    ) -> Self {
+        Self {
+            name,
+            kind,
+            meaning,
+            null,
+            value,
+        }
+    }
+}
+
 const NEVER: &str = "never";
 
 const NO_TIMELINE: &str = "the run folder is not known, or no fault of it is on the timeline";
@@ -77,13 +95,7 @@ pub(crate) fn added() -> Vec<Column> {
 
 fn of_window() -> Vec<Column> {
     use DataType::{Boolean, Int64, Utf8};
-    let new = |name, kind, meaning, null, value| Column {
-        name,
-        kind,
-        meaning,
-        null,
-        value,
-    };
+    let new = Column::new;
     vec![
         new(
             "episode_begin_ns",
@@ -171,13 +183,7 @@ fn of_window() -> Vec<Column> {
 
 fn of_run() -> Vec<Column> {
     use DataType::{Float64, UInt64, Utf8};
-    let new = |name, kind, meaning, null, value| Column {
-        name,
-        kind,
-        meaning,
-        null,
-        value,
-    };
+    let new = Column::new;
     vec![
         new(
             "scenario_file",

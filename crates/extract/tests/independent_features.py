@@ -14,7 +14,6 @@ are printed. 2: bad usage or input.
 
 import argparse
 import collections
-import csv
 import glob
 import json
 import math
@@ -25,8 +24,8 @@ import sys
 sys.dont_write_bytecode = True
 
 from independent import telemetry
+from independent.rows import rows_of, text
 
-csv.field_size_limit(1 << 27)
 SECOND = 1_000_000_000
 KINDS = {2: "server", 3: "client", 1: "internal", 0: "internal", 4: "producer", 5: "consumer"}
 SEVERITIES = ["log_trace", "log_debug", "log_info", "log_warn", "log_error", "log_fatal"]
@@ -34,16 +33,6 @@ CLIENT, SERVER, PRODUCER, CONSUMER = 3, 2, 4, 5
 
 Span = collections.namedtuple(
     "Span", "trace id parent service instance name kind start end error of")
-
-
-def rows_of(dataset, name):
-    for path in glob.glob(os.path.join(dataset, f"{name}_[0-9]*.csv")):
-        with open(path, newline="", encoding="utf-8") as file:
-            yield from csv.DictReader(file)
-
-
-def text(cell):
-    return cell[1:] if cell.startswith("'") else cell
 
 
 def number(cell):

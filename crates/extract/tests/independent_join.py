@@ -15,7 +15,6 @@ input.
 
 import argparse
 import collections
-import csv
 import glob
 import json
 import os
@@ -25,10 +24,10 @@ sys.dont_write_bytecode = True
 
 from independent import telemetry, unusual
 from independent.arrow import read_stream
+from independent.rows import rows_of, text
 from independent.telemetry import CONSUMER, PRODUCER
 from independent.timeline import Phases, Timeline, describe
 
-csv.field_size_limit(1 << 27)
 SECOND = 1_000_000_000
 LATE = 5 * SECOND
 BACKED = ("supported", "weak", "clean")
@@ -36,17 +35,6 @@ LABELS = ["anomaly_type", "anomaly_label", "anomaly_symptom", "anomaly_root_caus
           "root_cause_service", "fault_state", "scenario", "label_source", "is_root_cause_service",
           "foreign"]
 UNKNOWN = (*describe("unknown", []), "none", "")
-
-
-def rows_of(dataset, name):
-    """The rows of a table; none where the dataset has no such table."""
-    for path in glob.glob(os.path.join(dataset, f"{name}_[0-9]*.csv")):
-        with open(path, newline="", encoding="utf-8") as file:
-            yield from csv.DictReader(file)
-
-
-def text(cell):
-    return cell[1:] if cell.startswith("'") else cell
 
 
 class Run:

@@ -7,12 +7,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// A span of a trace. Times are Unix nanoseconds, 0 where they are not known; ids are 0 where there
-/// is none.
+/// A span of a trace. Times are Unix nanoseconds, 0 where they are not known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) id: u64,
-    pub(crate) parent: u64,
+    /// The place of its parent among the trace's spans.
+    pub(crate) parent: Option<usize>,
     pub(crate) start: i64,
     pub(crate) end: i64,
     /// Its service, by number.
@@ -42,15 +42,7 @@ pub(crate) type ByService = BTreeMap<u32, i64>;
 impl Shape {
     /// Of the spans of one trace, each once, in the order of their starts.
     pub(crate) fn new(nodes: Vec<Node>) -> Self {
-        let mut by_id: BTreeMap<u64, usize> = BTreeMap::new();
-        for (place, node) in nodes.iter().enumerate().filter(|(_, node)| node.id != 0) {
-            by_id.entry(node.id).or_insert(place);
-        }
-        let parent = |(place, node): (usize, &Node)| {
-            let found = by_id.get(&node.parent).filter(|_| node.parent != 0);
-            found.copied().filter(|parent| *parent != place)
-        };
-        let mut parents: Vec<Option<usize>> = nodes.iter().enumerate().map(parent).collect();
+        let mut parents: Vec<Option<usize>> = nodes.iter().map(|node| node.parent).collect();
         open_circles(&mut parents);
         let mut children = vec![Vec::new(); nodes.len()];
         for (place, parent) in parents.iter().enumerate() {
@@ -191,10 +183,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn node(id: u64, parent: u64, start: i64, end: i64, service: u32) -> Node {
+    /// `parent` is the id of the node's parent, which is its place plus one; 0: none.
+    fn node(id: u64, parent: usize, start: i64, end: i64, service: u32) -> Node {
         Node {
             id,
-            parent,
+            parent: parent.checked_sub(1),
             start,
             end,
             service,
@@ -212,8 +205,8 @@ mod tests {
             node(1, 0, 100, 200, 0),
             node(2, 1, 110, 140, 1),
             node(3, 1, 112, 150, 2),
-            node(5, 3, 115, 145, 4),
-            node(4, 1, 160, 190, 3),
+            node(4, 3, 115, 145, 4),
+            node(5, 1, 160, 190, 3),
         ]);
         let expected = times(&[(0, 10 + 10 + 12), (2, 5 + 3), (3, 30), (4, 30)]);
         assert_eq!(shape.critical_path(0), expected);
@@ -251,10 +244,10 @@ mod tests {
     #[test]
     fn spans_without_times_and_circles_do_no_harm() {
         let shape = Shape::new(vec![
-            node(7, 7, 0, 0, 0),
-            node(1, 3, 100, 200, 0),
-            node(2, 1, 110, 120, 1),
-            node(3, 2, 130, 120, 2),
+            node(1, 1, 0, 0, 0),
+            node(2, 4, 100, 200, 0),
+            node(3, 2, 110, 120, 1),
+            node(4, 3, 130, 120, 2),
         ]);
         assert_eq!(shape.critical_path(0), times(&[]));
         assert_eq!(shape.critical_path(1), times(&[(0, 90), (1, 10)]));
@@ -264,10 +257,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_path_is_as_long_as_the_root_and_no_span_has_less_than_nothing(
-            spans in prop::collection::vec((0u64..12, 1i64..100, 0i64..100, 0u32..4), 1..12),
+            spans in prop::collection::vec((0usize..12, 1i64..100, 0i64..100, 0u32..4), 1..12),
         ) {
             let nodes = spans.iter().enumerate().map(|(index, (parent, start, length, service))| {
-                node(index as u64 + 1, *parent, *start, start + length, *service)
+                let parent = if *parent > spans.len() { 0 } else { *parent };
+                node(index as u64 + 1, parent, *start, start + length, *service)
             });
             let shape = Shape::new(nodes.collect());
             let nodes = shape.nodes().to_vec();

@@ -44,9 +44,12 @@ pub(crate) fn observe_traces(
                 observe_span(&mut observed, &mut events, features, &of.spans, row);
             }
         }
-        let in_time = spans.iter().filter(|at| !marks.late.value(**at));
-        let in_time: Vec<usize> = in_time.map(|at| marks.row.value(*at) as usize).collect();
-        let shape = shape(&of.spans, &in_time);
+        let counting: Vec<usize> = (from..to)
+            .filter(|&at| of.shapes.counts.value(at))
+            .collect();
+        let shape = shape(of, &counting);
+        let row = |at: &usize| marks.row.value(*at) as usize;
+        let in_time: Vec<usize> = counting.iter().map(row).collect();
         observe_calls(&mut observed, rules, of, &said[trace], (&in_time, &shape));
         rows.push(trace, (&in_time, &shape))?;
         from = to;
@@ -86,7 +89,9 @@ fn once(spans: &SpanBatch, places: Range<usize>, row: impl Fn(usize) -> usize) -
     places.filter(is_first).collect()
 }
 
-fn shape(spans: &SpanBatch, rows: &[usize]) -> Shape {
+/// The trees of the spans at these places, with the parents that labelling found.
+fn shape(of: &TracePartition, places: &[usize]) -> Shape {
+    let (spans, parents) = (&of.spans, &of.shapes.parent);
     let mut services: Vec<&str> = Vec::new();
     let mut service = |name| {
         let known = services.iter().position(|known| *known == name);
@@ -95,14 +100,18 @@ fn shape(spans: &SpanBatch, rows: &[usize]) -> Shape {
             services.len() - 1
         }) as u32
     };
-    let node = |&row: &usize| Node {
-        id: spans.span_id.value(row),
-        parent: spans.parent_span_id.value(row),
-        start: value_or_zero(&spans.start_ns, row),
-        end: value_or_zero(&spans.end_ns, row),
-        service: service(spans.service_name.value(row)),
+    let node = |&at: &usize| {
+        let row = of.span_marks.row.value(at) as usize;
+        let parent = (!parents.is_null(at)).then(|| parents.value(at) as usize);
+        Node {
+            id: spans.span_id.value(row),
+            parent: parent.and_then(|parent| places.binary_search(&parent).ok()),
+            start: value_or_zero(&spans.start_ns, row),
+            end: value_or_zero(&spans.end_ns, row),
+            service: service(spans.service_name.value(row)),
+        }
     };
-    Shape::new(rows.iter().map(node).collect())
+    Shape::new(places.iter().map(node).collect())
 }
 
 fn observe_span(

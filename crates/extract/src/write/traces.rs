@@ -32,7 +32,7 @@ pub(crate) struct TracePartition {
     pub(crate) logs: LogBatch,
     pub(crate) traces: TraceBatch,
     pub(crate) span_marks: SpanMarkBatch,
-    pub(super) shapes: ShapeBatch,
+    pub(crate) shapes: ShapeBatch,
     pub(crate) log_marks: LogMarkBatch,
 }
 

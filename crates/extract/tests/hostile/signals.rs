@@ -246,6 +246,35 @@ fn a_log_record_goes_with_its_trace_and_else_by_its_own_time() {
     forget(&report);
 }
 
+#[test]
+fn spans_of_two_services_that_share_an_id_keep_their_own_children() {
+    let world = World::new();
+    let trace = 7u128;
+    let span = |service: &str, id: u64, parent: &str, kind: u8, (begin, end): (f64, f64)| {
+        json!({"resourceSpans": [{
+            "resource": {"attributes": [
+                {"key": "service.name", "value": {"stringValue": service}}]},
+            "scopeSpans": [{"spans": [{
+                "traceId": format!("{trace:032x}"), "spanId": format!("{id:016x}"),
+                "parentSpanId": parent, "name": "work", "kind": kind,
+                "startTimeUnixNano": at(begin).to_string(),
+                "endTimeUnixNano": at(end).to_string()}]}]}]})
+    };
+    let lines = [
+        span("web", 1, "", 3, (40.010, 40.030)),
+        span("cart", 1, "", 2, (40.012, 40.028)),
+        span("cart", 2, "0000000000000001", 1, (40.015, 40.020)),
+    ];
+    let report = extract_with(&world, &lines, |_| ());
+    let id = format!("{trace:032x}");
+    let rows = rows(&report, "trace_features");
+    let row = rows.iter().find(|row| row["trace_id"] == id).expect("it");
+    let times: BTreeMap<String, f64> = serde_json::from_str(&row["self_time_ms"]).expect("JSON");
+    assert!((times["web"] - 20.0).abs() < 0.01, "{times:?}");
+    assert!((times["cart"] - 16.0).abs() < 0.01, "{times:?}");
+    forget(&report);
+}
+
 /// Data points of a counter that is reset, and log records of the traces, a line each.
 fn points_and_logs(world: &World) -> Vec<String> {
     let mut lines = Vec::new();

@@ -12,6 +12,7 @@ use crate::cases;
 use crate::error::BuildError;
 use crate::out::read_error;
 use crate::read::malformed;
+use crate::schema::OWN_COLUMNS;
 use crate::tables::{Run, Tables};
 
 /// Version of the form of `columns.json`, that of the extractions' own dictionaries.
@@ -69,13 +70,14 @@ fn facts(schema: &Schema, known: Option<&Known>) -> Vec<ColumnFacts> {
             text.filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let described = field.metadata().get("description").cloned();
+        let own = OWN_COLUMNS.iter().find(|own| own.name == field.name());
         let null = match field.is_nullable() {
             false => "never".to_owned(),
             true => match text("null") {
                 Some(null) if null != "never" => null,
                 // Null only where a run has no such column.
                 Some(_) => "a run whose dataset has no such column".to_owned(),
-                None => String::new(),
+                None => own.and_then(|own| own.null).unwrap_or_default().to_owned(),
             },
         };
         ColumnFacts {

@@ -200,6 +200,13 @@ class Dataset(Mapping[str, Frame], Generic[Frame]):
         """Of each anomaly which services it reached, when, and along which calls."""
         return self._document("causal_graph")
 
+    @property
+    def splits(self) -> dict[str, Any]:
+        """Of a dataset of several runs: ids of episodes to train, validate and test with
+        (docs/dataset-build.md).
+        """
+        return self._document("splits")
+
     def _document(self, name: str) -> dict[str, Any]:
         path = self._files.documents.get(name)
         if path is None:

@@ -1,6 +1,6 @@
 //! Small runs with telemetry that is made here, and real extractions of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -305,4 +305,41 @@ fn cell(column: &ArrayRef, row: usize) -> Value {
         }
         other => panic!("{other}"),
     }
+}
+
+/// Contents of all files below a folder, by path.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let name = path
+                        .strip_prefix(folder)
+                        .expect("below it")
+                        .to_string_lossy();
+                    found.insert(name.into_owned(), fs::read(&path).expect("a file"));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The parts of a table or a class, by their folder.
+fn parts(dataset: &Path, of: &str) -> Vec<PathBuf> {
+    let found = files(dataset).into_keys();
+    let parts = found.filter(|name| name.starts_with(&format!("{of}/run_id=")));
+    parts.map(|name| dataset.join(name)).collect()
+}
+
+/// Rows of all parts, each by column.
+pub(crate) fn all_rows(dataset: &Path, of: &str) -> Vec<HashMap<String, Value>> {
+    parts(dataset, of)
+        .iter()
+        .flat_map(|path| rows(path))
+        .collect()
 }

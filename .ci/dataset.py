@@ -122,16 +122,32 @@ def read_all(dataset, runs):
         lazy = frame.select(polars.len()).collect().item()
         check(lazy == rows[name], f"{name}: Polars counts {lazy} rows as DuckDB")
         check(len(pandas.read_parquet(path)) == rows[name], f"{name}: pandas does, of the folder")
-    for name in tables if runs else ():
+    for name in [name for name in tables if name != "requests"] if runs else ():
         before = [path for run in runs for path in (run / "dataset").glob(f"{name}_[0-9]*.parquet")]
         count = sum(len(pandas.read_parquet(path)) for path in before)
         check(count == rows[name], f"{name}: {count} rows in the runs")
+    if runs:
+        requests(dataset, runs)
     cases = pandas.read_parquet(dataset / "cases.parquet")
     as_csv = pandas.read_csv(dataset / "cases.csv")
     check(list(cases) == list(as_csv) and len(cases) == len(as_csv), "the index as CSV is the same")
     check(len(cases) == rows["windows"], f"the index has a row for each of {len(cases)} windows")
     hugging_face(dataset, rows)
     croissant(dataset, rows, len(cases))
+
+
+def requests(dataset, runs):
+    """The table of requests against the ledgers, read by pyarrow."""
+    import pandas
+    import pyarrow
+
+    columns = ["trace_id", "intended_ns", "sent_ns", "finished_ns", "path"]
+    with_label = pandas.read_parquet(dataset / "tables" / "requests", columns=columns)
+    ledgers = [pyarrow.ipc.open_stream(run / "ledger.arrows").read_all().to_pandas() for run in runs]
+    sent = pandas.concat(ledgers)[columns]
+    by_trace = [frame.sort_values("trace_id", ignore_index=True) for frame in (with_label, sent)]
+    alike = by_trace[0].astype("object").equals(by_trace[1].astype("object"))
+    check(alike, f"requests: the {len(sent)} rows of the ledgers")
 
 
 def splits(connection, dataset, tables):

@@ -18,6 +18,8 @@ use crate::error::BuildError;
 use crate::facts::Facts;
 use crate::input::{self, Input, Source};
 use crate::out::OutFolder;
+use crate::place::Unlisted;
+use crate::requests::{self, REQUESTS};
 use crate::splits::{Dealt, RunSplits, SPLITS, SplitOptions};
 use crate::tables::{self, Run, Tables, WindowCounts};
 use crate::verdict::{DatasetStanding, WEAK_BELOW, judge};
@@ -169,7 +171,10 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     let standing = judge(all, options.weak_below);
 
     let mut out = OutFolder::new(&options.output)?;
-    let made = tables::copy_all(&mut runs, &mut out, &options.stop, &mut notes)?;
+    let requests = requests::write(&mut runs, &mut out, &options.stop, &mut notes)?;
+    let mut made = tables::copy_all(&mut runs, &mut out, &options.stop, &mut notes)?;
+    made.tables
+        .extend(requests.map(|of| (REQUESTS.to_owned(), of)));
     copy_documents(&runs, &mut out)?;
     out.write(SPLITS, &dealt.json())?;
     let windows = &made.tables["windows"].schema;
@@ -216,6 +221,7 @@ fn dealt_runs(inputs: Vec<Input>, options: &SplitOptions) -> Result<(Vec<Run>, D
         runs.push(Run {
             counts: vec![WindowCounts::default(); windows.len()],
             placed: windows::placed(&windows, &episodes, &splits),
+            unlisted: Unlisted::new(),
             windows,
             episodes,
             splits,

@@ -503,6 +503,11 @@ mod tests {
         let text = with_columns(&shipped, "cases", &of_cases);
         let own = OWN_COLUMNS.map(|own| own.told());
         let text = with_columns(&text, "all tables", &own);
+        let of_requests: Vec<[&str; 4]> = crate::requests::columns()
+            .iter()
+            .map(|column| column.told())
+            .collect();
+        let text = with_columns(&text, "requests", &of_requests);
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, &text).expect("written");
             return;

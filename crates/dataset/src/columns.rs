@@ -12,6 +12,7 @@ use crate::cases;
 use crate::error::BuildError;
 use crate::out::read_error;
 use crate::read::malformed;
+use crate::requests::{self, REQUESTS};
 use crate::schema::OWN_COLUMNS;
 use crate::tables::{Run, Tables};
 
@@ -56,6 +57,14 @@ pub(crate) fn dictionary(
         }
     }
     dictionary.insert(cases::CASES.to_owned(), of_index);
+    if let Some(of_requests) = dictionary.get_mut(REQUESTS) {
+        for column in requests::columns() {
+            let named = of_requests.iter_mut().find(|of| of.name == column.name);
+            if let Some(of) = named {
+                column.null.clone_into(&mut of.null);
+            }
+        }
+    }
     Ok(dictionary)
 }
 

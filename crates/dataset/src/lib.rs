@@ -28,6 +28,7 @@ mod input;
 mod out;
 mod place;
 mod read;
+mod requests;
 mod schema;
 mod splits;
 mod tables;

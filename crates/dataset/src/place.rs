@@ -4,6 +4,7 @@
 //! trace's, which the table of traces decides, so that no trace lies in two. Any other row is of
 //! the episode of its own moment. All rows of a trace share its moment, and so its split.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
@@ -20,7 +21,7 @@ use crate::schema::Placed;
 use crate::splits::RunSplits;
 
 /// The table that has a row for each trace.
-const TRACES: &str = "trace_labels";
+pub(crate) const TRACES: &str = "trace_labels";
 
 /// Columns that say when a row is, the first that there is.
 const TIMES: [&str; 3] = ["time_ns", "start_time_ns", "timestamp"];
@@ -39,7 +40,7 @@ pub(crate) struct Places<'r> {
 
 impl Places<'_> {
     /// The place of a row that is of no window, by its scenario and its moment in Unix nanoseconds.
-    fn of_row(&self, scenario: Option<&str>, at_ns: Option<i64>) -> Placed {
+    pub(crate) fn of_row(&self, scenario: Option<&str>, at_ns: Option<i64>) -> Placed {
         let episode = self.episodes.of_row(scenario, at_ns);
         Placed {
             episode,
@@ -52,9 +53,12 @@ impl Places<'_> {
 pub(crate) struct Placer<'r> {
     places: Places<'r>,
     traces: Option<Traces>,
-    /// The trace of the row before that the table of traces does not have, and its place.
-    unlisted: Option<(u128, Placed)>,
+    unlisted: &'r mut Unlisted,
 }
+
+/// Places of traces that the table of traces does not have: all of their rows in all tables go by the
+/// ledger, or else by the first of them.
+pub(crate) type Unlisted = HashMap<u128, Placed>;
 
 impl<'r> Placer<'r> {
     /// `traces` is the run's table of traces, if there is one.
@@ -62,12 +66,13 @@ impl<'r> Placer<'r> {
         table: &str,
         traces: Option<&PathBuf>,
         places: Places<'r>,
+        unlisted: &'r mut Unlisted,
     ) -> Result<Self, BuildError> {
         let traces = traces.filter(|_| table != TRACES);
         Ok(Self {
             places,
             traces: traces.map(|path| Traces::open(path)).transpose()?,
-            unlisted: None,
+            unlisted,
         })
     }
 
@@ -98,15 +103,7 @@ impl<'r> Placer<'r> {
             placed.push(match (trace, &mut self.traces) {
                 (Some(trace), Some(traces)) => match traces.find(trace, self.places, path)? {
                     Some(place) => place,
-                    // All rows of such a trace go by the first of them.
-                    None => match self.unlisted {
-                        Some((last, place)) if last == trace => place,
-                        _ => {
-                            let place = own();
-                            self.unlisted = Some((trace, place));
-                            place
-                        }
-                    },
+                    None => *self.unlisted.entry(trace).or_insert_with(own),
                 },
                 _ => own(),
             });
@@ -189,7 +186,7 @@ impl Traces {
     }
 }
 
-fn out_of_order(path: &Path) -> BuildError {
+pub(crate) fn out_of_order(path: &Path) -> BuildError {
     let reason = "its rows are not in the order of their traces that an extraction writes them in";
     read::malformed(path, reason)
 }

@@ -69,7 +69,7 @@ pub(crate) const OWN_COLUMNS: [OwnColumn; 4] = [
 ];
 
 /// Where a row is: its episode and its split.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Placed {
     /// None: nothing says when the row is.
     pub(crate) episode: Option<usize>,
@@ -224,11 +224,7 @@ pub(crate) fn widened(column: Option<&ArrayRef>, kind: &DataType, rows: usize) -
 
 /// How the parts are written: each column as in the first part that has rows of it.
 pub(crate) fn properties(parts: &[Part]) -> WriterProperties {
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_statistics_enabled(EnabledStatistics::Chunk);
-    let mut seen: BTreeMap<String, (bool, bool)> = BTreeMap::new();
+    let mut seen: BTreeMap<String, Encoded> = BTreeMap::new();
     for group in parts
         .iter()
         .filter_map(|part| part.metadata.row_groups().first())
@@ -239,14 +235,33 @@ pub(crate) fn properties(parts: &[Part]) -> WriterProperties {
                 .encodings()
                 .any(|encoding| encoding == Encoding::DELTA_BINARY_PACKED);
             let path = column.column_path().string();
-            seen.entry(path)
-                .or_insert((has_dictionary, has_differences));
+            seen.entry(path).or_insert(Encoded {
+                has_dictionary,
+                has_differences,
+            });
         }
     }
-    for (column, (has_dictionary, has_differences)) in seen {
+    encoded(seen)
+}
+
+/// How the values of a column are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    pub(crate) has_dictionary: bool,
+    /// Numbers as differences to the one before.
+    pub(crate) has_differences: bool,
+}
+
+/// How a table is written with these columns; others are as the writer does it.
+pub(crate) fn encoded(columns: impl IntoIterator<Item = (String, Encoded)>) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for (column, of) in columns {
         let path = ColumnPath::from(column.split('.').map(str::to_owned).collect::<Vec<_>>());
-        properties = properties.set_column_dictionary_enabled(path.clone(), has_dictionary);
-        if has_differences && !has_dictionary {
+        properties = properties.set_column_dictionary_enabled(path.clone(), of.has_dictionary);
+        if of.has_differences && !of.has_dictionary {
             properties = properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
         }
     }

@@ -16,8 +16,9 @@ use crate::episodes::Episodes;
 use crate::error::BuildError;
 use crate::input::Input;
 use crate::out::{OutFile, OutFolder};
-use crate::place::{Placer, Places};
+use crate::place::{Placer, Places, TRACES, Unlisted};
 use crate::read;
+use crate::requests::REQUESTS;
 use crate::schema::{self, OWN_COLUMNS, Part, Placed};
 use crate::splits::{RunSplits, Split};
 use crate::windows::{BACKING, Window};
@@ -34,6 +35,7 @@ pub(crate) struct Run {
     pub(crate) splits: RunSplits,
     /// By window.
     pub(crate) placed: Vec<Placed>,
+    pub(crate) unlisted: Unlisted,
     /// By window.
     pub(crate) counts: Vec<WindowCounts>,
 }
@@ -120,10 +122,9 @@ pub(crate) fn copy_all(
 
 /// The names of all tables that any run has.
 fn names(runs: &[Run]) -> Vec<String> {
-    let mut names: Vec<String> = runs
-        .iter()
-        .flat_map(|run| run.input.tables.keys().cloned())
-        .collect();
+    let all = runs.iter().flat_map(|run| run.input.tables.keys().cloned());
+    // That is made here.
+    let mut names: Vec<String> = all.filter(|name| name != REQUESTS).collect();
     names.sort();
     names.dedup();
     names
@@ -161,9 +162,9 @@ fn class_folders(runs: &[Run]) -> HashMap<String, String> {
 }
 
 /// How a table is written.
-struct Form {
-    schema: SchemaRef,
-    properties: WriterProperties,
+pub(crate) struct Form {
+    pub(crate) schema: SchemaRef,
+    pub(crate) properties: WriterProperties,
 }
 
 /// Copies the table of one run; gives its rows.
@@ -185,8 +186,9 @@ fn copy(
         splits: &run.splits,
         windows: &run.placed,
     };
-    let mut placer = Placer::new(table, run.input.tables.get("trace_labels"), places)?;
     let ids = run.episode_ids();
+    let traces = run.input.tables.get(TRACES);
+    let mut placer = Placer::new(table, traces, places, &mut run.unlisted)?;
     let mut counter = Counter::new(&run.windows);
     let mut whole = PartFile::create(out, &place(&format!("tables/{table}")), form)?;
     let mut dealt: BTreeMap<String, PartFile> = BTreeMap::new();
@@ -341,13 +343,13 @@ impl Counter {
 }
 
 /// A Parquet file of the dataset.
-struct PartFile {
+pub(crate) struct PartFile {
     writer: ArrowWriter<OutFile>,
     rows: u64,
 }
 
 impl PartFile {
-    fn create(out: &OutFolder, path: &str, form: &Form) -> Result<Self, BuildError> {
+    pub(crate) fn create(out: &OutFolder, path: &str, form: &Form) -> Result<Self, BuildError> {
         let file = out.create(path)?;
         let properties = Some(form.properties.clone());
         let writer = ArrowWriter::try_new(file, form.schema.clone(), properties);
@@ -357,13 +359,13 @@ impl PartFile {
         })
     }
 
-    fn write(&mut self, out: &OutFolder, batch: &RecordBatch) -> Result<(), BuildError> {
+    pub(crate) fn write(&mut self, out: &OutFolder, batch: &RecordBatch) -> Result<(), BuildError> {
         self.rows += batch.num_rows() as u64;
         let written = self.writer.write(batch);
         written.map_err(|error| out.cannot(as_io(error)))
     }
 
-    fn close(self, out: &mut OutFolder) -> Result<u64, BuildError> {
+    pub(crate) fn close(self, out: &mut OutFolder) -> Result<u64, BuildError> {
         let file = self.writer.into_inner();
         let file = file.map_err(|error| out.cannot(as_io(error)))?;
         out.close(file, self.rows)?;

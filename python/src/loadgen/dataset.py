@@ -147,6 +147,11 @@ class Dataset(Mapping[str, Frame], Generic[Frame]):
         return self["graph_nodes"]
 
     @property
+    def requests(self) -> Frame:
+        """What was asked of the target, by the ledgers: only in a dataset of several runs."""
+        return self["requests"]
+
+    @property
     def metrics_wide(self) -> Frame:
         """A column for each series, a row for each second."""
         return self["metrics_wide"]

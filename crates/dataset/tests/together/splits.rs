@@ -160,6 +160,7 @@ fn no_trace_is_in_two_splits_and_rows_within_the_embargo_are_in_none() {
             // Spans and log records go by their trace.
             let moment = match table.as_str() {
                 "trace_labels" | "windows_features_1s" => row["start_time_ns"].as_i64(),
+                "requests" => row["sent_ns"].as_i64(),
                 _ => continue,
             };
             let (begin, border) = borders[id];

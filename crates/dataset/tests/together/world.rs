@@ -255,6 +255,11 @@ fn telemetry(folder: &Path, number: u128, windows: &[Window], shows: bool) {
         if !is_lost(request) {
             text += &format!("{line}\n");
         }
+        // Of some traces only a log record arrives, and they are of no request of this run.
+        let trace = match request % 60 {
+            13 => format!("{:032x}", self::trace(number | 0xfeed_0000, request)),
+            _ => trace,
+        };
         let log = json!({"resourceLogs": [{"resource": {"attributes": [
             {"key": "service.name", "value": {"stringValue": "cart"}}]},
             "scopeLogs": [{"scope": {"name": "t"}, "logRecords": [{

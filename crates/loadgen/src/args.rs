@@ -1,5 +1,6 @@
 //! The command line, as typed.
 
+mod campaign;
 mod dataset;
 mod programs;
 mod run;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::campaign::CampaignArgs;
 pub(crate) use self::dataset::{
     AuditArgs, BuildArgs, DatasetCommand, ExtractArgs, ReportArgs, ShowArgs, UnusableChoice,
     UploadArgs,
@@ -31,7 +33,7 @@ Exit codes:
   6  a fault could not be injected or cleared: the labels of its window are not backed by a fault
   7  the dataset is usable, but the audit has warnings (extract, audit; doctor likewise; merge: a
      shard is missing or did not come to its end)
-  8  the dataset is not usable (run, extract, audit, dataset build; doctor: a dataset would not be)
+  8  the dataset is not usable (run, extract, audit, dataset build, campaign; doctor: a dataset would not be)
 Where several hold, run ends with the first of 1, 8, 6, 5.";
 
 /// Makes labelled anomaly datasets from running microservices.
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     /// Make one dataset of several runs.
     #[command(subcommand)]
     Dataset(DatasetCommand),
+    /// Make many runs of a scenario file, and one dataset of all.
+    Campaign(CampaignArgs),
     /// Make a page that shows what happened in a run, or in several.
     Report(ReportArgs),
     /// Send a run's folder to an object store.

@@ -1,6 +1,7 @@
 //! One file a command. Each takes its arguments and returns how the process ends.
 
 mod audit;
+mod campaign;
 mod check;
 mod collect;
 mod compare;
@@ -39,6 +40,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),
         Command::Dataset(command) => asynchronously(dataset::dataset(command)),
+        Command::Campaign(args) => asynchronously(campaign::campaign(args)),
         Command::Report(args) => report::report(&args),
         Command::Upload(args) => asynchronously(upload::upload(args)),
         Command::Compare(args) => asynchronously(compare::compare(args)),

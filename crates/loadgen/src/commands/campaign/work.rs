@@ -12,6 +12,8 @@ use loadgen_campaign::disk;
 use loadgen_campaign::journal::{Ended, Journal, RUNS};
 use loadgen_campaign::planned::{Pace, PlannedRun};
 use loadgen_program::{Child, Input, Log, Signal};
+use loadgen_timeline::event::RunStatus;
+use loadgen_timeline::summary::Summary;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -215,7 +217,6 @@ impl<'a> Work<'a> {
         self.begun.retain(|other| other.number != begun.number);
         let status =
             status.map_err(|e| Failure::new(Exit::Failed, format!("a run got lost: {e}")))?;
-        const INTERRUPTED: i32 = Exit::Interrupted as i32;
         const NOT_REACHABLE: i32 = Exit::NotReachable as i32;
         let code = status.code();
         if let Some(code @ (2 | 3)) = code {
@@ -227,7 +228,7 @@ impl<'a> Work<'a> {
             return Err(Failure::new(Exit::BadInput, message));
         }
         let folder = self.args.out.join(&begun.folder);
-        let has_dataset = code != Some(INTERRUPTED) && code != Some(1) && has_dataset(&folder);
+        let has_dataset = has_dataset(&folder);
         if stopping && !has_dataset {
             // It is made again from its start.
             return Ok(None);
@@ -370,10 +371,15 @@ fn start(
     Child::start(command, Input::Held)
 }
 
-/// Whether a run's folder has a dataset.
+/// Whether a run's folder has a dataset of a run that came to its end. One that was stopped can have one,
+/// of the part that was.
 fn has_dataset(folder: &Path) -> bool {
-    files_of(&RunFolder::of(folder).dataset())
-        .is_ok_and(|files| files.iter().any(|path| has_name(path, "audit_", ".json")))
+    let folder = RunFolder::of(folder);
+    let summary = fs::read(folder.summary()).ok();
+    let summary = summary.and_then(|text| serde_json::from_slice::<Summary>(&text).ok());
+    let is_complete = summary.is_some_and(|s| s.status == Some(RunStatus::Completed));
+    let files = files_of(&folder.dataset()).unwrap_or_default();
+    is_complete && files.iter().any(|path| has_name(path, "audit_", ".json"))
 }
 
 /// Deletes what the dataset of several runs does not need.

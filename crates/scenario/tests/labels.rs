@@ -109,6 +109,31 @@ fn a_sham_is_labelled_as_nothing_and_declares_its_anomaly() {
 }
 
 #[test]
+fn a_harmless_change_is_labelled_as_nothing_and_declares_its_anomaly() {
+    let options = |fault: &str| format!("    anomaly: slow\n    fault: {{{fault}}}\n");
+    let anomalies = "anomalies:\n  slow: {root_cause: db}\n";
+    // Of a fault that its driver knows the driver says it, of another the file.
+    for (fault, harmless) in [
+        ("fault: deployment, service: user", true),
+        ("fault: hang, service: user", false),
+    ] {
+        let plan = loaded(anomalies, &options(fault)).plan;
+        let window = &plan.scenarios[1];
+        let of = window.fault.as_ref().unwrap();
+        assert_eq!((of.harmless, of.breaks()), (harmless, !harmless));
+        assert_eq!(window.anomaly.is_none(), harmless);
+        let declared = window.declared.as_ref();
+        assert_eq!(
+            declared.map(|d| d.kind.as_str()),
+            harmless.then_some("slow")
+        );
+    }
+    let by_hand = "fault: rollout, service: a, driver: exec, harmless: true";
+    let window = &plan(anomalies, &options(by_hand)).scenarios[1];
+    assert!(window.fault.as_ref().unwrap().harmless && window.anomaly.is_none());
+}
+
+#[test]
 fn a_sham_may_overlap_the_fault_that_it_goes_without() {
     let text = "
 version: 1

@@ -128,8 +128,19 @@ fn a_harmless_change_is_labelled_as_nothing_and_declares_its_anomaly() {
             harmless.then_some("slow")
         );
     }
-    let by_hand = "fault: rollout, service: a, driver: exec, harmless: true";
-    let window = &plan(anomalies, &options(by_hand)).scenarios[1];
+    let by_hand = "
+version: 1
+anomalies: {slow: {root_cause: db}}
+flows: {default: {steps: [{path: /}]}}
+scenarios:
+  one: {executor: constant-vus, duration: 20s, anomaly: slow,
+        fault: {driver: exec, fault: rollout, service: a, harmless: true}}
+";
+    let loaded = load_str("t.yaml", by_hand, &PlanOptions::default());
+    let window = &loaded
+        .unwrap_or_else(|errors| panic!("{errors}"))
+        .plan
+        .scenarios[0];
     assert!(window.fault.as_ref().unwrap().harmless && window.anomaly.is_none());
 }
 

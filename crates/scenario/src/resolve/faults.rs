@@ -169,7 +169,7 @@ fn is_harmless(
     if fault.harmless && !harmless {
         findings.push(
             Finding::at(place.whole, format!("`{}` is not harmless", fault.fault))
-                .help("data of its time is anomalous: leave `harmless` out"),
+                .help("it breaks something: leave `harmless` out, or list it under `faults`"),
         );
     }
     if fault.sham && harmless {

@@ -320,8 +320,8 @@ async fn a_deployment_changes_the_version_and_begins_cold() {
     assert_eq!(count(&new, "GET /categories"), 20);
     assert_eq!(count(&old, "GET /categories"), 4);
     // What was cached is asked for once more, and once only.
-    assert_eq!(count(&new, "SELECT products"), 1);
-    assert_eq!(count(&old, "SELECT products"), 1);
+    assert_eq!(count(&new, "SELECT product"), 1);
+    assert_eq!(count(&old, "SELECT product"), 1);
 }
 
 #[tokio::test]

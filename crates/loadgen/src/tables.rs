@@ -98,7 +98,11 @@ fn condition(scenario: &PlannedScenario) -> String {
 }
 
 fn fault(fault: &Fault) -> String {
-    let how = if fault.sham { "sham: " } else { "" };
+    let how = match (fault.sham, fault.harmless) {
+        (true, _) => "sham: ",
+        (false, true) => "harmless: ",
+        (false, false) => "",
+    };
     let Fault {
         fault,
         service,

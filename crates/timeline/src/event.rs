@@ -168,9 +168,9 @@ impl RunShard {
 pub struct WindowOpened {
     /// The scenario's name.
     pub scenario: String,
-    /// What the window is labelled with; of a sham window the anomaly `none`.
+    /// What the window is labelled with; of a sham or harmless window the anomaly `none`.
     pub anomaly: Anomaly,
-    /// The anomaly that a sham window declares, and that its evidence is judged by.
+    /// The anomaly that a sham or harmless window declares, and that its evidence is judged by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<Anomaly>,
     /// The window only warms the target up: all of it is a transition.
@@ -209,6 +209,9 @@ pub struct FaultChanged {
     /// All motions were gone through, and nothing was injected.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sham: bool,
+    /// It breaks nothing: a new release without bugs, say.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub harmless: bool,
     /// What else the driver was told, by name; times in milliseconds, under names with `_ms`.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
@@ -228,6 +231,11 @@ pub struct FaultChanged {
 }
 
 impl FaultChanged {
+    /// Whether something is broken by it: it is no sham, and not harmless.
+    pub fn breaks(&self) -> bool {
+        !self.sham && !self.harmless
+    }
+
     /// What a fault is known by: scenario, driver, name and service.
     pub fn identity(&self) -> [&str; 4] {
         [&self.scenario, &self.driver, &self.fault, &self.service]

@@ -24,6 +24,7 @@ fn events() -> Vec<Event> {
         service: "catalogue".into(),
         intensity: 0.5,
         sham: false,
+        harmless: false,
         parameters: Parameters::new(),
         driver_version: String::new(),
         confirmed_by: String::new(),

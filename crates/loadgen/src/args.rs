@@ -12,8 +12,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::campaign::CampaignArgs;
 pub(crate) use self::dataset::{
-    AuditArgs, BuildArgs, DatasetCommand, ExtractArgs, ReportArgs, ShowArgs, UnusableChoice,
-    UploadArgs,
+    AuditArgs, BuildArgs, DatasetCommand, ExtractArgs, ReportArgs, ShowArgs, SplitChoice,
+    UnusableChoice, UploadArgs,
 };
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
@@ -241,6 +241,8 @@ pub(crate) enum SchemaOf {
     CausalGraph,
     /// The dictionary of a dataset's columns, `columns_STAMP.json`.
     Columns,
+    /// The lists of episodes of a dataset of several runs, `splits.json`.
+    Splits,
     /// What `loadgen compare` writes, `comparison.json`.
     Comparison,
 }

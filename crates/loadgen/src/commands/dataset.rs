@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use loadgen_dataset::{
-    About, BuildError, BuildOptions, BuildReport, Unusable, build as build_dataset,
+    About, BuildError, BuildOptions, BuildReport, SplitBy, SplitOptions, Unusable,
+    build as build_dataset,
 };
 
-use crate::args::{BuildArgs, DatasetCommand, UnusableChoice};
+use crate::args::{BuildArgs, DatasetCommand, SplitChoice, UnusableChoice};
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::tables;
@@ -26,6 +27,10 @@ async fn build(args: BuildArgs) -> Result<Exit, Failure> {
             "--weak-below {}: give a number from 0 to 1",
             args.weak_below
         );
+        return Err(Failure::new(Exit::BadInput, message));
+    }
+    if !(args.embargo >= 0.0 && args.embargo.is_finite()) {
+        let message = format!("--embargo {}: give seconds, 0 or more", args.embargo);
         return Err(Failure::new(Exit::BadInput, message));
     }
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
@@ -77,6 +82,14 @@ fn options(args: &BuildArgs) -> BuildOptions {
         runs: args.runs.clone(),
         output: args.output.clone(),
         weak_below: args.weak_below,
+        splits: SplitOptions {
+            seed: args.split_seed,
+            by: match args.split_by {
+                SplitChoice::Episode => SplitBy::Episode,
+                SplitChoice::Run => SplitBy::Run,
+            },
+            embargo_s: args.embargo,
+        },
         unusable: match args.unusable {
             UnusableChoice::Refuse => Unusable::Refuse,
             UnusableChoice::Skip => Unusable::Skip,

@@ -2,6 +2,7 @@
 
 mod dataset;
 mod programs;
+mod replay;
 mod run;
 mod runs;
 
@@ -14,6 +15,7 @@ pub(crate) use self::dataset::{
     UploadArgs,
 };
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
+pub(crate) use self::replay::ReplayArgs;
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
 pub(crate) use self::runs::{
     CompareArgs, FaultByHandArgs, FaultsClearArgs, FaultsCommand, FromK6Args, MergeArgs,
@@ -68,6 +70,7 @@ pub(crate) enum Command {
     Dataset(DatasetCommand),
     /// Make a page that shows what happened in a run, or in several.
     Report(ReportArgs),
+    Replay(ReplayArgs),
     /// Send a run's folder to an object store.
     Upload(UploadArgs),
     /// Compare both engines in paired runs, or two runs that are done.

@@ -3,6 +3,7 @@
 
 mod bars;
 mod plain;
+pub(crate) mod replay;
 mod tally;
 
 use loadgen_engine::Consumer;

@@ -3,6 +3,7 @@
 mod campaign;
 mod dataset;
 mod programs;
+mod replay;
 mod run;
 mod runs;
 
@@ -16,6 +17,7 @@ pub(crate) use self::dataset::{
     UnusableChoice, UploadArgs,
 };
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
+pub(crate) use self::replay::ReplayArgs;
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
 pub(crate) use self::runs::{
     CompareArgs, FaultByHandArgs, FaultsClearArgs, FaultsCommand, FromK6Args, MergeArgs,
@@ -72,6 +74,7 @@ pub(crate) enum Command {
     Campaign(CampaignArgs),
     /// Make a page that shows what happened in a run, or in several.
     Report(ReportArgs),
+    Replay(ReplayArgs),
     /// Send a run's folder to an object store.
     Upload(UploadArgs),
     /// Compare both engines in paired runs, or two runs that are done.

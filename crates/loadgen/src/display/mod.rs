@@ -4,6 +4,7 @@
 mod bars;
 mod campaign;
 mod plain;
+pub(crate) mod replay;
 mod tally;
 
 use loadgen_engine::Consumer;

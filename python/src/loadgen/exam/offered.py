@@ -1,0 +1,195 @@
+"""What was sent to the system, by bucket, without anything that the system did.
+
+A set is fair only if nothing here tells its labels: the rate, the mix, the numbers in paths, the
+time. Of each iteration only the first request is offered: what comes after it depends on answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loadgen.cases import GENERATOR, SECOND
+from loadgen.exam.buckets import SECONDS, texts
+
+if TYPE_CHECKING:
+    from loadgen.dataset import Dataset
+    from loadgen.exam.arrays import Flags, Floats, Integers, Names
+    from loadgen.exam.buckets import Buckets
+
+# A number in a path, and the word or the folder before it: `visitor-17`, `rate/HPTD/5`.
+_NUMBER = re.compile(r"([A-Za-z]+[-_/=])(\d+)(?![\w-])")
+_AROUND = (-2, -1, 0, 1, 2)
+_MOST_KINDS = 40
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What the generator sent, a row for each request."""
+
+    run: Names
+    at_ns: Integers
+    """When it was due; where only its span is known, when it was sent."""
+    kind: Names
+    """Flow and method."""
+    path: Names
+    user_agent: Names
+    first: Flags
+    """The first of its iteration."""
+    source: str
+    """Where this is from: `requests`, or `spans of the generator`."""
+
+    def __len__(self) -> int:
+        return len(self.at_ns)
+
+
+def requests_of(dataset: Dataset[Any]) -> Requests | None:
+    """The requests of a dataset; nothing where it has neither a table of them nor client spans."""
+    if "requests" in dataset:
+        return _from_ledger(dataset.arrow("requests"))
+    if "traces" not in dataset:
+        return None
+    columns = ["run_id", "start_time_ns", "http_method", "http_target"]
+    roots = (pc.field("service_name") == GENERATOR) & pc.is_null(pc.field("parent_span_id"))
+    spans = dataset.arrow("traces", columns, roots & pc.is_valid(pc.field("start_time_ns")))
+    if not spans.num_rows:
+        return None
+    return Requests(
+        run=texts(spans, "run_id"),
+        at_ns=spans["start_time_ns"].to_numpy(),
+        kind=texts(spans, "http_method"),
+        path=texts(spans, "http_target"),
+        user_agent=texts(spans, "user_agent"),
+        # Spans don't say which iteration they are of.
+        first=np.ones(spans.num_rows, bool),
+        source="spans of the generator",
+    )
+
+
+def _from_ledger(table: pa.Table) -> Requests:
+    flows, methods = texts(table, "flow"), texts(table, "method")
+    if "step_index" in table.schema.names:
+        first = table["step_index"].to_numpy() == 0
+    else:
+        first = _firsts(table)
+    return Requests(
+        run=texts(table, "run_id"),
+        at_ns=table["intended_ns"].to_numpy(),
+        kind=np.array([f"{a} {b}" for a, b in zip(flows, methods, strict=True)], dtype=object),
+        path=texts(table, "path"),
+        user_agent=texts(table, "user_agent"),
+        first=first,
+        source="requests",
+    )
+
+
+def _firsts(table: pa.Table) -> Flags:
+    """Of each iteration the request that was due first."""
+    sender = "sent_by" if "sent_by" in table.schema.names else "scenario"
+    keys = [texts(table, name).astype(str) for name in ("run_id", sender)]
+    order = np.lexsort((table["intended_ns"].to_numpy(), table["iteration"].to_numpy(), *keys))
+    first = np.zeros(table.num_rows, bool)
+    last: tuple[Any, ...] | None = None
+    iterations = table["iteration"].to_pylist()
+    for row in order:
+        own = (keys[0][row], keys[1][row], iterations[row])
+        first[row], last = own != last, own
+    return first
+
+
+Group = dict[str, "Floats"]
+"""Features by name."""
+
+
+def features_of(buckets: Buckets, requests: Requests | None) -> dict[str, Group]:
+    """Features of each bucket by where they are from: `time`, and of requests `rate`, `mix`,
+    `path_numbers`, `user_agent`.
+    """
+    groups = {"time": _time(buckets)}
+    if requests is not None:
+        bucket = _bucket_of(buckets, requests)
+        offered = (bucket >= 0) & requests.first
+        groups["rate"] = _rate(buckets, bucket[offered])
+        groups["mix"] = _shares(buckets, bucket[offered], requests.kind[offered])
+        groups["path_numbers"] = _path_numbers(buckets, bucket, requests.path)
+        agents = requests.user_agent[offered]
+        if len(set(agents.tolist())) > 1:
+            groups["user_agent"] = _shares(buckets, bucket[offered], agents)
+    return groups
+
+
+def counts_as_sent(buckets: Buckets, requests: Requests) -> Group:
+    """Requests that were really sent, later steps of iterations as well. A system that fails is
+    sent fewer of them, so this is told and not judged.
+    """
+    return _rate(buckets, _bucket_of(buckets, requests))
+
+
+def _bucket_of(buckets: Buckets, requests: Requests) -> Integers:
+    """The row of the bucket in which each request was due; −1 where there is none."""
+    length = SECONDS * SECOND
+    row_of = {key: row for row, key in enumerate(zip(buckets.run, buckets.start_ns, strict=True))}
+    starts = requests.at_ns // length * length
+    found = [row_of.get(key, -1) for key in zip(requests.run, starts, strict=True)]
+    return np.array(found, np.int64)
+
+
+def _time(buckets: Buckets) -> Group:
+    begin_of = {run: buckets.start_ns[buckets.run == run].min() for run in set(buckets.run)}
+    begin = np.array([begin_of[run] for run in buckets.run], np.int64)
+    return {
+        "seconds since the start": (buckets.start_ns - begin) / SECOND,
+        "time of day": (buckets.start_ns // SECOND % 86_400).astype(float),
+    }
+
+
+def _rate(buckets: Buckets, bucket: Integers) -> Group:
+    """Counts in the bucket and in those around it."""
+    counts = np.bincount(bucket[bucket >= 0], minlength=len(buckets)).astype(float)
+    return {f"requests {shift:+d}": _shifted(buckets, counts, shift) for shift in _AROUND}
+
+
+def _shares(buckets: Buckets, bucket: Integers, kinds: Names) -> Group:
+    """Of each kind its share in the bucket and its two neighbours; the most frequent kinds."""
+    names, number = np.unique(kinds.astype(str), return_inverse=True)
+    often = np.argsort(-np.bincount(number, minlength=len(names)), kind="stable")[:_MOST_KINDS]
+    counts = np.zeros((len(names), len(buckets)))
+    np.add.at(counts, (number, bucket), 1.0)
+    wide = sum(_shifted(buckets, counts, shift, 0.0) for shift in (-1, 0, 1))
+    whole = np.maximum(np.asarray(wide).sum(axis=0), 1.0)
+    return {f"share of {names[place]}": np.asarray(wide)[place] / whole for place in sorted(often)}
+
+
+def _path_numbers(buckets: Buckets, bucket: Integers, paths: Names) -> Group:
+    """The median of the numbers behind each word in paths. Where there is none it is missing, as
+    which requests are sent depends on answers.
+    """
+    numbers: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    total: dict[str, int] = defaultdict(int)
+    for row, path in zip(bucket, paths, strict=True):
+        if row >= 0:
+            for word, digits in _NUMBER.findall(path):
+                numbers[word][row].append(float(digits))
+                total[word] += 1
+    group: Group = {}
+    for word in sorted(numbers, key=lambda word: (-total[word], word))[:_MOST_KINDS]:
+        column = np.full(len(buckets), np.nan)
+        for row, values in numbers[word].items():
+            column[row] = float(np.median(values))
+        group[f"numbers after {word}"] = column
+    return group
+
+
+def _shifted(buckets: Buckets, values: Floats, shift: int, outside: float = np.nan) -> Floats:
+    """The values of the bucket that is `shift` later in the same run."""
+    places = np.arange(len(buckets)) + shift
+    inside = places.clip(0, len(buckets) - 1)
+    same = (places == inside) & (buckets.run[inside] == buckets.run)
+    shifted: Floats = np.where(same, values[..., inside], outside)
+    return shifted

@@ -6,6 +6,7 @@ mod collect;
 mod compare;
 mod dataset;
 mod doctor;
+mod evaluate;
 mod extract;
 mod faults;
 mod guard;
@@ -39,6 +40,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),
         Command::Dataset(command) => asynchronously(dataset::dataset(command)),
+        Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Report(args) => report::report(&args),
         Command::Upload(args) => asynchronously(upload::upload(args)),
         Command::Compare(args) => asynchronously(compare::compare(args)),

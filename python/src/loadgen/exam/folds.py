@@ -40,8 +40,9 @@ class Fold:
 def with_folds(buckets: Buckets, injections: Sequence[Injection]) -> Buckets:
     """The buckets with the folds that the dataset has; with our own where it has none.
 
-    Our own: episodes are put into groups by fault (shams apart), and the n-th of each group, in the
-    order of run and time, is of fold n mod 5. Episodes without an injection are a group, too.
+    Our own: episodes are put into groups by fault (shams apart; those without an injection are a
+    group, too) and dealt out to folds one by one, group after group, each in the order of run and
+    time. So repetitions of a fault are in different folds, and few episodes leave no fold empty.
     """
     if (buckets.fold >= 0).any():
         return buckets
@@ -49,13 +50,11 @@ def with_folds(buckets: Buckets, injections: Sequence[Injection]) -> Buckets:
     for injection in injections:
         mark = "" if injection.anomalous else f"{injection.standing} "
         kinds[injection.episode].add(mark + injection.anomaly_type)
-    seen: dict[str, int] = defaultdict(int)
-    fold_of = {"": -1}
     # Names of episodes sort in the order of run and time.
-    for episode in sorted(set(buckets.episode.tolist()) - {""}):
-        group = "+".join(sorted(kinds[episode]))
-        fold_of[episode] = seen[group] % FOLDS
-        seen[group] += 1
+    episodes = sorted(set(buckets.episode.tolist()) - {""})
+    by_group = sorted((sorted(kinds[episode]), episode) for episode in episodes)
+    fold_of = {episode: place % FOLDS for place, (_, episode) in enumerate(by_group)}
+    fold_of[""] = -1
     folds = np.array([fold_of[episode] for episode in buckets.episode], np.int64)
     return replace(buckets, fold=folds)
 
@@ -71,6 +70,17 @@ def rounds(buckets: Buckets) -> Iterator[Fold]:
         validation = buckets.judged & of_validation & ~_near(buckets, of_test)
         train = rest & ~_near(buckets, of_test | of_validation)
         yield Fold(number, train, validation, of_test)
+
+
+def why_not_trainable(buckets: Buckets) -> str | None:
+    """Why detectors can't be trained on all but a fold; nothing if they can."""
+    for fold in rounds(buckets):
+        if not (fold.train & ~buckets.anomalous).any():
+            return (
+                f"there is no normal time to learn from where fold {fold.number} is tested: "
+                "it takes more runs or more episodes"
+            )
+    return None
 
 
 def split_of(buckets: Buckets) -> Names:

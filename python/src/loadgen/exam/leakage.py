@@ -48,8 +48,8 @@ class Leak:
 
     @property
     def chance(self) -> float:
-        """The balanced accuracy of a model that knows nothing."""
-        return measures.ratio(1.0, self.classes)
+        """The balanced accuracy of a model that knows nothing; NaN where there is no choice."""
+        return 1 / self.classes if self.classes > 1 else measures.NAN
 
     @property
     def result(self) -> str:

@@ -37,7 +37,7 @@ class Requests:
     at_ns: Integers
     """When it was due; where only its span is known, when it was sent."""
     kind: Names
-    """Flow and method."""
+    """Its flow; where only its span is known, its method."""
     path: Names
     user_agent: Names
     first: Flags
@@ -73,33 +73,28 @@ def requests_of(dataset: Dataset[Any]) -> Requests | None:
 
 
 def _from_ledger(table: pa.Table) -> Requests:
-    flows, methods = texts(table, "flow"), texts(table, "method")
-    if "step_index" in table.schema.names:
-        first = table["step_index"].to_numpy() == 0
-    else:
-        first = _firsts(table)
     return Requests(
         run=texts(table, "run_id"),
         at_ns=table["intended_ns"].to_numpy(),
-        kind=np.array([f"{a} {b}" for a, b in zip(flows, methods, strict=True)], dtype=object),
+        kind=texts(table, "flow"),
         path=texts(table, "path"),
         user_agent=texts(table, "user_agent"),
-        first=first,
+        first=_firsts(table),
         source="requests",
     )
 
 
 def _firsts(table: pa.Table) -> Flags:
     """Of each iteration the request that was due first."""
-    sender = "sent_by" if "sent_by" in table.schema.names else "scenario"
-    keys = [texts(table, name).astype(str) for name in ("run_id", sender)]
-    order = np.lexsort((table["intended_ns"].to_numpy(), table["iteration"].to_numpy(), *keys))
+    iterations = [
+        texts(table, "run_id").astype(str),
+        texts(table, "sent_by").astype(str),
+        table["iteration"].to_numpy(),
+    ]
+    order = np.lexsort((table["intended_ns"].to_numpy(), *iterations))
+    new = np.any([column[order][1:] != column[order][:-1] for column in iterations], axis=0)
     first = np.zeros(table.num_rows, bool)
-    last: tuple[Any, ...] | None = None
-    iterations = table["iteration"].to_pylist()
-    for row in order:
-        own = (keys[0][row], keys[1][row], iterations[row])
-        first[row], last = own != last, own
+    first[order] = np.concatenate([[True], new])
     return first
 
 

@@ -58,6 +58,8 @@ class Exam:
     buckets: Buckets
     injections: list[Injection]
     judged: Flags
+    untrainable: str | None
+    """Why no detector can be trained."""
     scores: dict[str, Scored] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
@@ -88,6 +90,7 @@ def evaluate(options: Options) -> dict[str, Any]:
     }
     why = audits.why_not_learnable(exam.buckets, exam.injections)
     result["nothing_to_learn"] = why
+    result["untrainable"] = exam.untrainable
     if exam.wants("audit"):
         requests = offered.requests_of(exam.dataset)
         checks = audits.audit(exam.buckets, exam.injections, requests, options.seed, exam.say)
@@ -118,7 +121,8 @@ def _prepare(options: Options) -> Exam:
         judged = judged & (folds.split_of(buckets) == "test")
         if not judged.any():
             raise LoadgenError(f"{options.folder} has no judged bucket in the split test.")
-    exam = Exam(options, dataset, buckets, injections, judged)
+    untrainable = folds.why_not_trainable(buckets)
+    exam = Exam(options, dataset, buckets, injections, judged, untrainable)
     if options.scores is not None:
         exam.scores["given"] = _given(exam, options.scores)
     return exam
@@ -151,7 +155,7 @@ def _data(exam: Exam) -> dict[str, Any]:
 def _detectors(exam: Exam) -> dict[str, Any]:
     """Each detector's judgement: ours, and that of the file."""
     options, found = exam.options, {}
-    if exam.wants("detectors"):
+    if exam.wants("detectors") and exam.untrainable is None:
         named = [name for name in options.only if name in DETECTORS]
         for name in named or DETECTORS:
             exam.scores[name] = _by_folds(exam, DETECTORS[name])
@@ -178,11 +182,6 @@ def _by_folds(exam: Exam, detector: Detector) -> Scored:
     for fold in folds.rounds(buckets):
         exam.say(f"{detector.name}, fold {fold.number}")
         train = buckets.take(fold.train)
-        if not (~train.anomalous).any():
-            raise LoadgenError(
-                f"There is no normal time to learn from where fold {fold.number} is tested. The "
-                "dataset needs more runs or more episodes."
-            )
         said = detector.fit(train, exam.options.seed + fold.number)(buckets)
         threshold = _threshold(buckets.anomalous[fold.validation], said[fold.validation])
         scores[fold.test] = said[fold.test]
@@ -241,6 +240,8 @@ def _passed(result: dict[str, Any], options: Options) -> tuple[bool, list[str]]:
         for check in result.get("audit", [])
         if not check["passed"]
     ]
+    if result["untrainable"]:
+        why.append(f"No detector can be trained: {result['untrainable']}.")
     honest = {name: of for name, of in detectors.items() if not of["reference"]}
     if honest and not any(of["verdict"] == rules.PASS for of in honest.values()):
         why.append("No detector passes.")

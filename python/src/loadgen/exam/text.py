@@ -12,6 +12,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def interval(low: float | None, high: float | None, digits: int = 3) -> str:
+    """Both ends of an interval."""
+    return "–" if low is None else f"{number(low, digits)}–{number(high, digits)}"
+
+
 def percent(value: float | None) -> str:
     """A share as per cent."""
     return "–" if value is None else f"{100 * value:.1f} %"
@@ -56,7 +61,7 @@ def detectors(result: dict[str, Any]) -> list[Row]:
             number(of["f1_floor"]),
             number(of["lift"], 2),
             number(of["auc_roc"]),
-            f"{number(of['auc_roc_low'], 2)}–{number(of['auc_roc_high'], 2)}",
+            interval(of["auc_roc_low"], of["auc_roc_high"], 2),
             number(of["pr_auc"]),
             number(of["pr_auc_chance"]),
         ]
@@ -150,7 +155,7 @@ def leaks(check: dict[str, Any]) -> list[Row]:
                 str(leak["classes"]),
                 number(leak["chance"]),
                 number(leak["balanced_accuracy"]),
-                f"{number(leak['low'])}–{number(leak['high'])}",
+                interval(leak["low"], leak["high"]),
                 number(leak["limit"]),
                 judged,
             ]

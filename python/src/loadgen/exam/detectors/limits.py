@@ -60,4 +60,4 @@ def _error_shares(buckets: Buckets) -> Floats:
     return np.stack(shares, axis=1) if shares else np.zeros((len(buckets), 0))
 
 
-DETECTOR = Detector("thresholds", "Limits for each service (p95, errors)", "normal", _fit)
+DETECTOR = Detector("thresholds", "Limits on p95 and errors", "normal", _fit)

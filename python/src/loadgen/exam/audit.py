@@ -123,26 +123,30 @@ def _leaks(buckets: Buckets, requests: Requests | None, seed: int) -> Check:
     found = leakage.leaks(judged, groups, seed)
     passed, told = leakage.verdict(found)
     if requests is None:
-        told.append("nothing is known of the requests that were sent: only the time was tried")
-    elif requests.source != "requests":
         told.append(
-            "there is no table of requests: rate, mix and paths are those of all spans of the "
-            "generator, of which those of later steps depend on answers"
+            "there is no table of requests, so only the time was tried: build the dataset again, "
+            "with the folders of its runs"
         )
     figures: dict[str, Any] = {
-        "source": requests.source if requests else None,
+        "requests": requests is not None,
         "margin": leakage.MARGIN,
         "leaks": [leak.figures() for leak in found],
     }
-    if requests is not None and requests.source == "requests":
+    if requests is not None:
         sent = {
             name: values[rows] for name, values in offered.counts_as_sent(buckets, requests).items()
         }
         of_sent = leakage.leaks(judged, {"as sent": sent}, seed)
         figures["as_sent"] = [leak.figures() for leak in of_sent if leak.source == "as sent"]
-    if passed:
-        told.insert(0, "what was sent, and when, does not tell the labels")
-    return Check("leaks", "Does the offered load tell the labels?", passed, tuple(told), figures)
+    if passed and requests is not None:
+        told.append("what was sent, and when, does not tell the labels")
+    return Check(
+        "leaks",
+        "Is the offered load silent about the labels?",
+        passed and requests is not None,
+        tuple(told),
+        figures,
+    )
 
 
 def _one_line(judged: Buckets) -> Check:

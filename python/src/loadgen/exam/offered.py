@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from loadgen.cases import GENERATOR, SECOND
+from loadgen.cases import SECOND
 from loadgen.exam.buckets import SECONDS, texts
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from loadgen.dataset import Dataset
     from loadgen.exam.arrays import Flags, Floats, Integers, Names
     from loadgen.exam.buckets import Buckets
@@ -34,53 +34,25 @@ class Requests:
     """What the generator sent, a row for each request."""
 
     run: Names
-    at_ns: Integers
-    """When it was due; where only its span is known, when it was sent."""
-    kind: Names
-    """Its flow; where only its span is known, its method."""
+    due_ns: Integers
+    flow: Names
     path: Names
-    user_agent: Names
     first: Flags
     """The first of its iteration."""
-    source: str
-    """Where this is from: `requests`, or `spans of the generator`."""
-
-    def __len__(self) -> int:
-        return len(self.at_ns)
 
 
 def requests_of(dataset: Dataset[Any]) -> Requests | None:
-    """The requests of a dataset; nothing where it has neither a table of them nor client spans."""
-    if "requests" in dataset:
-        return _from_ledger(dataset.arrow("requests"))
-    if "traces" not in dataset:
+    """The requests of a dataset; nothing where it has no table of them."""
+    if "requests" not in dataset:
         return None
-    columns = ["run_id", "start_time_ns", "http_method", "http_target"]
-    roots = (pc.field("service_name") == GENERATOR) & pc.is_null(pc.field("parent_span_id"))
-    spans = dataset.arrow("traces", columns, roots & pc.is_valid(pc.field("start_time_ns")))
-    if not spans.num_rows:
-        return None
-    return Requests(
-        run=texts(spans, "run_id"),
-        at_ns=spans["start_time_ns"].to_numpy(),
-        kind=texts(spans, "http_method"),
-        path=texts(spans, "http_target"),
-        user_agent=texts(spans, "user_agent"),
-        # Spans don't say which iteration they are of.
-        first=np.ones(spans.num_rows, bool),
-        source="spans of the generator",
-    )
-
-
-def _from_ledger(table: pa.Table) -> Requests:
+    columns = ["run_id", "sent_by", "iteration", "flow", "path", "intended_ns"]
+    table = dataset.arrow("requests", columns)
     return Requests(
         run=texts(table, "run_id"),
-        at_ns=table["intended_ns"].to_numpy(),
-        kind=texts(table, "flow"),
+        due_ns=table["intended_ns"].to_numpy(),
+        flow=texts(table, "flow"),
         path=texts(table, "path"),
-        user_agent=texts(table, "user_agent"),
         first=_firsts(table),
-        source="requests",
     )
 
 
@@ -103,19 +75,16 @@ Group = dict[str, "Floats"]
 
 
 def features_of(buckets: Buckets, requests: Requests | None) -> dict[str, Group]:
-    """Features of each bucket by where they are from: `time`, and of requests `rate`, `mix`,
-    `path_numbers`, `user_agent`.
+    """Features of each bucket by where they are from: `time`, and of requests `rate`, `mix` and
+    `path_numbers`.
     """
     groups = {"time": _time(buckets)}
     if requests is not None:
         bucket = _bucket_of(buckets, requests)
         offered = (bucket >= 0) & requests.first
         groups["rate"] = _rate(buckets, bucket[offered])
-        groups["mix"] = _shares(buckets, bucket[offered], requests.kind[offered])
+        groups["mix"] = _shares(buckets, bucket[offered], requests.flow[offered])
         groups["path_numbers"] = _path_numbers(buckets, bucket, requests.path)
-        agents = requests.user_agent[offered]
-        if len(set(agents.tolist())) > 1:
-            groups["user_agent"] = _shares(buckets, bucket[offered], agents)
     return groups
 
 
@@ -130,7 +99,7 @@ def _bucket_of(buckets: Buckets, requests: Requests) -> Integers:
     """The row of the bucket in which each request was due; −1 where there is none."""
     length = SECONDS * SECOND
     row_of = {key: row for row, key in enumerate(zip(buckets.run, buckets.start_ns, strict=True))}
-    starts = requests.at_ns // length * length
+    starts = requests.due_ns // length * length
     found = [row_of.get(key, -1) for key in zip(requests.run, starts, strict=True)]
     return np.array(found, np.int64)
 

@@ -13,8 +13,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::campaign::CampaignArgs;
 pub(crate) use self::dataset::{
-    AuditArgs, BuildArgs, DatasetCommand, ExtractArgs, ReportArgs, ShowArgs, SplitChoice,
-    UnusableChoice, UploadArgs,
+    AuditArgs, BuildArgs, DatasetCommand, EvaluateArgs, ExtractArgs, ReportArgs, ShowArgs,
+    SplitChoice, UnusableChoice, UploadArgs,
 };
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
 pub(crate) use self::replay::ReplayArgs;
@@ -35,7 +35,8 @@ Exit codes:
   6  a fault could not be injected or cleared: the labels of its window are not backed by a fault
   7  the dataset is usable, but the audit has warnings (extract, audit; doctor likewise; merge: a
      shard is missing or did not come to its end)
-  8  the dataset is not usable (run, extract, audit, dataset build, campaign; doctor: a dataset would not be)
+  8  the dataset is not usable (run, extract, audit, dataset build, campaign; doctor: a dataset
+     would not be); the exam is not passed (evaluate)
 Where several hold, run ends with the first of 1, 8, 6, 5.";
 
 /// Makes labelled anomaly datasets from running microservices.
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     Dataset(DatasetCommand),
     /// Make many runs of a scenario file, and one dataset of all.
     Campaign(CampaignArgs),
+    /// Hold an exam: of a dataset, or of a detector on it.
+    Evaluate(EvaluateArgs),
     /// Make a page that shows what happened in a run, or in several.
     Report(ReportArgs),
     Replay(ReplayArgs),

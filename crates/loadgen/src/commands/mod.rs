@@ -7,6 +7,7 @@ mod collect;
 mod compare;
 mod dataset;
 mod doctor;
+mod evaluate;
 mod extract;
 mod faults;
 mod guard;
@@ -43,6 +44,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Show(args) => show::show(&args),
         Command::Dataset(command) => asynchronously(dataset::dataset(command)),
         Command::Campaign(args) => asynchronously(campaign::campaign(args)),
+        Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Report(args) => report::report(&args),
         Command::Replay(args) => asynchronously(replay::replay(args)),
         Command::Upload(args) => asynchronously(upload::upload(args)),

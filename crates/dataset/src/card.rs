@@ -230,9 +230,17 @@ fn intensities(of: &FaultFacts) -> String {
 }
 
 fn windows(of: &FaultFacts) -> String {
-    match of.by_standing.get(&Standing::Sham) {
-        None => of.windows.to_string(),
-        Some(shams) => format!("{} ({})", of.windows, count(*shams as usize, "sham")),
+    let apart = [
+        (Standing::Sham, "sham"),
+        (Standing::Harmless, "harmless change"),
+    ];
+    let apart: Vec<String> = (apart.into_iter())
+        .filter_map(|(standing, name)| Some((of.by_standing.get(&standing)?, name)))
+        .map(|(number, name)| count(*number as usize, name))
+        .collect();
+    match apart.is_empty() {
+        true => of.windows.to_string(),
+        false => format!("{} ({})", of.windows, apart.join(", ")),
     }
 }
 
@@ -253,7 +261,7 @@ fn verdicts(facts: &Facts<'_>) -> String {
          `runs/<run>/evidence.json`, effect and interval in the index.\n\n\
          {} of {} windows with an anomaly are not supported ({:.1} %; the dataset counts as not \
          usable above {:.0} %). Such windows stay in tables and index, with their verdict, and are \
-         in no class. All windows, by how they count: {}. Shams, failed faults (`unknown`) and \
+         in no class. All windows, by how they count: {}. Shams, harmless changes, failed faults (`unknown`) and \
          intensities that are weak on purpose (below {}) are apart.\n",
         standing.unsupported.len(),
         standing.counted,

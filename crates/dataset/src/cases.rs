@@ -121,8 +121,8 @@ fn of_window() -> Vec<Column> {
         new(
             "standing",
             Utf8,
-            "how it counts: `backed`, `unsupported`, `weak_intensity`, `sham`, `unknown`, `normal` or \
-             `warm_up`",
+            "how it counts: `backed`, `unsupported`, `weak_intensity`, `sham`, `harmless`, `unknown`, \
+             `normal` or `warm_up`",
             NEVER,
             |c| Cell::Text(Some(c.window.standing(c.weak_below).name())),
         ),

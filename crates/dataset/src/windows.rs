@@ -43,6 +43,8 @@ pub(crate) enum Standing {
     WeakIntensity,
     /// It declares an anomaly and injects nothing on purpose.
     Sham,
+    /// It declares an anomaly, and what it injects breaks nothing.
+    Harmless,
     /// Its fault failed, so that its label is not known.
     Unknown,
     /// It declares no anomaly.
@@ -59,6 +61,7 @@ impl Standing {
             Self::Unsupported => "unsupported",
             Self::WeakIntensity => "weak_intensity",
             Self::Sham => "sham",
+            Self::Harmless => "harmless",
             Self::Unknown => "unknown",
             Self::Normal => "normal",
             Self::WarmUp => "warm_up",
@@ -77,6 +80,8 @@ impl Window {
         let is_backed = self.is_backed();
         if self.warm_up {
             Standing::WarmUp
+        } else if self.sham_of.is_some() && self.fault_state == "harmless" {
+            Standing::Harmless
         } else if self.sham_of.is_some() {
             Standing::Sham
         } else if !self.time.declares {

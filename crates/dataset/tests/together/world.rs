@@ -159,7 +159,7 @@ fn timeline(folder: &Path, number: u128, windows: &[Window]) {
 }
 
 /// Of each request its place in the run, its scenario, and when it was sent.
-fn requests<'w>(windows: &'w [Window]) -> impl Iterator<Item = (i64, &'w str, i64)> {
+fn requests(windows: &[Window]) -> impl Iterator<Item = (i64, &str, i64)> {
     let end = windows.last().expect("a window").3;
     (0..end * RATE).map(|request| {
         let second = request / RATE;

@@ -151,11 +151,12 @@ fn splits(facts: &Facts<'_>) -> String {
     };
     let mut text = format!(
         "## Splits\n\n\
-         {unit} are dealt out to five folds, by fault (seed {}); shams and normal time are dealt out \
-         like faults of their own. Column `fold` says which, column `split` what for: fold 4 is \
-         `test`, 3 `validation`, the others `train`. No trace is in two. Rows of the first {} s of an \
-         episode that follows one of another split in the same run are in none. `splits.json` has the \
-         lists, also to leave out a fault or a service. Never split by row.\n\n\
+         {unit} are dealt out to five folds, by fault (seed {}); shams, harmless changes and \
+         normal time are dealt out like faults of their own. Column `fold` says which, column \
+         `split` what for: fold 4 is `test`, 3 `validation`, the others `train`. No trace is in \
+         two. Rows of the first {} s of an episode that follows one of another split in the \
+         same run are in none. `splits.json` has the lists, also to leave out a fault or a \
+         service. Never split by row.\n\n\
          | Episodes with | Train | Validation | Test |\n|---|--:|--:|--:|\n",
         options.seed, options.embargo_s
     );

@@ -113,6 +113,8 @@ impl SplitOptions {
 pub(crate) enum Group {
     /// Anomalies of these types.
     Fault(BTreeSet<String>),
+    /// Changes that declare these types and break nothing.
+    Harmless(BTreeSet<String>),
     /// Shams that declare these types and inject nothing.
     Sham(BTreeSet<String>),
     /// Normal time only.
@@ -127,6 +129,7 @@ impl fmt::Display for Group {
         };
         match self {
             Self::Fault(types) => write!(f, "{}", joined(types)),
+            Self::Harmless(types) => write!(f, "harmless {}", joined(types)),
             Self::Sham(types) => write!(f, "sham of {}", joined(types)),
             Self::Normal => write!(f, "normal time only"),
         }
@@ -138,10 +141,12 @@ impl fmt::Display for Group {
 pub(crate) struct EpisodeFacts {
     pub(crate) id: String,
     pub(crate) run_id: String,
-    /// Types of its anomalies that are no shams.
+    /// Types of its anomalies, as far as they are neither shams nor harmless.
     pub(crate) types: BTreeSet<String>,
     /// Services that these are in.
     pub(crate) services: BTreeSet<String>,
+    /// Types that its harmless changes declare.
+    pub(crate) harmless: BTreeSet<String>,
     /// Types that its shams declare.
     pub(crate) shams: BTreeSet<String>,
 }
@@ -151,6 +156,8 @@ impl EpisodeFacts {
     pub(crate) fn group(&self) -> Group {
         if !self.types.is_empty() {
             Group::Fault(self.types.clone())
+        } else if !self.harmless.is_empty() {
+            Group::Harmless(self.harmless.clone())
         } else if !self.shams.is_empty() {
             Group::Sham(self.shams.clone())
         } else {
@@ -332,8 +339,8 @@ impl SplitLists {
         list.push(episode.id.clone());
     }
 
-    /// All episodes that `has` what is left out are tested with, beside shams and normal time of the
-    /// last fold. Nothing else is.
+    /// All episodes that `has` what is left out are tested with, beside what is normal of the last
+    /// fold: shams, harmless changes, normal time. Nothing else is.
     fn without(
         episodes: &[EpisodeFacts],
         folds: &[usize],
@@ -368,9 +375,11 @@ pub struct Splits {
     pub default: SplitLists,
     /// The folds, by number from 0.
     pub folds: Vec<Vec<String>>,
-    /// By anomaly type: all episodes that have it are to test, with shams and normal time of fold 4.
+    /// By anomaly type: all episodes that have it are to test, with shams, harmless changes and normal
+    /// time of fold 4.
     pub leave_one_fault_out: BTreeMap<String, SplitLists>,
-    /// By service: all episodes with an anomaly in it are to test, with shams and normal time of fold 4.
+    /// By service: all episodes with an anomaly in it are to test, with shams, harmless changes and
+    /// normal time of fold 4.
     pub leave_one_service_out: BTreeMap<String, SplitLists>,
 }
 

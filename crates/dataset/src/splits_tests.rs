@@ -13,7 +13,14 @@ fn episode(run: &str, number: usize, types: &[&str], services: &[&str]) -> Episo
         run_id: run.to_owned(),
         types: set(types),
         services: set(services),
-        shams: BTreeSet::new(),
+        ..EpisodeFacts::default()
+    }
+}
+
+fn harmless(run: &str, number: usize, kind: &str) -> EpisodeFacts {
+    EpisodeFacts {
+        harmless: set(&[kind]),
+        ..episode(run, number, &[], &[])
     }
 }
 
@@ -24,7 +31,8 @@ fn sham(run: &str, number: usize, kind: &str) -> EpisodeFacts {
     }
 }
 
-/// Ten episodes of each of two faults, five of shams, five of normal time, over five runs.
+/// Ten episodes of each of two faults, five each of shams, harmless changes and normal time, over five
+/// runs.
 fn campaign() -> Vec<EpisodeFacts> {
     let mut episodes = Vec::new();
     for run in ["a", "b", "c", "d", "e"] {
@@ -35,6 +43,7 @@ fn campaign() -> Vec<EpisodeFacts> {
             episode(run, 3, &["timeout"], &["payment"]),
             episode(run, 4, &["latency_spike"], &["payment"]),
             episode(run, 5, &[], &[]),
+            harmless(run, 6, "timeout"),
         ]);
     }
     episodes
@@ -57,6 +66,7 @@ fn each_fault_its_shams_and_normal_time_are_in_each_fold_alike() {
     assert_eq!(spread(Group::Fault(set(&["latency_spike"]))), [2; FOLDS]);
     assert_eq!(spread(Group::Fault(set(&["timeout"]))), [2; FOLDS]);
     assert_eq!(spread(Group::Sham(set(&["timeout"]))), [1; FOLDS]);
+    assert_eq!(spread(Group::Harmless(set(&["timeout"]))), [1; FOLDS]);
     assert_eq!(spread(Group::Normal), [1; FOLDS]);
 }
 
@@ -100,8 +110,8 @@ fn all_episodes_of_a_run_are_in_one_fold_where_that_is_asked_for() {
         ..SplitOptions::default()
     };
     let folds = deal(&episodes, &options);
-    let of_runs: Vec<usize> = folds.chunks(6).map(|of| of[0]).collect();
-    assert!(folds.chunks(6).all(|of| of.iter().all(|f| *f == of[0])));
+    let of_runs: Vec<usize> = folds.chunks(7).map(|of| of[0]).collect();
+    assert!(folds.chunks(7).all(|of| of.iter().all(|f| *f == of[0])));
     let each: BTreeSet<usize> = of_runs.into_iter().collect();
     assert_eq!(each.len(), FOLDS);
 }
@@ -129,15 +139,15 @@ fn what_is_left_out_is_tested_with_and_never_trained_on() {
             "{lists:?}"
         );
         assert!(!lists.train.iter().chain(&lists.validation).any(has));
-        // Beside it one sham and one episode of normal time, those of fold 4.
+        // Beside it a sham, a harmless change and an episode of normal time, those of fold 4.
         let others: Vec<&String> = lists.test.iter().filter(|id| !has(id)).collect();
-        assert_eq!(others.len(), 2, "{others:?}");
+        assert_eq!(others.len(), 3, "{others:?}");
         assert!(others.iter().all(|id| splits.folds[4].contains(id)));
         assert!(others.iter().all(|id| of(id).unwrap().types.is_empty()));
     }
     let services = ["cart", "payment", "web"];
     assert!(splits.leave_one_service_out.keys().eq(services));
-    assert_eq!(splits.leave_one_service_out["web"].test.len(), 3);
+    assert_eq!(splits.leave_one_service_out["web"].test.len(), 4);
     let lists = [
         &splits.default.train,
         &splits.default.validation,

@@ -126,7 +126,12 @@ pub(crate) fn episode_facts(
         };
         let of = &mut facts[episode];
         match &window.sham_of {
-            Some(kind) => _ = of.shams.insert(kind.clone()),
+            Some(kind) if window.fault_state == "harmless" => {
+                of.harmless.insert(kind.clone());
+            }
+            Some(kind) => {
+                of.shams.insert(kind.clone());
+            }
             None => {
                 of.types.insert(window.anomaly_type.clone());
                 let services = [&window.root_cause_service, &window.service];

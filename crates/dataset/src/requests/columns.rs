@@ -247,13 +247,13 @@ fn of_label() -> Vec<Column> {
         new(
             "fault_state",
             Text(|r| Some(&r.said.fault_state)),
-            "`confirmed`, `declared`, `sham`, `failed` or `none`: what backs the label",
+            "`confirmed`, `declared`, `sham`, `harmless`, `failed` or `none`: what backs the label",
             NEVER,
         ),
         new(
             "verdict",
             Text(|r| r.said.verdict.as_deref()),
-            "what the evidence says of the window that declares its anomaly; of normal rows, of the window that they lie in",
+            "what the evidence says of the window that declares its anomaly; of normal rows, of the window that they lie in; of a sham or harmless one `clean` where its anomaly does not show, `disturbed` where it does",
             UNLISTED,
         ),
     ]

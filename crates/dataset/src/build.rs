@@ -18,6 +18,9 @@ use crate::error::BuildError;
 use crate::facts::Facts;
 use crate::input::{self, Input, Source};
 use crate::out::OutFolder;
+use crate::place::Unlisted;
+use crate::requests::{self, REQUESTS};
+use crate::splits::{Dealt, RunSplits, SPLITS, SplitOptions};
 use crate::tables::{self, Run, Tables, WindowCounts};
 use crate::verdict::{DatasetStanding, WEAK_BELOW, judge};
 use crate::windows;
@@ -37,6 +40,8 @@ pub struct BuildOptions {
     pub output: PathBuf,
     /// Intensities below this are weak on purpose.
     pub weak_below: f64,
+    /// How episodes are dealt out to train, validate and test with.
+    pub splits: SplitOptions,
     /// What becomes of runs whose audit says that they can't be used.
     pub unusable: Unusable,
     /// What only people know of the dataset.
@@ -55,6 +60,7 @@ impl Default for BuildOptions {
             runs: Vec::new(),
             output: PathBuf::new(),
             weak_below: WEAK_BELOW,
+            splits: SplitOptions::default(),
             unusable: Unusable::Refuse,
             about: About::default(),
             stop: Arc::default(),
@@ -156,16 +162,8 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     let mut notes = Vec::new();
     let inputs = input::read_all(&options.inputs, &options.runs, &mut notes)?;
     let (inputs, left_out) = usable(inputs, options.unusable)?;
-    let mut runs = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let (windows, episodes) = windows::read(&input)?;
-        runs.push(Run {
-            counts: vec![WindowCounts::default(); windows.len()],
-            windows,
-            episodes,
-            input,
-        });
-    }
+    let (mut runs, dealt) = dealt_runs(inputs, &options.splits)?;
+    notes.extend(dealt.note());
     let all = runs.iter().flat_map(|run| {
         let windows = run.windows.iter().enumerate();
         windows.map(|(number, window)| (run.input.run_id.as_str(), number, window))
@@ -173,8 +171,12 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     let standing = judge(all, options.weak_below);
 
     let mut out = OutFolder::new(&options.output)?;
-    let made = tables::copy_all(&mut runs, &mut out, &options.stop, &mut notes)?;
+    let requests = requests::write(&mut runs, &mut out, &options.stop, &mut notes)?;
+    let mut made = tables::copy_all(&mut runs, &mut out, &options.stop, &mut notes)?;
+    made.tables
+        .extend(requests.map(|of| (REQUESTS.to_owned(), of)));
     copy_documents(&runs, &mut out)?;
+    out.write(SPLITS, &dealt.json())?;
     let windows = &made.tables["windows"].schema;
     let index = cases::write(&runs, windows, options.weak_below, &mut out)?;
     let facts = Facts {
@@ -182,6 +184,7 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
         runs: &runs,
         left_out: &left_out,
         tables: &made,
+        dealt: &dealt,
         standing: &standing,
         notes: &notes,
         fingerprint: const_hex::encode(Sha256::digest(out.sums(|_| true))),
@@ -197,6 +200,35 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     let report = report(options, &runs, left_out, &made, standing, notes, &out);
     out.commit()?;
     Ok(report)
+}
+
+/// Deals the episodes of all runs out to folds.
+fn dealt_runs(inputs: Vec<Input>, options: &SplitOptions) -> Result<(Vec<Run>, Dealt), BuildError> {
+    let mut parts = Vec::with_capacity(inputs.len());
+    let mut facts = Vec::new();
+    for input in inputs {
+        let (windows, episodes) = windows::read(&input)?;
+        facts.extend(windows::episode_facts(&input.run_id, &windows, &episodes));
+        parts.push((input, windows, episodes));
+    }
+    let dealt = Dealt::new(facts, options);
+    let mut folds = dealt.folds.as_slice();
+    let mut runs = Vec::with_capacity(parts.len());
+    for (input, windows, episodes) in parts {
+        let (of_run, rest) = folds.split_at(episodes.len());
+        folds = rest;
+        let splits = RunSplits::new(of_run, &episodes, options);
+        runs.push(Run {
+            counts: vec![WindowCounts::default(); windows.len()],
+            placed: windows::placed(&windows, &episodes, &splits),
+            unlisted: Unlisted::new(),
+            windows,
+            episodes,
+            splits,
+            input,
+        });
+    }
+    Ok((runs, dealt))
 }
 
 /// Writes what tells of the dataset: dictionary, Croissant, card.

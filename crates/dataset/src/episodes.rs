@@ -10,7 +10,7 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct EpisodeWindow {
     pub(crate) scenario: String,
-    /// It declares an anomaly, or would if it were no sham.
+    /// It declares an anomaly, or would if it were neither a sham nor harmless.
     pub(crate) declares: bool,
     pub(crate) opened_ns: i64,
     pub(crate) closed_ns: i64,

@@ -86,6 +86,7 @@ mod tests {
             warm_up: false,
             fault: Some("slow_query".into()),
             service: Some("cart".into()),
+            root_cause_service: Some("cart".into()),
             intensity: Some(0.8),
             injected_ns: Some(1),
             fault_state: "confirmed".into(),
@@ -117,17 +118,27 @@ mod tests {
     }
 
     #[test]
-    fn shams_weak_intensities_failed_faults_and_normal_windows_are_apart() {
+    fn shams_harmless_changes_weak_intensities_failed_faults_and_normal_windows_are_apart() {
         let not_supported = || window("not_supported");
         let (mut sham, mut weak, mut failed) = (not_supported(), not_supported(), not_supported());
         sham.sham_of = Some("latency_spike".into());
+        let mut harmless = sham.clone();
+        harmless.fault_state = "harmless".into();
         weak.intensity = Some(0.2);
         failed.fault_state = "failed".into();
         let mut normal = window("disturbed");
         normal.time.declares = false;
         let mut warm_up = normal.clone();
         (warm_up.warm_up, warm_up.verdict) = (true, None);
-        let standing = judged(&[sham, weak, failed, normal, warm_up, window("weak")]);
+        let standing = judged(&[
+            sham,
+            harmless,
+            weak,
+            failed,
+            normal,
+            warm_up,
+            window("weak"),
+        ]);
         assert!(standing.usable);
         assert_eq!(standing.counted, 1);
         let names: Vec<&str> = standing.windows.keys().map(String::as_str).collect();
@@ -135,6 +146,7 @@ mod tests {
             names,
             [
                 "backed",
+                "harmless",
                 "normal",
                 "sham",
                 "unknown",

@@ -55,6 +55,8 @@ pub enum JudgedAs {
     Anomalous,
     /// It declares an anomaly and injects nothing.
     Sham,
+    /// It declares an anomaly, and what it injects breaks nothing.
+    Harmless,
     /// Normal time.
     Normal,
     /// Not judged.

@@ -12,7 +12,7 @@ pub struct Run {
     /// run has the same evidence each time.
     pub run_id: String,
     /// The steady normal time of the run: what windows are compared with. The steady time of normal
-    /// windows, without sham windows and without the warm-up.
+    /// windows, without sham and harmless windows and without the warm-up.
     pub reference: Vec<Interval>,
     /// All windows that are to be judged.
     pub windows: Vec<Window>,
@@ -61,6 +61,9 @@ pub enum WindowKind {
     Anomalous(Declared),
     /// It declares an anomaly and injects nothing. It is judged exactly as if it were anomalous.
     Sham(Declared),
+    /// It declares an anomaly, and what it injects breaks nothing. It is judged exactly as if it were
+    /// anomalous.
+    Harmless(Declared),
     /// Normal time.
     Normal,
     /// It only warms the target up and is not judged.
@@ -71,7 +74,9 @@ impl WindowKind {
     /// The anomaly that the window is judged by.
     pub fn declared(&self) -> Option<&Declared> {
         match self {
-            Self::Anomalous(declared) | Self::Sham(declared) => Some(declared),
+            Self::Anomalous(declared) | Self::Sham(declared) | Self::Harmless(declared) => {
+                Some(declared)
+            }
             Self::Normal | Self::WarmUp => None,
         }
     }

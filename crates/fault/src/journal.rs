@@ -296,6 +296,7 @@ mod tests {
                 service: "store".to_owned(),
                 intensity: 1.0,
                 sham: false,
+                harmless: false,
                 parameters: Parameters::new(),
             },
             owner: "run".to_owned(),

@@ -131,6 +131,7 @@ fn fault(flag: &str, variant: &str) -> Fault {
         service: "payment".to_owned(),
         intensity: 1.0,
         sham: false,
+        harmless: false,
         parameters,
     }
 }

@@ -113,6 +113,7 @@ fn fault(name: &str, intensity: f64, mut parameters: Value) -> Fault {
         service: "orders".to_owned(),
         intensity,
         sham: false,
+        harmless: false,
         parameters: parameters.as_object().unwrap().clone(),
     }
 }

@@ -3,6 +3,7 @@
 mod built;
 mod dataset;
 mod pass;
+mod replayed;
 
 use comfy_table::{CellAlignment, Table, presets};
 use loadgen_doctor::Finding;
@@ -15,6 +16,7 @@ use loadgen_timeline::summary::Summary;
 pub(crate) use built::built;
 pub(crate) use dataset::{audit, dataset, verdict, window_label};
 pub(crate) use pass::pass;
+pub(crate) use replayed::replayed;
 
 /// `loadgen plan`: when what runs.
 pub(crate) fn timetable(plan: &Plan) -> String {
@@ -98,7 +100,11 @@ fn condition(scenario: &PlannedScenario) -> String {
 }
 
 fn fault(fault: &Fault) -> String {
-    let how = if fault.sham { "sham: " } else { "" };
+    let how = match (fault.sham, fault.harmless) {
+        (true, _) => "sham: ",
+        (false, true) => "harmless: ",
+        (false, false) => "",
+    };
     let Fault {
         fault,
         service,

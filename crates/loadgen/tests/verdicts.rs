@@ -1,11 +1,11 @@
-//! Runs on the embedded shop whose labels nothing backs, and shams: what becomes of them. How often
-//! the evidence is right is measured by `just calibrate`; nothing here depends on it.
+//! Runs on the embedded shop whose labels nothing backs, shams and harmless changes: what becomes of
+//! them. How often the evidence is right is measured by `just calibrate`; nothing here depends on it.
 
 mod program;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use program::{Place, events, scenario, text};
+use program::{Place, events, json_lines, scenario, text};
 use serde_json::Value;
 
 /// Runs a file on the embedded shop. Gives the exit code and the report.
@@ -18,15 +18,20 @@ fn run(place: &Place, file: &Path, extra: &[&str]) -> (Option<i32>, Value) {
     (out.status.code(), report)
 }
 
-/// Rows of the table of windows, by column and scenario.
-fn windows(place: &Place) -> impl Fn(&str, &str) -> String {
+/// The file of a table.
+fn table(place: &Place, name: &str) -> PathBuf {
     let files = std::fs::read_dir(place.path("run/dataset")).unwrap();
-    let is_it = |path: &std::path::PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with("windows_2") && name.ends_with(".csv")
+    let is_it = |path: &PathBuf| {
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        file.starts_with(&format!("{name}_2")) && file.ends_with(".csv")
     };
     let mut files = files.map(|entry| entry.unwrap().path()).filter(is_it);
-    let mut reader = csv::Reader::from_path(files.next().unwrap()).unwrap();
+    files.next().unwrap()
+}
+
+/// Rows of the table of windows, by column and scenario.
+fn windows(place: &Place) -> impl Fn(&str, &str) -> String {
+    let mut reader = csv::Reader::from_path(table(place, "windows")).unwrap();
     let columns = reader.headers().unwrap().clone();
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     move |scenario, column| {
@@ -60,7 +65,7 @@ fn without_faults_no_label_is_backed() {
 }
 
 /// A shop that only shows its catalogue. `unmet` names a fault in a service that nobody asks for
-/// anything; `sham` does not inject what it names.
+/// anything; `sham` does not inject what it names; `release` brings a new release without bugs.
 const CATALOGUE: &str = "
 version: 1
 target: embedded
@@ -77,10 +82,13 @@ scenarios:
   unmet:
     {executor: constant-vus, vus: 4, duration: 4s, anomaly: exhausted,
      fault: {fault: pool_exhaustion, service: shipping}}
+  release:
+    {executor: constant-vus, vus: 4, duration: 4s, anomaly: slow,
+     fault: {fault: deployment, service: catalogue}}
 ";
 
 #[test]
-fn a_fault_that_no_trace_meets_backs_no_label_and_a_sham_is_normal() {
+fn a_fault_that_no_trace_meets_backs_no_label_and_shams_and_releases_are_normal() {
     let place = Place::new();
     let file = place.write("catalogue.yaml", CATALOGUE);
     let (code, report) = run(&place, &file, &[]);
@@ -104,7 +112,74 @@ fn a_fault_that_no_trace_meets_backs_no_label_and_a_sham_is_normal() {
     assert_eq!(of("sham", "anomaly_label"), "normal");
     // It is judged as if it had been one.
     assert!(!of("sham", "verdict").is_empty());
-    let shams = events(&place.path("run"), "fault_injected");
-    let sham = shams.iter().find(|event| event["scenario"] == "sham");
-    assert_eq!(sham.unwrap()["sham"], true);
+    let injected = events(&place.path("run"), "fault_injected");
+    let injected = |scenario| injected.iter().find(|event| event["scenario"] == scenario);
+    assert_eq!(injected("sham").unwrap()["sham"], true);
+    let release = injected("release").unwrap();
+    assert_eq!(
+        (&release["harmless"], &release["sham"]),
+        (&true.into(), &Value::Null)
+    );
+    for (column, is) in [
+        ("fault_state", "harmless"),
+        ("anomaly_type", "none"),
+        ("anomaly_label", "normal"),
+        ("sham_of", "slow"),
+    ] {
+        assert_eq!(of("release", column), is);
+    }
+    assert!(!of("release", "verdict").is_empty());
+    let changes = [
+        of("release", "fault_injected_ns"),
+        of("release", "fault_cleared_ns"),
+    ];
+    the_release_is_normal(&place, changes.map(|ns| ns.parse().unwrap()));
+}
+
+/// All rows of the time in which the new release was there are normal, and their spans are of both
+/// versions: it was there.
+fn the_release_is_normal(place: &Place, [from_ns, to_ns]: [u64; 2]) {
+    let mut reader = csv::Reader::from_path(table(place, "traces_labeled")).unwrap();
+    let columns = reader.headers().unwrap().clone();
+    let at = |name| columns.iter().position(|c| c == name).unwrap();
+    let mut rows = 0;
+    for row in reader.records().map(Result::unwrap) {
+        if &row[at("fault_state")] == "harmless" {
+            rows += 1;
+            assert_eq!(
+                (&row[at("anomaly_type")], &row[at("anomaly_label")]),
+                ("none", "normal")
+            );
+        }
+    }
+    assert!(rows > 100, "{rows}");
+    let mut versions = std::collections::BTreeMap::new();
+    for line in json_lines(&place.path("run/telemetry/traces.jsonl")) {
+        for resource in line["resourceSpans"].as_array().unwrap() {
+            let attribute = |key: &str| {
+                let all = resource["resource"]["attributes"].as_array().unwrap();
+                let it = all.iter().find(|of| of["key"] == key);
+                it.map(|of| of["value"]["stringValue"].as_str().unwrap().to_owned())
+            };
+            if attribute("service.name").as_deref() != Some("catalogue") {
+                continue;
+            }
+            let scopes = resource["scopeSpans"].as_array().unwrap();
+            let spans = scopes.iter().flat_map(|of| of["spans"].as_array().unwrap());
+            let begin = |span: &Value| span["startTimeUnixNano"].as_str().unwrap().parse::<u64>();
+            for span in spans {
+                let is_within = (from_ns..to_ns).contains(&begin(span).unwrap());
+                let of = (attribute("service.version").unwrap(), is_within);
+                *versions.entry(of).or_insert(0) += 1;
+            }
+        }
+    }
+    let new = |is_within| versions.get(&("0.2.0-rc.1".to_owned(), is_within));
+    let all = versions.values().sum::<u32>();
+    // What is answered just before a change is confirmed is of the version before or after it.
+    let outside = new(false).copied().unwrap_or(0);
+    assert!(
+        new(true) > Some(&100) && outside < 50 && outside < all / 10,
+        "{versions:?}"
+    );
 }

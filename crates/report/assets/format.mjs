@@ -77,11 +77,19 @@ export function words(name) {
 export function windowName(window) {
   const { scenario, anomaly_type: type, declared, sham_of: sham } = window;
   if (window.warm_up) return `${words(scenario)} (warm-up)`;
+  if (sham && window.fault_state === "harmless")
+    return `${words(scenario)} (harmless, judged as ${words(sham)})`;
   if (sham) return `${words(scenario)} (sham of ${words(sham)})`;
   const shown = type === "none" && declared ? declared : type;
   return shown === scenario || (type === "none" && !declared)
     ? words(scenario)
     : `${words(scenario)} (${words(shown)})`;
+}
+
+// What is said of a fault that breaks nothing.
+export function withoutFault(fault) {
+  if (fault.sham) return " (a sham: nothing is injected)";
+  return fault.harmless ? " (harmless: nothing is broken)" : "";
 }
 
 // Whether a window declares an anomaly, injected or not.

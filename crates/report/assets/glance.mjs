@@ -275,7 +275,7 @@ export function runsTable(runs, shown, show) {
           },
           { head: "effect, least to largest", number: true, cell: (row) => effects(row.windows) },
           {
-            head: "shams",
+            head: "shams and harmless changes",
             number: true,
             cell: (row) =>
               row.shams.length === 0

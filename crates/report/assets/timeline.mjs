@@ -1,7 +1,7 @@
 // The run over time: windows, faults and phases, above charts of each service.
 import { choice, choices, html, absent, section, svg } from "./elements.mjs";
 import { chart, typeWords } from "./chart.mjs";
-import { clock, milliseconds, percent, short, verdict, words } from "./format.mjs";
+import { clock, milliseconds, percent, short, verdict, withoutFault, words } from "./format.mjs";
 import { colour, onTheme } from "./theme.mjs";
 
 const QUANTILES = [
@@ -164,10 +164,10 @@ function lanes(state, types) {
             svg(
               "title",
               {},
-              `${fault.name} in ${fault.service || "?"}${fault.sham ? " (a sham: nothing is injected)" : ""}, confirmed ${clock(fault.injected_s)} to ${fault.cleared_s === null ? "the end" : clock(fault.cleared_s)}`,
+              `${fault.name} in ${fault.service || "?"}${withoutFault(fault)}, confirmed ${clock(fault.injected_s)} to ${fault.cleared_s === null ? "the end" : clock(fault.cleared_s)}`,
             ),
             box(fault.injected_s, fault.cleared_s ?? span[1], 32, 10, {
-              fill: fault.sham ? "none" : own,
+              fill: fault.sham || fault.harmless ? "none" : own,
               stroke: own,
               rx: 2,
             }),

@@ -9,6 +9,7 @@ import {
   short,
   signed,
   verdict,
+  withoutFault,
   whole,
   words,
 } from "./format.mjs";
@@ -214,7 +215,7 @@ function details(window) {
       html(
         "p",
         { class: "note" },
-        `Fault: ${faultWords(fault)}${fault.sham ? "; a sham, nothing is injected" : ""}. State: ${words(window.fault_state)}.`,
+        `Fault: ${faultWords(fault)}${withoutFault(fault)}. State: ${words(window.fault_state)}.`,
       ),
     ),
     signals(window),

@@ -32,7 +32,7 @@ pub struct Window {
     pub root_cause_service: Option<String>,
     /// A sentence for people.
     pub msg: String,
-    /// What it declares without injecting it; none: it is no sham.
+    /// What it is judged by although nothing is broken; none: it is neither a sham nor harmless.
     pub sham_of: Option<String>,
     /// It only warms the target up.
     pub warm_up: bool,
@@ -44,7 +44,7 @@ pub struct Window {
     pub guard_s: f64,
     /// Its faults, in the order of their injection.
     pub faults: Vec<Fault>,
-    /// `confirmed`, `declared`, `sham`, `failed` or `none`.
+    /// `confirmed`, `declared`, `sham`, `harmless`, `failed` or `none`.
     pub fault_state: String,
     /// When the system was back at its normal.
     pub recovered_s: Option<f64>,
@@ -95,6 +95,8 @@ pub struct Fault {
     pub intensity: Option<f64>,
     /// All motions were gone through, and nothing was injected.
     pub sham: bool,
+    /// It breaks nothing.
+    pub harmless: bool,
     /// Injection asked for.
     pub requested_s: Option<f64>,
     /// Injection confirmed.
@@ -284,6 +286,7 @@ fn from_row(batch: &Batch<'_>, row: usize, began_ns: i64) -> Result<Window, Stri
             service: text("fault_service")?.unwrap_or_default(),
             intensity: double("fault_intensity")?,
             sham: text("fault_state")?.as_deref() == Some("sham"),
+            harmless: text("fault_state")?.as_deref() == Some("harmless"),
             requested_s: moment("fault_requested_ns")?,
             injected_s: moment("fault_injected_ns")?,
             clear_requested_s: moment("fault_clear_requested_ns")?,
@@ -355,6 +358,7 @@ fn faults(window: &mut Window, timeline: &Timeline, began_ns: i64) {
         service: injected.service.clone(),
         intensity: Some(injected.intensity),
         sham: injected.sham,
+        harmless: injected.harmless,
         requested_s: at(injected.requested_ns),
         injected_s: at(injected.at_ns),
         clear_requested_s: cleared.and_then(|cleared| at(cleared.requested_ns)),

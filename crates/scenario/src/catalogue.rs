@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 ///         services: vec!["payment".to_owned()],
 ///         summary: "The payment gateway takes longer.".to_owned(),
 ///         parameters: vec![],
+///         harmless: false,
 ///     }],
 ///     settings: vec![],
 /// };
@@ -49,6 +50,10 @@ pub struct CatalogueFault {
     /// What else the fault must be told, under its `parameters` in a scenario file.
     #[serde(default)]
     pub parameters: Vec<Parameter>,
+    /// Whether it breaks nothing, such as a new release without bugs: data of its time is normal.
+    /// Of [`CatalogueFault::ANY`] the file says it.
+    #[serde(default)]
+    pub harmless: bool,
 }
 
 impl CatalogueFault {

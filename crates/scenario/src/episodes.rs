@@ -1,5 +1,5 @@
 //! Faults at random times, drawn from the seed: how many, which, where, how strong, how long, when,
-//! and which of them are shams. A pure function of what is wanted; the draws are those of
+//! and which of them are shams or changes that are harmless. A pure function of what is wanted; the draws are those of
 //! `docs/prng.md`, of streams whose names no scenario can have.
 //!
 //! The lengths are drawn first. Then all of them are moved together towards their longest, or their
@@ -8,7 +8,7 @@
 //! other.
 
 use crate::file::{Bounds, Guard};
-use crate::judged::expected_windows;
+use crate::judged::{UNDER_WAY_NS, expected_windows};
 use crate::prng::Prng;
 
 /// The most episodes of a plan.
@@ -19,7 +19,7 @@ const MS: u64 = 1_000_000;
 /// A compound is cut into three: its first fault, both, its second.
 const PARTS: u64 = 3;
 
-// Sites of the streams `episodes/faults` and `episodes/shams`, of which the number of the episode is
+// Sites of the streams `episodes/faults`, `episodes/shams` and `episodes/harmless`, of which the number of the episode is
 // the iteration.
 const LENGTH: u32 = 0;
 const SERVICE: u32 = 1;
@@ -41,12 +41,16 @@ pub(crate) struct Wanted<'w> {
     pub(crate) share: f64,
     /// The least time between two.
     pub(crate) apart_ns: u64,
-    /// Share of shams among all, below 1.
+    /// Share of shams among all; with `harmless` below 1.
     pub(crate) shams: f64,
-    /// Share of compounds among those that are no shams.
+    /// Share of changes that are harmless among all.
+    pub(crate) harmless: f64,
+    /// Share of compounds among the faults.
     pub(crate) compound: f64,
     /// What there is to be injected; at least one, and two for compounds.
     pub(crate) kinds: &'w [Kind],
+    /// What there is that breaks nothing; at least one where `harmless` is above 0.
+    pub(crate) harmless_kinds: &'w [Kind],
     /// Of each window.
     pub(crate) guard: Guard,
 }
@@ -62,7 +66,29 @@ pub(crate) struct Kind {
     pub(crate) length_ns: (u64, u64),
 }
 
-/// A fault that was drawn, or a sham.
+/// What an episode does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Does {
+    /// It breaks something.
+    Fault,
+    /// It goes through all motions of a fault, and does nothing.
+    Sham,
+    /// It changes something and breaks nothing.
+    Harmless,
+}
+
+impl Does {
+    /// Part of the names of its streams.
+    fn stream(self) -> &'static str {
+        match self {
+            Self::Fault => "faults",
+            Self::Sham => "shams",
+            Self::Harmless => "harmless",
+        }
+    }
+}
+
+/// A change that was drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Drawn {
     /// Number of its episode, from 1 in the order of time.
@@ -73,13 +99,13 @@ pub(crate) struct Drawn {
     pub(crate) start_ns: u64,
     pub(crate) end_ns: u64,
     pub(crate) what: What,
-    pub(crate) sham: bool,
+    pub(crate) does: Does,
 }
 
 /// Which fault, where, how strong.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct What {
-    /// Position in [`Wanted::kinds`].
+    /// Position in [`Wanted::kinds`], or in [`Wanted::harmless_kinds`].
     pub(crate) kind: usize,
     /// Position among its services.
     pub(crate) service: usize,
@@ -99,21 +125,29 @@ pub(crate) enum Refused {
     TooLong { share: f64 },
 }
 
+/// What an episode is like on average.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    length_ns: f64,
+    guard_ns: f64,
+    /// Windows that lie in it.
+    windows: f64,
+}
+
 #[derive(Debug, Clone)]
 struct Episode {
     what: What,
     second: Option<What>,
-    sham: bool,
+    does: Does,
     /// As drawn.
     length_ns: u64,
 }
 
 /// Draws them, in the order of time.
 pub(crate) fn draw(wanted: &Wanted<'_>) -> Result<Vec<Drawn>, Refused> {
-    let (faults, shams) = wanted.numbers()?;
-    let faults = (0..faults).map(|number| wanted.episode("faults", number));
-    let shams = (0..shams).map(|number| wanted.episode("shams", number));
-    let episodes: Vec<Episode> = faults.chain(shams).collect();
+    let episodes: Vec<Episode> = (wanted.numbers()?.into_iter())
+        .flat_map(|(does, number)| (0..number).map(move |number| wanted.episode(does, number)))
+        .collect();
     let lengths = wanted.fitted(&episodes)?;
     let number = episodes.len() as u64;
     let all_ns: u64 = lengths.iter().sum::<u64>() + number.saturating_sub(1) * wanted.apart_ns;
@@ -149,7 +183,7 @@ impl Episode {
             start_ns: from,
             end_ns: to,
             what: self.what,
-            sham: self.sham,
+            does: self.does,
         };
         let Some(second) = self.second else {
             drawn.push(one);
@@ -171,104 +205,121 @@ impl Episode {
 }
 
 impl Wanted<'_> {
-    /// How many faults and how many shams: with lengths as they are on average the share comes nearest
-    /// to the one that is wanted.
-    fn numbers(&self) -> Result<(u64, u64), Refused> {
-        let of_kind = |kind: &Kind| {
-            let length_ns = (kind.length_ns.0 + kind.length_ns.1) / 2;
-            let single = self.windows_of(length_ns, false);
-            let both = match self.compound > 0.0 {
-                true => self.windows_of(length_ns, true),
-                false => 0.0,
-            };
-            let windows = single * (1.0 - self.compound) + both * self.compound;
-            [
-                length_ns as f64,
-                self.guard_of(length_ns) as f64,
-                windows,
-                single,
-            ]
-        };
-        let weights: f64 = self.kinds.iter().map(|kind| f64::from(kind.weight)).sum();
-        let mut means = [0.0; 4];
-        for kind in self.kinds {
-            let share = f64::from(kind.weight) / weights;
-            for (mean, of) in means.iter_mut().zip(of_kind(kind)) {
-                *mean += of * share;
-            }
-        }
-        let [length_ns, guard_ns, windows, of_sham] = means;
-        if windows <= 0.0 {
+    /// How many there are of each: with lengths as they are on average the share comes nearest to the
+    /// one that is wanted.
+    fn numbers(&self) -> Result<[(Does, u64); 3], Refused> {
+        let of_faults = self.mean(Does::Fault, self.compound);
+        let of_shams = self.mean(Does::Sham, 0.0);
+        let of_harmless = self.mean(Does::Harmless, 0.0);
+        if of_faults.windows <= 0.0 {
             return Err(Refused::TooShort);
         }
-        let share = |faults: u64| {
-            let (faults, all) = (faults as f64, (faults + self.shams_with(faults)) as f64);
-            let stretch_ns = self.length_ns as f64 - self.guard_ns as f64 + guard_ns
-                - all * (length_ns + guard_ns);
-            let normal = expected_in_pieces(stretch_ns, all) + (all - faults) * of_sham;
-            faults * windows / (faults * windows + normal)
-        };
         let mut before = 0.0;
         for faults in 1..=MOST_EPISODES {
-            let all = faults + self.shams_with(faults);
-            let needed_ns = all as f64 * length_ns + (all - 1) as f64 * self.apart_ns as f64;
+            let others = self.others_beside(faults);
+            let [with_faults, shams, harmless] =
+                [faults, others[0], others[1]].map(|number| number as f64);
+            let sum = |of: fn(&Mean) -> f64| {
+                with_faults * of(&of_faults) + shams * of(&of_shams) + harmless * of(&of_harmless)
+            };
+            let all = with_faults + shams + harmless;
+            let needed_ns = sum(|mean| mean.length_ns) + (all - 1.0) * self.apart_ns as f64;
             if needed_ns > self.length_ns as f64 {
                 let needed_ns = needed_ns as u64;
                 return Err(Refused::NoRoom { needed_ns });
             }
-            let share = share(faults);
+            let stretch_ns = self.length_ns as f64 - self.guard_ns as f64 + of_faults.guard_ns
+                - sum(|mean| mean.length_ns + mean.guard_ns);
+            let anomalous = with_faults * of_faults.windows;
+            let normal = expected_in_pieces(stretch_ns, all)
+                + shams * of_shams.windows
+                + harmless * of_harmless.windows;
+            let share = anomalous / (anomalous + normal);
             if share >= self.share {
                 let is_nearer = self.share - before < share - self.share;
-                let faults = faults - u64::from(is_nearer && faults > 1);
-                return Ok((faults, self.shams_with(faults)));
+                return Ok(self.of_each(faults - u64::from(is_nearer && faults > 1)));
             }
             before = share;
         }
         Err(Refused::TooMany)
     }
 
-    fn shams_with(&self, faults: u64) -> u64 {
-        (faults as f64 * self.shams / (1.0 - self.shams)).round() as u64
+    /// What one is like on average, by the weights of its kinds.
+    fn mean(&self, does: Does, compound: f64) -> Mean {
+        let kinds = self.kinds_of(does);
+        let weights: f64 = kinds.iter().map(|kind| f64::from(kind.weight)).sum();
+        let mut mean = Mean::default();
+        for kind in kinds {
+            let share = f64::from(kind.weight) / weights;
+            let length_ns = (kind.length_ns.0 + kind.length_ns.1) / 2;
+            let both = match compound > 0.0 {
+                true => self.windows_of(length_ns, does, true),
+                false => 0.0,
+            };
+            let single = self.windows_of(length_ns, does, false);
+            mean.length_ns += length_ns as f64 * share;
+            mean.guard_ns += self.guard_of(length_ns) as f64 * share;
+            mean.windows += (single * (1.0 - compound) + both * compound) * share;
+        }
+        mean
     }
 
-    /// The n-th that is drawn of the faults or of the shams.
-    fn episode(&self, of: &str, number: u64) -> Episode {
-        let prng = Prng::new(self.seed, &format!("episodes/{of}"));
-        let kind = self.dealt(of, number);
-        let second = (of == "faults" && prng.unit(number, IS_COMPOUND) < self.compound)
+    /// How many shams and how many harmless changes there are beside so many faults.
+    fn others_beside(&self, faults: u64) -> [u64; 2] {
+        let of_faults = 1.0 - self.shams - self.harmless;
+        [self.shams, self.harmless].map(|share| (faults as f64 * share / of_faults).round() as u64)
+    }
+
+    fn of_each(&self, faults: u64) -> [(Does, u64); 3] {
+        let [shams, harmless] = self.others_beside(faults);
+        [
+            (Does::Fault, faults),
+            (Does::Sham, shams),
+            (Does::Harmless, harmless),
+        ]
+    }
+
+    fn kinds_of(&self, does: Does) -> &[Kind] {
+        match does {
+            Does::Fault | Does::Sham => self.kinds,
+            Does::Harmless => self.harmless_kinds,
+        }
+    }
+
+    /// The n-th that is drawn of those that do the same.
+    fn episode(&self, does: Does, number: u64) -> Episode {
+        let prng = Prng::new(self.seed, &format!("episodes/{}", does.stream()));
+        let kinds = self.kinds_of(does);
+        let kind = self.dealt(does, number);
+        let second = (does == Does::Fault && prng.unit(number, IS_COMPOUND) < self.compound)
             .then(|| self.other(prng.unit(number, SECOND), kind))
             .flatten()
-            .map(|kind| self.what(prng, number, kind, [SECOND_SERVICE, SECOND_INTENSITY]));
-        let (shortest, longest) = self.kinds[kind].length_ns;
+            .map(|kind| {
+                what(
+                    prng,
+                    number,
+                    kinds,
+                    kind,
+                    [SECOND_SERVICE, SECOND_INTENSITY],
+                )
+            });
+        let (shortest, longest) = kinds[kind].length_ns;
         let [low, high] = [shortest / MS, longest / MS].map(|ms| ms as i64);
         Episode {
-            what: self.what(prng, number, kind, [SERVICE, INTENSITY]),
+            what: what(prng, number, kinds, kind, [SERVICE, INTENSITY]),
             second,
-            sham: of == "shams",
+            does,
             length_ns: prng.range(number, LENGTH, low, high) as u64 * MS,
         }
     }
 
-    fn what(&self, prng: Prng, number: u64, kind: usize, [service, intensity]: [u32; 2]) -> What {
-        let of = &self.kinds[kind];
-        let Bounds { low, high } = of.intensity;
-        let drawn = low + prng.unit(number, intensity) * (high - low);
-        // Two digits are enough, where they stay within the bounds.
-        let intensity = ((drawn * 100.0).round() / 100.0).clamp(low, high);
-        What {
-            kind,
-            service: prng.index(number, service, of.services) as usize,
-            intensity,
-        }
-    }
-
     /// Faults are dealt out like cards: each comes as often as its weight says before any comes again.
-    fn dealt(&self, of: &str, number: u64) -> usize {
-        let cards: Vec<usize> = (self.kinds.iter().enumerate())
+    fn dealt(&self, does: Does, number: u64) -> usize {
+        let cards: Vec<usize> = (self.kinds_of(does).iter().enumerate())
             .flat_map(|(kind, of)| std::iter::repeat_n(kind, of.weight as usize))
             .collect();
         let (deck, card) = (number / cards.len() as u64, number % cards.len() as u64);
-        let stream = format!("episodes/{of}/deck");
+        let stream = format!("episodes/{}/deck", does.stream());
         cards[shuffled(self.seed, &stream, deck, cards.len())[card as usize]]
     }
 
@@ -292,7 +343,10 @@ impl Wanted<'_> {
         let lengths = |by: f64| -> Vec<u64> {
             episodes
                 .iter()
-                .map(|one| moved(one.length_ns, self.kinds[one.what.kind].length_ns, by))
+                .map(|one| {
+                    let kind = &self.kinds_of(one.does)[one.what.kind];
+                    moved(one.length_ns, kind.length_ns, by)
+                })
                 .collect()
         };
         let share = |by: f64| self.share_of(episodes, &lengths(by));
@@ -307,7 +361,8 @@ impl Wanted<'_> {
         }
         let by = (low + high) / 2.0;
         let found = share(by);
-        if found > self.share * 1.5 && episodes.iter().filter(|one| !one.sham).count() == 1 {
+        let faults = episodes.iter().filter(|one| one.does == Does::Fault);
+        if found > self.share * 1.5 && faults.count() == 1 {
             return Err(Refused::TooLong { share: found });
         }
         Ok(lengths(by))
@@ -318,10 +373,10 @@ impl Wanted<'_> {
         let (mut anomalous, mut normal) = (0.0, 0.0);
         let mut stretch_ns = self.length_ns as f64 - self.guard_ns as f64;
         for (one, length_ns) in episodes.iter().zip(lengths) {
-            let windows = self.windows_of(*length_ns, one.second.is_some());
-            match one.sham {
-                true => normal += windows,
-                false => anomalous += windows,
+            let windows = self.windows_of(*length_ns, one.does, one.second.is_some());
+            match one.does {
+                Does::Fault => anomalous += windows,
+                Does::Sham | Does::Harmless => normal += windows,
             }
             stretch_ns -= (length_ns + self.guard_of(*length_ns)) as f64;
         }
@@ -330,16 +385,21 @@ impl Wanted<'_> {
     }
 
     /// Windows that lie in an episode, on average.
-    fn windows_of(&self, length_ns: u64, is_compound: bool) -> f64 {
-        let settled = |stretch_ns: u64, guard_ns: u64| {
-            expected_windows(stretch_ns.saturating_sub(guard_ns) as f64)
+    fn windows_of(&self, length_ns: u64, does: Does, is_compound: bool) -> f64 {
+        let under_way_ns = match does {
+            Does::Fault => UNDER_WAY_NS,
+            Does::Sham | Does::Harmless => 0,
+        };
+        let settled = |stretch_ns: u64, unsettled_ns: u64| {
+            expected_windows(stretch_ns.saturating_sub(unsettled_ns) as f64)
         };
         match is_compound {
-            false => settled(length_ns, self.guard_of(length_ns)),
+            false => settled(length_ns, self.guard_of(length_ns) + under_way_ns),
             true => {
                 let third = length_ns / PARTS;
                 let guard_ns = self.guard_of(length_ns - third);
-                PARTS as f64 * settled(third, guard_ns)
+                // The first ends at the end of the second part, the second at that of the third.
+                settled(third, guard_ns) + 2.0 * settled(third, guard_ns + under_way_ns)
             }
         }
     }
@@ -350,6 +410,25 @@ impl Wanted<'_> {
             Guard::Percent(percent) => (length_ns as f64 * percent / 100.0).round() as u64,
             Guard::Time(time) => time.ns,
         }
+    }
+}
+
+fn what(
+    prng: Prng,
+    number: u64,
+    kinds: &[Kind],
+    kind: usize,
+    [service, intensity]: [u32; 2],
+) -> What {
+    let of = &kinds[kind];
+    let Bounds { low, high } = of.intensity;
+    let drawn = low + prng.unit(number, intensity) * (high - low);
+    // Two digits are enough, where they stay within the bounds.
+    let intensity = ((drawn * 100.0).round() / 100.0).clamp(low, high);
+    What {
+        kind,
+        service: prng.index(number, service, of.services) as usize,
+        intensity,
     }
 }
 

@@ -20,8 +20,10 @@ fn wanted(kinds: &[Kind]) -> Wanted<'_> {
         share: 0.1,
         apart_ns: 20 * SECOND,
         shams: 0.0,
+        harmless: 0.0,
         compound: 0.0,
         kinds,
+        harmless_kinds: &[],
         guard: Guard::Time(crate::file::Duration { ns: 2 * SECOND }),
     }
 }
@@ -58,24 +60,33 @@ fn what_cant_be_is_refused() {
     assert!(matches!(refused(brief), Refused::TooLong { share } if share > 0.03));
 }
 
+fn episodes(wanted: &Wanted<'_>) -> Vec<Episode> {
+    let numbers = wanted.numbers().unwrap().into_iter();
+    numbers
+        .flat_map(|(does, number)| (0..number).map(move |number| wanted.episode(does, number)))
+        .collect()
+}
+
 #[test]
 fn lengths_are_moved_until_the_share_is_right() {
     let kinds = kinds();
     for seed in 0..100 {
-        for (share, shams, compound) in [(0.05, 0.0, 0.0), (0.1, 0.25, 0.0), (0.2, 0.2, 0.3)] {
+        for (share, shams, harmless, compound) in [
+            (0.05, 0.0, 0.0, 0.0),
+            (0.1, 0.25, 0.0, 0.0),
+            (0.1, 0.1, 0.2, 0.0),
+            (0.2, 0.2, 0.1, 0.3),
+        ] {
             let wanted = Wanted {
                 seed,
                 share,
                 shams,
+                harmless,
                 compound,
+                harmless_kinds: &kinds[2..],
                 ..wanted(&kinds)
             };
-            let (faults, of_shams) = wanted.numbers().unwrap();
-            let of = |of, number| (0..number).map(move |number| (of, number));
-            let episodes: Vec<Episode> = of("faults", faults)
-                .chain(of("shams", of_shams))
-                .map(|(of, number)| wanted.episode(of, number))
-                .collect();
+            let episodes = episodes(&wanted);
             let lengths = wanted.fitted(&episodes).unwrap();
             let found = wanted.share_of(&episodes, &lengths);
             assert!(
@@ -92,7 +103,7 @@ fn faults_are_dealt_out_like_cards() {
     let wanted = wanted(&kinds);
     for deck in 0..50 {
         let mut dealt: Vec<usize> = (0..3)
-            .map(|card| wanted.dealt("faults", deck * 3 + card))
+            .map(|card| wanted.dealt(Does::Fault, deck * 3 + card))
             .collect();
         dealt.sort_unstable();
         assert_eq!(dealt, [0, 1, 2]);
@@ -130,5 +141,69 @@ fn a_compound_has_a_part_of_each_and_one_of_both() {
         let third = (b.end_ns - a.start_ns) / 3 / MS * MS;
         assert_eq!(b.start_ns - a.start_ns, third);
         assert_eq!(b.end_ns - a.end_ns, third);
+    }
+}
+
+#[test]
+fn harmless_changes_are_of_kinds_of_their_own_and_of_the_share_that_is_asked_for() {
+    let kinds = kinds();
+    let releases = [Kind {
+        weight: 1,
+        services: 4,
+        intensity: Bounds {
+            low: 1.0,
+            high: 1.0,
+        },
+        length_ns: (50 * SECOND, 60 * SECOND),
+    }];
+    let wanted = Wanted {
+        length_ns: 12_000 * SECOND,
+        shams: 0.2,
+        harmless: 0.1,
+        compound: 0.2,
+        harmless_kinds: &releases,
+        ..wanted(&kinds)
+    };
+    let [(_, faults), (_, shams), (_, harmless)] = wanted.numbers().unwrap();
+    let all = (faults + shams + harmless) as f64;
+    for (number, share) in [(shams, 0.2), (harmless, 0.1)] {
+        assert!(
+            (number as f64 - share * all).abs() <= 1.0,
+            "{number} of {all}"
+        );
+    }
+    let drawn = draw(&wanted).unwrap();
+    let of_harmless: Vec<&Drawn> = (drawn.iter())
+        .filter(|one| one.does == Does::Harmless)
+        .collect();
+    assert_eq!(of_harmless.len() as u64, harmless);
+    for one in of_harmless {
+        assert_eq!((one.part, one.what.kind), (None, 0));
+        let seconds = (one.end_ns - one.start_ns) / SECOND;
+        assert!((50..=60).contains(&seconds), "{seconds}");
+        assert!(one.what.service < 4);
+    }
+}
+
+#[test]
+fn faults_are_drawn_as_without_harmless_changes() {
+    let kinds = kinds();
+    let without = Wanted {
+        shams: 0.2,
+        ..wanted(&kinds)
+    };
+    let with = Wanted {
+        harmless: 0.1,
+        harmless_kinds: &kinds[..1],
+        ..without.clone()
+    };
+    let what = |wanted: &Wanted<'_>, does| {
+        let number = (0..5).map(|number| wanted.episode(does, number));
+        number
+            .map(|one| (one.what, one.length_ns))
+            .collect::<Vec<_>>()
+    };
+    for does in [Does::Fault, Does::Sham] {
+        assert_eq!(what(&with, does), what(&without, does));
     }
 }

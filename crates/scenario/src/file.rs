@@ -392,6 +392,11 @@ pub(crate) struct FaultSpec {
     /// against the anomaly all the same. Default: `false`.
     #[serde(default)]
     pub sham: bool,
+    /// It is really made and breaks nothing, such as a new release without bugs: the window is normal,
+    /// and its evidence is judged against the anomaly all the same. Drivers that know their faults say
+    /// it themselves. Default: `false`.
+    #[serde(default)]
+    pub harmless: bool,
 }
 
 /// The course of a day, drawn from the seed.
@@ -441,11 +446,17 @@ pub(crate) struct EpisodesSpec {
     pub apart: Option<Duration>,
     /// Share of the episodes that inject nothing (shams), of all. Default: `0%`.
     pub shams: Option<Share>,
+    /// Share of the episodes with a change that breaks nothing, of all. Default: `10%` where
+    /// `harmless` lists one.
+    pub harmless_share: Option<Share>,
     /// Share of the others in which a second fault joins the first. Default: `0%`.
     pub compound: Option<Share>,
     /// What there is to be injected.
     #[schemars(length(min = 1))]
     pub faults: Vec<EpisodeFaultSpec>,
+    /// Changes that break nothing, such as new releases without bugs.
+    #[serde(default)]
+    pub harmless: Vec<EpisodeFaultSpec>,
 }
 
 /// A fault that episodes may have.

@@ -107,9 +107,10 @@ pub struct PlannedScenario {
     /// The flows an iteration chooses from, with weights. One entry: no choice is drawn. None where
     /// the executor sends nothing.
     pub exec: Vec<WeightedFlow>,
-    /// What the window is labelled with; of a sham window the anomaly `none`.
+    /// What the window is labelled with; of a sham or harmless window the anomaly `none`.
     pub anomaly: Anomaly,
-    /// The anomaly that a sham window declares: its evidence is judged as if it were there.
+    /// The anomaly that a sham or harmless window declares: its evidence is judged as if it were
+    /// there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<Anomaly>,
     /// What is really injected during the window.
@@ -296,6 +297,10 @@ pub struct Fault {
     /// evidence is seen where there is none.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sham: bool,
+    /// It is really made and breaks nothing: the measure of how often evidence is seen of what is no
+    /// fault.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub harmless: bool,
     /// What else the driver is told.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
@@ -317,6 +322,11 @@ pub struct ObservedFault {
 pub type Parameters = serde_json::Map<String, serde_json::Value>;
 
 impl Fault {
+    /// Whether something is broken by it: it is no sham, and not harmless.
+    pub fn breaks(&self) -> bool {
+        !self.sham && !self.harmless
+    }
+
     /// What is one fault of one place: two of the same key can't be in force at the same time.
     pub fn key(&self) -> FaultKey {
         FaultKey {

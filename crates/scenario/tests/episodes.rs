@@ -30,6 +30,7 @@ anomalies:
   slow: {root_cause: a}
   full: {root_cause: b}
   dead: {root_cause: c, root_cause_service: cart}
+  bad: {root_cause: d}
 flows:
   one: {steps: [{path: /one}]}
   two: {steps: [{path: /two}]}
@@ -50,6 +51,10 @@ episodes:
     - {anomaly: full, fault: pool_exhaustion, services: [shipping], length: [20s, 30s]}
     - {anomaly: dead, fault: hang, services: [cart], intensity: 0.5, weight: 2}
 ";
+
+/// Options by which one episode in ten is a release without bugs.
+const RELEASES: &str = "harmless:
+    - {anomaly: bad, fault: deployment, services: [user, cart], length: [30s, 60s]}";
 
 fn plan(seed: u64, share: &str, options: &str) -> Plan {
     let text = FILE.replace("SHARE", share).replace("OPTIONS", options);
@@ -78,7 +83,7 @@ fn the_same_seed_draws_the_same_and_another_another() {
 #[test]
 fn what_is_drawn_is_within_what_is_written() {
     for seed in 0..100 {
-        let plan = plan(seed, "10%", "shams: 25%");
+        let plan = plan(seed, "10%", &format!("shams: 25%\n  {RELEASES}"));
         let load = &plan.scenarios[0];
         assert_eq!(load.name, "load");
         let mut free_from = load.start_ns;
@@ -94,12 +99,14 @@ fn what_is_drawn_is_within_what_is_written() {
             );
             let fault = one.fault.as_ref().unwrap();
             let of = one.declared.as_ref().unwrap_or(&one.anomaly);
-            assert_eq!(fault.sham, one.anomaly.is_none());
+            assert_eq!(fault.breaks(), !one.anomaly.is_none());
+            assert_eq!(fault.harmless, fault.fault == "deployment");
             assert_eq!(of.root_cause_service.as_ref(), Some(&fault.service));
             let (services, intensity, seconds): (&[&str], _, _) = match of.kind.as_str() {
                 "slow" => (&["catalogue", "user", "ratings"], 0.3..=0.9, 15..=45),
                 "full" => (&["shipping"], 1.0..=1.0, 20..=30),
                 "dead" => (&["cart"], 0.5..=0.5, 15..=45),
+                "bad" => (&["user", "cart"], 1.0..=1.0, 30..=60),
                 other => panic!("{other}"),
             };
             assert!(services.contains(&&*fault.service), "{fault:?}");
@@ -116,6 +123,7 @@ fn the_share_of_judged_windows_is_the_one_asked_for() {
     for (asked, text, options) in [
         (5.0, "5%", ""),
         (10.0, "10%", "shams: 20%"),
+        (10.0, "10%", RELEASES),
         (10.0, "10%", "compound: 20%"),
         (20.0, "20%", "shams: 20%"),
         (30.0, "30%", ""),

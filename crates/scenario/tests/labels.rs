@@ -109,6 +109,42 @@ fn a_sham_is_labelled_as_nothing_and_declares_its_anomaly() {
 }
 
 #[test]
+fn a_harmless_change_is_labelled_as_nothing_and_declares_its_anomaly() {
+    let options = |fault: &str| format!("    anomaly: slow\n    fault: {{{fault}}}\n");
+    let anomalies = "anomalies:\n  slow: {root_cause: db}\n";
+    // Of a fault that its driver knows the driver says it, of another the file.
+    for (fault, harmless) in [
+        ("fault: deployment, service: user", true),
+        ("fault: hang, service: user", false),
+    ] {
+        let plan = loaded(anomalies, &options(fault)).plan;
+        let window = &plan.scenarios[1];
+        let of = window.fault.as_ref().unwrap();
+        assert_eq!((of.harmless, of.breaks()), (harmless, !harmless));
+        assert_eq!(window.anomaly.is_none(), harmless);
+        let declared = window.declared.as_ref();
+        assert_eq!(
+            declared.map(|d| d.kind.as_str()),
+            harmless.then_some("slow")
+        );
+    }
+    let by_hand = "
+version: 1
+anomalies: {slow: {root_cause: db}}
+flows: {default: {steps: [{path: /}]}}
+scenarios:
+  one: {executor: constant-vus, duration: 20s, anomaly: slow,
+        fault: {driver: exec, fault: rollout, service: a, harmless: true}}
+";
+    let loaded = load_str("t.yaml", by_hand, &PlanOptions::default());
+    let window = &loaded
+        .unwrap_or_else(|errors| panic!("{errors}"))
+        .plan
+        .scenarios[0];
+    assert!(window.fault.as_ref().unwrap().harmless && window.anomaly.is_none());
+}
+
+#[test]
 fn a_sham_may_overlap_the_fault_that_it_goes_without() {
     let text = "
 version: 1

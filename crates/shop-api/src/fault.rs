@@ -1,4 +1,5 @@
-//! The shop's faults: which there are, where each is possible, and how strong.
+//! The shop's faults: which there are, where each is possible, and how strong. One of them is
+//! harmless: a change that is made as faults are, and breaks nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,6 +42,8 @@ pub enum Fault {
     SlowConsumer,
     /// A new release, with bugs, answers a share of the requests.
     BadDeployment,
+    /// A new release, without bugs, answers a share of the requests.
+    Deployment,
     /// Carts get a wrong total.
     DataCorruption,
     /// The service's clock is ahead.
@@ -49,7 +52,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 17] = [
+    pub const ALL: [Fault; 18] = [
         Fault::SlowQuery,
         Fault::PoolExhaustion,
         Fault::CpuSaturation,
@@ -65,6 +68,7 @@ impl Fault {
         Fault::NoisyNeighbour,
         Fault::SlowConsumer,
         Fault::BadDeployment,
+        Fault::Deployment,
         Fault::DataCorruption,
         Fault::ClockSkew,
     ];
@@ -87,6 +91,7 @@ impl Fault {
             Fault::NoisyNeighbour => "noisy_neighbour",
             Fault::SlowConsumer => "slow_consumer",
             Fault::BadDeployment => "bad_deployment",
+            Fault::Deployment => "deployment",
             Fault::DataCorruption => "data_corruption",
             Fault::ClockSkew => "clock_skew",
         }
@@ -105,7 +110,7 @@ impl Fault {
             Fault::CacheMissStorm => &[Catalogue, Shipping],
             Fault::SlowGateway => &[Payment],
             Fault::Hang => &[Catalogue, User, Cart, Shipping, Ratings, Payment],
-            Fault::ErrorResponses | Fault::BadDeployment => {
+            Fault::ErrorResponses | Fault::BadDeployment | Fault::Deployment => {
                 &[Catalogue, User, Cart, Shipping, Ratings]
             }
             Fault::NetworkPartition | Fault::RetryStorm => &[Web, Cart, Shipping, Ratings, Payment],
@@ -151,6 +156,9 @@ impl Fault {
             Fault::BadDeployment => {
                 "A new release answers a share of the requests: it asks the database too often, and fails."
             }
+            Fault::Deployment => {
+                "A new release answers a share of the requests as the old one does; it begins with empty caches and no connections."
+            }
             Fault::DataCorruption => {
                 "Carts are stored and answered with a wrong total, and can't be used afterwards."
             }
@@ -158,6 +166,11 @@ impl Fault {
                 "The clock by which the service stamps its spans and log records is ahead."
             }
         }
+    }
+
+    /// Whether it breaks nothing: data of its time is normal.
+    pub fn is_harmless(self) -> bool {
+        self == Fault::Deployment
     }
 
     /// The process in which it takes place: the gateway for what payment suffers from it, and the

@@ -20,10 +20,13 @@ use loadgen_shop_api::Fault;
 /// New keys that push into the cache at each lookup of a full storm, for each entry of capacity.
 const FLOOD: f64 = 0.25;
 
-/// Something that a cache-miss storm can strike.
+/// A cache, as far as faults act on it.
 pub(crate) trait Storm: Send + Sync {
     /// Begins, changes (0 to 1) or ends (0) the storm.
     fn storm(&self, level: f64);
+
+    /// Takes everything out, as where a process has just started.
+    fn empty(&self);
 }
 
 /// A cache from text keys to values.
@@ -175,6 +178,10 @@ impl<V: Clone + Default + Send + 'static> Storm for Cache<V> {
     fn storm(&self, level: f64) {
         self.storm.set(level);
     }
+
+    fn empty(&self) {
+        self.entries().clear();
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +224,14 @@ mod tests {
         let cache = cache(2, Duration::ZERO);
         assert!(!read(&cache, "a"));
         assert!(!read(&cache, "a"));
+    }
+
+    #[test]
+    fn an_empty_cache_fills_again() {
+        let cache = cache(2, Duration::from_secs(60));
+        assert_eq!([read(&cache, "a"), read(&cache, "a")], [false, true]);
+        cache.empty();
+        assert_eq!([read(&cache, "a"), read(&cache, "a")], [false, true]);
     }
 
     #[test]

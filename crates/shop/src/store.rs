@@ -18,7 +18,7 @@ use crate::fault::limits::NoDescriptors;
 use crate::fault::rounds::InRounds;
 use crate::fault::slow::{self, SlowQueries};
 use crate::record::{Effect, Record};
-use crate::telemetry::{Telemetry, is_new_release};
+use crate::telemetry::{Telemetry, has_bugs};
 use loadgen_shop_api::{Fault, Service};
 
 /// Connections of a pool.
@@ -259,6 +259,11 @@ impl Database {
         error
     }
 
+    /// Closes the connections that are not in use: others are opened where they are needed.
+    pub(crate) fn close_idle(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
     /// Begins the slow query fault.
     pub(crate) async fn slow_down(&self, intensity: f64) -> Result<(), DbError> {
         // On a connection of its own: the pool's may all be in use.
@@ -406,7 +411,7 @@ impl Session<'_> {
         statement: &'static Statement,
         params: &(impl Params + Clone),
     ) -> rusqlite::Result<()> {
-        if statement.operation != "SELECT" || !is_new_release(&self.context) {
+        if statement.operation != "SELECT" || !has_bugs(&self.context) {
             return Ok(());
         }
         let since = Instant::now();

@@ -38,7 +38,8 @@ pub struct Episode {
     pub anomaly_type: String,
     /// Nothing was injected.
     pub sham: bool,
-    /// What backs the label: `confirmed`, `declared`, `sham`, `failed` or `none`.
+    /// What backs the label: `confirmed`, `declared`, `sham`, `harmless`, `failed` or
+    /// `none`.
     pub fault_state: String,
     /// What the evidence says.
     pub verdict: Option<String>,

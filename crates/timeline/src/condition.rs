@@ -36,16 +36,19 @@ pub enum FaultState {
     Sham = 3,
     /// An injection or a clearing failed, or somebody else changed a fault.
     Failed = 4,
+    /// A change was confirmed that breaks nothing, such as a new release without bugs.
+    Harmless = 5,
 }
 
 impl FaultState {
     /// All of them, by number.
-    pub const ALL: [FaultState; 5] = [
+    pub const ALL: [FaultState; 6] = [
         FaultState::None,
         FaultState::Confirmed,
         FaultState::Declared,
         FaultState::Sham,
         FaultState::Failed,
+        FaultState::Harmless,
     ];
 
     /// As in the dataset.
@@ -56,6 +59,7 @@ impl FaultState {
             FaultState::Declared => "declared",
             FaultState::Sham => "sham",
             FaultState::Failed => "failed",
+            FaultState::Harmless => "harmless",
         }
     }
 }
@@ -221,12 +225,12 @@ impl Conditions {
         }
         let (condition, fault_state) = if has(FaultState::Failed) {
             (UNKNOWN_CONDITION, FaultState::Failed)
-        } else if anomalies.is_empty() && has(FaultState::Sham) {
-            (self.condition(Vec::new()), FaultState::Sham)
         } else {
             let state = match (has(FaultState::Declared), anomalies.is_empty()) {
                 (true, _) => FaultState::Declared,
                 (false, false) => FaultState::Confirmed,
+                (false, true) if has(FaultState::Harmless) => FaultState::Harmless,
+                (false, true) if has(FaultState::Sham) => FaultState::Sham,
                 (false, true) => FaultState::None,
             };
             let anomalies = anomalies.into_values().cloned().collect();
@@ -354,10 +358,11 @@ fn spans(timeline: &Timeline, run: Interval) -> Vec<Span> {
         let until = in_force_until(timeline, fault, run);
         spans.push(Span {
             time: (injected.at_ns, until),
-            anomaly: (!injected.sham).then(|| anomaly_of(timeline, injected)),
-            state: match injected.sham {
-                true => FaultState::Sham,
-                false => FaultState::Confirmed,
+            anomaly: injected.breaks().then(|| anomaly_of(timeline, injected)),
+            state: match (injected.sham, injected.harmless) {
+                (true, _) => FaultState::Sham,
+                (false, true) => FaultState::Harmless,
+                (false, false) => FaultState::Confirmed,
             },
         });
         if fault.cleared.is_none() && until < run.1 {

@@ -55,7 +55,7 @@ fn assert_at(conditions: &Conditions, expected: &[(i64, &str, FaultState)]) {
     }
 }
 
-use FaultState::{Confirmed, Declared, Failed, None as NoFault, Sham};
+use FaultState::{Confirmed, Declared, Failed, Harmless, None as NoFault, Sham};
 
 #[test]
 fn a_condition_changes_where_changes_are_confirmed() {
@@ -144,6 +144,39 @@ fn after_a_clearing_that_was_given_up_nothing_is_known() {
 fn a_fault_that_is_never_cleared_lasts_until_the_end() {
     let conditions = conditions(&[fault("fault_injected", "slow", 200, 220, "")]);
     assert_at(&conditions, &[(440, "latency_spike", Confirmed)]);
+}
+
+#[test]
+fn a_change_that_is_harmless_is_normal_and_a_fault_beside_it_is_not() {
+    let windows = [
+        ("calm", "none", 100, 200),
+        ("release", "none", 200, 300),
+        ("slow", "slow", 250, 280),
+    ];
+    let release = |event: &str, requested, at| {
+        let harmless = r#","harmless":true"#;
+        fault(event, "release", requested, at, harmless)
+    };
+    let lines = [
+        release("fault_injected", 200, 220),
+        fault("fault_injected", "slow", 250, 255, ""),
+        fault("fault_cleared", "slow", 280, 285, ""),
+        release("fault_cleared", 300, 310),
+    ];
+    let conditions = Conditions::new(&timeline(&windows, &lines));
+    assert_at(
+        &conditions,
+        &[
+            (219, "none", NoFault),
+            (220, "none", Harmless),
+            (254, "none", Harmless),
+            (255, "slow", Confirmed),
+            (284, "slow", Confirmed),
+            (285, "none", Harmless),
+            (309, "none", Harmless),
+            (310, "none", NoFault),
+        ],
+    );
 }
 
 #[test]

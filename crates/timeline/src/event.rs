@@ -75,6 +75,44 @@ impl Event {
         };
         times.into_iter().flatten()
     }
+
+    /// Moves all moments that it names by the same time; lengths of time stay.
+    pub fn shift(&mut self, by_ns: i64) {
+        let times = match self {
+            Event::RunStarted(run) => [Some(&mut run.at_ns), None, None],
+            Event::WindowOpened(window) => [
+                Some(&mut window.at_ns),
+                Some(&mut window.planned_start_ns),
+                Some(&mut window.planned_end_ns),
+            ],
+            Event::FaultInjected(change) | Event::FaultCleared(change) => [
+                Some(&mut change.at_ns),
+                Some(&mut change.requested_ns),
+                None,
+            ],
+            Event::FaultFailed(failed) => [
+                Some(&mut failed.at_ns),
+                Some(&mut failed.requested_ns),
+                None,
+            ],
+            Event::FaultNoticed(seen) => [Some(&mut seen.at_ns), Some(&mut seen.since_ns), None],
+            Event::Heartbeat(beat) => [Some(&mut beat.at_ns), None, None],
+            Event::WindowClosed(totals) | Event::WindowDrained(totals) => [
+                Some(&mut totals.at_ns),
+                totals.last_completed_ns.as_mut(),
+                None,
+            ],
+            Event::FlagChanged(flag) => [Some(&mut flag.at_ns), None, None],
+            Event::FlagLost(flag) => [Some(&mut flag.at_ns), None, None],
+            Event::VusChanged(vus) => [Some(&mut vus.at_ns), None, None],
+            Event::ClockStepped(step) => [Some(&mut step.at_ns), None, None],
+            Event::GeneratorStalled(stall) => [Some(&mut stall.at_ns), None, None],
+            Event::RunFinished(end) => [Some(&mut end.at_ns), None, None],
+        };
+        for time in times.into_iter().flatten() {
+            *time = time.saturating_add(by_ns);
+        }
+    }
 }
 
 /// Which engine sent the load.
@@ -168,9 +206,9 @@ impl RunShard {
 pub struct WindowOpened {
     /// The scenario's name.
     pub scenario: String,
-    /// What the window is labelled with; of a sham window the anomaly `none`.
+    /// What the window is labelled with; of a sham or harmless window the anomaly `none`.
     pub anomaly: Anomaly,
-    /// The anomaly that a sham window declares, and that its evidence is judged by.
+    /// The anomaly that a sham or harmless window declares, and that its evidence is judged by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<Anomaly>,
     /// The window only warms the target up: all of it is a transition.
@@ -209,6 +247,9 @@ pub struct FaultChanged {
     /// All motions were gone through, and nothing was injected.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sham: bool,
+    /// It breaks nothing: a new release without bugs, say.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub harmless: bool,
     /// What else the driver was told, by name; times in milliseconds, under names with `_ms`.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
@@ -228,6 +269,11 @@ pub struct FaultChanged {
 }
 
 impl FaultChanged {
+    /// Whether something is broken by it: it is no sham, and not harmless.
+    pub fn breaks(&self) -> bool {
+        !self.sham && !self.harmless
+    }
+
     /// What a fault is known by: scenario, driver, name and service.
     pub fn identity(&self) -> [&str; 4] {
         [&self.scenario, &self.driver, &self.fault, &self.service]

@@ -83,6 +83,7 @@ fn fault(at_ns: i64) -> Event {
         service: "s".into(),
         intensity: 1.0,
         sham: false,
+        harmless: false,
         parameters: Parameters::new(),
         driver_version: String::new(),
         confirmed_by: String::new(),

@@ -119,9 +119,9 @@ pub enum Integrity {
 pub struct Window {
     /// The scenario's name.
     pub scenario: String,
-    /// What the window is labelled with; of a sham window the anomaly `none`.
+    /// What the window is labelled with; of a sham or harmless window the anomaly `none`.
     pub anomaly: Anomaly,
-    /// The anomaly that a sham window declares.
+    /// The anomaly that a sham or harmless window declares.
     pub declared: Option<Anomaly>,
     /// The window only warms the target up.
     pub warm_up: bool,

@@ -489,6 +489,7 @@ impl Changes {
             service: self.fault.service.clone(),
             intensity: self.fault.intensity,
             sham: self.fault.sham,
+            harmless: self.fault.harmless,
             parameters: self.fault.parameters.clone(),
             driver_version: self.driver.version().to_owned(),
             confirmed_by: confirmation.how.clone(),

@@ -65,6 +65,7 @@ impl Observer {
             service: service.unwrap_or_else(|| noticed.service.clone()),
             intensity: noticed.intensity,
             sham: false,
+            harmless: false,
             parameters,
             driver_version: String::new(),
             confirmed_by: "a look at what somebody else injected".to_owned(),

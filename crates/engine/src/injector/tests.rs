@@ -188,6 +188,7 @@ impl FaultDriver for Target {
                         service: service.clone(),
                         intensity: *intensity,
                         sham: false,
+                        harmless: false,
                         parameters: Parameters::new(),
                     },
                     owner: owner.clone(),
@@ -212,6 +213,7 @@ pub(crate) fn fault(name: &str) -> Fault {
         service: "cart".into(),
         intensity: 0.5,
         sham: name.starts_with('~'),
+        harmless: false,
         parameters: Parameters::new(),
     }
 }

@@ -31,7 +31,9 @@ use crate::time::{SECOND_NS, total_ns};
 /// Nothing else goes in: the same run and sample give the same evidence, to the last digit.
 pub fn judge(run: &Run, sample: &Sample, thresholds: &Thresholds) -> Evidence {
     let judged = |window: &Window| match &window.kind {
-        WindowKind::Anomalous(declared) | WindowKind::Sham(declared) => {
+        WindowKind::Anomalous(declared)
+        | WindowKind::Sham(declared)
+        | WindowKind::Harmless(declared) => {
             declared::judge(&Case::new(run, sample, thresholds, window), declared)
         }
         WindowKind::Normal => normal::judge(&Case::new(run, sample, thresholds, window)),
@@ -79,6 +81,7 @@ impl<'a> Case<'a> {
             judged_as: match self.window.kind {
                 WindowKind::Anomalous(_) => JudgedAs::Anomalous,
                 WindowKind::Sham(_) => JudgedAs::Sham,
+                WindowKind::Harmless(_) => JudgedAs::Harmless,
                 WindowKind::Normal => JudgedAs::Normal,
                 WindowKind::WarmUp => JudgedAs::WarmUp,
             },

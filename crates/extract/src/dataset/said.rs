@@ -201,14 +201,14 @@ where
         Column::new(
             "fault_state",
             Kind::Text,
-            "`confirmed`, `declared`, `sham`, `failed` or `none`: what backs the label",
+            "`confirmed`, `declared`, `sham`, `harmless`, `failed` or `none`: what backs the label",
             NEVER,
             |r| Value::text(r.said().stretch.fault_state),
         ),
         Column::new(
             "verdict",
             Kind::Text,
-            "what the evidence says of the window that declares its anomaly; of normal rows, of the window that they lie in",
+            "what the evidence says of the window that declares its anomaly; of normal rows, of the window that they lie in; of a sham or harmless one `clean` where its anomaly does not show, `disturbed` where it does",
             "no such window",
             |r| Value::opt_text(r.said().stretch.verdict),
         ),

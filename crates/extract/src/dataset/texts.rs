@@ -1,6 +1,6 @@
 //! What is said of each condition and of each stretch of the run, written out once.
 
-use loadgen_evidence::{Evidence, Verdict};
+use loadgen_evidence::{Evidence, JudgedAs, Verdict, WindowEvidence};
 use loadgen_timeline::Timeline;
 use loadgen_timeline::condition::{Condition, Conditions, FaultState, Placed, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::{Phase, Phases};
@@ -42,7 +42,10 @@ impl<'r> Texts<'r> {
                 .collect();
             let types = conditions.all()[stretch.condition].types();
             let worst = match types.is_empty() {
-                true => worst(windows.iter().filter_map(|&w| verdict(w))),
+                true => {
+                    let windows = windows.iter().filter_map(|&w| evidence.window(w as u32));
+                    worst(windows.filter_map(of_normal))
+                }
                 false => {
                     let of_types = types.iter().map(|kind| of_type(kind, windows));
                     // Where no window declares one of them, nothing was compared.
@@ -140,6 +143,17 @@ impl<'r> Texts<'r> {
             foreign: foreign.map(Foreign::name),
         };
         (said, condition)
+    }
+}
+
+/// What the evidence of a window says of normal time. A sham or a harmless change is judged by an
+/// anomaly that is not there: where that does not show, normal is what it looks like.
+fn of_normal(window: &WindowEvidence) -> Option<Verdict> {
+    let breaks_nothing = matches!(window.judged_as, JudgedAs::Sham | JudgedAs::Harmless);
+    match window.verdict {
+        Some(Verdict::NotSupported) if breaks_nothing => Some(Verdict::Clean),
+        Some(Verdict::Supported) if breaks_nothing => Some(Verdict::Disturbed),
+        verdict => verdict,
     }
 }
 

@@ -84,8 +84,8 @@ impl Table for Windows {
             new(
                 "sham_of",
                 Kind::Text,
-                "the anomaly type that a sham window declares",
-                "no sham",
+                "the anomaly type that a sham or harmless window declares",
+                "neither",
                 |r| {
                     Value::opt_text(
                         r.window
@@ -169,7 +169,7 @@ impl Table for Windows {
             new(
                 "fault_state",
                 Kind::Text,
-                "`confirmed`, `declared`, `sham`, `failed` or `none`",
+                "`confirmed`, `declared`, `sham`, `harmless`, `failed` or `none`",
                 NEVER,
                 |r| Value::text(&r.figures.fault_state),
             ),

@@ -8,7 +8,7 @@ use loadgen_timeline::condition::{FaultState, Interval, NONE};
 
 use super::arrivals::{Losses, Silence};
 use super::predict::{Feature, blocks, predict};
-use super::{RunFacts, fault_of};
+use super::{RunFacts, fault_of, is_harmless};
 use crate::label::survey::Gathered;
 use crate::label::truth::{Foreign, Truth};
 
@@ -47,6 +47,7 @@ fn window(
     let timeline = &truth.timeline;
     let window = &timeline.windows[index];
     let of = &gathered.windows[index];
+    let is_harmless = is_harmless(timeline, window);
     let evidence = run.evidence.window(index as u32);
     let strongest = evidence.and_then(|e| e.strongest.as_ref());
     let declared = evidence.and_then(|e| e.declared.as_ref());
@@ -67,7 +68,8 @@ fn window(
         steady_spans: 0,
         fault_state: fault_state(truth, index).name().to_owned(),
         warm_up: window.warm_up,
-        sham: window.declared.is_some(),
+        sham: window.declared.is_some() && !is_harmless,
+        harmless: window.declared.is_some() && is_harmless,
         declared: declared.map(|of| of.kind.clone()),
         declared_service: declared.and_then(|of| of.root_cause_service.clone()),
         verdict: evidence

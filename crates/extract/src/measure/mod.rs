@@ -37,7 +37,7 @@ pub(crate) use run_said::RunSaid;
 pub(crate) struct RunFacts {
     pub(crate) phases: Phases,
     pub(crate) evidence: Evidence,
-    /// The steady normal time of the run, without shams and warm-up.
+    /// The steady normal time of the run, without shams, harmless changes and warm-up.
     pub(crate) reference: Vec<Interval>,
     /// From the clearing of each fault until the system was back; none: there is no steady normal
     /// time to compare with.
@@ -83,7 +83,7 @@ fn run(truth: &Truth, phases: &Phases) -> Run {
             Window {
                 index: index as u32,
                 scenario: window.scenario.clone(),
-                kind: kind(window),
+                kind: kind(timeline, window),
                 opened_ns: window.opened_ns,
                 closed_ns: window.closed_ns,
                 steady: steady.map(interval).collect(),
@@ -121,22 +121,28 @@ fn interval((from, to): condition::Interval) -> Interval {
     Interval::new(from, to)
 }
 
-fn kind(window: &loadgen_timeline::Window) -> WindowKind {
+fn kind(timeline: &Timeline, window: &loadgen_timeline::Window) -> WindowKind {
     let declared = |anomaly: &loadgen_timeline::Anomaly| Declared {
         kind: anomaly.kind.clone(),
         root_cause_service: anomaly.root_cause_service.clone(),
     };
     match &window.declared {
         _ if window.warm_up => WindowKind::WarmUp,
-        Some(sham) => WindowKind::Sham(declared(sham)),
+        Some(anomaly) if is_harmless(timeline, window) => WindowKind::Harmless(declared(anomaly)),
+        Some(anomaly) => WindowKind::Sham(declared(anomaly)),
         None if window.anomaly.kind == NONE => WindowKind::Normal,
         None => WindowKind::Anomalous(declared(&window.anomaly)),
     }
 }
 
+/// Whether what a window injected breaks nothing.
+pub(crate) fn is_harmless(timeline: &Timeline, window: &loadgen_timeline::Window) -> bool {
+    fault_of(timeline, window).is_some_and(|fault| fault.injected.harmless)
+}
+
 /// The time in which a window's own condition held and no other: that of its faults, or its edges
-/// where there is no fault event. A sham within a normal window is judged as an anomaly is, and so
-/// its time is not what others are compared with.
+/// where there is no fault event. A sham or a harmless change within a normal window is judged as an
+/// anomaly is, and so its time is not what others are compared with.
 fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
     let timeline = &truth.timeline;
     let window = &timeline.windows[index];
@@ -159,7 +165,10 @@ fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
         }
         let anomalies = &truth.conditions.all()[stretch.condition].anomalies;
         match (&anomalies[..], window.anomaly.kind == NONE) {
-            ([], true) => window.declared.is_some() || stretch.fault_state != FaultState::Sham,
+            ([], true) => {
+                let is_judged = [FaultState::Sham, FaultState::Harmless];
+                window.declared.is_some() || !is_judged.contains(&stretch.fault_state)
+            }
             ([one], false) => one.kind == window.anomaly.kind,
             _ => false,
         }
@@ -239,8 +248,8 @@ mod tests {
 
     use super::*;
 
-    /// A load from 0 to 100 s, a fault from 20 to 30 s and a sham from 50 to 60 s, and a normal window
-    /// from 70 to 80 s.
+    /// A load from 0 to 100 s, a fault from 20 to 30 s, a sham from 50 to 60 s, a normal window from 70
+    /// to 80 s and a change that is harmless from 85 to 95 s.
     fn truth() -> Truth {
         let second = |s: i64| s * 1_000_000_000;
         let line = |event: &str, scenario: &str, at: i64, more: &str| {
@@ -266,7 +275,7 @@ mod tests {
                 &format!(r#",{of},"requested_ns":{requested}{more}"#),
             )
         };
-        let sham = r#","sham":true"#;
+        let (sham, harmless) = (r#","sham":true"#, r#","harmless":true"#);
         let text = window("load", 0, 100, none, "")
             + &window("fault", 20, 30, slow, "")
             + &fault("fault_injected", "fault", 20, "")
@@ -275,6 +284,9 @@ mod tests {
             + &fault("fault_injected", "sham", 50, sham)
             + &fault("fault_cleared", "sham", 60, sham)
             + &window("marked", 70, 80, none, "")
+            + &window("release", 85, 95, none, &format!(r#","declared":{slow}"#))
+            + &fault("fault_injected", "release", 85, harmless)
+            + &fault("fault_cleared", "release", 95, harmless)
             + &format!(
                 r#"{{"event":"run_finished","at_ns":{},"status":"completed"}}"#,
                 second(100)
@@ -297,21 +309,25 @@ mod tests {
     }
 
     #[test]
-    fn normal_time_is_the_load_without_faults_and_shams_and_counts_once() {
+    fn normal_time_is_the_load_without_faults_shams_and_harmless_changes_and_counts_once() {
         let truth = truth();
         let phases = Phases::new(&truth.timeline, |_| 0);
         let run = run(&truth, &phases);
         let edges = seconds(run.reference.clone());
         // A change takes the moment in which it is confirmed.
-        assert_eq!(edges, [(0, 20), (30, 50), (60, 100)]);
+        assert_eq!(edges, [(0, 20), (30, 50), (60, 85), (95, 100)]);
         let length: i64 = run.reference.iter().map(|i| i.to_ns - i.from_ns).sum();
         assert!(
-            (79_999_999_990..=80_000_000_000).contains(&length),
+            (69_999_999_990..=70_000_000_000).contains(&length),
             "{length}"
         );
         let own = |index: usize| seconds(run.windows[index].own.clone());
         assert_eq!(own(1), [(20, 30)]);
         assert_eq!(own(2), [(50, 60)]);
         assert_eq!(own(3), [(70, 80)]);
+        assert_eq!(own(4), [(85, 95)]);
+        let kind = |index: usize| &run.windows[index].kind;
+        assert!(matches!(kind(2), WindowKind::Sham(of) if of.kind == "slow"));
+        assert!(matches!(kind(4), WindowKind::Harmless(of) if of.kind == "slow"));
     }
 }

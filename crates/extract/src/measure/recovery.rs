@@ -106,7 +106,7 @@ fn slice_ns(timeline: &Timeline) -> i64 {
 
 fn aftermaths(timeline: &Timeline, slice_ns: i64) -> Vec<Aftermath> {
     let end = timeline.last_ns.unwrap_or(0);
-    let real = timeline.faults.iter().filter(|f| !f.injected.sham);
+    let real = timeline.faults.iter().filter(|f| f.injected.breaks());
     let cleared = real.filter_map(|fault| Some((fault, fault.cleared.as_ref()?)));
     cleared
         .map(|(fault, cleared)| {
@@ -127,7 +127,7 @@ fn aftermaths(timeline: &Timeline, slice_ns: i64) -> Vec<Aftermath> {
 /// before that was. Where windows meet, that is while this one is being cleared, or just before.
 pub(crate) fn next_fault_ns(timeline: &Timeline, fault: &FaultInterval) -> Option<i64> {
     let cleared = fault.cleared.as_ref()?;
-    let real = timeline.faults.iter().filter(|f| !f.injected.sham);
+    let real = timeline.faults.iter().filter(|f| f.injected.breaks());
     let others = real.filter(|other| *other != fault);
     let next = others.filter_map(|other| {
         let ended = other.cleared.as_ref().map_or(i64::MAX, |c| c.at_ns);

@@ -78,35 +78,55 @@ fn a_compound_names_all_causes_services_and_symptoms_in_the_order_of_its_types()
 }
 
 #[test]
-fn a_sham_window_is_normal_and_what_it_declares_is_nobodys_label() {
-    let mut world = World::new();
-    let window = world.event("window_opened", "slow");
-    window["declared"] = window["anomaly"].clone();
-    window["anomaly"] =
-        json!({"type": "none", "label": "normal", "root_cause": "none", "msg": "m"});
-    for kind in ["fault_injected", "fault_cleared"] {
-        world.event(kind, "slow")["sham"] = json!(true);
+fn shams_and_harmless_changes_are_normal_and_what_they_declare_is_nobodys_label() {
+    for state in ["sham", "harmless"] {
+        let mut world = World::new();
+        let window = world.event("window_opened", "slow");
+        window["declared"] = window["anomaly"].clone();
+        window["anomaly"] =
+            json!({"type": "none", "label": "normal", "root_cause": "none", "msg": "m"});
+        for kind in ["fault_injected", "fault_cleared"] {
+            world.event(kind, "slow")[state] = json!(true);
+        }
+        world.conditions[1] = (60.5, "none", state);
+        let folder = tempfile::tempdir().expect("a folder");
+        let order: Vec<usize> = (0..world.spans.len()).collect();
+        let inputs = world.write(folder.path(), 3, 1, &order);
+        let (report, found) = world.extract(folder.path(), inputs, |_| ());
+        world.compare(&found, &order, false);
+        join(folder.path());
+        let slow = report
+            .figures
+            .windows
+            .iter()
+            .find(|w| w.scenario == "slow")
+            .expect("there");
+        assert_eq!(slow.fault_state, state);
+        assert_eq!(
+            [slow.sham, slow.harmless],
+            [state == "sham", state == "harmless"]
+        );
+        // Rows say whether normal is what their time looks like.
+        let verdict = match slow.verdict.as_deref().expect("judged") {
+            "supported" => "disturbed",
+            "not_supported" => "clean",
+            other => other,
+        };
+        let mut rows_of_it = found
+            .iter()
+            .filter(|row| row["scenario"] == "slow")
+            .peekable();
+        assert!(rows_of_it.peek().is_some());
+        for row in rows_of_it {
+            assert_eq!(row["verdict"], verdict);
+        }
+        let windows = rows(&report, "windows");
+        assert_eq!(
+            (&*windows[1]["anomaly_type"], &*windows[1]["sham_of"]),
+            ("none", "latency_spike")
+        );
+        assert!(!has_file(&report, "traces_latency_spike_"));
     }
-    world.conditions[1] = (60.5, "none", "sham");
-    let folder = tempfile::tempdir().expect("a folder");
-    let order: Vec<usize> = (0..world.spans.len()).collect();
-    let inputs = world.write(folder.path(), 3, 1, &order);
-    let (report, found) = world.extract(folder.path(), inputs, |_| ());
-    world.compare(&found, &order, false);
-    join(folder.path());
-    let slow = report
-        .figures
-        .windows
-        .iter()
-        .find(|w| w.scenario == "slow")
-        .expect("there");
-    assert!(slow.sham && slow.fault_state == "sham");
-    let windows = rows(&report, "windows");
-    assert_eq!(
-        (&*windows[1]["anomaly_type"], &*windows[1]["sham_of"]),
-        ("none", "latency_spike")
-    );
-    assert!(!has_file(&report, "traces_latency_spike_"));
 }
 
 #[test]

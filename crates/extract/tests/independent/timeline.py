@@ -149,9 +149,9 @@ class Timeline:
         """All that is said of times: (begin, end, state, anomaly)."""
         for fault in self.faults:
             injected, until = fault["in"], self.in_force_until(fault)
-            sham = injected.get("sham", False)
-            yield (injected["at_ns"], until, "sham" if sham else "confirmed",
-                   None if sham else self.anomaly_of(injected))
+            without = next((s for s in ("sham", "harmless") if injected.get(s)), None)
+            yield (injected["at_ns"], until, without or "confirmed",
+                   None if without else self.anomaly_of(injected))
             if not fault["out"] and until < self.end:
                 yield until, self.end, "failed", None
         for failure in self.failures:
@@ -209,7 +209,7 @@ class Timeline:
                 key = (anomaly.type, anomaly.root_cause, service is not None, service or "")
                 by_key.setdefault(key, anomaly)
         anomalies = [by_key[key] for key in sorted(by_key)]
-        first = [s for s in ("declared", "confirmed", "sham") if s in states]
+        first = [s for s in ("declared", "confirmed", "harmless", "sham") if s in states]
         if not anomalies:
             return Piece(begin, end, "normal", first[0] if first else "none", [], windows)
         return Piece(begin, end, "anomalous", first[0], anomalies, windows)

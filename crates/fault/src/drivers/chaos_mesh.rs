@@ -120,6 +120,7 @@ fn fault(name: &str, summary: &str, parameters: Vec<Parameter>) -> CatalogueFaul
         services: vec![],
         summary: summary.to_owned(),
         parameters: all,
+        harmless: false,
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
                     "How long each command may take, and until `confirm` says so: 8s by default.",
                 ),
             ],
+            harmless: false,
         }],
         settings: vec![],
     }

@@ -69,6 +69,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
                 ParameterKind::Text,
                 "The variant that is the fault, such as `on` or `50%`.",
             )],
+            harmless: false,
         }],
         settings: vec![
             text(
@@ -331,6 +332,7 @@ fn active(flag: &Evaluation, held: &[Injection]) -> Option<ActiveFault> {
             service: flag.key.clone(),
             intensity: 1.0,
             sham: false,
+            harmless: false,
             parameters,
         },
         owner: String::new(),

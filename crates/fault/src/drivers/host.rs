@@ -42,6 +42,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
         services: vec![],
         summary: summary.to_owned(),
         parameters: target.iter().cloned().chain(parameters).collect(),
+        harmless: false,
     };
     let signals = ["KILL", "TERM", "INT", "QUIT", "ABRT"].map(str::to_owned);
     let mut fill = fault(
@@ -313,6 +314,7 @@ mod tests {
             service: "orders".to_owned(),
             intensity,
             sham: false,
+            harmless: false,
             parameters: parameters.as_object().cloned().unwrap_or_default(),
         }
     }

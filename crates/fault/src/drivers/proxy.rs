@@ -194,6 +194,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
                 services: vec![],
                 summary: toxic.summary.to_owned(),
                 parameters,
+                harmless: false,
             }
         })
         .collect();
@@ -202,6 +203,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
         services: vec![],
         summary: "The proxy takes no connections, and those that are open are closed.".to_owned(),
         parameters: vec![edge()],
+        harmless: false,
     });
     FaultCatalogue {
         driver: NAME.to_owned(),
@@ -568,6 +570,7 @@ fn stranger(
             service: proxy.name.clone(),
             intensity: 1.0,
             sham: false,
+            harmless: false,
             parameters,
         },
         owner: owner.to_owned(),

@@ -36,6 +36,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
             services: possible,
             summary: fault.summary().to_owned(),
             parameters: vec![],
+            harmless: fault.is_harmless(),
         });
     }
     FaultCatalogue {
@@ -130,6 +131,7 @@ impl FaultDriver for ShopDriver {
                 service: active.service.to_string(),
                 intensity: active.intensity,
                 sham: false,
+                harmless: false,
                 parameters: Parameters::new(),
             },
             owner: active.owner,

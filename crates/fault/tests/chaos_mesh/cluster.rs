@@ -234,6 +234,7 @@ pub(crate) fn fault(name: &str, parameters: Value) -> Fault {
         service: "orders".to_owned(),
         intensity: 1.0,
         sham: false,
+        harmless: false,
         parameters,
     }
 }

@@ -235,9 +235,27 @@ pub(crate) struct BuildArgs {
     /// What becomes of runs that their audit finds not usable, for another reason than single windows.
     #[arg(long, value_name = "CHOICE", default_value = "refuse")]
     pub(crate) unusable: UnusableChoice,
+    /// Seed by which episodes are dealt out to train, validate and test with.
+    #[arg(long, value_name = "N", default_value_t = loadgen_dataset::SPLIT_SEED)]
+    pub(crate) split_seed: u64,
+    /// What is dealt out as a whole.
+    #[arg(long, value_name = "CHOICE", default_value = "episode")]
+    pub(crate) split_by: SplitChoice,
+    /// Where an episode follows one of another split in its run, its rows are in no split for so many
+    /// seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = loadgen_dataset::EMBARGO_S)]
+    pub(crate) embargo: f64,
     /// Print the report as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitChoice {
+    /// Each episode.
+    Episode,
+    /// All episodes of a run.
+    Run,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

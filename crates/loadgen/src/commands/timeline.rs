@@ -130,6 +130,7 @@ fn fault(args: &FaultByHandArgs) -> Result<Exit, Failure> {
         service: args.service.clone(),
         intensity: args.intensity,
         sham: false,
+        harmless: false,
         parameters: Parameters::new(),
         driver_version: String::new(),
         confirmed_by: "a person".to_owned(),

@@ -48,12 +48,13 @@ fn verdict(report: &BuildReport) -> String {
     let mut out = wrapped(
         &format!(
             "{} of {} windows with an anomaly are not supported ({:.1} %; at most {:.0} % may be); apart: {} \
-             shams, {} of an intensity below {}, {} whose fault failed",
+             shams, {} harmless, {} of an intensity below {}, {} whose fault failed",
             standing.unsupported.len(),
             standing.counted,
             100.0 * standing.share(),
             100.0 * MOST_UNSUPPORTED,
             apart("sham"),
+            apart("harmless"),
             apart("weak_intensity"),
             standing.weak_below,
             apart("unknown")

@@ -110,6 +110,9 @@ pub(crate) fn window_label(window: &WindowFigures) -> String {
     match &window.declared {
         _ if window.warm_up => format!("{scenario} (warm-up)"),
         Some(declared) if window.sham => format!("{scenario} (sham of {declared})"),
+        Some(declared) if window.harmless => {
+            format!("{scenario} (harmless, judged as {declared})")
+        }
         _ if scenario == kind => scenario.clone(),
         _ => format!("{scenario} ({kind})"),
     }

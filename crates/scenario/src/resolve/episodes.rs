@@ -7,7 +7,7 @@ use super::{GUARD, faults};
 use crate::catalogue::FaultCatalogue;
 use crate::diagnostic::{Finding, Span};
 use crate::duration::Duration;
-use crate::episodes::{self, Drawn, Kind, MOST_EPISODES, Refused, Wanted};
+use crate::episodes::{self, Does, Drawn, Kind, MOST_EPISODES, Refused, Wanted};
 use crate::file::{
     Bounds, EpisodeFaultSpec, EpisodesSpec, FaultSpec, Guard, Overlap, Pause, ScenarioFile, Share,
 };
@@ -23,8 +23,10 @@ const APART: Duration = Duration {
     ns: 20 * 1_000_000_000,
 };
 const ANOMALOUS: Share = Share(0.1);
+/// Where there are any.
+const HARMLESS: Share = Share(0.1);
 
-/// The most that can be asked for of shams, and of anomalous windows.
+/// The most that can be asked for of shams and harmless changes, and of anomalous windows.
 const MOST_SHARE: f64 = 0.8;
 
 /// What a plan is made from, as far as episodes need it.
@@ -66,12 +68,8 @@ pub(super) fn resolve(context: &Context<'_>, findings: &mut Vec<Finding>) -> Vec
         findings,
     );
     let shams = share_of_all(spec.shams, "shams", at, findings);
-    let entries: Vec<Option<Entry>> = (spec.faults.iter().enumerate())
-        .map(|(index, fault)| {
-            let at = at.child("faults").item(index);
-            entry(context, fault, at, length, findings)
-        })
-        .collect();
+    let harmless = harmless_share(spec, shams, at, findings);
+    let entries = entries(context, spec, at, length, findings);
     if spec.faults.is_empty() {
         findings.push(Finding::at(at.key("faults"), "`faults` is empty"));
     }
@@ -85,8 +83,10 @@ pub(super) fn resolve(context: &Context<'_>, findings: &mut Vec<Finding>) -> Vec
     let (Some((index, guard_ns)), true) = (over, findings.len() == before) else {
         return Vec::new();
     };
-    let entries: Vec<Entry> = entries.into_iter().flatten().collect();
-    let kinds: Vec<Kind> = entries.iter().map(|entry| entry.kind.clone()).collect();
+    let kinds = entries.each_ref().map(|entries| {
+        let kinds = entries.iter().map(|entry| entry.kind.clone());
+        kinds.collect::<Vec<Kind>>()
+    });
     let window = context.windows.get(index).copied().unwrap_or_default();
     let wanted = Wanted {
         seed: context.seed,
@@ -95,8 +95,10 @@ pub(super) fn resolve(context: &Context<'_>, findings: &mut Vec<Finding>) -> Vec
         share,
         apart_ns: spec.apart.unwrap_or(APART).ns,
         shams,
+        harmless,
         compound,
-        kinds: &kinds,
+        kinds: &kinds[0],
+        harmless_kinds: &kinds[1],
         guard: context.file.guard.unwrap_or(GUARD),
     };
     match episodes::draw(&wanted) {
@@ -109,6 +111,28 @@ pub(super) fn resolve(context: &Context<'_>, findings: &mut Vec<Finding>) -> Vec
             Vec::new()
         }
     }
+}
+
+/// The faults, and what is harmless.
+fn entries(
+    context: &Context<'_>,
+    spec: &EpisodesSpec,
+    at: &Node,
+    length: (u64, u64),
+    findings: &mut Vec<Finding>,
+) -> [Vec<Entry>; 2] {
+    [
+        ("faults", &spec.faults, false),
+        ("harmless", &spec.harmless, true),
+    ]
+    .map(|(key, specs, harmless)| {
+        let mut entries = Vec::new();
+        for (index, spec) in specs.iter().enumerate() {
+            let at = at.child(key).item(index);
+            entries.extend(entry(context, spec, harmless, at, length, findings));
+        }
+        entries
+    })
 }
 
 /// Names that those which are drawn have.
@@ -226,9 +250,35 @@ fn share_of_all(share: Option<Share>, key: &str, at: &Node, findings: &mut Vec<F
     share
 }
 
+/// The share of changes that are harmless, of all.
+fn harmless_share(spec: &EpisodesSpec, shams: f64, at: &Node, findings: &mut Vec<Finding>) -> f64 {
+    let default = (!spec.harmless.is_empty()).then_some(HARMLESS);
+    let written = spec.harmless_share.or(default);
+    let share = share_of_all(written, "harmless_share", at, findings);
+    let place = at.key("harmless_share");
+    if share > 0.0 && spec.harmless.is_empty() {
+        findings.push(
+            Finding::at(place, "`harmless` lists nothing")
+                .help("list what is harmless, such as a `deployment`, or leave the share out"),
+        );
+    }
+    if shams + share > MOST_SHARE && shams.max(share) <= MOST_SHARE {
+        findings.push(
+            Finding::at(
+                place,
+                "`shams` and `harmless_share` are more than 80% together",
+            )
+            .help("something has to be left to compare with"),
+        );
+    }
+    share
+}
+
+/// `harmless`: the file lists it as such.
 fn entry(
     context: &Context<'_>,
     spec: &EpisodeFaultSpec,
+    harmless: bool,
     at: &Node,
     length: (u64, u64),
     findings: &mut Vec<Finding>,
@@ -279,7 +329,13 @@ fn entry(
         Some(own) => pause(own, at.value("length"), findings),
         None => length,
     };
-    let fault = fault(context, spec, at, anomaly, low, findings)?;
+    let fault = fault(context, spec, harmless, at, anomaly, low, findings)?;
+    if fault.harmless && !harmless {
+        findings.push(
+            Finding::at(at.value("fault"), format!("`{}` is harmless", fault.fault))
+                .help("list it under `harmless`, not among the faults"),
+        );
+    }
     Some(Entry {
         anomaly: anomaly.clone(),
         fault,
@@ -300,6 +356,7 @@ fn entry(
 fn fault(
     context: &Context<'_>,
     spec: &EpisodeFaultSpec,
+    harmless: bool,
     at: &Node,
     anomaly: &Anomaly,
     intensity: f64,
@@ -314,6 +371,7 @@ fn fault(
             driver: spec.driver.clone(),
             parameters: spec.parameters.clone(),
             sham: false,
+            harmless,
         };
         let service_at = at.child("services").item(index).span;
         let place = faults::Written {
@@ -350,9 +408,13 @@ fn planned(
     context: &Context<'_>,
     drawn: &Drawn,
     over: Window,
-    entries: &[Entry],
+    [faults, harmless]: &[Vec<Entry>; 2],
     guard: Guard,
 ) -> PlannedScenario {
+    let entries = match drawn.does {
+        Does::Fault | Does::Sham => faults,
+        Does::Harmless => harmless,
+    };
     let entry = &entries[drawn.what.kind];
     let service = &entry.services[drawn.what.service];
     let named = Anomaly {
@@ -360,7 +422,7 @@ fn planned(
         ..entry.anomaly.clone()
     };
     let (anomaly, declared) = match context.anomalies.get(NONE) {
-        Some(none) if drawn.sham => (none.clone(), Some(named)),
+        Some(none) if drawn.does != Does::Fault => (none.clone(), Some(named)),
         _ => (named, None),
     };
     let scaled = |ns: u64| scale_ns(over.start_ns.saturating_add(ns), context.scale);
@@ -384,7 +446,7 @@ fn planned(
         fault: Some(Fault {
             service: service.clone(),
             intensity: drawn.what.intensity,
-            sham: drawn.sham,
+            sham: drawn.does == Does::Sham,
             ..entry.fault.clone()
         }),
         warm_up: false,
@@ -409,7 +471,8 @@ fn refusal(refused: Refused, wanted: &Wanted<'_>, at: &Node) -> Finding {
                 shown(wanted.length_ns)
             ),
         )
-        .help("take a smaller `anomalous_share` or `apart`, fewer shams, or longer episodes"),
+        .help("take a smaller `anomalous_share` or `apart`, fewer shams or harmless changes, or longer \
+               episodes"),
         Refused::TooMany => Finding::at(
             at.value("over"),
             format!("more than {MOST_EPISODES} episodes"),

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::check_name;
 use super::parameters::{self, Given};
-use crate::catalogue::FaultCatalogue;
+use crate::catalogue::{CatalogueFault, FaultCatalogue};
 use crate::diagnostic::{Finding, Span};
 use crate::file::{FaultSpec, ScenarioFile, ScenarioSpec};
 use crate::plan::{Anomaly, Fault, ObservedFault, Parameters, PlannedScenario};
@@ -139,6 +139,7 @@ pub(super) fn check(
         whole: place.whole,
         of: &format!("the fault `{}`", fault.fault),
     };
+    let harmless = is_harmless(fault, known.flatten(), place, findings);
     let parameters = match known {
         // That there is no such fault is said already.
         Some(None) => Parameters::new(),
@@ -151,8 +152,33 @@ pub(super) fn check(
         service: fault.service.clone(),
         intensity,
         sham: fault.sham,
+        harmless,
         parameters,
     }
+}
+
+/// What the driver says of a fault counts. Of one whose name the file chooses, the file says it.
+fn is_harmless(
+    fault: &FaultSpec,
+    known: Option<&CatalogueFault>,
+    place: &Written<'_>,
+    findings: &mut Vec<Finding>,
+) -> bool {
+    let known = known.filter(|known| known.name != CatalogueFault::ANY);
+    let harmless = known.map_or(fault.harmless, |known| known.harmless);
+    if fault.harmless && !harmless {
+        findings.push(
+            Finding::at(place.whole, format!("`{}` is not harmless", fault.fault))
+                .help("it breaks something: leave `harmless` out, or list it under `faults`"),
+        );
+    }
+    if fault.sham && harmless {
+        findings.push(
+            Finding::at(place.whole, "a sham of a change that breaks nothing")
+                .help("name a fault that the sham goes without, or leave `sham` out"),
+        );
+    }
+    harmless
 }
 
 /// The catalogue of a driver; none where no catalogues are at hand, or where there is no such
@@ -218,8 +244,8 @@ fn check_names(
 }
 
 /// A fault in a window that is labelled normal, or in another service than the label says, would
-/// make a dataset that is wrong without looking so. `anomaly` is what the scenario names: a sham is
-/// labelled normal, but judged by it.
+/// make a dataset that is wrong without looking so. `anomaly` is what the scenario names: a sham or a
+/// change that is harmless is labelled normal, but judged by it.
 pub(super) fn check_agreement(
     fault: Option<&Fault>,
     anomaly: &Anomaly,
@@ -228,9 +254,13 @@ pub(super) fn check_agreement(
 ) {
     let Some(fault) = fault else { return };
     let node = at.child("fault");
-    if anomaly.is_none() && fault.sham {
+    if anomaly.is_none() && !fault.breaks() {
+        let what = match fault.sham {
+            true => "a sham",
+            false => "a harmless change",
+        };
         findings.push(
-            Finding::at(at.key("fault"), "a sham that declares no anomaly")
+            Finding::at(at.key("fault"), format!("{what} that declares no anomaly"))
                 .help("name the one that its evidence is judged by: `anomaly: …`, an entry under `anomalies`"),
         );
     } else if anomaly.is_none() {

@@ -92,9 +92,9 @@ pub(crate) fn plan(
         let (Some(executor), Some(named)) = (executor, named) else {
             continue;
         };
-        let is_sham = fault.as_ref().is_some_and(|fault| fault.sham);
+        let breaks_nothing = fault.as_ref().is_some_and(|fault| !fault.breaks());
         let (anomaly, declared) = match anomalies.get(NONE) {
-            Some(none) if is_sham => (none.clone(), Some(named)),
+            Some(none) if breaks_nothing => (none.clone(), Some(named)),
             _ => (named, None),
         };
         let grace = spec.graceful_stop.or(file.defaults.graceful_stop);

@@ -8,6 +8,7 @@ pub(crate) fn shop() -> FaultCatalogue {
         services: services.iter().map(|s| (*s).to_owned()).collect(),
         summary: String::new(),
         parameters: vec![],
+        harmless: name == "deployment",
     };
     FaultCatalogue {
         driver: "shop".to_owned(),
@@ -19,6 +20,7 @@ pub(crate) fn shop() -> FaultCatalogue {
             fault("slow_gateway", &["payment"]),
             fault("hang", &["catalogue", "user", "cart", "payment"]),
             fault("cpu_saturation", &[]),
+            fault("deployment", &["catalogue", "user", "cart"]),
         ],
         settings: vec![],
     }

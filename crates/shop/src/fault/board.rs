@@ -26,8 +26,10 @@ pub(crate) struct FaultBoard {
     telemetry: Arc<Telemetry>,
     hang: Dial,
     refuse: Dial,
-    /// Read where requests begin.
-    pub(crate) release: Dial,
+    /// The new release with bugs. Read where requests begin.
+    pub(crate) bad_release: Dial,
+    /// The new release without bugs. Read where requests begin.
+    pub(crate) good_release: Dial,
     pub(crate) leak: Leak,
     /// Read by clients of other services.
     pub(crate) retry: Dial,
@@ -58,7 +60,8 @@ impl FaultBoard {
             telemetry,
             hang: Dial::default(),
             refuse: Dial::default(),
-            release: Dial::default(),
+            bad_release: Dial::default(),
+            good_release: Dial::default(),
             leak: Leak::default(),
             retry: Dial::default(),
             partition: Partition::default(),
@@ -151,10 +154,13 @@ impl FaultBoard {
             }
             Fault::SlowConsumer => self.consumers.set(level),
             Fault::BadDeployment => {
-                self.telemetry
-                    .prepare_new_release()
-                    .map_err(|e| e.to_string())?;
-                self.release.set(level);
+                self.prepare_new_release()?;
+                self.bad_release.set(level);
+            }
+            Fault::Deployment => {
+                self.prepare_new_release()?;
+                self.start_cold();
+                self.good_release.set(level);
             }
             Fault::DataCorruption => self.corruption.set(level),
             Fault::ClockSkew => self.telemetry.skew_clock(level),
@@ -207,7 +213,8 @@ impl FaultBoard {
                 self.heartbeat.lock().await.take();
             }
             Fault::SlowConsumer => self.consumers.set(0.0),
-            Fault::BadDeployment => self.release.set(0.0),
+            Fault::BadDeployment => self.bad_release.set(0.0),
+            Fault::Deployment => self.good_release.set(0.0),
             Fault::DataCorruption => {
                 self.corruption.set(0.0);
                 if let (Some(database), Some(sql)) = (self.database.get(), self.mend.get()) {
@@ -240,6 +247,20 @@ impl FaultBoard {
                 .touch(Fault::ErrorResponses, Effect::Failed, context, None);
         }
         refused
+    }
+
+    fn prepare_new_release(&self) -> Result<(), String> {
+        let prepared = self.telemetry.prepare_new_release();
+        prepared.map_err(|e| e.to_string())
+    }
+
+    /// A release that has just started has nothing in its caches, and opens its connections when
+    /// they are first needed.
+    fn start_cold(&self) {
+        self.caches().iter().for_each(|cache| cache.empty());
+        if let Some(database) = self.database.get() {
+            database.close_idle();
+        }
     }
 
     fn database(&self, fault: Fault) -> Result<&Database, String> {

@@ -49,7 +49,8 @@ const LOG_QUEUE: usize = 2_048;
 const METRIC_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one export may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
-/// `service.version` of the shop, and of the release that a bad deployment brings.
+/// `service.version` of the shop, and of the release that a deployment brings. It is the same for a
+/// good one and a bad one, or the version would tell which it is.
 const VERSIONS: [&str; 2] = [env!("CARGO_PKG_VERSION"), "0.2.0-rc.1"];
 /// By how much the clock is ahead when it is skewed as much as possible.
 const SKEW: Duration = Duration::from_secs(4);
@@ -79,23 +80,29 @@ macro_rules! exporter {
 }
 
 /// In the context of a request: the new release answers it.
-struct NewRelease;
-
-/// Marks a context: the new release works in it.
-pub(crate) fn of_new_release(context: &Context) -> Context {
-    context.with_value(NewRelease)
+pub(crate) struct NewRelease {
+    pub(crate) has_bugs: bool,
 }
 
-/// Whether the new release works in a context.
-pub(crate) fn is_new_release(context: &Context) -> bool {
-    context.get::<NewRelease>().is_some()
+impl NewRelease {
+    /// Marks a context: the release works in it.
+    pub(crate) fn answers(self, context: &Context) -> Context {
+        context.with_value(self)
+    }
+}
+
+/// Whether a new release with bugs works in a context.
+pub(crate) fn has_bugs(context: &Context) -> bool {
+    context
+        .get::<NewRelease>()
+        .is_some_and(|release| release.has_bugs)
 }
 
 /// A service's tracers, meters, loggers and propagators.
 pub(crate) struct Telemetry {
     pub(crate) service: Service,
     release: Release,
-    /// There from the first bad deployment on.
+    /// There from the first deployment on.
     new_release: OnceLock<Release>,
     pub(crate) instruments: Instruments,
     trace_context: TraceContextPropagator,
@@ -219,7 +226,7 @@ impl Telemetry {
     /// The release that works in a context.
     fn release_of(&self, context: &Context) -> &Release {
         match self.new_release.get() {
-            Some(new) if is_new_release(context) => new,
+            Some(new) if context.get::<NewRelease>().is_some() => new,
             _ => &self.release,
         }
     }

@@ -17,7 +17,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::headers::captured;
 use super::span::{ActiveSpan, CANCELLED};
-use super::{Telemetry, is_new_release, of_new_release};
+use super::{NewRelease, Telemetry, has_bugs};
 use crate::answer::Answer;
 use crate::fault::board::FaultBoard;
 use crate::queue::PUBLISH_PATH;
@@ -71,8 +71,10 @@ pub(crate) async fn answer_traced(
         }
     });
     let mut parent = telemetry.extract(request.headers());
-    if !health && layer.faults.release.strikes() {
-        parent = of_new_release(&parent);
+    if !health && layer.faults.bad_release.strikes() {
+        parent = NewRelease { has_bugs: true }.answers(&parent);
+    } else if !health && layer.faults.good_release.strikes() {
+        parent = NewRelease { has_bugs: false }.answers(&parent);
     }
     let exchange = Exchange::begin(telemetry, &parent, &request, route);
     let context = exchange.span.context().clone();
@@ -100,7 +102,7 @@ async fn strike(layer: &ServerLayer, context: &Context) -> Option<Answer> {
     if let Some(error) = faults.refusal(context).await {
         return Some(Answer::from(error));
     }
-    let fails = is_new_release(context) && rand::random::<f64>() < FAILS;
+    let fails = has_bugs(context) && rand::random::<f64>() < FAILS;
     if fails {
         record.touch(Fault::BadDeployment, Effect::Failed, context, None);
     }

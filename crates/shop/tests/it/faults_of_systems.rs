@@ -293,6 +293,38 @@ async fn bad_deployment() {
 }
 
 #[tokio::test]
+async fn a_deployment_changes_the_version_and_begins_cold() {
+    let (receiver, endpoint) = Receiver::start().await;
+    let mut shop = Shop::start(Some(&endpoint)).await;
+    // In the catalogue's cache.
+    let path = "/api/catalogue/categories";
+    let asked = async |times: usize| {
+        for _ in 0..times {
+            assert_eq!(shop.get(path).await.status, 200);
+        }
+    };
+    asked(2).await;
+    shop.inject("deployment", "catalogue", 1.0).await;
+    asked(20).await;
+    shop.clear("deployment", "catalogue").await;
+    asked(2).await;
+    shop.stop().await;
+    let all = receiver.spans();
+    let (new, old): (Vec<_>, Vec<_>) = all
+        .iter()
+        .filter(|s| s.service == "catalogue")
+        .partition(|s| s.version.as_deref() == Some("0.2.0-rc.1"));
+    let count = |spans: &[&crate::receiver::Seen], name: &str| {
+        spans.iter().filter(|s| s.span.name == name).count()
+    };
+    assert_eq!(count(&new, "GET /categories"), 20);
+    assert_eq!(count(&old, "GET /categories"), 4);
+    // What was cached is asked for once more, and once only.
+    assert_eq!(count(&new, "SELECT product"), 1);
+    assert_eq!(count(&old, "SELECT product"), 1);
+}
+
+#[tokio::test]
 async fn data_corruption() {
     let shop = Shop::start(None).await;
     let cart = "/api/cart/cart/me";

@@ -267,6 +267,9 @@ pub struct WindowFigures {
     pub warm_up: bool,
     /// It declares an anomaly and injects nothing.
     pub sham: bool,
+    /// It declares an anomaly, and what it injects breaks nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub harmless: bool,
     /// The anomaly type that the evidence judges it by; none: it declares none.
     pub declared: Option<String>,
     /// The service that this anomaly is said to be in.

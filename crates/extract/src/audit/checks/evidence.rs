@@ -31,13 +31,13 @@ pub(super) fn evidence(figures: &Figures) -> Check {
     if shams > 0 {
         figure += &format!(
             "; {} supported: an error of the evidence",
-            count(shams, "sham window")
+            count(shams, "window without a fault")
         );
     }
     let advice = match (worst, shams) {
         (Level::Warning, 1..) => {
-            "A window in which nothing was injected shows its anomaly: something else disturbed the \
-             target, or chance did. Look at it with `loadgen show`; its rows are normal by label."
+            "A window in which nothing was broken shows its anomaly: something else disturbed the \
+             target, or chance did, or a change that counts as harmless is none. Look at it with `loadgen show`; its rows are normal by label."
         }
         (Level::Warning, _) => {
             "The details say why. A weak window needs more traffic through the declared service or a \
@@ -59,13 +59,13 @@ pub(super) fn evidence(figures: &Figures) -> Check {
         .detail(details.into_iter().map(detail))
 }
 
-/// Nothing was injected, and the evidence takes it for an anomaly.
+/// Nothing was broken, and the evidence takes it for an anomaly.
 fn is_false_alarm(window: &WindowFigures) -> bool {
-    window.sham && window.verdict.as_deref() == Some("supported")
+    (window.sham || window.harmless) && window.verdict.as_deref() == Some("supported")
 }
 
 fn level(window: &WindowFigures) -> Level {
-    if window.sham {
+    if window.sham || window.harmless {
         return match is_false_alarm(window) {
             true => Level::Warning,
             false => Level::Ok,
@@ -83,8 +83,9 @@ fn level(window: &WindowFigures) -> Level {
 }
 
 fn detail(window: &WindowFigures) -> String {
-    let of = match (&window.declared, window.sham) {
-        (Some(declared), true) => format!("sham of {declared}"),
+    let of = match &window.declared {
+        Some(declared) if window.sham => format!("sham of {declared}"),
+        Some(declared) if window.harmless => format!("harmless, judged as {declared}"),
         _ => window.anomaly_type.clone(),
     };
     let verdict = match window.fault_state == FaultState::Failed.name() {

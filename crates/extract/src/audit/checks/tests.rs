@@ -240,6 +240,7 @@ fn windows_stand_or_fall_by_their_evidence() {
             f.windows[1].sham = true;
         }),
         ("evidence", Level::Warning, |f| f.windows[1].sham = true),
+        ("evidence", Level::Warning, |f| f.windows[1].harmless = true),
         ("evidence", Level::Ok, |f| f.windows[1].warm_up = true),
         // A run without any anomaly.
         ("evidence", Level::Ok, |f| {

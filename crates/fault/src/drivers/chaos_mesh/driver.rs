@@ -502,6 +502,7 @@ fn active_fault(kind: &str, object: &DynamicObject, held: &[Injection]) -> Activ
             service: resource::service_of(object),
             intensity: 1.0,
             sham: false,
+            harmless: false,
             parameters: json!({ "object": name })
                 .as_object()
                 .cloned()

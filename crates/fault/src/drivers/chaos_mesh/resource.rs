@@ -400,6 +400,7 @@ mod tests {
             service: "orders".to_owned(),
             intensity,
             sham: false,
+            harmless: false,
             parameters: parameters.as_object().cloned().unwrap_or_default(),
         }
     }

@@ -52,6 +52,7 @@ fn plan(executor: Executor, steps: Vec<Step>) -> Plan {
         target: Target::Embedded,
         redirect_hosts: vec![],
         renew_connections: false,
+        client_cells: false,
         drivers: Default::default(),
         observed: vec![],
         flags: vec![],

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def fair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("fair"))
+    return make(tmp_path_factory.mktemp("fair"), Made(runs=8, episodes=12, seed=3))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_fair_set_passes_with_an_honest_detector(examined: tuple[dict[str, Any
     assert result["passed"], result["why"]
     assert result["detectors"]["thresholds"]["verdict"] == "PASS"
     assert result["detectors"]["thresholds"]["auc_roc"] > 0.9
-    assert result["data"]["windows"] == {"backed": 48, "sham": 12}
+    assert result["data"]["windows"] == {"backed": 80, "sham": 16}
 
 
 def test_who_knows_nothing_fails(examined: tuple[dict[str, Any], Path]) -> None:

@@ -108,14 +108,24 @@ def test_prevalence_changes_the_weight_of_normal_buckets() -> None:
 def test_the_best_rule_of_one_line() -> None:
     labels = np.array([True, True, False, False, False])
     # From above, from below, and not at all.
-    assert measures.weighted_best_f1(labels, np.array([5.0, 4.0, 3.0, 2.0, 1.0])) == 1.0
-    assert measures.weighted_best_f1(labels, np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == 1.0
-    assert measures.weighted_best_f1(labels, np.ones(5)) == pytest.approx(4 / 7)
+    rising = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert measures.best_rule(labels, -rising) == measures.Rule(1.0, True, -2.0)
+    assert measures.best_rule(labels, rising) == measures.Rule(1.0, False, 2.0)
+    assert measures.best_rule(labels, np.ones(5)).f1 == pytest.approx(4 / 7)
     # A missing value is never flagged: one of two is found.
     missing = np.array([9.0, np.nan, 1.0, 2.0, 3.0])
-    assert measures.weighted_best_f1(labels, missing) == pytest.approx(2 / 3)
-    # A normal bucket that weighs nothing costs nothing.
-    assert measures.weighted_best_f1(labels, np.ones(5), normal_weight=0.0) == 1.0
+    rule = measures.best_rule(labels, missing)
+    assert rule.f1 == pytest.approx(2 / 3)
+    assert rule.alerts(missing).tolist() == [True, False, False, False, False]
+    assert measures.best_rule(labels, np.full(5, np.nan)).f1 == 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rule_has_the_f1_that_it_says(seed: int) -> None:
+    labels, values = drawn(seed)
+    for sign in (1, -1):
+        rule = measures.best_rule(labels, sign * values)
+        assert measures.confusion(labels, rule.alerts(sign * values)).f1 == pytest.approx(rule.f1)
 
 
 def test_balanced_accuracy_is_that_of_scikit_learn() -> None:

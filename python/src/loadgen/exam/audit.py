@@ -151,19 +151,22 @@ def _leaks(buckets: Buckets, requests: Requests | None, seed: int) -> Check:
 
 def _one_line(judged: Buckets) -> Check:
     rules = triviality.one_line_rules(judged)
-    hard = [rule for rule in rules if rule["f1"] <= triviality.MOST_F1]
-    easy = [rule for rule in rules if rule["f1"] > triviality.MOST_F1]
+    tried = [rule for rule in rules if rule["judged"]]
+    easy = [rule for rule in tried if rule["f1"] > triviality.MOST_F1]
+    hard = len(tried) - len(easy)
     told = [
-        f"in {len(hard)} of {len(rules)} fault families no rule of one feature and one threshold "
-        f"has an F1 above {triviality.MOST_F1}"
+        f"in {hard} of {len(tried)} fault families no rule of one feature and one threshold has an "
+        f"F1 above {triviality.MOST_F1}"
     ]
     if easy:
-        names = ", ".join(f"{rule['anomaly_type']} ({rule['feature']})" for rule in easy)
-        told.append(f"one line is enough for {names}")
+        named = ", ".join(f"{of['anomaly_type']} ({of['rule']})" for of in easy)
+        told.append(f"one line is enough for {named}")
+    if len(tried) < len(rules):
+        told.append(f"{len(rules) - len(tried)} have too few buckets to tell")
     return Check(
         "one_line",
         "Does it take more than one line?",
-        2 * len(hard) >= len(rules),
+        bool(tried) and 2 * hard >= len(tried),
         tuple(told),
         {"limit": triviality.MOST_F1, "rules": rules},
     )

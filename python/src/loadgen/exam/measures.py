@@ -191,18 +191,37 @@ def best_threshold(labels: Flags, scores: Floats) -> tuple[float, float]:
     return float(np.unique(scores)[::-1][best]), float(f1[best])
 
 
-def weighted_best_f1(labels: Flags, values: Floats, normal_weight: float = 1.0) -> float:
-    """The best F1 of all rules `value >= threshold` and `value <= threshold`. A missing value is
-    never flagged. Normal buckets count `normal_weight` each.
-    """
+@dataclass(frozen=True)
+class Rule:
+    """A rule of one line: a value at or above a threshold, or at or below it, is anomalous."""
+
+    f1: float
+    """On the buckets that it was found on."""
+    above: bool
+    threshold: float
+
+    def alerts(self, values: Floats) -> Flags:
+        """What it flags; never a missing value."""
+        with np.errstate(invalid="ignore"):
+            return values >= self.threshold if self.above else values <= self.threshold
+
+
+def best_rule(labels: Flags, values: Floats) -> Rule:
+    """The rule with the best F1 of all thresholds and both directions."""
     known = np.isfinite(values)
-    anomalous = float(labels.sum())
-    best = 0.0
-    for signed in (values, -values):
-        if not known.any():
-            break
-        tp, fp = _flagged(labels[known], signed[known])
-        best = max(best, float(np.max(2 * tp / (tp + normal_weight * fp + anomalous))))
+    best = Rule(0.0, True, float("inf"))
+    if not labels.any():
+        return best
+    for above in (True, False):
+        signed = values[known] if above else -values[known]
+        if not len(signed):
+            continue
+        tp, fp = _flagged(labels[known], signed)
+        f1 = 2 * tp / (tp + fp + labels.sum())
+        place = int(np.argmax(f1))
+        if f1[place] > best.f1:
+            threshold = float(np.unique(signed)[::-1][place])
+            best = Rule(float(f1[place]), above, threshold if above else -threshold)
     return best
 
 

@@ -163,7 +163,7 @@ def leaks(check: dict[str, Any]) -> list[Row]:
     return rows
 
 
-ONE_LINE = ["Anomaly type", "Buckets", "Feature", "F1", "Floor", "F1 at p of all", "Floor"]
+ONE_LINE = ["Anomaly type", "Buckets", "Rule", "F1", "Floor", "F1 on other folds", "Judged"]
 
 
 def one_line(check: dict[str, Any]) -> list[Row]:
@@ -172,11 +172,11 @@ def one_line(check: dict[str, Any]) -> list[Row]:
         [
             rule["anomaly_type"],
             str(rule["buckets"]),
-            rule["feature"],
+            rule["rule"],
             number(rule["f1"], 2),
             number(rule["f1_floor"], 2),
-            number(rule["f1_at_p"], 2),
-            number(rule["f1_floor_at_p"], 2),
+            number(rule["f1_on_other_folds"], 2),
+            "yes" if rule["judged"] else "too few",
         ]
         for rule in check["figures"]["rules"]
     ]

@@ -11,10 +11,13 @@ import numpy as np
 from loadgen.exam import measures
 
 if TYPE_CHECKING:
+    from loadgen.exam.arrays import Flags, Floats
     from loadgen.exam.buckets import Buckets
 
 MOST_F1 = 0.6
 """Above it one line is enough."""
+LEAST_BUCKETS = 5
+"""Of fewer a type is told and not judged: among hundreds of features one fits them by chance."""
 _DENSE = 0.5
 _POSITION = (0.4, 0.6)
 _RESAMPLES = 500
@@ -22,42 +25,43 @@ _RESAMPLES = 500
 
 def one_line_rules(buckets: Buckets) -> list[dict[str, Any]]:
     """For each anomaly type the best rule `feature ≥ x` or `feature ≤ x`, of all features and all
-    thresholds, found with the labels in hand: no rule of one line can do better.
+    thresholds, found with the labels in hand: no rule of one line can do better. F1 is that of the
+    type's buckets among all normal ones.
 
-    F1 is of the type's buckets among all normal ones. Beside it the F1 of the rule that is best if
-    the type were as frequent as all anomalies together are.
+    Of hundreds of features some fits a few buckets by chance. So there is also the F1 that rules
+    have which are found on all folds but one and tried on that.
     """
-    normal = ~buckets.anomalous
-    p = float(buckets.anomalous.mean()) if len(buckets) else measures.NAN
     found = []
     for family in sorted(set(buckets.anomaly_type[buckets.anomalous].tolist())):
         own = buckets.anomalous & (buckets.anomaly_type == family)
-        rows = own | normal
-        labels = own[rows]
-        # Normal buckets weigh as much as makes the share p.
-        weight = measures.ratio(float(own.sum()) * (1 - p), p * float(normal.sum()))
-        plain = [
-            measures.weighted_best_f1(labels, buckets.values[rows, place])
-            for place in range(len(buckets.features))
-        ]
-        weighted = [
-            measures.weighted_best_f1(labels, buckets.values[rows, place], weight)
-            for place in range(len(buckets.features))
-        ]
-        best = int(np.argmax(plain))
+        rows = own | ~buckets.anomalous
+        labels, values, fold = own[rows], buckets.values[rows], buckets.fold[rows]
+        feature, rule = _best(labels, values)
+        tried = np.zeros(len(labels), bool)
+        for number in np.unique(fold):
+            learned, of_rule = _best(labels[fold != number], values[fold != number])
+            inside = fold == number
+            tried[inside] = of_rule.alerts(values[inside, learned])
         found.append(
             {
                 "anomaly_type": family,
                 "buckets": int(own.sum()),
-                "feature": buckets.features[best],
-                "f1": plain[best],
+                "rule": f"{buckets.features[feature]} {'≥' if rule.above else '≤'} "
+                f"{rule.threshold:.4g}",
+                "f1": rule.f1,
+                "f1_on_other_folds": measures.confusion(labels, tried).f1,
                 "f1_floor": measures.floor(float(labels.mean())),
-                "feature_at_p": buckets.features[int(np.argmax(weighted))],
-                "f1_at_p": max(weighted),
-                "f1_floor_at_p": measures.floor(p),
+                "judged": int(own.sum()) >= LEAST_BUCKETS,
             }
         )
     return found
+
+
+def _best(labels: Flags, values: Floats) -> tuple[int, measures.Rule]:
+    """The best rule, and the place of its feature."""
+    rules = [measures.best_rule(labels, values[:, place]) for place in range(values.shape[1])]
+    best = int(np.argmax([rule.f1 for rule in rules]))
+    return best, rules[best]
 
 
 def position(buckets: Buckets, seed: int) -> dict[str, float]:

@@ -47,6 +47,11 @@ calibrate *args:
     cargo build --release
     .ci/calibrate.py {{args}}
 
+# Make a campaign of at least 200 episodes with a quarter shams: some two hours, half of that with `--at-once 2`.
+campaign out *args:
+    cargo build --release
+    target/release/loadgen campaign scenarios/training.yaml --episodes 200 --out {{out}} {{args}}
+
 # Run all scenario files of a single anomaly type, and show what the evidence says of each: about 8 minutes.
 anomalies *args:
     cargo build --release

@@ -108,27 +108,62 @@ def read_all(dataset, runs):
             check(all(count == with_id for _, count, with_id in counts), f"{name}: an episode in each row")
             columns = [column[0] for column in connection.sql(f"SELECT * FROM {files} LIMIT 0").description]
             check(columns == [column["name"] for column in dictionary[name]], f"{name}: columns as said")
+        with_traces = [name for name in tables if "trace_id" in {of["name"] for of in dictionary[name]}]
+        files = [f"{dataset}/tables/{name}/**/*.parquet" for name in with_traces]
         torn = connection.sql(
-            f"SELECT count(*) FROM (SELECT trace_id FROM read_parquet('{dataset}/tables/t*/**/*.parquet', "
+            f"SELECT count(*) FROM (SELECT trace_id FROM read_parquet({files}, "
             "union_by_name = true, hive_partitioning = false) WHERE trace_id IS NOT NULL GROUP BY 1 "
-            "HAVING count(DISTINCT episode_id) > 1)"
+            "HAVING count(DISTINCT (episode_id, fold, coalesce(split, 'none'))) > 1)"
         ).fetchall()[0][0]
-        check(torn == 0, "no trace in two episodes")
+        check(torn == 0, f"no trace in two episodes, nor in two splits, of {len(files)} tables")
+        splits(connection, dataset, tables)
     for name, path in tables.items():
         frame = polars.scan_parquet(f"{path}/**/*.parquet", hive_partitioning=True)
         lazy = frame.select(polars.len()).collect().item()
         check(lazy == rows[name], f"{name}: Polars counts {lazy} rows as DuckDB")
         check(len(pandas.read_parquet(path)) == rows[name], f"{name}: pandas does, of the folder")
-    for name in tables if runs else ():
+    for name in [name for name in tables if name != "requests"] if runs else ():
         before = [path for run in runs for path in (run / "dataset").glob(f"{name}_[0-9]*.parquet")]
         count = sum(len(pandas.read_parquet(path)) for path in before)
         check(count == rows[name], f"{name}: {count} rows in the runs")
+    if runs:
+        requests(dataset, runs)
     cases = pandas.read_parquet(dataset / "cases.parquet")
     as_csv = pandas.read_csv(dataset / "cases.csv")
     check(list(cases) == list(as_csv) and len(cases) == len(as_csv), "the index as CSV is the same")
     check(len(cases) == rows["windows"], f"the index has a row for each of {len(cases)} windows")
     hugging_face(dataset, rows)
     croissant(dataset, rows, len(cases))
+
+
+def requests(dataset, runs):
+    """The table of requests against the ledgers, read by pyarrow."""
+    import pandas
+    import pyarrow
+
+    columns = ["trace_id", "intended_ns", "sent_ns", "finished_ns", "path"]
+    with_label = pandas.read_parquet(dataset / "tables" / "requests", columns=columns)
+    ledgers = [pyarrow.ipc.open_stream(run / "ledger.arrows").read_all().to_pandas() for run in runs]
+    sent = pandas.concat(ledgers)[columns]
+    by_trace = [frame.sort_values("trace_id", ignore_index=True) for frame in (with_label, sent)]
+    alike = by_trace[0].astype("object").equals(by_trace[1].astype("object"))
+    check(alike, f"requests: the {len(sent)} rows of the ledgers")
+
+
+def splits(connection, dataset, tables):
+    """The lists of episodes against the columns of each table."""
+    lists = json.loads((dataset / "splits.json").read_text())
+    fold_of = {episode: fold for fold, ids in enumerate(lists["folds"]) for episode in ids}
+    split_of = {episode: name for name, ids in lists["default"].items() for episode in ids}
+    files = [f"{path}/**/*.parquet" for path in tables.values()]
+    seen = connection.sql(
+        "SELECT DISTINCT episode_id, fold, split "
+        f"FROM read_parquet({files}, union_by_name = true, hive_partitioning = false)"
+    ).fetchall()
+    check(
+        all(fold_of[episode] == fold and split in (None, split_of[episode]) for episode, fold, split in seen),
+        f"fold and split of {len(fold_of)} episodes as listed",
+    )
 
 
 def hugging_face(dataset, rows):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The Python package: types, style and tests; and its exports, read by the tools they are for.
 
-1. mypy, ruff and pytest, the tests on a real run of the demo shop.
+1. mypy, ruff and pytest, the tests on a real run of the demo shop; exams of a small set and of that
+   run, with RCAEval's methods for root causes.
 2. Exports of that run, each read by its consumer unchanged: RCAEval (loader and methods),
    rcabench-platform (its rule, its loader), TSB-AD (reader, a detector, its measures), ClickHouse.
 3. With --heavy what takes minutes or gigabytes: microrank, detectors of TSB-AD that need torch.
@@ -31,8 +32,9 @@ PACKAGE = ROOT / "python"
 CONSUMERS = ROOT / ".ci/consumers"
 
 # What checks the package.
-CHECKS = ["mypy==2.4.1", "pandas==3.1.1", "pandas-stubs==3.1.0.261029", "polars==2.1.0",
-          "pyarrow==26.0.1", "pytest==9.2.0", "ruff==0.17.6", "tzdata==2026.6"]
+CHECKS = ["mypy==2.4.1", "numpy==2.4.6", "pandas==3.1.1", "pandas-stubs==3.1.0.261029",
+          "polars==2.1.0", "pyarrow==26.0.1", "pytest==9.2.0", "ruff==0.17.6",
+          "scikit-learn==1.9.1", "tzdata==2026.6"]
 # Who reads the exports: all in one environment, so that what they share is there once.
 SHARED = ["chdb==4.4.0", "loguru==0.7.3", "matplotlib==3.11.2", "networkx==3.7", "numpy==2.3.5",
           "pandas==2.3.3", "polars==2.1.0", "pyarrow==26.0.1", "pydantic==2.14.4",
@@ -127,6 +129,30 @@ def checks(step, bin_, loadgen, run):
     return source
 
 
+def exam(step, bin_, source, loadgen, run, out):
+    """Exams by the program: of a drawn set, which a detector passes, and of the run, which is none."""
+    step("exams")
+    package = {**source, "LOADGEN_PYTHON": str(bin_ / "python")}
+    drawn = {"PYTHONPATH": os.pathsep.join([source["PYTHONPATH"], str(PACKAGE / "tests")])}
+    make = "import pathlib, sys, made; made.make(pathlib.Path(sys.argv[1]), made.Made(runs=3))"
+    call(bin_ / "python", "-c", make, out / "drawn", env={**source, **drawn}, quiet=True)
+    call(loadgen, "evaluate", out / "drawn", "--only", "detectors", "--quiet", env=package)
+    call(loadgen, "dataset", "build", run, "--out", out / "built", codes=(0, 8), quiet=True)
+    told = call(loadgen, "evaluate", out / "built", "--only", "audit", "--quiet", env=package,
+                codes=(8,))
+    if "Is each fault injected more than once? NO" not in told:
+        raise Wrong("a run in which each fault comes once is no set to train on")
+
+
+def root_causes(step, readers, source, loadgen, out):
+    step("root causes by RCAEval")
+    package = {**source, "LOADGEN_PYTHON": str(readers / "python")}
+    told = call(loadgen, "evaluate", out / "built", "--only", "root_cause", "--quiet", env=package,
+                codes=(0, 8))
+    if "tracerca" not in told:
+        raise Wrong("RCAEval ranked nothing")
+
+
 def export(bin_, source, form, run, out, codes=(0,)):
     call(bin_ / "python", "-W", "error", "-m", "loadgen", "export", form, run, out, env=source,
          codes=codes, quiet=True)
@@ -206,6 +232,7 @@ def main():
         step("environment of the checks")
         bin_ = environment(args.cache, "checks", sys.executable, ((), CHECKS))
         source = checks(step, bin_, loadgen, run.resolve())
+        exam(step, bin_, source, loadgen, run.resolve(), out)
         # RCAEval offers its methods on these alone.
         args.python = interpreter(["3.12", "3.10", "3.14"])
         if args.no_consumers:
@@ -217,6 +244,7 @@ def main():
             readers = environment(args.cache, "readers", args.python, ((), SHARED),
                                   (("--no-deps",), READERS))
             consumers(step, args, bin_, readers, source, run.resolve(), out)
+            root_causes(step, readers, source, loadgen, out)
         if args.wheel:
             wheel(step, args, out / "wheel")
         step.end()

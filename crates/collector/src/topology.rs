@@ -2,7 +2,7 @@
 
 use crate::exporters::file::{ExportError, FileExporter};
 use crate::processors::anomaly;
-use loadgen_otlp::json;
+use loadgen_otlp::{ExportRequest, json};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -63,13 +63,13 @@ impl From<ExportError> for Refusal {
 }
 
 /// One of the three kinds of telemetry, by its export request.
-pub(crate) trait Signal: prost::Message + Default + json::Message + 'static {
+pub(crate) trait Signal:
+    prost::Message + Default + json::Message + ExportRequest + 'static
+{
     /// Which file it goes to.
     fn exporter(exporters: &Exporters) -> &FileExporter;
     /// What counts its items.
     fn counter(counters: &Counters) -> &AtomicU64;
-    /// Spans, data points or log records in the request.
-    fn items(&self) -> u64;
     /// Whether every id has a length that ids can have.
     fn ids_are_valid(&self) -> bool;
     /// Changes the request as the processors do.
@@ -146,14 +146,6 @@ impl Signal for ExportTraceServiceRequest {
         &counters.spans
     }
 
-    fn items(&self) -> u64 {
-        let scopes = self
-            .resource_spans
-            .iter()
-            .flat_map(|resource| &resource.scope_spans);
-        scopes.map(|scope| scope.spans.len() as u64).sum()
-    }
-
     fn ids_are_valid(&self) -> bool {
         let scopes = self
             .resource_spans
@@ -184,17 +176,6 @@ impl Signal for ExportMetricsServiceRequest {
         &counters.data_points
     }
 
-    fn items(&self) -> u64 {
-        let scopes = self
-            .resource_metrics
-            .iter()
-            .flat_map(|resource| &resource.scope_metrics);
-        scopes
-            .flat_map(|scope| &scope.metrics)
-            .map(data_points)
-            .sum()
-    }
-
     fn ids_are_valid(&self) -> bool {
         let scopes = self
             .resource_metrics
@@ -204,18 +185,6 @@ impl Signal for ExportMetricsServiceRequest {
             .flat_map(|scope| &scope.metrics)
             .all(exemplar_ids_are_valid)
     }
-}
-
-fn data_points(metric: &Metric) -> u64 {
-    let points = match &metric.data {
-        None => 0,
-        Some(Data::Gauge(data)) => data.data_points.len(),
-        Some(Data::Sum(data)) => data.data_points.len(),
-        Some(Data::Histogram(data)) => data.data_points.len(),
-        Some(Data::ExponentialHistogram(data)) => data.data_points.len(),
-        Some(Data::Summary(data)) => data.data_points.len(),
-    };
-    points as u64
 }
 
 fn exemplar_ids_are_valid(metric: &Metric) -> bool {
@@ -242,14 +211,6 @@ impl Signal for ExportLogsServiceRequest {
 
     fn counter(counters: &Counters) -> &AtomicU64 {
         &counters.log_records
-    }
-
-    fn items(&self) -> u64 {
-        let scopes = self
-            .resource_logs
-            .iter()
-            .flat_map(|resource| &resource.scope_logs);
-        scopes.map(|scope| scope.log_records.len() as u64).sum()
     }
 
     fn ids_are_valid(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The build, step by step.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,10 @@ use crate::error::BuildError;
 use crate::facts::Facts;
 use crate::input::{self, Input, Source};
 use crate::out::OutFolder;
-use crate::tables::{self, Run, Tables, WindowCounts};
+use crate::place::Unlisted;
+use crate::requests::{self, REQUESTS};
+use crate::splits::{Dealt, RunSplits, SPLITS, SplitOptions};
+use crate::tables::{self, Run, WindowCounts};
 use crate::verdict::{DatasetStanding, WEAK_BELOW, judge};
 use crate::windows;
 
@@ -37,6 +41,8 @@ pub struct BuildOptions {
     pub output: PathBuf,
     /// Intensities below this are weak on purpose.
     pub weak_below: f64,
+    /// How episodes are dealt out to train, validate and test with.
+    pub splits: SplitOptions,
     /// What becomes of runs whose audit says that they can't be used.
     pub unusable: Unusable,
     /// What only people know of the dataset.
@@ -55,6 +61,7 @@ impl Default for BuildOptions {
             runs: Vec::new(),
             output: PathBuf::new(),
             weak_below: WEAK_BELOW,
+            splits: SplitOptions::default(),
             unusable: Unusable::Refuse,
             about: About::default(),
             stop: Arc::default(),
@@ -111,6 +118,8 @@ pub struct BuildReport {
     pub left_out: Vec<String>,
     /// Episodes of all runs.
     pub episodes: u64,
+    /// Of these, those in each split, by its name.
+    pub splits: BTreeMap<String, u64>,
     /// Windows of all runs: rows of the index.
     pub windows: u64,
     /// The tables, by name.
@@ -156,16 +165,8 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     let mut notes = Vec::new();
     let inputs = input::read_all(&options.inputs, &options.runs, &mut notes)?;
     let (inputs, left_out) = usable(inputs, options.unusable)?;
-    let mut runs = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let (windows, episodes) = windows::read(&input)?;
-        runs.push(Run {
-            counts: vec![WindowCounts::default(); windows.len()],
-            windows,
-            episodes,
-            input,
-        });
-    }
+    let (mut runs, dealt) = dealt_runs(inputs, &options.splits)?;
+    notes.extend(dealt.note());
     let all = runs.iter().flat_map(|run| {
         let windows = run.windows.iter().enumerate();
         windows.map(|(number, window)| (run.input.run_id.as_str(), number, window))
@@ -173,8 +174,12 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     let standing = judge(all, options.weak_below);
 
     let mut out = OutFolder::new(&options.output)?;
-    let made = tables::copy_all(&mut runs, &mut out, &options.stop, &mut notes)?;
+    let requests = requests::write(&mut runs, &mut out, &options.stop, &mut notes)?;
+    let mut made = tables::copy_all(&mut runs, &mut out, &options.stop, &mut notes)?;
+    made.tables
+        .extend(requests.map(|of| (REQUESTS.to_owned(), of)));
     copy_documents(&runs, &mut out)?;
+    out.write(SPLITS, &dealt.json())?;
     let windows = &made.tables["windows"].schema;
     let index = cases::write(&runs, windows, options.weak_below, &mut out)?;
     let facts = Facts {
@@ -182,6 +187,7 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
         runs: &runs,
         left_out: &left_out,
         tables: &made,
+        dealt: &dealt,
         standing: &standing,
         notes: &notes,
         fingerprint: const_hex::encode(Sha256::digest(out.sums(|_| true))),
@@ -194,9 +200,38 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     }
     let sums = out.sums(|_| true);
     out.write("SHA256SUMS", sums.as_bytes())?;
-    let report = report(options, &runs, left_out, &made, standing, notes, &out);
+    let report = report(options, &facts, &out);
     out.commit()?;
     Ok(report)
+}
+
+/// Deals the episodes of all runs out to folds.
+fn dealt_runs(inputs: Vec<Input>, options: &SplitOptions) -> Result<(Vec<Run>, Dealt), BuildError> {
+    let mut parts = Vec::with_capacity(inputs.len());
+    let mut facts = Vec::new();
+    for input in inputs {
+        let (windows, episodes) = windows::read(&input)?;
+        facts.extend(windows::episode_facts(&input.run_id, &windows, &episodes));
+        parts.push((input, windows, episodes));
+    }
+    let dealt = Dealt::new(facts, options);
+    let mut folds = dealt.folds.as_slice();
+    let mut runs = Vec::with_capacity(parts.len());
+    for (input, windows, episodes) in parts {
+        let (of_run, rest) = folds.split_at(episodes.len());
+        folds = rest;
+        let splits = RunSplits::new(of_run, &episodes, options);
+        runs.push(Run {
+            counts: vec![WindowCounts::default(); windows.len()],
+            placed: windows::placed(&windows, &episodes, &splits),
+            unlisted: Unlisted::new(),
+            windows,
+            episodes,
+            splits,
+            input,
+        });
+    }
+    Ok((runs, dealt))
 }
 
 /// Writes what tells of the dataset: dictionary, Croissant, card.
@@ -256,15 +291,8 @@ fn copy_documents(runs: &[Run], out: &mut OutFolder) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn report(
-    options: &BuildOptions,
-    runs: &[Run],
-    left_out: Vec<String>,
-    made: &Tables,
-    standing: DatasetStanding,
-    notes: Vec<String>,
-    out: &OutFolder,
-) -> BuildReport {
+fn report(options: &BuildOptions, facts: &Facts<'_>, out: &OutFolder) -> BuildReport {
+    let (runs, made) = (facts.runs, facts.tables);
     let tables = made.tables.iter().map(|(table, copied)| TableFacts {
         table: table.clone(),
         rows: copied.rows,
@@ -279,14 +307,15 @@ fn report(
     BuildReport {
         output: options.output.clone(),
         runs: runs.iter().map(|run| run.input.run_id.clone()).collect(),
-        left_out,
-        episodes: runs.iter().map(|run| run.episodes.len() as u64).sum(),
+        left_out: facts.left_out.to_vec(),
+        episodes: facts.episodes() as u64,
+        splits: facts.dealt.by_split(),
         windows: runs.iter().map(|run| run.windows.len() as u64).sum(),
         tables: tables.collect(),
         classes: classes.collect(),
         files: files.len() as u64,
         bytes: files.values().map(|file| file.bytes).sum(),
-        standing,
-        notes,
+        standing: facts.standing.clone(),
+        notes: facts.notes.to_vec(),
     }
 }

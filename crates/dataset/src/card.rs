@@ -1,10 +1,11 @@
 //! `README.md`: the dataset's card in the form that Hugging Face reads, filled in from facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::cases::{CASES, audit_name};
 use crate::facts::{Facts, FaultFacts, count, day};
+use crate::splits::{Split, SplitBy};
 use crate::verdict::MOST_UNSUPPORTED;
 use crate::windows::Standing;
 
@@ -34,7 +35,7 @@ pub(crate) fn card(facts: &Facts<'_>) -> String {
         );
     }
     for part in [
-        contents, loading, faults, verdicts, runs, hardware, limits, ending,
+        contents, splits, loading, faults, verdicts, runs, hardware, limits, ending,
     ] {
         text.push('\n');
         text += &part(facts);
@@ -113,11 +114,11 @@ fn contents(facts: &Facts<'_>) -> String {
         too): steady time of windows that the measurements back.\n\
         - `runs/<run>/`: what each run says of itself: timeline (ground truth), scenario, plan, \
         evidence, audit.\n\
+        - `splits.json`: lists of episodes to train, validate and test with.\n\
         - `columns.json`: each column of each table, with type, unit and meaning.\n\
         - `croissant.json`, `SHA256SUMS` (`sha256sum -c SHA256SUMS`).\n\n\
         Each row of each table has its `run_id` and `episode_id`. An episode is the normal time before \
-        an anomaly, the anomaly, and the recovery from it; no trace lies in two. Split by episode or \
-        by run, never by row.\n\n\
+        an anomaly, the anomaly, and the recovery from it; no trace lies in two.\n\n\
         | Table | Rows | Columns |\n|---|--:|--:|\n"
         .to_owned();
     for (table, of) in &facts.tables.tables {
@@ -137,6 +138,41 @@ fn contents(facts: &Facts<'_>) -> String {
     for (kind, spans) in facts.spans_by_type() {
         let share = 100.0 * spans as f64 / all.max(1) as f64;
         let _ = writeln!(text, "| {} | {spans} | {share:.1} % |", plain(kind));
+    }
+    text
+}
+
+fn splits(facts: &Facts<'_>) -> String {
+    let dealt = facts.dealt;
+    let options = &dealt.options;
+    let unit = match options.by {
+        SplitBy::Episode => "Episodes",
+        SplitBy::Run => "Runs",
+    };
+    let mut text = format!(
+        "## Splits\n\n\
+         {unit} are dealt out to five folds, by fault (seed {}); shams and normal time are dealt out \
+         like faults of their own. Column `fold` says which, column `split` what for: fold 4 is \
+         `test`, 3 `validation`, the others `train`. No trace is in two. Rows of the first {} s of an \
+         episode that follows one of another split in the same run are in none. `splits.json` has the \
+         lists, also to leave out a fault or a service. Never split by row.\n\n\
+         | Episodes with | Train | Validation | Test |\n|---|--:|--:|--:|\n",
+        options.seed, options.embargo_s
+    );
+    for (group, [train, validation, test]) in dealt.by_group() {
+        let name = plain(&group.to_string());
+        let _ = writeln!(text, "| {name} | {train} | {validation} | {test} |");
+    }
+    text += "\n| Spans, by anomaly type | Train | Validation | Test | In no split |\n\
+             |---|--:|--:|--:|--:|\n";
+    let spans = &facts.tables.spans;
+    let kinds: BTreeSet<&String> = spans.keys().map(|(kind, _)| kind).collect();
+    for kind in kinds {
+        let splits = Split::ALL.into_iter().map(Some).chain([None]);
+        let counts = splits.map(|split| spans.get(&(kind.clone(), split)).copied());
+        let counts = counts.map(|count| count.unwrap_or_default().to_string());
+        let counts = counts.collect::<Vec<_>>().join(" | ");
+        let _ = writeln!(text, "| {} | {counts} |", plain(kind));
     }
     text
 }

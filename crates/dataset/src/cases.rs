@@ -18,7 +18,7 @@ use loadgen_timeline::event::{Engine, RunStarted};
 use crate::error::BuildError;
 use crate::out::{OutFolder, read_error, sha256_of};
 use crate::read::malformed;
-use crate::schema::{OWN_COLUMNS, names, widened};
+use crate::schema::{OWN_COLUMNS, own_values, widened};
 use crate::tables::{Run, write_batch};
 use crate::windows::{Window, table};
 
@@ -390,11 +390,8 @@ fn batch_of(
         .collect();
     let count = cases.len();
     let wrong = |error: arrow_schema::ArrowError| malformed(path, error);
-    let runs = names([&run.input.run_id], std::iter::repeat_n(Some(0), count)).map_err(wrong)?;
-    let ids = (0..run.episodes.len()).map(|episode| run.episodes.id(episode));
-    let of_windows = (0..count).map(|number| run.episodes.of_window(number));
-    let episodes = names(ids, of_windows).map_err(wrong)?;
-    let mut columns: Vec<ArrayRef> = vec![runs, episodes];
+    let (run_id, ids) = (&run.input.run_id, run.episode_ids());
+    let mut columns = own_values(run_id, &ids, &run.splits, &run.placed).map_err(wrong)?;
     let of_table = schema.fields().len() - added.len();
     for field in &schema.fields()[OWN_COLUMNS.len()..of_table] {
         let column = rows.column_by_name(field.name());
@@ -478,28 +475,39 @@ mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
 
-    const BEGIN: &str = "<!-- columns of cases -->\n";
-    const END: &str = "<!-- end of columns -->\n";
+    /// The docs with a table of columns between its marks.
+    fn with_columns(docs: &str, of: &str, columns: &[[&str; 4]]) -> String {
+        let (begin, end) = (
+            format!("<!-- columns of {of} -->\n"),
+            format!("<!-- end of columns of {of} -->\n"),
+        );
+        let mut table = "| Column | Type | Unit, meaning | Null |\n|---|---|---|---|\n".to_owned();
+        for [name, kind, meaning, null] in columns {
+            let _ = writeln!(table, "| `{name}` | {kind} | {meaning} | {null} |");
+        }
+        let (before, rest) = docs.split_once(&begin).expect("the mark");
+        let (_, after) = rest.split_once(&end).expect("the mark at the end");
+        format!("{before}{begin}{table}{end}{after}")
+    }
 
     /// After a change that is meant: `UPDATE_DOCS=1 cargo test -p loadgen-dataset --lib docs`.
     #[test]
-    fn the_table_of_columns_in_the_docs_is_that_of_the_definition() {
+    fn the_tables_of_columns_in_the_docs_are_those_of_the_definition() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/dataset-build.md");
         let shipped = std::fs::read_to_string(&path).expect("the docs");
-        let mut table = "| Column | Type | Unit, meaning | Null |\n|---|---|---|---|\n".to_owned();
-        for column in added() {
-            let kind = crate::columns::kind(&column.kind);
-            let Column {
-                name,
-                meaning,
-                null,
-                ..
-            } = column;
-            let _ = writeln!(table, "| `{name}` | {kind} | {meaning} | {null} |");
-        }
-        let (before, rest) = shipped.split_once(BEGIN).expect("the mark");
-        let (_, after) = rest.split_once(END).expect("the mark at the end");
-        let text = format!("{before}{BEGIN}{table}{END}{after}");
+        let added = added();
+        let of_cases: Vec<[&str; 4]> = added
+            .iter()
+            .map(|of| [of.name, crate::columns::kind(&of.kind), of.meaning, of.null])
+            .collect();
+        let text = with_columns(&shipped, "cases", &of_cases);
+        let own = OWN_COLUMNS.map(|own| own.told());
+        let text = with_columns(&text, "all tables", &own);
+        let of_requests: Vec<[&str; 4]> = crate::requests::columns()
+            .iter()
+            .map(|column| column.told())
+            .collect();
+        let text = with_columns(&text, "requests", &of_requests);
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, &text).expect("written");
             return;

@@ -12,6 +12,8 @@ use crate::cases;
 use crate::error::BuildError;
 use crate::out::read_error;
 use crate::read::malformed;
+use crate::requests::{self, REQUESTS};
+use crate::schema::OWN_COLUMNS;
 use crate::tables::{Run, Tables};
 
 /// Version of the form of `columns.json`, that of the extractions' own dictionaries.
@@ -55,6 +57,14 @@ pub(crate) fn dictionary(
         }
     }
     dictionary.insert(cases::CASES.to_owned(), of_index);
+    if let Some(of_requests) = dictionary.get_mut(REQUESTS) {
+        for column in requests::columns() {
+            let named = of_requests.iter_mut().find(|of| of.name == column.name);
+            if let Some(of) = named {
+                column.null.clone_into(&mut of.null);
+            }
+        }
+    }
     Ok(dictionary)
 }
 
@@ -69,13 +79,14 @@ fn facts(schema: &Schema, known: Option<&Known>) -> Vec<ColumnFacts> {
             text.filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let described = field.metadata().get("description").cloned();
+        let own = OWN_COLUMNS.iter().find(|own| own.name == field.name());
         let null = match field.is_nullable() {
             false => "never".to_owned(),
             true => match text("null") {
                 Some(null) if null != "never" => null,
                 // Null only where a run has no such column.
                 Some(_) => "a run whose dataset has no such column".to_owned(),
-                None => String::new(),
+                None => own.and_then(|own| own.null).unwrap_or_default().to_owned(),
             },
         };
         ColumnFacts {

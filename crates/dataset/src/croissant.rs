@@ -6,6 +6,7 @@ use crate::cases::CASES;
 use crate::columns::{ColumnFacts, Dictionary};
 use crate::facts::Facts;
 use crate::out::OutFolder;
+use crate::splits::SPLITS;
 
 /// What the file is called.
 pub(crate) const CROISSANT: &str = "croissant.json";
@@ -28,6 +29,12 @@ pub(crate) fn croissant(facts: &Facts<'_>, dictionary: &Dictionary, out: &OutFol
             "columns.json",
             "application/json",
             "the dictionary of columns",
+        ),
+        object(
+            out,
+            SPLITS,
+            "application/json",
+            "lists of episodes to train, validate and test with",
         ),
     ];
     let mut records = vec![records(

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use loadgen_timeline::TimelineError;
 use loadgen_timeline::audit::AuditError;
+use loadgen_timeline::{LedgerError, TimelineError};
 
 /// Why a build ended without a dataset. Nothing is left where it was to be.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum BuildError {
     /// A timeline can't be read.
     #[error(transparent)]
     Timeline(#[from] TimelineError),
+    /// A ledger of requests can't be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// No set of files in a folder is whole.
     #[error("no dataset in {} is whole: {reason}; extract again", path.display())]
     Incomplete {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, SecondsFormat};
 
 use crate::build::About;
+use crate::splits::Dealt;
 use crate::tables::{Run, Tables};
 use crate::verdict::DatasetStanding;
 use crate::windows::{Standing, Window};
@@ -15,6 +16,7 @@ pub(crate) struct Facts<'d> {
     pub(crate) runs: &'d [Run],
     pub(crate) left_out: &'d [String],
     pub(crate) tables: &'d Tables,
+    pub(crate) dealt: &'d Dealt,
     pub(crate) standing: &'d DatasetStanding,
     pub(crate) notes: &'d [String],
     /// SHA-256 over the checksums of tables, index and files of runs.

@@ -28,7 +28,9 @@ mod input;
 mod out;
 mod place;
 mod read;
+mod requests;
 mod schema;
+mod splits;
 mod tables;
 pub mod verdict;
 mod windows;
@@ -38,3 +40,7 @@ pub use build::{
 };
 pub use error::BuildError;
 pub use input::Source;
+pub use splits::{
+    EMBARGO_S, FOLDS, SPLIT_SEED, SPLITS_VERSION, SplitBy, SplitLists, SplitOptions, Splits,
+    splits_json_schema,
+};

@@ -14,7 +14,7 @@ use crate::error::BuildError;
 use crate::out::read_error;
 
 /// Rows that are in memory at once.
-const ROWS_AT_ONCE: usize = 8192;
+pub(crate) const ROWS_AT_ONCE: usize = 8192;
 
 /// Columns and row groups of a table.
 pub(crate) fn metadata(path: &Path) -> Result<(SchemaRef, Arc<ParquetMetaData>), BuildError> {

@@ -18,15 +18,64 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use crate::error::BuildError;
+use crate::splits::{RunSplits, Split};
 
-/// Names of the columns that each table begins with, and what they mean.
-pub(crate) const OWN_COLUMNS: [(&str, &str); 2] = [
-    ("run_id", "the run: 32 lower-case hexadecimal digits"),
-    (
-        "episode_id",
-        "the episode: the run's id, `-e`, and a number from 0000 in the order of time",
-    ),
+/// A column that each table begins with.
+pub(crate) struct OwnColumn {
+    pub(crate) name: &'static str,
+    kind: fn() -> DataType,
+    meaning: &'static str,
+    /// When it is null; none: never.
+    pub(crate) null: Option<&'static str>,
+}
+
+#[cfg(test)]
+impl OwnColumn {
+    /// Its name, type, meaning, and when it is null, as the docs say them.
+    pub(crate) fn told(&self) -> [&'static str; 4] {
+        let kind = crate::columns::kind(&(self.kind)());
+        [self.name, kind, self.meaning, self.null.unwrap_or("never")]
+    }
+}
+
+/// The columns that each table begins with.
+pub(crate) const OWN_COLUMNS: [OwnColumn; 4] = [
+    OwnColumn {
+        name: "run_id",
+        kind: name_type,
+        meaning: "the run: 32 lower-case hexadecimal digits",
+        null: None,
+    },
+    OwnColumn {
+        name: "episode_id",
+        kind: name_type,
+        meaning: "the episode: the run's id, `-e`, and a number from 0000 in the order of time",
+        null: Some("nothing says when the row is"),
+    },
+    OwnColumn {
+        name: "fold",
+        kind: || DataType::Int32,
+        meaning: "fold of the episode, 0 to 4",
+        null: Some("no episode"),
+    },
+    OwnColumn {
+        name: "split",
+        kind: || DataType::Utf8,
+        meaning: "what the row is for: `train`, `validation` or `test`",
+        null: Some(
+            "no episode; within the embargo; a window without an anomaly that is in several splits",
+        ),
+    },
 ];
+
+/// Where a row is: its episode and its split.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Placed {
+    /// None: nothing says when the row is.
+    pub(crate) episode: Option<usize>,
+    /// None: the row is in no split.
+    pub(crate) split: Option<Split>,
+}
 
 /// Rows in a row group, as in the tables of an extraction.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -76,12 +125,7 @@ pub(crate) fn union(table: &str, parts: &[Part]) -> Result<SchemaRef, BuildError
             }
         }
     }
-    let is_own = |field: &Field| OWN_COLUMNS.iter().any(|(name, _)| name == field.name());
-    let own = OWN_COLUMNS.map(|(name, meaning)| {
-        let description = ("description".to_owned(), meaning.to_owned());
-        let nullable = name == "episode_id";
-        Field::new(name, name_type(), nullable).with_metadata(HashMap::from([description]))
-    });
+    let is_own = |field: &Field| OWN_COLUMNS.iter().any(|own| own.name == field.name());
     let rest = fields.into_iter().map(|(field, _)| field);
     let rest = rest.filter(|field| !is_own(field)).map(|field| {
         let everywhere = parts
@@ -91,8 +135,33 @@ pub(crate) fn union(table: &str, parts: &[Part]) -> Result<SchemaRef, BuildError
         field.with_nullable(nullable)
     });
     Ok(Arc::new(Schema::new(
-        own.into_iter().chain(rest).collect::<Vec<_>>(),
+        own_fields().into_iter().chain(rest).collect::<Vec<_>>(),
     )))
+}
+
+/// The columns that each table begins with.
+pub(crate) fn own_fields() -> [Field; OWN_COLUMNS.len()] {
+    OWN_COLUMNS.map(|own| {
+        let description = ("description".to_owned(), own.meaning.to_owned());
+        Field::new(own.name, (own.kind)(), own.null.is_some())
+            .with_metadata(HashMap::from([description]))
+    })
+}
+
+/// The values of [`OWN_COLUMNS`] of rows of one run. `ids` are those of its episodes.
+pub(crate) fn own_values(
+    run_id: &str,
+    ids: &[String],
+    splits: &RunSplits,
+    placed: &[Placed],
+) -> Result<Vec<ArrayRef>, ArrowError> {
+    let runs = names([run_id], std::iter::repeat_n(Some(0), placed.len()))?;
+    let episodes = names(ids, placed.iter().map(|row| row.episode))?;
+    let fold = |row: &Placed| i32::try_from(splits.fold(row.episode?)).ok();
+    let folds = Int32Array::from_iter(placed.iter().map(fold));
+    let name = |row: &Placed| row.split.map(Split::name);
+    let splits = StringArray::from_iter(placed.iter().map(name));
+    Ok(vec![runs, episodes, Arc::new(folds), Arc::new(splits)])
 }
 
 /// The type of the names of runs and episodes: that which Arrow gives to what it reads from the
@@ -102,7 +171,7 @@ fn name_type() -> DataType {
 }
 
 /// A column of names: of each row the position of its name.
-pub(crate) fn names(
+fn names(
     all: impl IntoIterator<Item = impl AsRef<str>>,
     of_rows: impl IntoIterator<Item = Option<usize>>,
 ) -> Result<ArrayRef, ArrowError> {
@@ -155,11 +224,7 @@ pub(crate) fn widened(column: Option<&ArrayRef>, kind: &DataType, rows: usize) -
 
 /// How the parts are written: each column as in the first part that has rows of it.
 pub(crate) fn properties(parts: &[Part]) -> WriterProperties {
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_statistics_enabled(EnabledStatistics::Chunk);
-    let mut seen: BTreeMap<String, (bool, bool)> = BTreeMap::new();
+    let mut seen: BTreeMap<String, Encoded> = BTreeMap::new();
     for group in parts
         .iter()
         .filter_map(|part| part.metadata.row_groups().first())
@@ -170,14 +235,33 @@ pub(crate) fn properties(parts: &[Part]) -> WriterProperties {
                 .encodings()
                 .any(|encoding| encoding == Encoding::DELTA_BINARY_PACKED);
             let path = column.column_path().string();
-            seen.entry(path)
-                .or_insert((has_dictionary, has_differences));
+            seen.entry(path).or_insert(Encoded {
+                has_dictionary,
+                has_differences,
+            });
         }
     }
-    for (column, (has_dictionary, has_differences)) in seen {
+    encoded(seen)
+}
+
+/// How the values of a column are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    pub(crate) has_dictionary: bool,
+    /// Numbers as differences to the one before.
+    pub(crate) has_differences: bool,
+}
+
+/// How a table is written with these columns; others are as the writer does it.
+pub(crate) fn encoded(columns: impl IntoIterator<Item = (String, Encoded)>) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for (column, of) in columns {
         let path = ColumnPath::from(column.split('.').map(str::to_owned).collect::<Vec<_>>());
-        properties = properties.set_column_dictionary_enabled(path.clone(), has_dictionary);
-        if has_differences && !has_dictionary {
+        properties = properties.set_column_dictionary_enabled(path.clone(), of.has_dictionary);
+        if of.has_differences && !of.has_dictionary {
             properties = properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
         }
     }
@@ -259,6 +343,8 @@ mod tests {
             [
                 "run_id",
                 "episode_id",
+                "fold",
+                "split",
                 "time",
                 "b_x",
                 "a_x",
@@ -276,7 +362,7 @@ mod tests {
     fn numbers_widen_and_other_types_are_an_error_that_names_both() {
         let with = |kind: DataType| part(&[("n", kind)]);
         let schema = union("t", &[with(Int32), with(Float64)]).expect("a union");
-        assert_eq!(schema.field(2).data_type(), &Float64);
+        assert_eq!(schema.field(OWN_COLUMNS.len()).data_type(), &Float64);
         let ints: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
         let doubles = widened(Some(&ints), &Float64, 2);
         assert_eq!((doubles.len(), doubles.null_count()), (2, 1));

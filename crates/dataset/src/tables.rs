@@ -16,9 +16,11 @@ use crate::episodes::Episodes;
 use crate::error::BuildError;
 use crate::input::Input;
 use crate::out::{OutFile, OutFolder};
-use crate::place::Placer;
+use crate::place::{Placer, Places, TRACES, Unlisted};
 use crate::read;
-use crate::schema::{self, OWN_COLUMNS, Part};
+use crate::requests::REQUESTS;
+use crate::schema::{self, OWN_COLUMNS, Part, Placed};
+use crate::splits::{RunSplits, Split};
 use crate::windows::{BACKING, Window};
 
 /// The table whose rows are dealt out to classes.
@@ -30,8 +32,20 @@ pub(crate) struct Run {
     pub(crate) input: Input,
     pub(crate) windows: Vec<Window>,
     pub(crate) episodes: Episodes,
+    pub(crate) splits: RunSplits,
+    /// By window.
+    pub(crate) placed: Vec<Placed>,
+    pub(crate) unlisted: Unlisted,
     /// By window.
     pub(crate) counts: Vec<WindowCounts>,
+}
+
+impl Run {
+    /// The ids of its episodes.
+    pub(crate) fn episode_ids(&self) -> Vec<String> {
+        let episodes = 0..self.episodes.len();
+        episodes.map(|number| self.episodes.id(number)).collect()
+    }
 }
 
 /// Rows of a window, by the scenario that they name.
@@ -56,6 +70,8 @@ pub(crate) struct Tables {
     pub(crate) tables: BTreeMap<String, Copied>,
     /// Rows by the folder of a class.
     pub(crate) classes: BTreeMap<String, u64>,
+    /// Spans by anomaly type and split.
+    pub(crate) spans: BTreeMap<(String, Option<Split>), u64>,
 }
 
 /// Copies all tables.
@@ -96,7 +112,7 @@ pub(crate) fn copy_all(
                 &folders,
                 out,
                 stop,
-                &mut made.classes,
+                &mut made,
             )?;
         }
         made.tables.insert(table, copied);
@@ -106,10 +122,9 @@ pub(crate) fn copy_all(
 
 /// The names of all tables that any run has.
 fn names(runs: &[Run]) -> Vec<String> {
-    let mut names: Vec<String> = runs
-        .iter()
-        .flat_map(|run| run.input.tables.keys().cloned())
-        .collect();
+    let all = runs.iter().flat_map(|run| run.input.tables.keys().cloned());
+    // That is made here.
+    let mut names: Vec<String> = all.filter(|name| name != REQUESTS).collect();
     names.sort();
     names.dedup();
     names
@@ -147,9 +162,9 @@ fn class_folders(runs: &[Run]) -> HashMap<String, String> {
 }
 
 /// How a table is written.
-struct Form {
-    schema: SchemaRef,
-    properties: WriterProperties,
+pub(crate) struct Form {
+    pub(crate) schema: SchemaRef,
+    pub(crate) properties: WriterProperties,
 }
 
 /// Copies the table of one run; gives its rows.
@@ -160,16 +175,20 @@ fn copy(
     folders: &HashMap<String, String>,
     out: &mut OutFolder,
     stop: &AtomicBool,
-    classes: &mut BTreeMap<String, u64>,
+    made: &mut Tables,
 ) -> Result<u64, BuildError> {
     let path = run.input.tables[table].clone();
     let run_id = run.input.run_id.clone();
     let place = |folder: &str| format!("{folder}/run_id={run_id}/part.parquet");
     let mut rows = read::batches(&path)?;
-    let mut placer = Placer::new(table, run.input.tables.get("trace_labels"), &run.episodes)?;
-    let ids: Vec<String> = (0..run.episodes.len())
-        .map(|e| run.episodes.id(e))
-        .collect();
+    let places = Places {
+        episodes: &run.episodes,
+        splits: &run.splits,
+        windows: &run.placed,
+    };
+    let ids = run.episode_ids();
+    let traces = run.input.tables.get(TRACES);
+    let mut placer = Placer::new(table, traces, places, &mut run.unlisted)?;
     let mut counter = Counter::new(&run.windows);
     let mut whole = PartFile::create(out, &place(&format!("tables/{table}")), form)?;
     let mut dealt: BTreeMap<String, PartFile> = BTreeMap::new();
@@ -177,20 +196,22 @@ fn copy(
         if stop.load(Ordering::Relaxed) {
             return Err(BuildError::Stopped);
         }
-        let episodes = placer.place(&batch, &path)?;
-        let batch = with_names(&batch, &form.schema, &run_id, &ids, &episodes);
-        let batch = batch.map_err(|error| read::malformed(&path, error))?;
+        let placed = placer.place(&batch, &path)?;
+        let wrong = |error| read::malformed(&path, error);
+        let own = schema::own_values(&run_id, &ids, &run.splits, &placed).map_err(wrong)?;
+        let batch = with_own(&batch, &form.schema, own).map_err(wrong)?;
         whole.write(out, &batch)?;
         counter.count(table, &batch, &mut run.counts);
         if table != SPANS {
             continue;
         }
+        count_spans(&batch, &placed, &mut made.spans);
         for (kind, rows) in by_class(&batch) {
             let Some(folder) = folders.get(&kind) else {
                 continue;
             };
             let of_class = filter_record_batch(&batch, &rows);
-            let of_class = of_class.map_err(|error| read::malformed(&path, error))?;
+            let of_class = of_class.map_err(wrong)?;
             counter.count("classes", &of_class, &mut run.counts);
             let mut file = match dealt.remove(folder) {
                 Some(file) => file,
@@ -201,28 +222,40 @@ fn copy(
         }
     }
     for (folder, file) in dealt {
-        *classes.entry(folder).or_default() += file.close(out)?;
+        *made.classes.entry(folder).or_default() += file.close(out)?;
     }
     whole.close(out)
 }
 
-/// A batch in the form that its table has over all runs.
-fn with_names(
+/// A batch in the form that its table has over all runs, behind the `columns` that each begins with.
+fn with_own(
     batch: &RecordBatch,
     schema: &SchemaRef,
-    run_id: &str,
-    ids: &[String],
-    episodes: &[Option<usize>],
+    mut columns: Vec<ArrayRef>,
 ) -> Result<RecordBatch, arrow_schema::ArrowError> {
     let rows = batch.num_rows();
-    let runs = schema::names([run_id], std::iter::repeat_n(Some(0), rows))?;
-    let episodes = schema::names(ids, episodes.iter().copied())?;
-    let mut columns: Vec<ArrayRef> = vec![runs, episodes];
     for field in schema.fields().iter().skip(OWN_COLUMNS.len()) {
         let column = batch.column_by_name(field.name());
         columns.push(schema::widened(column, field.data_type(), rows));
     }
     RecordBatch::try_new(schema.clone(), columns)
+}
+
+/// Counts spans by anomaly type and split.
+fn count_spans(
+    batch: &RecordBatch,
+    placed: &[Placed],
+    spans: &mut BTreeMap<(String, Option<Split>), u64>,
+) {
+    let kinds = texts(batch, "anomaly_type");
+    let mut counts: HashMap<(&str, Option<Split>), u64> = HashMap::new();
+    for (row, place) in placed.iter().enumerate() {
+        let kind = text(kinds, row).unwrap_or_default();
+        *counts.entry((kind, place.split)).or_default() += 1;
+    }
+    for ((kind, split), count) in counts {
+        *spans.entry((kind.to_owned(), split)).or_default() += count;
+    }
 }
 
 /// The rows of spans that back a label, by anomaly type.
@@ -310,13 +343,13 @@ impl Counter {
 }
 
 /// A Parquet file of the dataset.
-struct PartFile {
+pub(crate) struct PartFile {
     writer: ArrowWriter<OutFile>,
     rows: u64,
 }
 
 impl PartFile {
-    fn create(out: &OutFolder, path: &str, form: &Form) -> Result<Self, BuildError> {
+    pub(crate) fn create(out: &OutFolder, path: &str, form: &Form) -> Result<Self, BuildError> {
         let file = out.create(path)?;
         let properties = Some(form.properties.clone());
         let writer = ArrowWriter::try_new(file, form.schema.clone(), properties);
@@ -326,13 +359,13 @@ impl PartFile {
         })
     }
 
-    fn write(&mut self, out: &OutFolder, batch: &RecordBatch) -> Result<(), BuildError> {
+    pub(crate) fn write(&mut self, out: &OutFolder, batch: &RecordBatch) -> Result<(), BuildError> {
         self.rows += batch.num_rows() as u64;
         let written = self.writer.write(batch);
         written.map_err(|error| out.cannot(as_io(error)))
     }
 
-    fn close(self, out: &mut OutFolder) -> Result<u64, BuildError> {
+    pub(crate) fn close(self, out: &mut OutFolder) -> Result<u64, BuildError> {
         let file = self.writer.into_inner();
         let file = file.map_err(|error| out.cannot(as_io(error)))?;
         out.close(file, self.rows)?;

@@ -86,6 +86,7 @@ mod tests {
             warm_up: false,
             fault: Some("slow_query".into()),
             service: Some("cart".into()),
+            root_cause_service: Some("cart".into()),
             intensity: Some(0.8),
             injected_ns: Some(1),
             fault_state: "confirmed".into(),

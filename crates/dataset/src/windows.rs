@@ -8,6 +8,8 @@ use crate::episodes::{EpisodeWindow, Episodes};
 use crate::error::BuildError;
 use crate::input::Input;
 use crate::read;
+use crate::schema::Placed;
+use crate::splits::{EpisodeFacts, RunSplits};
 
 /// Verdicts that back a label: rows of such windows are in the files of classes.
 pub(crate) const BACKING: [&str; 3] = ["supported", "weak", "clean"];
@@ -21,6 +23,8 @@ pub(crate) struct Window {
     pub(crate) warm_up: bool,
     pub(crate) fault: Option<String>,
     pub(crate) service: Option<String>,
+    /// The service that the label names.
+    pub(crate) root_cause_service: Option<String>,
     pub(crate) intensity: Option<f64>,
     /// When its injection was confirmed, Unix nanoseconds.
     pub(crate) injected_ns: Option<i64>,
@@ -103,6 +107,54 @@ impl Window {
     }
 }
 
+/// The episodes of a run, as they are dealt out to folds.
+pub(crate) fn episode_facts(
+    run_id: &str,
+    windows: &[Window],
+    episodes: &Episodes,
+) -> Vec<EpisodeFacts> {
+    let mut facts: Vec<EpisodeFacts> = (0..episodes.len())
+        .map(|episode| EpisodeFacts {
+            id: episodes.id(episode),
+            run_id: run_id.to_owned(),
+            ..EpisodeFacts::default()
+        })
+        .collect();
+    for (number, window) in windows.iter().enumerate() {
+        let Some(episode) = episodes.of_window(number).filter(|_| window.time.declares) else {
+            continue;
+        };
+        let of = &mut facts[episode];
+        match &window.sham_of {
+            Some(kind) => _ = of.shams.insert(kind.clone()),
+            None => {
+                of.types.insert(window.anomaly_type.clone());
+                let services = [&window.root_cause_service, &window.service];
+                of.services
+                    .extend(services.into_iter().flatten().next().cloned());
+            }
+        }
+    }
+    facts
+}
+
+/// Where the rows of each window are. One that declares an anomaly is where its episode is; any other
+/// is in a split only if all of its time is.
+pub(crate) fn placed(windows: &[Window], episodes: &Episodes, splits: &RunSplits) -> Vec<Placed> {
+    let place = |(number, window): (usize, &Window)| {
+        let episode = episodes.of_window(number);
+        let time = &window.time;
+        Placed {
+            episode,
+            split: match window.time.declares {
+                true => episode.map(|episode| splits.of_episode(episode)),
+                false => splits.over(episodes, time.opened_ns, time.closed_ns),
+            },
+        }
+    };
+    windows.iter().enumerate().map(place).collect()
+}
+
 /// A run's table of windows as one batch.
 pub(crate) fn table(input: &Input) -> Result<RecordBatch, BuildError> {
     let path = &input.tables["windows"];
@@ -151,6 +203,7 @@ pub(crate) fn read(input: &Input) -> Result<(Vec<Window>, Episodes), BuildError>
             warm_up,
             fault: owned("fault", row),
             service: owned("fault_service", row),
+            root_cause_service: owned("root_cause_service", row),
             intensity: double(&batch, "fault_intensity", row),
             injected_ns: int(&batch, "fault_injected_ns", row),
             fault_state: owned("fault_state", row).unwrap_or_default(),

@@ -7,8 +7,9 @@ mod target;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loadgen_engine::consumers::{ClientSpans, OtlpProtocol, OtlpTarget};
+use loadgen_engine::consumers::{ClientSpans, OtlpTarget};
 use loadgen_engine::{Consumer, Event, Interrupt, RunOptions, Sender, run};
+use loadgen_otlp::OtlpProtocol;
 use loadgen_scenario::plan::*;
 use loadgen_timeline::event::{Event as Line, RunStatus, WindowClosed};
 use loadgen_timeline::{Failure, RequestRecord};

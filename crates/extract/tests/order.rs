@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use loadgen_extract::order::trace_order;
 use loadgen_extract::{ExtractOptions, ExtractReport, extract};
 use proptest::prelude::*;
 
@@ -291,6 +292,55 @@ fn what_is_unusual_is_the_same_in_any_order_and_begins_where_it_does() {
     assert_eq!(of(90, 3), ("structure", "true"));
     assert_eq!([1, 2, 4, 5].map(|id| of(90, id)), [("none", "false"); 4]);
     assert!((1..=4).all(|id| of(100, id) == ("none", "false")));
+}
+
+/// A queue hands a message of a request of long ago to a service that still logs it: no span of its
+/// trace is of the run. Tables are joined by this order while they are read.
+#[test]
+fn log_records_are_in_the_order_of_their_traces_also_where_no_span_arrived() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let with_spans: Vec<Timed> = (0..40)
+        .flat_map(|at| request(at, 0, false, false))
+        .collect();
+    let mut records = String::new();
+    for trace in (0..80).rev() {
+        let at = START_NS + 1_000_000_000 + i64::from(trace);
+        let _ = writeln!(
+            records,
+            r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"traceId":"{:032x}","timeUnixNano":"{at}","body":{{"stringValue":"sent"}}}}]}}]}}]}}"#,
+            trace + 1,
+        );
+    }
+    let file = |name: &str, text: &str| {
+        fs::write(dir.path().join(name), text).expect("written");
+        dir.path().join(name)
+    };
+    let report = extract(&ExtractOptions {
+        traces: vec![file("traces.jsonl", &timed_line(&with_spans))],
+        logs: vec![file("logs.jsonl", &records)],
+        timeline: Some(file("timeline.jsonl", &two_minutes())),
+        output: dir.path().join("dataset"),
+        ..ExtractOptions::default()
+    })
+    .expect("extracted");
+    let is_table = |path: &&Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("logs_labeled") && name.ends_with("csv")
+    };
+    let mut paths = report.files.iter().map(|file| file.path.as_path());
+    let table = paths.find(is_table).expect("a table of log records");
+    let mut rows = csv::Reader::from_path(table).expect("a table");
+    let columns = rows.headers().expect("a header").clone();
+    let id = columns
+        .iter()
+        .position(|name| name == "trace_id")
+        .expect("ids");
+    let ids: Vec<u128> = rows
+        .records()
+        .map(|row| u128::from_str_radix(&row.expect("a row")[id], 16).expect("hexadecimal"))
+        .collect();
+    assert_eq!(ids.len(), 80);
+    assert!(ids.is_sorted_by_key(|&id| trace_order(id)));
 }
 
 proptest! {

@@ -1,7 +1,9 @@
 //! The command line, as typed.
 
+mod campaign;
 mod dataset;
 mod programs;
+mod replay;
 mod run;
 mod runs;
 
@@ -9,11 +11,13 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::campaign::CampaignArgs;
 pub(crate) use self::dataset::{
-    AuditArgs, BuildArgs, DatasetCommand, ExtractArgs, ReportArgs, ShowArgs, UnusableChoice,
-    UploadArgs,
+    AuditArgs, BuildArgs, DatasetCommand, EvaluateArgs, ExtractArgs, ReportArgs, ShowArgs,
+    SplitChoice, UnusableChoice, UploadArgs,
 };
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
+pub(crate) use self::replay::ReplayArgs;
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
 pub(crate) use self::runs::{
     CompareArgs, FaultByHandArgs, FaultsClearArgs, FaultsCommand, FromK6Args, MergeArgs,
@@ -31,7 +35,8 @@ Exit codes:
   6  a fault could not be injected or cleared: the labels of its window are not backed by a fault
   7  the dataset is usable, but the audit has warnings (extract, audit; doctor likewise; merge: a
      shard is missing or did not come to its end)
-  8  the dataset is not usable (run, extract, audit, dataset build; doctor: a dataset would not be)
+  8  the dataset is not usable (run, extract, audit, dataset build, campaign; doctor: a dataset
+     would not be); the exam is not passed (evaluate)
 Where several hold, run ends with the first of 1, 8, 6, 5.";
 
 /// Makes labelled anomaly datasets from running microservices.
@@ -66,8 +71,13 @@ pub(crate) enum Command {
     /// Make one dataset of several runs.
     #[command(subcommand)]
     Dataset(DatasetCommand),
+    /// Make many runs of a scenario file, and one dataset of all.
+    Campaign(CampaignArgs),
+    /// Hold an exam: of a dataset, or of a detector on it.
+    Evaluate(EvaluateArgs),
     /// Make a page that shows what happened in a run, or in several.
     Report(ReportArgs),
+    Replay(ReplayArgs),
     /// Send a run's folder to an object store.
     Upload(UploadArgs),
     /// Compare both engines in paired runs, or two runs that are done.
@@ -237,6 +247,8 @@ pub(crate) enum SchemaOf {
     CausalGraph,
     /// The dictionary of a dataset's columns, `columns_STAMP.json`.
     Columns,
+    /// The lists of episodes of a dataset of several runs, `splits.json`.
+    Splits,
     /// What `loadgen compare` writes, `comparison.json`.
     Comparison,
 }

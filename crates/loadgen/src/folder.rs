@@ -62,6 +62,11 @@ impl RunFolder {
         self.0.join("ledger.arrows")
     }
 
+    /// Faults that were made by hand.
+    pub(crate) fn faults(&self) -> PathBuf {
+        self.0.join("faults.jsonl")
+    }
+
     pub(crate) fn summary(&self) -> PathBuf {
         self.0.join("summary.json")
     }

@@ -15,6 +15,7 @@ mod exit;
 mod folder;
 mod guard;
 mod interrupts;
+mod otlp;
 mod reach;
 mod rendezvous;
 mod serve;

@@ -3,6 +3,7 @@
 mod built;
 mod dataset;
 mod pass;
+mod replayed;
 
 use comfy_table::{CellAlignment, Table, presets};
 use loadgen_doctor::Finding;
@@ -15,6 +16,7 @@ use loadgen_timeline::summary::Summary;
 pub(crate) use built::built;
 pub(crate) use dataset::{audit, dataset, verdict, window_label};
 pub(crate) use pass::pass;
+pub(crate) use replayed::replayed;
 
 /// `loadgen plan`: when what runs.
 pub(crate) fn timetable(plan: &Plan) -> String {

@@ -2,7 +2,8 @@
 //! in the one form of the OpenTelemetry Collector's file exporter.
 //!
 //! There are two ways to read. Who has to pass on what was sent, as the collector does, reads
-//! into the protobuf types of `opentelemetry-proto` and writes these: [`json`]. Who looks at what
+//! into the protobuf types of `opentelemetry-proto` and writes these: [`json`]; of a file they are
+//! the [`Request`]s that [`requests`](source::requests) hands on. Who looks at what
 //! was sent, as the extractor does, is handed one span, data point or log record at a time,
 //! borrowed from the message, and holds nothing else: [`Sink`], [`view`]. Both rest on one cursor
 //! over JSON, which is where all leniency is, and on one rule for the names of fields.
@@ -94,7 +95,9 @@ mod input;
 mod jaeger;
 pub mod json;
 mod problem;
+mod protocol;
 mod read;
+mod request;
 mod sink;
 pub mod source;
 pub mod view;
@@ -102,5 +105,7 @@ mod walk;
 mod wire;
 
 pub use problem::Problem;
+pub use protocol::OtlpProtocol;
 pub use read::{read_json, read_protobuf};
+pub use request::{ExportRequest, Request};
 pub use sink::{Counts, Origin, Owner, Signal, Sink, UNDO_ITEMS};

@@ -8,7 +8,7 @@
 //! other.
 
 use crate::file::{Bounds, Guard};
-use crate::judged::expected_windows;
+use crate::judged::{UNDER_WAY_NS, expected_windows};
 use crate::prng::Prng;
 
 /// The most episodes of a plan.
@@ -208,9 +208,9 @@ impl Wanted<'_> {
     /// How many there are of each: with lengths as they are on average the share comes nearest to the
     /// one that is wanted.
     fn numbers(&self) -> Result<[(Does, u64); 3], Refused> {
-        let of_faults = self.mean(self.kinds, self.compound);
-        let of_shams = self.mean(self.kinds, 0.0);
-        let of_harmless = self.mean(self.harmless_kinds, 0.0);
+        let of_faults = self.mean(Does::Fault, self.compound);
+        let of_shams = self.mean(Does::Sham, 0.0);
+        let of_harmless = self.mean(Does::Harmless, 0.0);
         if of_faults.windows <= 0.0 {
             return Err(Refused::TooShort);
         }
@@ -244,18 +244,19 @@ impl Wanted<'_> {
         Err(Refused::TooMany)
     }
 
-    /// What one of some kinds is like on average, by their weights.
-    fn mean(&self, kinds: &[Kind], compound: f64) -> Mean {
+    /// What one is like on average, by the weights of its kinds.
+    fn mean(&self, does: Does, compound: f64) -> Mean {
+        let kinds = self.kinds_of(does);
         let weights: f64 = kinds.iter().map(|kind| f64::from(kind.weight)).sum();
         let mut mean = Mean::default();
         for kind in kinds {
             let share = f64::from(kind.weight) / weights;
             let length_ns = (kind.length_ns.0 + kind.length_ns.1) / 2;
             let both = match compound > 0.0 {
-                true => self.windows_of(length_ns, true),
+                true => self.windows_of(length_ns, does, true),
                 false => 0.0,
             };
-            let single = self.windows_of(length_ns, false);
+            let single = self.windows_of(length_ns, does, false);
             mean.length_ns += length_ns as f64 * share;
             mean.guard_ns += self.guard_of(length_ns) as f64 * share;
             mean.windows += (single * (1.0 - compound) + both * compound) * share;
@@ -372,7 +373,7 @@ impl Wanted<'_> {
         let (mut anomalous, mut normal) = (0.0, 0.0);
         let mut stretch_ns = self.length_ns as f64 - self.guard_ns as f64;
         for (one, length_ns) in episodes.iter().zip(lengths) {
-            let windows = self.windows_of(*length_ns, one.second.is_some());
+            let windows = self.windows_of(*length_ns, one.does, one.second.is_some());
             match one.does {
                 Does::Fault => anomalous += windows,
                 Does::Sham | Does::Harmless => normal += windows,
@@ -384,16 +385,21 @@ impl Wanted<'_> {
     }
 
     /// Windows that lie in an episode, on average.
-    fn windows_of(&self, length_ns: u64, is_compound: bool) -> f64 {
-        let settled = |stretch_ns: u64, guard_ns: u64| {
-            expected_windows(stretch_ns.saturating_sub(guard_ns) as f64)
+    fn windows_of(&self, length_ns: u64, does: Does, is_compound: bool) -> f64 {
+        let under_way_ns = match does {
+            Does::Fault => UNDER_WAY_NS,
+            Does::Sham | Does::Harmless => 0,
+        };
+        let settled = |stretch_ns: u64, unsettled_ns: u64| {
+            expected_windows(stretch_ns.saturating_sub(unsettled_ns) as f64)
         };
         match is_compound {
-            false => settled(length_ns, self.guard_of(length_ns)),
+            false => settled(length_ns, self.guard_of(length_ns) + under_way_ns),
             true => {
                 let third = length_ns / PARTS;
                 let guard_ns = self.guard_of(length_ns - third);
-                PARTS as f64 * settled(third, guard_ns)
+                // The first ends at the end of the second part, the second at that of the third.
+                settled(third, guard_ns) + 2.0 * settled(third, guard_ns + under_way_ns)
             }
         }
     }

@@ -75,6 +75,44 @@ impl Event {
         };
         times.into_iter().flatten()
     }
+
+    /// Moves all moments that it names by the same time; lengths of time stay.
+    pub fn shift(&mut self, by_ns: i64) {
+        let times = match self {
+            Event::RunStarted(run) => [Some(&mut run.at_ns), None, None],
+            Event::WindowOpened(window) => [
+                Some(&mut window.at_ns),
+                Some(&mut window.planned_start_ns),
+                Some(&mut window.planned_end_ns),
+            ],
+            Event::FaultInjected(change) | Event::FaultCleared(change) => [
+                Some(&mut change.at_ns),
+                Some(&mut change.requested_ns),
+                None,
+            ],
+            Event::FaultFailed(failed) => [
+                Some(&mut failed.at_ns),
+                Some(&mut failed.requested_ns),
+                None,
+            ],
+            Event::FaultNoticed(seen) => [Some(&mut seen.at_ns), Some(&mut seen.since_ns), None],
+            Event::Heartbeat(beat) => [Some(&mut beat.at_ns), None, None],
+            Event::WindowClosed(totals) | Event::WindowDrained(totals) => [
+                Some(&mut totals.at_ns),
+                totals.last_completed_ns.as_mut(),
+                None,
+            ],
+            Event::FlagChanged(flag) => [Some(&mut flag.at_ns), None, None],
+            Event::FlagLost(flag) => [Some(&mut flag.at_ns), None, None],
+            Event::VusChanged(vus) => [Some(&mut vus.at_ns), None, None],
+            Event::ClockStepped(step) => [Some(&mut step.at_ns), None, None],
+            Event::GeneratorStalled(stall) => [Some(&mut stall.at_ns), None, None],
+            Event::RunFinished(end) => [Some(&mut end.at_ns), None, None],
+        };
+        for time in times.into_iter().flatten() {
+            *time = time.saturating_add(by_ns);
+        }
+    }
 }
 
 /// Which engine sent the load.

@@ -130,6 +130,61 @@ fn a_timeline_is_written_as_documented() {
 }
 
 #[test]
+fn an_event_that_is_shifted_has_its_moments_moved_and_nothing_else() {
+    const MOMENT: i64 = 1_700_000_000_000_000_000;
+    const BY: i64 = 1_000_000_000_000;
+    fn moved(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => fields.values_mut().for_each(moved),
+            serde_json::Value::Number(number) => {
+                if let Some(at) = number.as_i64().filter(|number| *number >= MOMENT) {
+                    *value = (at + BY).into();
+                }
+            }
+            _ => {}
+        }
+    }
+    let others = [
+        Event::FaultNoticed(FaultNoticed {
+            driver: "shop".into(),
+            fault: "hang".into(),
+            service: "catalogue".into(),
+            intensity: 0.5,
+            owner: String::new(),
+            change: NoticedChange::Lost,
+            since_ns: MOMENT + 1,
+            at_ns: MOMENT + 2,
+        }),
+        Event::FlagChanged(FlagChanged {
+            flag: "users".into(),
+            value: 7,
+            at_ns: MOMENT,
+        }),
+        Event::FlagLost(FlagLost {
+            flag: "users".into(),
+            reason: "nobody there".into(),
+            at_ns: MOMENT,
+        }),
+        Event::VusChanged(VusChanged {
+            scenario: "spike".into(),
+            vus: 7,
+            at_ns: MOMENT,
+        }),
+        Event::GeneratorStalled(GeneratorStalled {
+            at_ns: MOMENT,
+            for_ns: 5,
+            shard: None,
+        }),
+    ];
+    for mut event in events().into_iter().chain(others) {
+        let mut expected = serde_json::to_value(&event).unwrap();
+        moved(&mut expected);
+        event.shift(BY);
+        assert_eq!(serde_json::to_value(&event).unwrap(), expected);
+    }
+}
+
+#[test]
 fn a_timeline_cut_anywhere_is_readable_up_to_the_cut() {
     let whole = loadgen_timeline::read::parse(GOLDEN.as_bytes());
     assert_eq!(whole.windows.len(), 1);

@@ -27,9 +27,11 @@ OF_CASES = ("rcaeval", "datapack")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 3 for input that can't be used."""
+    """The exit code: 0, or 3 for input that can't be used; of an exam that is not passed 8."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "evaluate":
+            return _evaluate(options)
         dataset = loadgen.load(options.dir, "arrow", stamp=options.stamp)
         print(dataset.describe() if options.command == "describe" else _export(dataset, options))
     except loadgen.LoadgenError as wrong:
@@ -43,6 +45,37 @@ def _export(dataset: loadgen.Dataset[Any], options: argparse.Namespace) -> Expor
     if options.format in OF_CASES:
         extra = {"verdicts": options.verdicts, "normal_seconds": options.normal_seconds}
     return FORMATS[options.format](dataset, options.out, **extra)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    try:
+        from loadgen.exam import run, text  # noqa: PLC0415 (the loader does without its libraries)
+    except ImportError as missing:
+        raise loadgen.LoadgenError(
+            f"{missing.name} is not installed, which exams need: pip install 'loadgen[exam]'."
+        ) from None
+    result = run.evaluate(
+        run.Options(
+            folder=options.dir,
+            out=options.out or options.dir / "evaluation",
+            scores=options.scores,
+            split=options.split,
+            only=options.only,
+            windows=tuple(sorted({5, *options.window})),
+            seed=options.seed,
+            quiet=options.quiet,
+        )
+    )
+    print(text.terminal(result))
+    return 0 if result["passed"] else 8
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in _names(text))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +106,40 @@ def _parser() -> argparse.ArgumentParser:
     for command in (describe, export):
         command.add_argument("--stamp", help="which extraction, where there are several")
     parser.set_defaults(verdicts=None)
+    _evaluate_parser(commands)
     return parser
+
+
+def _evaluate_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    evaluate = commands.add_parser(
+        "evaluate", help="hold an exam: of a dataset, or of a detector on it, see docs/evaluate.md"
+    )
+    evaluate.add_argument("dir", type=Path, help="a folder made by `loadgen dataset build`")
+    evaluate.add_argument("--scores", type=Path, help="what a detector says: CSV or Parquet")
+    evaluate.add_argument(
+        "--split",
+        choices=("all", "test"),
+        default="all",
+        help="judge all buckets, by folds (default), or those of the test split alone",
+    )
+    evaluate.add_argument(
+        "--only",
+        type=_names,
+        default=(),
+        metavar="NAMES",
+        help="parts (audit, detectors, root_cause) or detectors, with commas between them",
+    )
+    evaluate.add_argument(
+        "--window",
+        type=_numbers,
+        default=(5, 10, 30, 60),
+        metavar="SECONDS",
+        help="lengths of windows, with commas between them (5,10,30,60)",
+    )
+    evaluate.add_argument("--seed", type=int, default=42, help="of all that is drawn (42)")
+    evaluate.add_argument("--out", type=Path, help="a folder (DIR/evaluation)")
+    evaluate.add_argument("--quiet", action="store_true", help="no progress")
+    evaluate.set_defaults(stamp=None)
 
 
 if __name__ == "__main__":

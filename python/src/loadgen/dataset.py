@@ -147,6 +147,11 @@ class Dataset(Mapping[str, Frame], Generic[Frame]):
         return self["graph_nodes"]
 
     @property
+    def requests(self) -> Frame:
+        """What was asked of the target, by the ledgers: only in a dataset of several runs."""
+        return self["requests"]
+
+    @property
     def metrics_wide(self) -> Frame:
         """A column for each series, a row for each second."""
         return self["metrics_wide"]
@@ -199,6 +204,13 @@ class Dataset(Mapping[str, Frame], Generic[Frame]):
     def causal_graph(self) -> dict[str, Any]:
         """Of each anomaly which services it reached, when, and along which calls."""
         return self._document("causal_graph")
+
+    @property
+    def splits(self) -> dict[str, Any]:
+        """Of a dataset of several runs: ids of episodes to train, validate and test with
+        (docs/dataset-build.md).
+        """
+        return self._document("splits")
 
     def _document(self, name: str) -> dict[str, Any]:
         path = self._files.documents.get(name)

@@ -9,6 +9,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use loadgen_otlp::OtlpProtocol;
 use loadgen_scenario::plan::Part;
 use loadgen_scenario::{Flow, Plan, Step};
 use loadgen_timeline::{Failure, RequestRecord};
@@ -34,15 +35,6 @@ const WAITING_BATCHES: usize = 256;
 
 /// How long the last spans may take.
 const LAST_EXPORT: Duration = Duration::from_secs(10);
-
-/// OTLP's transports, by the names of `OTEL_EXPORTER_OTLP_PROTOCOL`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtlpProtocol {
-    /// `grpc`
-    Grpc,
-    /// `http/protobuf`
-    HttpProtobuf,
-}
 
 /// Where client spans go.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ mod summary;
 mod timeline;
 mod usage;
 
-pub use client_spans::{ClientSpanReport, ClientSpans, OtlpProtocol, OtlpTarget};
+pub use client_spans::{ClientSpanReport, ClientSpans, OtlpTarget};
 pub use ledger::LedgerFile;
 pub use summary::SummaryFile;
 pub use timeline::TimelineFile;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use loadgen_otlp::source::backup;
 use loadgen_timeline::audit::Rows;
 use serde::Serialize;
 
@@ -28,7 +29,6 @@ use crate::extract::extract_from;
 use crate::options::ExtractOptions;
 use crate::report::ExtractReport;
 use crate::scan::inputs::{Inputs, Opened, open_all, read_error};
-use crate::scan::paths::backup;
 
 /// Names of working files in the folder of datasets begin so.
 const WORKING: &str = ".extract-";

@@ -70,11 +70,11 @@ pub(crate) fn label_traces(
     let mut spans = SpanMarkBuilder::default();
     let mut shapes = ShapeBuilder::default();
     let mut logs = LogMarkBuilder::default();
-    let mut loose = Vec::new();
     let (mut row, mut marked) = (0u32, 0u32);
     sorted.for_each(|group| {
         if group.spans.is_empty() && group.request.is_none() && !group.of_other_run {
-            loose.extend_from_slice(group.logs);
+            // Where its trace would stand: rows are in the order of traces.
+            push_loose(&mut logs, &mut survey, group.logs, partition, truth);
             return;
         }
         let facts = (!group.spans.is_empty()).then(|| TraceFacts::new(group.spans, group.request));
@@ -111,12 +111,7 @@ pub(crate) fn label_traces(
         }
         row += 1;
     });
-    loose.extend_from_slice(&sorted.loose_logs);
-    for log in loose {
-        logs.row.append_value(log);
-        logs.trace.append_null();
-        survey.loose_log(truth, number(&partition.logs.time_ns, log as usize));
-    }
+    push_loose(&mut logs, &mut survey, &sorted.loose_logs, partition, truth);
     Ok(LabelledTraces {
         traces: traces.finish()?,
         spans: spans.finish()?,
@@ -124,6 +119,22 @@ pub(crate) fn label_traces(
         logs: logs.finish()?,
         survey,
     })
+}
+
+/// Log records of traces that nothing else is known of, and those without a trace: they are labelled
+/// by their own times.
+fn push_loose(
+    logs: &mut LogMarkBuilder,
+    survey: &mut Survey,
+    rows: &[u32],
+    partition: &Partition,
+    truth: &Truth,
+) {
+    for &log in rows {
+        logs.row.append_value(log);
+        logs.trace.append_null();
+        survey.loose_log(truth, number(&partition.logs.time_ns, log as usize));
+    }
 }
 
 fn push_trace(

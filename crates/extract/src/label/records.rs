@@ -54,7 +54,7 @@ batch! {
 }
 
 batch! {
-    /// Log records, those of traces first.
+    /// Log records, in the order of their traces, last those without one.
     LogMarkBatch, LogMarkBuilder {
         row: U32,
         /// Null: it is labelled by its own time.

@@ -5,9 +5,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use loadgen_otlp::source::Source;
+use loadgen_otlp::source::{Source, expand};
 
-use super::paths::expand;
 use crate::error::ExtractError;
 
 /// How often a folder is listed anew because files of it were renamed meanwhile.

@@ -6,7 +6,6 @@ mod headers;
 mod http;
 pub(crate) mod inputs;
 mod logs;
-pub(crate) mod paths;
 mod peer;
 pub(crate) mod pipeline;
 mod points;

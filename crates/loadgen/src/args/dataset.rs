@@ -153,6 +153,44 @@ pub(crate) struct UploadArgs {
     pub(crate) json: bool,
 }
 
+/// Hold an exam: of a dataset, or of a detector on it.
+///
+/// Detectors are judged by folds of whole episodes, beside what knows nothing reaches, and the dataset
+/// by what it gives away. The Python package does it: pip install 'loadgen[exam]'. What is measured is
+/// told in docs/evaluate.md.
+#[derive(Debug, Default, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct EvaluateArgs {
+    /// A folder made by `loadgen dataset build`.
+    pub(crate) dir: PathBuf,
+    /// What a detector says of each bucket, CSV or Parquet: run_id, start_time_ns, and score, alert, or
+    /// both. The exam is then this detector's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scores: Option<PathBuf>,
+    /// `all`: judge all buckets, by folds; `test`: those of the test split alone [default: all]
+    #[arg(long, value_name = "SPLIT", value_parser = ["all", "test"])]
+    pub(crate) split: Option<String>,
+    /// Parts (audit, detectors, root_cause) or detectors, with commas between them [default: all]
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) only: Option<String>,
+    /// Lengths of windows in seconds, with commas between them [default: 5,10,30,60]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) window: Option<String>,
+    /// Seed of all that is drawn [default: 42]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u32>,
+    /// Folder for the result [default: evaluation in DIR]
+    #[arg(long = "out", visible_alias = "output", value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Show no progress.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// The Python interpreter [default: python3 beside loadgen, else on the PATH]
+    /// [env: LOADGEN_PYTHON]
+    #[arg(long, value_name = "FILE", env = "LOADGEN_PYTHON", hide_env = true)]
+    pub(crate) python: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum DatasetCommand {
     /// Put the datasets of several runs together, with an index and checksums.
@@ -197,9 +235,27 @@ pub(crate) struct BuildArgs {
     /// What becomes of runs that their audit finds not usable, for another reason than single windows.
     #[arg(long, value_name = "CHOICE", default_value = "refuse")]
     pub(crate) unusable: UnusableChoice,
+    /// Seed by which episodes are dealt out to train, validate and test with.
+    #[arg(long, value_name = "N", default_value_t = loadgen_dataset::SPLIT_SEED)]
+    pub(crate) split_seed: u64,
+    /// What is dealt out as a whole.
+    #[arg(long, value_name = "CHOICE", default_value = "episode")]
+    pub(crate) split_by: SplitChoice,
+    /// Where an episode follows one of another split in its run, its rows are in no split for so many
+    /// seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = loadgen_dataset::EMBARGO_S)]
+    pub(crate) embargo: f64,
     /// Print the report as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitChoice {
+    /// Each episode.
+    Episode,
+    /// All episodes of a run.
+    Run,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use loadgen_dataset::{About, BuildError, BuildOptions, Unusable, build as build_dataset};
+use loadgen_dataset::{
+    About, BuildError, BuildOptions, BuildReport, SplitBy, SplitOptions, Unusable,
+    build as build_dataset,
+};
 
-use crate::args::{BuildArgs, DatasetCommand, UnusableChoice};
+use crate::args::{BuildArgs, DatasetCommand, SplitChoice, UnusableChoice};
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::tables;
@@ -26,24 +29,13 @@ async fn build(args: BuildArgs) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::BadInput, message));
     }
+    if !(args.embargo >= 0.0 && args.embargo.is_finite()) {
+        let message = format!("--embargo {}: give seconds, 0 or more", args.embargo);
+        return Err(Failure::new(Exit::BadInput, message));
+    }
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let options = options(&args, stop.clone());
-    let mut building = tokio::task::spawn_blocking(move || build_dataset(&options));
-    let built = tokio::select! {
-        built = &mut building => built,
-        () = interrupts.nth(1) => {
-            stop.store(true, Ordering::Relaxed);
-            building.await
-        }
-    };
-    let built =
-        built.map_err(|e| Failure::new(Exit::Failed, format!("the build broke down: {e}")))?;
-    let report = match built {
-        Ok(report) => report,
-        Err(BuildError::Stopped) => return Ok(Exit::Interrupted),
-        Err(error) if error.is_bad_input() => return Err(Failure::new(Exit::BadInput, error)),
-        Err(error) => return Err(Failure::new(Exit::Failed, error)),
+    let Some(report) = make(options(&args), &interrupts).await? else {
+        return Ok(Exit::Interrupted);
     };
     match args.json {
         true => super::print(&super::json(&report)?)?,
@@ -55,12 +47,49 @@ async fn build(args: BuildArgs) -> Result<Exit, Failure> {
     })
 }
 
-fn options(args: &BuildArgs, stop: Arc<AtomicBool>) -> BuildOptions {
+/// Builds a dataset of several runs, with its report. None: a signal has ended it.
+pub(super) async fn make(
+    mut options: BuildOptions,
+    interrupts: &Interrupts,
+) -> Result<Option<BuildReport>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    options.stop = stop.clone();
+    options.finish = Some(Arc::new(|folder, sources| {
+        report::of_runs(sources, &folder.join("report.html"));
+        Ok(())
+    }));
+    let mut building = tokio::task::spawn_blocking(move || build_dataset(&options));
+    let built = tokio::select! {
+        built = &mut building => built,
+        () = interrupts.nth(1) => {
+            stop.store(true, Ordering::Relaxed);
+            building.await
+        }
+    };
+    let built =
+        built.map_err(|e| Failure::new(Exit::Failed, format!("the build broke down: {e}")))?;
+    match built {
+        Ok(report) => Ok(Some(report)),
+        Err(BuildError::Stopped) => Ok(None),
+        Err(error) if error.is_bad_input() => Err(Failure::new(Exit::BadInput, error)),
+        Err(error) => Err(Failure::new(Exit::Failed, error)),
+    }
+}
+
+fn options(args: &BuildArgs) -> BuildOptions {
     BuildOptions {
         inputs: args.inputs.clone(),
         runs: args.runs.clone(),
         output: args.output.clone(),
         weak_below: args.weak_below,
+        splits: SplitOptions {
+            seed: args.split_seed,
+            by: match args.split_by {
+                SplitChoice::Episode => SplitBy::Episode,
+                SplitChoice::Run => SplitBy::Run,
+            },
+            embargo_s: args.embargo,
+        },
         unusable: match args.unusable {
             UnusableChoice::Refuse => Unusable::Refuse,
             UnusableChoice::Skip => Unusable::Skip,
@@ -73,10 +102,6 @@ fn options(args: &BuildArgs, stop: Arc<AtomicBool>) -> BuildOptions {
             url: args.url.clone(),
             hardware: args.hardware.clone(),
         },
-        stop,
-        finish: Some(Arc::new(|folder, sources| {
-            report::of_runs(sources, &folder.join("report.html"));
-            Ok(())
-        })),
+        ..BuildOptions::default()
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn schema(args: &SchemaArgs) -> Result<Exit, Failure> {
         SchemaOf::Evidence => loadgen_evidence::evidence_json_schema().to_value(),
         SchemaOf::CausalGraph => loadgen_timeline::causal::causal_graph_json_schema(),
         SchemaOf::Columns => loadgen_timeline::columns::columns_json_schema(),
+        SchemaOf::Splits => loadgen_dataset::splits_json_schema(),
         SchemaOf::Comparison => loadgen_compare::comparison_json_schema(),
     };
     super::print(&super::json(&schema)?)

@@ -1,18 +1,22 @@
 //! One file a command. Each takes its arguments and returns how the process ends.
 
 mod audit;
+mod campaign;
 mod check;
 mod collect;
 mod compare;
 mod dataset;
 mod doctor;
+mod evaluate;
 mod extract;
 mod faults;
 mod guard;
+mod ledger;
 mod merge;
 mod meta;
 mod plan;
 mod proxy;
+mod replay;
 mod report;
 mod run;
 mod shop;
@@ -39,7 +43,10 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),
         Command::Dataset(command) => asynchronously(dataset::dataset(command)),
+        Command::Campaign(args) => asynchronously(campaign::campaign(args)),
+        Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Report(args) => report::report(&args),
+        Command::Replay(args) => asynchronously(replay::replay(args)),
         Command::Upload(args) => asynchronously(upload::upload(args)),
         Command::Compare(args) => asynchronously(compare::compare(args)),
         Command::Merge(args) => merge::merge(&args),
@@ -92,19 +99,4 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
         .map_err(|e| Failure::new(Exit::Failed, format!("can't write JSON: {e}")))?;
     text.push('\n');
     Ok(text)
-}
-
-/// An endpoint without a scheme would be taken for one that never answers.
-fn check_otlp_endpoint(endpoint: Option<&str>) -> Result<(), Failure> {
-    match endpoint {
-        Some(url) if !(url.starts_with("http://") || url.starts_with("https://")) => {
-            Err(Failure::new(
-                Exit::BadInput,
-                format!(
-                    "--otlp-endpoint {url}: give a URL with its scheme, such as http://127.0.0.1:4317"
-                ),
-            ))
-        }
-        _ => Ok(()),
-    }
 }

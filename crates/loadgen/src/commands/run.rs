@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use loadgen_engine::consumers::{
-    ClientSpanReport, ClientSpans, LedgerFile, OtlpProtocol, OtlpTarget, SummaryFile, TimelineFile,
+    ClientSpanReport, ClientSpans, LedgerFile, OtlpTarget, SummaryFile, TimelineFile,
 };
 use loadgen_engine::k6::{self, K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
 use loadgen_extract::follow::Watch;
 use loadgen_extract::{ExtractOptions, ExtractReport};
 use loadgen_fault::Drivers;
+use loadgen_otlp::OtlpProtocol;
 use loadgen_scenario::{Plan, Shard, Target};
 use loadgen_timeline::audit::DatasetVerdict;
 use loadgen_timeline::event::{RunShard, RunStatus};
@@ -21,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::{doctor, plan, report};
-use crate::args::{EngineChoice, Protocol, RunArgs};
+use crate::args::{EngineChoice, RunArgs};
 use crate::display::{self, say};
 use crate::drivers::{self, Asked};
 use crate::embedded::Embedded;
@@ -32,7 +33,7 @@ use crate::interrupts::Interrupts;
 use crate::serve::LivePage;
 use crate::shard::{self, Identity};
 use crate::upload::Place;
-use crate::{allow, reach, tables};
+use crate::{allow, otlp, reach, tables};
 
 /// What a run leaves behind, for `--json`.
 #[derive(Debug, Serialize)]
@@ -51,7 +52,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             .for_each(|scenario| scenario.fault = None);
         plan.drivers.clear();
     }
-    super::check_otlp_endpoint(args.otlp_endpoint.as_deref())?;
+    otlp::check_endpoint(args.otlp_endpoint.as_deref())?;
     let store = match &args.upload {
         Some(url) => Some(Place::open(url).await?),
         None => None,
@@ -502,27 +503,16 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
             protocol: OtlpProtocol::Grpc,
         };
     }
-    let variable = |name| {
-        std::env::var(name)
-            .ok()
-            .filter(|value: &String| !value.is_empty())
-    };
-    let asked = variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-        .or_else(|| variable("OTEL_EXPORTER_OTLP_PROTOCOL"));
+    let asked = otlp::variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_PROTOCOL"));
     let address = args
         .otlp_endpoint
         .clone()
-        .or_else(|| variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
-        .or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
-    let has_grpc_port = address.is_some_and(|url| url.trim_end_matches('/').ends_with("4317"));
-    let protocol = match (args.otlp_protocol, asked.as_deref()) {
-        (Some(Protocol::Grpc), _) | (None, Some("grpc")) => OtlpProtocol::Grpc,
-        (None, None) if has_grpc_port => OtlpProtocol::Grpc,
-        _ => OtlpProtocol::HttpProtobuf,
-    };
+        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
     OtlpTarget {
         endpoint: args.otlp_endpoint.clone(),
-        protocol,
+        protocol: otlp::protocol(args.otlp_protocol, asked.as_deref(), address.as_deref()),
     }
 }
 

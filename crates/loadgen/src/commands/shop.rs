@@ -6,7 +6,7 @@ use crate::args::{ShopArgs, ShopServiceArgs};
 use crate::exit::{Exit, Failure};
 
 pub(super) async fn shop(args: ShopArgs) -> Result<Exit, Failure> {
-    super::check_otlp_endpoint(args.otlp_endpoint.as_deref())?;
+    crate::otlp::check_endpoint(args.otlp_endpoint.as_deref())?;
     loadgen_shop::supervise(ShopOptions {
         listen: args.listen,
         otlp_endpoint: args.otlp_endpoint,

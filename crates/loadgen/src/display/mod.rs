@@ -2,11 +2,15 @@
 //! consumers of the engine's events and know nothing else of it.
 
 mod bars;
+mod campaign;
 mod plain;
+pub(crate) mod replay;
 mod tally;
 
 use loadgen_engine::Consumer;
 use loadgen_scenario::Plan;
+
+pub(crate) use self::campaign::CampaignProgress;
 
 /// Says something to the person on standard error. One that has been closed, as by `2>&1 | head`,
 /// must not end a run.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod collector;
 pub(crate) mod k6;
 pub(crate) mod shop;
 pub(crate) mod target;

@@ -114,6 +114,20 @@ fields!(EntityRef {
     description_keys: List<Text>,
 });
 
+/// A message of any signals: in a file there is nothing but its content to tell which.
+#[derive(Default)]
+pub(crate) struct AnySignals {
+    pub(crate) resource_spans: Vec<ResourceSpans>,
+    pub(crate) resource_metrics: Vec<ResourceMetrics>,
+    pub(crate) resource_logs: Vec<ResourceLogs>,
+}
+
+fields!(AnySignals {
+    resource_spans: List<Message<ResourceSpans>>,
+    resource_metrics: List<Message<ResourceMetrics>>,
+    resource_logs: List<Message<ResourceLogs>>,
+});
+
 // Spans.
 fields!(ExportTraceServiceRequest { resource_spans: List<Message<ResourceSpans>>, });
 fields!(ResourceSpans {

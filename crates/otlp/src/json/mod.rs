@@ -35,6 +35,7 @@ mod text;
 use crate::problem::Problem;
 use cursor::Json;
 use kinds::{Fields, Kind};
+pub(crate) use messages::AnySignals;
 
 /// A protobuf type that has a form in JSON: the three export requests and what is in them.
 #[expect(private_bounds, reason = "implemented here alone")]

@@ -9,6 +9,7 @@ mod form;
 mod frames;
 mod layer;
 mod lines;
+mod paths;
 mod unit;
 
 use std::fs::File;
@@ -16,7 +17,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 pub use form::looks_like_telemetry;
-pub use unit::{Skipped, Unit, UnitTally, decode};
+pub use paths::{backup, expand};
+pub use unit::{Skipped, Unit, UnitTally, decode, requests};
 
 use documents::Documents;
 use form::Form;

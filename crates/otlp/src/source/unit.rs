@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use super::{LENGTH, MAX_MESSAGE_BYTES, MAX_ZSTD_WINDOW_LOG};
 use crate::problem::Problem;
 use crate::read::{read_json, read_protobuf};
+use crate::request::Request;
 use crate::sink::{Counts, Sink};
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -118,30 +119,42 @@ impl Unit {
 
 /// Reads the messages of a unit into a sink. Each bad message costs itself and is named.
 pub fn decode(unit: &Unit, sink: &mut impl Sink) -> UnitTally {
-    let mut tally = UnitTally {
+    let mut counts = Counts::default();
+    let mut scratch = Vec::new();
+    let skipped = unit.each(|number, message| {
+        let content = message.content(&mut scratch)?;
+        if !matches!(content, Content::Blank) {
+            sink.begin(number);
+        }
+        counts.add(match content {
+            Content::Blank => Counts::default(),
+            Content::Json(bytes) => read_json(bytes, sink)?,
+            Content::Protobuf(bytes) => read_protobuf(bytes, sink)?,
+        });
+        Ok(())
+    });
+    UnitTally {
         bytes: unit.length,
         lines: unit.messages,
-        counts: Counts::default(),
-        skipped: unit.skipped.clone(),
-    };
-    let mut scratch = Vec::new();
-    for (number, message) in (unit.first_message..).zip(unit.messages()) {
-        match message.read(number, &mut scratch, sink) {
-            Ok(counts) => tally.counts.add(counts),
-            Err(problem) => match message.parts().as_slice() {
-                [] => tally.skipped.push(message.skipped(number, problem)),
-                parts => {
-                    for part in parts {
-                        match part.read(number, &mut scratch, sink) {
-                            Ok(counts) => tally.counts.add(counts),
-                            Err(problem) => tally.skipped.push(part.skipped(number, problem)),
-                        }
-                    }
-                }
-            },
-        }
+        counts,
+        skipped,
     }
-    tally
+}
+
+/// Hands on the messages of a unit as the export requests that they are, with every field; a message
+/// that has several signals as several requests, and one without items not at all. Those that can't
+/// be read are returned. Jaeger's JSON is among them: it is no request of an exporter.
+pub fn requests(unit: &Unit, mut each: impl FnMut(Request)) -> Vec<Skipped> {
+    let mut scratch = Vec::new();
+    unit.each(|_, message| {
+        let requests = match message.content(&mut scratch)? {
+            Content::Blank => return Ok(()),
+            Content::Json(bytes) => Request::from_json(bytes)?,
+            Content::Protobuf(bytes) => Vec::from_iter(Request::from_protobuf(bytes)?),
+        };
+        requests.into_iter().for_each(&mut each);
+        Ok(())
+    })
 }
 
 /// One message of a unit.
@@ -156,6 +169,28 @@ struct Message<'u> {
 }
 
 impl Unit {
+    /// Calls `read` at each message, with the number of messages before it in the file; those that it
+    /// can't read.
+    fn each(&self, mut read: impl FnMut(u64, &Message<'_>) -> Result<(), Problem>) -> Vec<Skipped> {
+        let mut skipped = self.skipped.clone();
+        for (number, message) in (self.first_message..).zip(self.messages()) {
+            let Err(problem) = read(number, &message) else {
+                continue;
+            };
+            match message.parts().as_slice() {
+                [] => skipped.push(message.skipped(number, problem)),
+                parts => {
+                    for part in parts {
+                        if let Err(problem) = read(number, part) {
+                            skipped.push(part.skipped(number, problem));
+                        }
+                    }
+                }
+            }
+        }
+        skipped
+    }
+
     fn messages(&self) -> impl Iterator<Item = Message<'_>> {
         let mut start = 0;
         let mut index = 0;
@@ -238,18 +273,13 @@ impl<'u> Message<'u> {
         }
     }
 
-    fn read(
-        &self,
-        number: u64,
-        scratch: &mut Vec<u8>,
-        sink: &mut impl Sink,
-    ) -> Result<Counts, Problem> {
+    /// Its bytes, and their form.
+    fn content<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Content<'a>, Problem> {
         if !self.is_framed {
-            if self.bytes.trim_ascii_start().is_empty() {
-                return Ok(Counts::default());
-            }
-            sink.begin(number);
-            return read_json(self.bytes, sink);
+            return Ok(match self.bytes.trim_ascii_start().is_empty() {
+                true => Content::Blank,
+                false => Content::Json(self.bytes),
+            });
         }
         let bytes = if self.bytes.starts_with(&ZSTD_MAGIC) {
             decompress(self.bytes, scratch).map_err(|reason| Problem { byte: 0, reason })?;
@@ -257,15 +287,21 @@ impl<'u> Message<'u> {
         } else {
             self.bytes
         };
-        sink.begin(number);
         // No message of protobuf begins so.
         let is_json = bytes.starts_with(b"{") || bytes.starts_with("\u{feff}".as_bytes());
-        if is_json {
-            read_json(bytes, sink)
-        } else {
-            read_protobuf(bytes, sink)
-        }
+        Ok(match is_json {
+            true => Content::Json(bytes),
+            false => Content::Protobuf(bytes),
+        })
     }
+}
+
+/// What a message is made of.
+enum Content<'a> {
+    /// A line with nothing in it.
+    Blank,
+    Json(&'a [u8]),
+    Protobuf(&'a [u8]),
 }
 
 fn decompress(frame: &[u8], out: &mut Vec<u8>) -> Result<(), String> {

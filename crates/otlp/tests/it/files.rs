@@ -4,8 +4,8 @@
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
-use loadgen_otlp::Signal;
-use loadgen_otlp::source::{Source, Unit, UnitTally, decode};
+use loadgen_otlp::source::{Skipped, Source, Unit, UnitTally, decode, requests};
+use loadgen_otlp::{Request, Signal, json};
 
 use crate::collect::Collected;
 
@@ -320,4 +320,70 @@ fn units_go_from_thread_to_thread() {
     });
     assert!(tallies[0].counts.items(Signal::Traces) > 0);
     assert_eq!(tallies[0], tallies[1]);
+}
+
+/// The requests of a file with this content, and what couldn't be read.
+fn sent_again(content: impl Into<Vec<u8>>) -> (Vec<Request>, Vec<Skipped>) {
+    let mut source = Source::from_reader(Cursor::new(content.into())).expect("readable");
+    let (mut unit, mut all, mut skipped) = (Unit::default(), Vec::new(), Vec::new());
+    while source.next_unit(&mut unit).expect("readable") {
+        skipped.extend(requests(&unit, |request| all.push(request)));
+    }
+    (all, skipped)
+}
+
+/// As the file exporter writes them, so that NaN equals NaN.
+fn lines(requests: &[Request]) -> Vec<String> {
+    let line = |request: &Request| {
+        let mut line = Vec::new();
+        match request {
+            Request::Traces(request) => json::write(request, &mut line),
+            Request::Metrics(request) => json::write(request, &mut line),
+            Request::Logs(request) => json::write(request, &mut line),
+        }
+        String::from_utf8(line).expect("text")
+    };
+    requests.iter().map(line).collect()
+}
+
+#[test]
+fn each_form_holds_the_same_requests() {
+    for signal in SIGNALS {
+        let (of_json, skipped) = sent_again(fixture("json-none", signal));
+        assert!(of_json.len() > 1 && skipped.is_empty());
+        let items = of_json.iter().map(Request::items).sum::<u64>();
+        assert_eq!(
+            items,
+            read(fixture("json-none", signal)).1.counts.all_items()
+        );
+        for form in ["json-zstd", "proto-none", "proto-zstd"] {
+            let (requests, skipped) = sent_again(fixture(form, signal));
+            assert!(skipped.is_empty(), "{form} {signal}: {skipped:?}");
+            assert_eq!(lines(&requests), lines(&of_json), "{form} {signal}");
+        }
+    }
+}
+
+#[test]
+fn a_message_of_several_signals_is_several_requests_and_an_empty_one_none() {
+    let mixed = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"7"}]}]}],
+        "resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"}]}]}]}"#;
+    let content = mixed.replace('\n', " ") + "\n{\"resourceSpans\":[]}\n\n";
+    let (requests, skipped) = sent_again(content);
+    let signals: Vec<Signal> = requests.iter().map(Request::signal).collect();
+    assert_eq!(signals, [Signal::Traces, Signal::Logs]);
+    assert_eq!(skipped, []);
+}
+
+#[test]
+fn what_is_no_request_is_named() {
+    let span = r#"{"traceID":"1","spanID":"1","operationName":"a","startTime":1,"duration":1}"#;
+    let jaegers = format!(r#"{{"data":[{{"traceID":"1","spans":[{span}]}}]}}"#);
+    for (content, reason) in [(jaegers.as_str(), "Jaeger"), ("{\"a\":1}\n", "none of")] {
+        let (requests, skipped) = sent_again(content);
+        assert!(requests.is_empty());
+        assert!(skipped[0].reason.contains(reason), "{skipped:?}");
+    }
+    let (_, skipped) = sent_again("{\"resourceSpans\":[{\"scopeSp");
+    assert!(skipped[0].torn);
 }

@@ -111,12 +111,12 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
     since its reader drops rows with gaps.
     """
     first = rows[0]
-    times = {"start_time_ns", "end_time_ns"}
+    no_signals = {"start_time_ns", "end_time_ns", "fold"}
     found: dict[str, list[float]] = {}
     for column in first:
         values = [row[column] for row in rows]
         numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-        if column in times or not numbers or len(numbers) < sum(v is not None for v in values):
+        if column in no_signals or not numbers or len(numbers) < sum(v is not None for v in values):
             continue
         filled = [float(value) if value is not None else 0.0 for value in values]
         if len(set(filled)) > 1:

@@ -3,10 +3,9 @@
 use loadgen_scenario::{Plan, Stripe};
 use loadgen_timeline::event::{Event as Line, RunStarted};
 use loadgen_timeline::merge::ShardTimeline;
-use loadgen_timeline::{
-    Failure as RequestFailure, LedgerBatch, LedgerError, LedgerReader, RequestRecord, RequestRow,
-};
+use loadgen_timeline::{LedgerBatch, LedgerError, LedgerReader, RequestRecord, RequestRow};
 
+use super::super::ledger::record;
 use super::wrong;
 use crate::display::say;
 use crate::exit::Failure;
@@ -84,7 +83,9 @@ impl<'p> Ledgers<'p> {
         let Some(batch) = source.next.take() else {
             return Ok(None);
         };
-        let records = batch.rows().map(|row| record(self.plan, source, &row));
+        let records = batch
+            .rows()
+            .map(|row| record_of_shard(self.plan, source, &row));
         let records = records.collect::<Result<Vec<_>, _>>()?;
         source.advance()?;
         Ok(Some(records))
@@ -107,44 +108,19 @@ impl Source {
     }
 }
 
-/// A request with its names as places in the plan.
-fn record(plan: &Plan, source: &Source, row: &RequestRow<'_>) -> Result<RequestRecord, Failure> {
-    let unknown = |what: &str, name: &str| {
-        wrong(format!(
-            "{}: the plan has no {what} `{name}`, which is in the ledger",
-            source.name
-        ))
-    };
-    let scenario = plan.scenarios.iter().position(|s| s.name == row.scenario);
-    let scenario = scenario.ok_or_else(|| unknown("scenario", row.scenario))?;
-    let flow = plan.flows.iter().position(|flow| flow.name == row.flow);
-    let flow = flow.ok_or_else(|| unknown("flow", row.flow))?;
-    let steps = &plan.flows[flow].steps;
-    let is_it = |index: &usize| steps.get(*index).is_some_and(|step| step.name == row.step);
-    let step = Some(usize::from(row.step_index)).filter(is_it);
-    let step = step.or_else(|| steps.iter().position(|step| step.name == row.step));
-    let step = step.ok_or_else(|| unknown("step", row.step))?;
-    if !source.stripes[scenario].holds(row.iteration) {
+/// A request, if it is one of the shard's.
+fn record_of_shard(
+    plan: &Plan,
+    source: &Source,
+    row: &RequestRow<'_>,
+) -> Result<RequestRecord, Failure> {
+    let record = record(plan, &source.name, row)?;
+    if !source.stripes[usize::from(record.scenario)].holds(row.iteration) {
         return Err(wrong(format!(
             "{}: iteration {} of `{}` is not that shard's: its ledger is another's, or it counted \
              otherwise",
             source.name, row.iteration, row.scenario
         )));
     }
-    let failure = |name: &str| RequestFailure::ALL.into_iter().find(|f| f.name() == name);
-    Ok(RequestRecord {
-        trace_id: row.trace_id,
-        span_id: row.span_id,
-        // A ledger has 16-bit keys for them.
-        scenario: scenario as u16,
-        flow: flow as u16,
-        step: step as u16,
-        iteration: row.iteration,
-        intended_ns: row.intended_ns,
-        sent_ns: row.sent_ns,
-        finished_ns: row.finished_ns,
-        status: row.status,
-        failure: row.failure.and_then(failure),
-        path: row.path.into(),
-    })
+    Ok(record)
 }

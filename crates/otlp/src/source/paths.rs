@@ -3,13 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use loadgen_otlp::source::looks_like_telemetry;
+use super::looks_like_telemetry;
 
 /// The files that a path stands for, in the order in which they were written.
 ///
 /// A folder stands for the files in it that look like telemetry by their first bytes; a pattern (`*`, `?`,
 /// `[…]`) that is no file itself for what it matches; `-` for standard input; a file for itself.
-pub(crate) fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// When a folder can't be read or has no telemetry, or a pattern matches nothing. Whether a file that
+/// is named is there shows when it is opened.
+pub fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
     if path.as_os_str() == "-" {
         return Ok(vec![PathBuf::from("/dev/stdin")]);
     }
@@ -88,7 +92,7 @@ fn sort(files: &mut [PathBuf]) {
 /// The name without the time stamp, and the time stamp, of a rotated backup:
 /// `traces-2026-01-09T12-00-00.123.jsonl` as lumberjack names it, or with `-size`, `-time` or
 /// `-manual` after the time as timberjack does.
-pub(crate) fn backup(name: &str) -> Option<(String, String)> {
+pub fn backup(name: &str) -> Option<(String, String)> {
     const STAMP: &[u8] = b"-dddd-dd-ddTdd-dd-dd.ddd";
     let bytes = name.as_bytes();
     let at = (0..bytes.len().checked_sub(STAMP.len())? + 1)

@@ -1,6 +1,6 @@
 //! Small runs with telemetry that is made here, and real extractions of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use chrono::DateTime;
 use loadgen_extract::{ExtractOptions, extract};
-use loadgen_timeline::{Event, TimelineWriter};
+use loadgen_scenario::{PlanOptions, plan_str};
+use loadgen_timeline::ledger::LedgerWriter;
+use loadgen_timeline::{Event, Failure, RequestRecord, TimelineWriter};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
@@ -86,6 +88,7 @@ impl World {
         };
         timeline(&folder, number, windows);
         telemetry(&folder, number, windows, kind != Kind::NotSupported);
+        ledger(&folder, number, windows);
         fs::write(folder.join("scenario.yaml"), "version: 1\n").expect("written");
         self.extracted(name, 0);
         folder
@@ -155,12 +158,75 @@ fn timeline(folder: &Path, number: u128, windows: &[Window]) {
     }
 }
 
+/// Of each request its place in the run, its scenario, and when it was sent.
+fn requests(windows: &[Window]) -> impl Iterator<Item = (i64, &str, i64)> {
+    let end = windows.last().expect("a window").3;
+    (0..end * RATE).map(|request| {
+        let second = request / RATE;
+        let open = windows
+            .iter()
+            .find(|(_, _, from, to)| (*from..*to).contains(&second));
+        let sent_ns = ZERO + request * SECOND / RATE + 1;
+        (request, open.expect("no gap").0, sent_ns)
+    })
+}
+
+fn trace(run: u128, request: i64) -> u128 {
+    (run << 64) + request as u128 + 1
+}
+
+/// Of such a request no span arrived, only its log record.
+fn is_lost(request: i64) -> bool {
+    request % 50 == 7
+}
+
+/// The requests in the order in which they ended. Some take seconds.
+fn ledger(folder: &Path, number: u128, windows: &[Window]) {
+    let list = windows
+        .iter()
+        .map(|(name, ..)| format!("  {name}: {{executor: constant-vus, vus: 1, duration: 1s}}\n"));
+    let file = format!(
+        "version: 1\nflows: {{default: {{steps: [{{path: /cart}}]}}}}\nscenarios:\n{}",
+        list.collect::<String>()
+    );
+    let plan = plan_str("world.yaml", &file, &PlanOptions::default()).expect("a plan");
+    let record = |(request, scenario, sent_ns): (i64, &str, i64)| RequestRecord {
+        trace_id: trace(number, request).to_be_bytes(),
+        span_id: 1u64.to_be_bytes(),
+        scenario: plan
+            .scenarios
+            .iter()
+            .position(|planned| planned.name == scenario)
+            .expect("planned") as u16,
+        flow: 0,
+        step: 0,
+        iteration: request as u64,
+        intended_ns: sent_ns - 1,
+        sent_ns,
+        finished_ns: sent_ns
+            + if request % 40 == 11 {
+                3 * SECOND
+            } else {
+                SECOND / 100
+            },
+        status: (request % 40 != 11).then_some(200),
+        failure: (request % 40 == 11).then_some(Failure::Timeout),
+        path: "/cart".into(),
+    };
+    let mut records: Vec<RequestRecord> = requests(windows).map(record).collect();
+    records.sort_by_key(|record| record.finished_ns);
+    let path = folder.join("ledger.arrows");
+    let mut ledger = LedgerWriter::create(&path, &plan, &format!("{number:032x}")).expect("made");
+    for batch in records.chunks(20) {
+        ledger.append(batch).expect("written");
+    }
+    ledger.finish().expect("written");
+}
+
 /// Two services, a log record for each request, a gauge each second.
 fn telemetry(folder: &Path, number: u128, windows: &[Window], shows: bool) {
     let mut text = String::new();
-    let end = windows.last().expect("a window").3;
-    for request in 0..end * RATE {
-        let start = ZERO + request * SECOND / RATE + 1;
+    for (request, _, start) in requests(windows) {
         let second = request / RATE;
         let is_slow = windows
             .iter()
@@ -171,7 +237,7 @@ fn telemetry(folder: &Path, number: u128, windows: &[Window], shows: bool) {
         } else {
             5_000_000
         } + jitter;
-        let trace = format!("{:032x}", (number << 64) + request as u128 + 1);
+        let trace = format!("{:032x}", trace(number, request));
         let span = |id: u8, parent: &str, kind: u8, from: i64, to: i64| {
             json!({"traceId": trace, "spanId": format!("{id:016x}"), "parentSpanId": parent, "name": "GET /cart",
                 "kind": kind, "startTimeUnixNano": from.to_string(), "endTimeUnixNano": to.to_string(),
@@ -186,7 +252,14 @@ fn telemetry(folder: &Path, number: u128, windows: &[Window], shows: bool) {
             of("web", json!([span(1, "", 2, start, start + took + 1_000_000)])),
             of("cart", json!([span(2, &parent, 2, start + 500_000, start + 500_000 + took)])),
         ]});
-        text += &format!("{line}\n");
+        if !is_lost(request) {
+            text += &format!("{line}\n");
+        }
+        // Of some traces only a log record arrives, and they are of no request of this run.
+        let trace = match request % 60 {
+            13 => format!("{:032x}", self::trace(number | 0xfeed_0000, request)),
+            _ => trace,
+        };
         let log = json!({"resourceLogs": [{"resource": {"attributes": [
             {"key": "service.name", "value": {"stringValue": "cart"}}]},
             "scopeLogs": [{"scope": {"name": "t"}, "logRecords": [{
@@ -305,4 +378,41 @@ fn cell(column: &ArrayRef, row: usize) -> Value {
         }
         other => panic!("{other}"),
     }
+}
+
+/// Contents of all files below a folder, by path.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let name = path
+                        .strip_prefix(folder)
+                        .expect("below it")
+                        .to_string_lossy();
+                    found.insert(name.into_owned(), fs::read(&path).expect("a file"));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The parts of a table or a class, by their folder.
+fn parts(dataset: &Path, of: &str) -> Vec<PathBuf> {
+    let found = files(dataset).into_keys();
+    let parts = found.filter(|name| name.starts_with(&format!("{of}/run_id=")));
+    parts.map(|name| dataset.join(name)).collect()
+}
+
+/// Rows of all parts, each by column.
+pub(crate) fn all_rows(dataset: &Path, of: &str) -> Vec<HashMap<String, Value>> {
+    parts(dataset, of)
+        .iter()
+        .flat_map(|path| rows(path))
+        .collect()
 }

@@ -1,0 +1,12 @@
+"""Names for types of arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+Names = NDArray[np.object_]
+"""Text."""

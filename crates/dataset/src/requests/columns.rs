@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow_array::{
+    ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array,
+};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use loadgen_timeline::RequestRow;
 use parquet::file::properties::WriterProperties;
@@ -28,12 +30,15 @@ pub(super) struct Row {
     finished_ns: i64,
     status: Option<u16>,
     failure: Option<String>,
+    client_exposed: Option<bool>,
 }
 
 impl Row {
-    pub(super) fn new(of: &RequestRow<'_>, said: Arc<Said>) -> Self {
+    /// `client_exposed`: whether its client is one that the faults in force are for.
+    pub(super) fn new(of: &RequestRow<'_>, said: Arc<Said>, client_exposed: Option<bool>) -> Self {
         Self {
             said,
+            client_exposed,
             trace_id: const_hex::encode(of.trace_id),
             span_id: const_hex::encode(of.span_id),
             sent_by: of.scenario.to_owned(),
@@ -57,6 +62,7 @@ enum Values {
     Int32(fn(&Row) -> Option<i32>),
     Int64(fn(&Row) -> i64),
     UInt64(fn(&Row) -> u64),
+    Boolean(fn(&Row) -> Option<bool>),
 }
 
 impl Values {
@@ -66,6 +72,7 @@ impl Values {
             Self::Int32(_) => DataType::Int32,
             Self::Int64(_) => DataType::Int64,
             Self::UInt64(_) => DataType::UInt64,
+            Self::Boolean(_) => DataType::Boolean,
         }
     }
 
@@ -76,6 +83,7 @@ impl Values {
             Self::Int32(of) => Arc::new(Int32Array::from_iter(rows.map(of))),
             Self::Int64(of) => Arc::new(Int64Array::from_iter_values(rows.map(of))),
             Self::UInt64(of) => Arc::new(UInt64Array::from_iter_values(rows.map(of))),
+            Self::Boolean(of) => Arc::new(BooleanArray::from_iter(rows.map(of))),
         }
     }
 }
@@ -211,7 +219,7 @@ fn of_ledger() -> Vec<Column> {
 }
 
 fn of_label() -> Vec<Column> {
-    use Values::Text;
+    use Values::{Boolean, Text};
     let new = Column::new;
     vec![
         new(
@@ -255,6 +263,12 @@ fn of_label() -> Vec<Column> {
             Text(|r| r.said.verdict.as_deref()),
             "what the evidence says of the window that declares its anomaly; of normal rows, of the window that they lie in; of a sham or harmless one `clean` where its anomaly does not show, `disturbed` where it does",
             UNLISTED,
+        ),
+        new(
+            "client_exposed",
+            Boolean(|r| r.client_exposed),
+            "whether the client that sent it is one that the faults in force are for",
+            "none of them is for some clients only",
         ),
     ]
 }

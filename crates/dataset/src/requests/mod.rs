@@ -108,7 +108,8 @@ fn write_run(
                 run.unlisted.insert(trace, said.place);
                 Arc::new(said)
             });
-            waiting.push(row.sent_ns, Row::new(&row, said));
+            let client_exposed = labels.client_exposed(&row);
+            waiting.push(row.sent_ns, Row::new(&row, said, client_exposed));
         }
         ready.extend(waiting.before(behind));
         flush(&mut ready, ROWS_AT_ONCE)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use loadgen_extract::order::trace_order;
 use loadgen_timeline::condition::{Conditions, FaultState, Placed as At, UNKNOWN};
-use loadgen_timeline::{Timeline, read_timeline};
+use loadgen_timeline::{RequestRow, Timeline, read_timeline};
 
 use crate::cells::{int, text, texts};
 use crate::error::BuildError;
@@ -72,6 +72,18 @@ impl<'r> Labels<'r> {
         found
             .ok()
             .map(|at| traces.all[traces.said[at] as usize].clone())
+    }
+
+    /// Whether the client that sent a request is one that the faults in force are for; none: none of
+    /// them is for some clients only.
+    pub(super) fn client_exposed(&self, request: &RequestRow<'_>) -> Option<bool> {
+        let RequestRow {
+            scenario,
+            iteration,
+            sent_ns,
+            ..
+        } = *request;
+        self.timeline.client_exposed(scenario, iteration, sent_ns)
     }
 
     /// What is said of a request by the moment at which it was sent, Unix nanoseconds. The phase needs

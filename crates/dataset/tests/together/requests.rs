@@ -92,6 +92,7 @@ fn a_request_has_the_label_and_the_place_of_its_trace() {
         }
     };
     let (mut listed, mut unlisted, mut torn) = (0, 0, 0);
+    let mut exposed = BTreeSet::new();
     for row in requests(&out) {
         let id = row["trace_id"].as_str().expect("an id");
         // Of some no log record arrived either.
@@ -109,9 +110,16 @@ fn a_request_has_the_label_and_the_place_of_its_trace() {
         same(&row, trace, &place);
         same(&row, trace, &moment);
         same(&row, trace, &["phase", "verdict", "sent_by"]);
+        same(&row, trace, &["client_exposed"]);
+        exposed.insert(row["client_exposed"].as_bool());
         listed += 1;
     }
     assert_eq!(listed, traces.len());
+    assert_eq!(
+        exposed.len(),
+        3,
+        "no fault, for the client, and for others: {exposed:?}"
+    );
     assert!(unlisted > 10 && torn > 0, "{unlisted} {torn}");
 }
 

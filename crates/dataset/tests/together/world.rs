@@ -132,7 +132,8 @@ fn timeline(folder: &Path, number: u128, windows: &[Window]) {
         );
         let fault = |event: &str, from: i64, to: i64| {
             json!({"event": event, "scenario": scenario, "driver": "shop", "fault": kind,
-            "service": "cart", "intensity": 0.8, "requested_ns": from, "at_ns": to})
+            "service": "cart", "intensity": 0.8, "clients": {"from": 60, "count": 50},
+            "requested_ns": from, "at_ns": to})
         };
         if is_fault {
             let asked = at(*from) + SECOND / 100;

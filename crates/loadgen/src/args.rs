@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 mod dataset;
+mod detect;
 mod programs;
 mod replay;
 mod run;
@@ -14,6 +15,7 @@ pub(crate) use self::dataset::{
     AuditArgs, BuildArgs, DatasetCommand, ExtractArgs, ReportArgs, ShowArgs, UnusableChoice,
     UploadArgs,
 };
+pub(crate) use self::detect::DetectArgs;
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
 pub(crate) use self::replay::ReplayArgs;
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
@@ -71,6 +73,7 @@ pub(crate) enum Command {
     /// Make a page that shows what happened in a run, or in several.
     Report(ReportArgs),
     Replay(ReplayArgs),
+    Detect(DetectArgs),
     /// Send a run's folder to an object store.
     Upload(UploadArgs),
     /// Compare both engines in paired runs, or two runs that are done.

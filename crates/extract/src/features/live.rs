@@ -115,6 +115,8 @@ pub struct LiveBuckets {
     series: HashMap<u64, LiveSeries>,
     /// Of each service that ever said something.
     templates: BTreeMap<String, Templates>,
+    /// What spans and records of before say is not the run's.
+    from_ns: Option<i64>,
     /// The start of the next bucket to be given away.
     next_ns: Option<i64>,
     latest_ns: Option<i64>,
@@ -123,11 +125,12 @@ pub struct LiveBuckets {
 }
 
 impl LiveBuckets {
-    /// Nothing yet. The first bucket is that with `from_ns`, in Unix nanoseconds, or else that of the
-    /// first span or log record.
+    /// Nothing yet. What begins before `from_ns`, in Unix nanoseconds, does not count, and the first
+    /// bucket is that with this moment; or else that of the first span or log record.
     pub fn new(from_ns: Option<i64>) -> Self {
         Self {
             next_ns: from_ns.map(start_of),
+            from_ns,
             ..Self::default()
         }
     }
@@ -248,7 +251,7 @@ impl LiveBuckets {
     fn span(&mut self, spans: &SpanBatch, row: usize) {
         let service = spans.service_name.value(row);
         self.know(service);
-        let Some(start) = number(&spans.start_ns, row) else {
+        let Some(start) = number(&spans.start_ns, row).filter(|at| self.counts(*at)) else {
             return;
         };
         let end = number(&spans.end_ns, row).filter(|end| *end >= start);
@@ -294,7 +297,7 @@ impl LiveBuckets {
     fn log(&mut self, logs: &LogBatch, row: usize) {
         let service = logs.service_name.value(row);
         self.know(service);
-        let Some(time) = number(&logs.time_ns, row) else {
+        let Some(time) = number(&logs.time_ns, row).filter(|at| self.counts(*at)) else {
             return;
         };
         self.heard(time);
@@ -338,6 +341,10 @@ impl LiveBuckets {
             let at = series.points.partition_point(|point| point.time <= time);
             series.points.insert(at, stated);
         }
+    }
+
+    fn counts(&self, at_ns: i64) -> bool {
+        self.from_ns.is_none_or(|from_ns| at_ns >= from_ns)
     }
 
     fn know(&mut self, service: &str) {

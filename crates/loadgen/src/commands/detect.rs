@@ -23,8 +23,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const SILENT_LOOKS: u32 = 20;
 
 pub(super) async fn detect(args: DetectArgs) -> Result<Exit, Failure> {
-    let mut session = Session::begin(&args)?;
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    let mut session = Session::begin(&args)?;
     let mut silent = 0;
     let exit = loop {
         let grown = session.look()?;

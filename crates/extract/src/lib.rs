@@ -36,6 +36,7 @@ pub mod follow;
 mod ground_truth;
 mod label;
 mod lines;
+pub mod live;
 mod measure;
 mod options;
 pub mod order;

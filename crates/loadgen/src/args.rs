@@ -2,6 +2,7 @@
 
 mod campaign;
 mod dataset;
+mod detect;
 mod programs;
 mod replay;
 mod run;
@@ -16,6 +17,7 @@ pub(crate) use self::dataset::{
     AuditArgs, BuildArgs, DatasetCommand, EvaluateArgs, ExtractArgs, ReportArgs, ShowArgs,
     SplitChoice, UnusableChoice, UploadArgs,
 };
+pub(crate) use self::detect::DetectArgs;
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
 pub(crate) use self::replay::ReplayArgs;
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
@@ -78,6 +80,7 @@ pub(crate) enum Command {
     /// Make a page that shows what happened in a run, or in several.
     Report(ReportArgs),
     Replay(ReplayArgs),
+    Detect(DetectArgs),
     /// Send a run's folder to an object store.
     Upload(UploadArgs),
     /// Compare both engines in paired runs, or two runs that are done.

@@ -37,7 +37,7 @@ impl LabelSource {
 }
 
 /// A condition as it is written beside rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LabelTexts {
     pub(crate) anomaly_type: String,
     pub(crate) anomaly_label: &'static str,

@@ -14,6 +14,7 @@ mod graph;
 mod graph_rows;
 mod grid;
 mod in_flight;
+pub(crate) mod live;
 mod points;
 mod series;
 mod shape;

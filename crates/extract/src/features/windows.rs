@@ -28,14 +28,14 @@ struct ByService<'f> {
 
 /// What began in a bucket.
 #[derive(Debug, Clone, Default)]
-struct Begun {
+pub(super) struct Begun {
     kinds: [OfKind; KINDS],
     durations: [Vec<i64>; KINDS],
     logs: [u64; SEVERITIES],
 }
 
 impl Begun {
-    fn add(&mut self, event: Event, duration: Option<i64>) {
+    pub(super) fn add(&mut self, event: Event, duration: Option<i64>) {
         match event {
             Event::Log(severity) => self.logs[severity] += 1,
             Event::Span { kind, error } => {
@@ -57,10 +57,28 @@ impl Begun {
         }
     }
 
-    fn finish(&mut self) {
+    /// What is known of a service in a bucket of so many seconds, with the time that its spans were
+    /// open in them, what metrics say of each second, and how many templates were new.
+    pub(super) fn bucket(
+        mut self,
+        seconds: usize,
+        open_ns: i64,
+        said: &[Said],
+        new_log_templates: u64,
+    ) -> Bucket {
         for (kind, durations) in self.kinds.iter_mut().zip(&mut self.durations) {
             durations.sort_unstable();
             kind.quantiles_ns = [50, 95, 99].map(|percent| quantile(durations, percent));
+        }
+        let of = |figure: fn(&Said) -> Option<f64>| said.iter().filter_map(figure);
+        Bucket {
+            in_flight: open_ns as f64 / (seconds as i64 * SECOND_NS) as f64,
+            cpu: mean(of(|said| said.cpu)),
+            saturation: of(|said| said.saturation).max_by(f64::total_cmp),
+            queue: mean(of(|said| said.queue)),
+            new_log_templates,
+            kinds: self.kinds,
+            logs: self.logs,
         }
     }
 }
@@ -215,25 +233,11 @@ impl Slice<'_, '_> {
         {
             begun.merge(of);
         }
-        begun.finish();
-        let open_ns: i64 = service
-            .open_ns
-            .get(seconds.clone())
-            .unwrap_or_default()
-            .iter()
-            .sum();
+        let open_ns = service.open_ns.get(seconds.clone()).unwrap_or_default();
         let said = service.said.get(seconds.clone()).unwrap_or_default();
-        let of = |figure: fn(&Said) -> Option<f64>| said.iter().filter_map(figure);
-        let highest = of(|said| said.saturation).max_by(f64::total_cmp);
-        Bucket {
-            in_flight: open_ns as f64 / (seconds.len() as i64 * SECOND_NS) as f64,
-            cpu: mean(of(|said| said.cpu)),
-            saturation: highest,
-            queue: mean(of(|said| said.queue)),
-            new_log_templates: service.new_templates.range(seconds).map(|(_, n)| n).sum(),
-            kinds: begun.kinds,
-            logs: begun.logs,
-        }
+        let new_templates = service.new_templates.range(seconds.clone());
+        let new_templates = new_templates.map(|(_, n)| n).sum();
+        begun.bucket(seconds.len(), open_ns.iter().sum(), said, new_templates)
     }
 }
 

@@ -74,6 +74,11 @@ impl Opened {
         })
     }
 
+    /// What stays the same when it is renamed.
+    pub(crate) fn id(&self) -> FileId {
+        file_id(&self.metadata)
+    }
+
     /// Its length when it was opened; 0 of a pipe.
     pub(crate) fn len(&self) -> u64 {
         match self.metadata.is_file() {
@@ -149,7 +154,7 @@ fn list(named: &[&PathBuf]) -> Result<Vec<PathBuf>, ExtractError> {
 }
 
 /// What stays the same of a file that is renamed.
-type FileId = (u64, u64);
+pub(crate) type FileId = (u64, u64);
 
 #[cfg(unix)]
 fn file_id(metadata: &Metadata) -> FileId {

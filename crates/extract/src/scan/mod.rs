@@ -24,12 +24,12 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 
 use batch::Batch;
-use loadgen_otlp::source::{Skipped, Source, UnitTally, decode};
+use loadgen_otlp::source::{Skipped, Source, Unit, UnitTally, decode};
 use pipeline::{PipelineError, Placed, Results, for_each_unit};
 use records::{LogBatch, PointBatch, RequestBatch, RequestBuilder, SpanBatch};
 use sample::{Sample, SampleIndex, SampledSpan};
 use sink::{Part, Records};
-use spool::{Hashed, MAX_GROUP_BYTES, Spool, deal, hash, partitions};
+use spool::{Dealt, Hashed, MAX_GROUP_BYTES, Spool, deal, hash, partitions};
 
 use crate::lines::Lines;
 
@@ -109,7 +109,7 @@ impl Scanned {
             let limit = limit.load(Ordering::Relaxed);
             let give = |part| results.send(Said::Part(part));
             let records = Records::new(placed.number, limit, partitions, give);
-            results.send(match scan(placed, records) {
+            results.send(match scan(&placed.unit, records) {
                 Ok(tally) => Said::Whole(tally),
                 Err(error) => Said::Failed(error),
             });
@@ -215,8 +215,43 @@ fn series_hashes(batch: &RecordBatch) -> io::Result<Vec<u64>> {
     Ok(view.series.values().to_vec())
 }
 
-fn scan<G: FnMut(Part)>(placed: &Placed, mut records: Records<G>) -> Result<UnitTally, ArrowError> {
-    let mut tally = decode(&placed.unit, &mut records);
+/// The records of a unit that is read by itself: spans, data points and log records.
+#[derive(Debug, Default)]
+pub(crate) struct UnitRecords {
+    pub(crate) spans: Vec<SpanBatch>,
+    pub(crate) points: Vec<PointBatch>,
+    pub(crate) logs: Vec<LogBatch>,
+    /// Messages that can't be read.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+impl UnitRecords {
+    /// Reads a unit; `number` tells its spans without a trace from those of others.
+    pub(crate) fn of(unit: &Unit, number: u64) -> io::Result<Self> {
+        fn views<B: Batch>(dealt: Vec<Dealt>, all: &mut Vec<B>) -> Result<(), ArrowError> {
+            for (_, batch) in dealt {
+                all.push(B::view(&batch)?);
+            }
+            Ok(())
+        }
+        let mut parts = Vec::new();
+        let records = Records::new(number, 0, 1, |part| parts.push(part));
+        let tally = scan(unit, records).map_err(io::Error::other)?;
+        let mut found = Self {
+            skipped: tally.skipped,
+            ..Self::default()
+        };
+        for part in parts {
+            views(part.spans, &mut found.spans).map_err(io::Error::other)?;
+            views(part.points, &mut found.points).map_err(io::Error::other)?;
+            views(part.logs, &mut found.logs).map_err(io::Error::other)?;
+        }
+        Ok(found)
+    }
+}
+
+fn scan<G: FnMut(Part)>(unit: &Unit, mut records: Records<G>) -> Result<UnitTally, ArrowError> {
+    let mut tally = decode(unit, &mut records);
     for message in records.finish()? {
         if tally
             .skipped
@@ -227,7 +262,7 @@ fn scan<G: FnMut(Part)>(placed: &Placed, mut records: Records<G>) -> Result<Unit
         }
         tally.skipped.push(Skipped {
             message,
-            byte: placed.unit.offset(),
+            byte: unit.offset(),
             reason: "its items repeat so much text that they would take too much memory".to_owned(),
             torn: false,
         });

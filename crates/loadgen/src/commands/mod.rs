@@ -6,6 +6,8 @@ mod check;
 mod collect;
 mod compare;
 mod dataset;
+#[cfg_attr(not(feature = "detect"), path = "no_detect.rs")]
+mod detect;
 mod doctor;
 mod evaluate;
 mod extract;
@@ -23,6 +25,8 @@ mod shop;
 mod show;
 mod timeline;
 mod upload;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use self::faults::undo_leftovers;
 use crate::args::Command;
@@ -46,6 +50,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Campaign(args) => asynchronously(campaign::campaign(args)),
         Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Report(args) => report::report(&args),
+        Command::Detect(args) => asynchronously(detect::detect(args)),
         Command::Replay(args) => asynchronously(replay::replay(args)),
         Command::Upload(args) => asynchronously(upload::upload(args)),
         Command::Compare(args) => asynchronously(compare::compare(args)),
@@ -79,6 +84,18 @@ fn asynchronously(command: impl Future<Output = Result<Exit, Failure>>) -> Resul
 pub(crate) fn client() -> Result<reqwest::Client, Failure> {
     let client = loadgen_engine::RunOptions::client_defaults().build();
     client.map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))
+}
+
+/// A number of seconds as it was typed.
+fn seconds(flag: &str, typed: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(typed)
+        .map_err(|e| Failure::new(Exit::BadInput, format!("{flag} {typed}: {e}")))
+}
+
+/// The time by the wall clock, in Unix nanoseconds.
+fn now_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Prints to standard output. A reader that has gone, as in `loadgen plan F | head`, is no error.

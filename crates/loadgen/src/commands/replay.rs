@@ -3,12 +3,12 @@
 mod ground_truth;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadgen_exporter::{Exporter, ExporterError, Patience};
 use loadgen_replay::{Pace, ReplayError, ReplayReport, Speed, Stored};
 
 use self::ground_truth::GroundTruth;
+use super::{now_ns, seconds};
 use crate::args::ReplayArgs;
 use crate::display::{replay::ReplayProgress, say};
 use crate::exit::{Exit, Failure};
@@ -126,17 +126,6 @@ fn warn_of_unreadable(stored: &Stored) {
     if more > 0 {
         say(format_args!("warning: and {more} more messages"));
     }
-}
-
-fn now_ns() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    i64::try_from(now.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// A number of seconds as it was typed.
-fn seconds(flag: &str, typed: f64) -> Result<Duration, Failure> {
-    Duration::try_from_secs_f64(typed)
-        .map_err(|e| Failure::new(Exit::BadInput, format!("{flag} {typed}: {e}")))
 }
 
 /// What was lost counts before what was not sent any more.

@@ -122,13 +122,15 @@ def _leaks(buckets: Buckets, requests: Requests | None, seed: int) -> Check:
     judged = buckets.take(rows)
     found = leakage.leaks(judged, groups, seed)
     passed, told = leakage.verdict(found)
-    if requests is None:
+    known = set(requests.run.tolist()) if requests else set()
+    unknown = sorted(set(judged.run.tolist()) - known)
+    if unknown:
         told.append(
-            "there is no table of requests, so only the time was tried: build the dataset again, "
-            "with the folders of its runs"
+            f"of {len(unknown)} runs it is not known what was sent, such as {unknown[0]}: build "
+            "the dataset again, with the folders of its runs"
         )
     figures: dict[str, Any] = {
-        "requests": requests is not None,
+        "runs_without_requests": unknown,
         "margin": leakage.MARGIN,
         "leaks": [leak.figures() for leak in found],
     }
@@ -138,12 +140,12 @@ def _leaks(buckets: Buckets, requests: Requests | None, seed: int) -> Check:
         }
         of_sent = leakage.leaks(judged, {"as sent": sent}, seed)
         figures["as_sent"] = [leak.figures() for leak in of_sent if leak.source == "as sent"]
-    if passed and requests is not None:
+    if passed and not unknown:
         told.append("what was sent, and when, does not tell the labels")
     return Check(
         "leaks",
         "Is the offered load silent about the labels?",
-        passed and requests is not None,
+        passed and not unknown,
         tuple(told),
         figures,
     )

@@ -160,9 +160,9 @@ def _one_line(judged: Buckets) -> Check:
     fitted = [rule for rule in tried if rule["f1"] > limit]
     hard = len(tried) - len(easy)
     told = [
-        f"in {hard} of {len(tried)} fault families no rule of one feature and one threshold that was "
-        f"found on other folds has an F1 above {limit}; in {len(tried) - len(fitted)} none has, not "
-        "even one that was fitted to its own buckets"
+        f"in {hard} of {len(tried)} fault families no rule of one feature and one threshold that "
+        f"was found on other folds has an F1 above {limit}; in {len(tried) - len(fitted)} none has, "
+        "not even one that was fitted to its own buckets"
     ]
     if easy:
         named = ", ".join(f"{of['anomaly_type']} ({of['rule']})" for of in easy)

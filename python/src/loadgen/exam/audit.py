@@ -161,7 +161,7 @@ def _one_line(judged: Buckets) -> Check:
     hard = len(tried) - len(easy)
     told = [
         f"in {hard} of {len(tried)} fault families no rule of one feature and one threshold that "
-        f"was found on other folds has an F1 above {limit}; in {len(tried) - len(fitted)} none has, "
+        f"was found on other folds has an F1 above {limit}; in {len(tried) - len(fitted)} none, "
         "not even one that was fitted to its own buckets"
     ]
     if easy:

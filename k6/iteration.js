@@ -9,6 +9,9 @@ import { compileHeader, compileJson, compilePath, compileText, follow, hasDots, 
 
 /** Site of the choice among the flows that a scenario mixes. */
 const FLOW_SITE = 0;
+/** Site of the cell of an iteration's client, and how many cells there are. */
+const CELL_SITE = 4294967295;
+const CELLS = 100;
 /** Largest bound of `Prng.index`. */
 const MAX_INDEX = 2097152;
 
@@ -132,11 +135,13 @@ export class Iteration {
    * @param flow what {@link compileFlow} made.
    * @param prng the generator of the scenario.
    * @param number of the iteration within its scenario, from 0.
+   * @param {boolean} saysCell whether its requests say the cell of its client.
    */
-  start(flow, prng, number) {
+  start(flow, prng, number, saysCell = false) {
     this.flow = flow;
     this.prng = prng;
     this.number = number;
+    this.cell = saysCell ? `,client.cell=${prng.index(number, CELL_SITE, CELLS)}` : '';
     this.values = flow.slots === 0 ? NO_VALUES : new Array(flow.slots);
   }
 
@@ -191,7 +196,7 @@ export class Iteration {
       headers = headers || new Array(step.headers.length);
       headers[i] = value;
     }
-    let baggage = '';
+    let baggage = this.cell;
     for (let i = 0; i < step.baggage.length; i++) {
       const value = step.baggage[i].fill(values);
       if (value === undefined) return false;

@@ -70,7 +70,7 @@ export function journey(plan, target, runId) {
   function run(number) {
     const flowIndex = chooseFlow(scenario.exec, scenario.prng, number);
     const flow = flows[flowIndex];
-    iteration.start(flow, scenario.prng, number);
+    iteration.start(flow, scenario.prng, number, plan.head.client_cells === true);
     const last = flow.steps.length - 1;
     const waitNs = iteration.waitTimeNs();
     let silent = true;

@@ -201,6 +201,25 @@ export default function () {
       iteration.prepare(steps[1]);
       equal(iteration.headers, null);
     },
+    'each request says the cell of its client where the plan says so': () => {
+      const flow = compileFlow({
+        name: 'flow',
+        variables: [],
+        steps: [step([text('/')]), step([text('/')], { baggage: [['tenant', [text('a')]]] })],
+      });
+      const iteration = new Iteration();
+      const prng = new Prng(42, 'baseline');
+      for (const [number, cell] of [[0, 12], [1, 64], [4, 8], [4294967301, 66]]) {
+        iteration.start(flow, prng, number, true);
+        iteration.prepare(flow.steps[0]);
+        equal(iteration.baggage, `,client.cell=${cell}`);
+        iteration.prepare(flow.steps[1]);
+        equal(iteration.baggage, `,client.cell=${cell},tenant=a`);
+      }
+      iteration.start(flow, prng, 0);
+      iteration.prepare(flow.steps[0]);
+      equal(iteration.baggage, '');
+    },
     'statuses are inclusive ranges': () => {
       const expect = { status: [[200, 299], [404, 404]] };
       for (const [status, matches] of [[199, false], [200, true], [299, true], [300, false], [404, true]]) {

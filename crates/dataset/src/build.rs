@@ -1,5 +1,6 @@
 //! The build, step by step.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::out::OutFolder;
 use crate::place::Unlisted;
 use crate::requests::{self, REQUESTS};
 use crate::splits::{Dealt, RunSplits, SPLITS, SplitOptions};
-use crate::tables::{self, Run, Tables, WindowCounts};
+use crate::tables::{self, Run, WindowCounts};
 use crate::verdict::{DatasetStanding, WEAK_BELOW, judge};
 use crate::windows;
 
@@ -117,6 +118,8 @@ pub struct BuildReport {
     pub left_out: Vec<String>,
     /// Episodes of all runs.
     pub episodes: u64,
+    /// Of these, those in each split, by its name.
+    pub splits: BTreeMap<String, u64>,
     /// Windows of all runs: rows of the index.
     pub windows: u64,
     /// The tables, by name.
@@ -197,7 +200,7 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     }
     let sums = out.sums(|_| true);
     out.write("SHA256SUMS", sums.as_bytes())?;
-    let report = report(options, &runs, left_out, &made, standing, notes, &out);
+    let report = report(options, &facts, &out);
     out.commit()?;
     Ok(report)
 }
@@ -288,15 +291,8 @@ fn copy_documents(runs: &[Run], out: &mut OutFolder) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn report(
-    options: &BuildOptions,
-    runs: &[Run],
-    left_out: Vec<String>,
-    made: &Tables,
-    standing: DatasetStanding,
-    notes: Vec<String>,
-    out: &OutFolder,
-) -> BuildReport {
+fn report(options: &BuildOptions, facts: &Facts<'_>, out: &OutFolder) -> BuildReport {
+    let (runs, made) = (facts.runs, facts.tables);
     let tables = made.tables.iter().map(|(table, copied)| TableFacts {
         table: table.clone(),
         rows: copied.rows,
@@ -311,14 +307,15 @@ fn report(
     BuildReport {
         output: options.output.clone(),
         runs: runs.iter().map(|run| run.input.run_id.clone()).collect(),
-        left_out,
-        episodes: runs.iter().map(|run| run.episodes.len() as u64).sum(),
+        left_out: facts.left_out.to_vec(),
+        episodes: facts.episodes() as u64,
+        splits: facts.dealt.by_split(),
         windows: runs.iter().map(|run| run.windows.len() as u64).sum(),
         tables: tables.collect(),
         classes: classes.collect(),
         files: files.len() as u64,
         bytes: files.values().map(|file| file.bytes).sum(),
-        standing,
-        notes,
+        standing: facts.standing.clone(),
+        notes: facts.notes.to_vec(),
     }
 }

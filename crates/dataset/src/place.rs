@@ -23,6 +23,10 @@ use crate::splits::RunSplits;
 /// The table that has a row for each trace.
 pub(crate) const TRACES: &str = "trace_labels";
 
+/// The table whose rows may be of traces of which there is nothing else. These stand behind others, out
+/// of the order of traces.
+const LOGS: &str = "logs_labeled";
+
 /// Columns that say when a row is, the first that there is.
 const TIMES: [&str; 3] = ["time_ns", "start_time_ns", "timestamp"];
 
@@ -71,7 +75,9 @@ impl<'r> Placer<'r> {
         let traces = traces.filter(|_| table != TRACES);
         Ok(Self {
             places,
-            traces: traces.map(|path| Traces::open(path)).transpose()?,
+            traces: traces
+                .map(|path| Traces::open(path, table == LOGS))
+                .transpose()?,
             unlisted,
         })
     }
@@ -131,10 +137,12 @@ struct Traces {
     row: usize,
     /// Where the trace that was asked for last stands.
     last: (u64, u128),
+    /// Traces that the table does not have may be asked for out of their order.
+    has_strays: bool,
 }
 
 impl Traces {
-    fn open(path: &Path) -> Result<Self, BuildError> {
+    fn open(path: &Path, has_strays: bool) -> Result<Self, BuildError> {
         let columns = ["trace_id", "scenario", "start_time_ns"];
         Ok(Self {
             reader: read::columns(path, &columns)?,
@@ -142,6 +150,7 @@ impl Traces {
             batch: None,
             row: 0,
             last: (0, 0),
+            has_strays,
         })
     }
 
@@ -155,7 +164,10 @@ impl Traces {
     ) -> Result<Option<Placed>, BuildError> {
         let wanted = trace_order(trace);
         if wanted < self.last {
-            return Err(out_of_order(asked_by));
+            return match self.has_strays {
+                true => Ok(None),
+                false => Err(out_of_order(asked_by)),
+            };
         }
         self.last = wanted;
         loop {

@@ -217,16 +217,23 @@ impl Dealt {
         counts
     }
 
+    /// How many episodes there are in each split, by its name.
+    pub(crate) fn by_split(&self) -> BTreeMap<String, u64> {
+        let count = |split: Split| {
+            let folds = self.folds.iter();
+            folds.filter(|&&fold| Split::of_fold(fold) == split).count() as u64
+        };
+        let splits = Split::ALL.into_iter();
+        splits
+            .map(|split| (split.name().to_owned(), count(split)))
+            .collect()
+    }
+
     /// Splits that no episode is in, in words; none: each has some.
     pub(crate) fn note(&self) -> Option<String> {
-        let mut counts = [0; 3];
-        for &fold in &self.folds {
-            counts[Split::of_fold(fold) as usize] += 1;
-        }
-        let empty = Split::ALL
-            .into_iter()
-            .filter(|&split| counts[split as usize] == 0);
-        let empty: Vec<&str> = empty.map(Split::name).collect();
+        let splits = self.by_split();
+        let empty = splits.iter().filter(|(_, episodes)| **episodes == 0);
+        let empty: Vec<&str> = empty.map(|(split, _)| split.as_str()).collect();
         let unit = match self.options.by {
             SplitBy::Episode => "episodes",
             SplitBy::Run => "runs",

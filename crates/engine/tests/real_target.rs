@@ -53,6 +53,7 @@ fn plan(executor: Executor, steps: Vec<Step>) -> Plan {
         target: Target::Embedded,
         redirect_hosts: vec![],
         renew_connections: false,
+        client_cells: false,
         drivers: Default::default(),
         observed: vec![],
         flags: vec![],

@@ -160,6 +160,7 @@ pub(crate) fn read_ledger(
             requests.sent_ns.append_value(request.sent_ns);
             requests.finished_ns.append_value(request.finished_ns);
             requests.scenario.append_value(request.scenario);
+            requests.iteration.append_value(request.iteration);
             requests.step.append_value(request.step);
             requests.sent.append_value(request.was_sent());
             requests.of_other_run.append_value(of_other_run);

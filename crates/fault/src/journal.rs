@@ -297,6 +297,7 @@ mod tests {
                 intensity: 1.0,
                 sham: false,
                 harmless: false,
+                clients: None,
                 parameters: Parameters::new(),
             },
             owner: "run".to_owned(),

@@ -132,6 +132,7 @@ fn fault(flag: &str, variant: &str) -> Fault {
         intensity: 1.0,
         sham: false,
         harmless: false,
+        clients: None,
         parameters,
     }
 }

@@ -114,6 +114,7 @@ fn fault(name: &str, intensity: f64, mut parameters: Value) -> Fault {
         intensity,
         sham: false,
         harmless: false,
+        clients: None,
         parameters: parameters.as_object().unwrap().clone(),
     }
 }

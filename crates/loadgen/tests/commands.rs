@@ -488,6 +488,7 @@ fn the_program_describes_itself() {
         (vec!["schema", "timeline"], "window_opened"),
         (vec!["schema", "audit"], "traces_without_root"),
         (vec!["schema", "evidence"], "not_enough_data"),
+        (vec!["schema", "splits"], "leave_one_fault_out"),
         (vec!["schema", "scenario"], "pre_allocated_vus"),
     ] {
         let out = place.loadgen(&args);

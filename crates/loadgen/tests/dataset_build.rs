@@ -91,6 +91,9 @@ fn exit_codes_and_output_say_what_became_of_it() {
     let report: Value = serde_json::from_slice(&made.stdout).unwrap();
     assert_eq!(report["standing"]["usable"], false);
     assert_eq!(report["runs"].as_array().unwrap().len(), 2);
+    let splits = report["splits"].as_object().unwrap().values();
+    let split: u64 = splits.map(|of| of.as_u64().unwrap()).sum();
+    assert_eq!(report["episodes"], split);
     assert!(is_whole(&place.path("out")));
 
     let shown = build(&place, &[&b, &a], "shown", &["--unusable", "keep"]);
@@ -102,8 +105,25 @@ fn exit_codes_and_output_say_what_became_of_it() {
     let sums = |out: &str| std::fs::read(place.path(out).join("SHA256SUMS")).unwrap();
     assert_eq!(sums("out"), sums("shown"));
 
+    let other = [
+        "--unusable",
+        "keep",
+        "--split-seed",
+        "2",
+        "--split-by",
+        "run",
+    ];
+    let other_seed = build(&place, &[&a, &b], "other", &other);
+    assert_eq!(other_seed.status.code(), Some(8));
+    let lists = |out: &str| std::fs::read(place.path(out).join("splits.json")).unwrap();
+    let said: Value = serde_json::from_slice(&lists("other")).unwrap();
+    assert_eq!((&said["seed"], &said["by"]), (&2.into(), &"run".into()));
+    assert_ne!(lists("out"), lists("other"));
+
     let weak = ["--unusable", "keep", "--weak-below", "2"];
     assert_eq!(build(&place, &[&a], "no", &weak).status.code(), Some(3));
+    let negative = ["--unusable", "keep", "--embargo=-1"];
+    assert_eq!(build(&place, &[&a], "no", &negative).status.code(), Some(3));
     let twice = build(
         &place,
         &[&a, &a.join("dataset")],

@@ -193,7 +193,7 @@ flows:
         vars: {round: {pick: [1, 2, 3, 4, 5]}}
         steps: [{path: "/round/${round}/${late}", think_time: [0ms, 1ms]}]
 scenarios:
-  first: {executor: per-vu-iterations, vus: 3, iterations: 100, max_duration: 2m, exec: odd, anomaly: odd}
+  first: {executor: per-vu-iterations, vus: 3, iterations: 100, max_duration: 2m, exec: odd, anomaly: odd, fault: {fault: hang, service: user, clients: 30%}}
   second: {executor: shared-iterations, vus: 3, iterations: 300, max_duration: 2m, start_time: 0s, exec: odd}
 overlap: allow
 "#;
@@ -215,6 +215,12 @@ fn what_flows_can_ask_for_at_its_edges_is_the_same() {
             rust.values().filter(cookie).count() > 500,
             "cookies last for an iteration"
         );
+        // Also in the scenario without the fault, and of a run without faults.
+        let says_cell = |request: &(String, String, Vec<(String, String)>, String)| {
+            let baggage = request.2.iter().find(|(name, _)| name == "baggage");
+            baggage.is_some_and(|(_, members)| members.contains(",client.cell="))
+        };
+        assert!(rust.values().all(says_cell));
         for rounds in 0..=3 {
             let path = format!("/times/{rounds}");
             let all = rust.values().filter(|request| request.1 == path).count();

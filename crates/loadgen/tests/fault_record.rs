@@ -63,12 +63,12 @@ scenarios:
 
 type Row = HashMap<String, String>;
 
-/// Rows of the table of spans.
-fn spans(run: &Path) -> Vec<Row> {
+/// Rows of a table.
+fn table(run: &Path, table: &str) -> Vec<Row> {
     let files = std::fs::read_dir(run.join("dataset")).unwrap();
     let is_it = |path: &std::path::PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with("traces_labeled_") && name.ends_with(".csv")
+        name.starts_with(&format!("{table}_")) && name.ends_with(".csv")
     };
     let mut files = files.map(|entry| entry.unwrap().path()).filter(is_it);
     let reader = csv::Reader::from_path(files.next().unwrap());
@@ -92,6 +92,78 @@ fn touched(run: &Path) -> BTreeMap<String, HashSet<String>> {
     touched
 }
 
+/// A catalogue that fails for three clients of ten.
+const SOME: &str = "
+version: 1
+name: some
+target: embedded
+guard: 500ms
+defaults: {timeout: 5s, think_time: 0, graceful_stop: 2s}
+anomalies:
+  errors: {root_cause: r, msg: The catalogue fails, root_cause_service: catalogue}
+flows:
+  look:
+    steps:
+      - {name: product, path: /api/catalogue/product/UHJ}
+      - {name: rating, path: /api/ratings/api/fetch/UHJ}
+scenarios:
+  calm: {executor: constant-vus, vus: 2, duration: 2s, exec: look}
+  some:
+    executor: constant-arrival-rate
+    rate: 60
+    time_unit: 1s
+    duration: 6s
+    pre_allocated_vus: 50
+    max_vus: 200
+    exec: look
+    anomaly: errors
+    fault: {fault: error_responses, service: catalogue, clients: 30%}
+";
+
+/// The shop and the dataset agree on who meets a fault, though neither asks the other.
+#[test]
+fn the_clients_that_a_fault_is_for_are_those_that_it_touched() {
+    let place = Place::new();
+    place.write("some.yaml", SOME);
+    let args = [
+        "run",
+        "some.yaml",
+        "--out",
+        "run",
+        "--quiet",
+        "--record-faults",
+    ];
+    let out = place.loadgen(args);
+    let run = place.path("run");
+    assert!(run.join("dataset").exists(), "{}", text(&out.stderr));
+    let touched = &touched(&run)["error_responses"];
+    let mut requests: BTreeMap<(&str, bool), usize> = BTreeMap::new();
+    let (traces, spans) = (table(&run, "trace_labels"), table(&run, "traces_labeled"));
+    let looked: HashSet<&str> = spans
+        .iter()
+        .filter(|span| span["service_name"] == "catalogue")
+        .map(|span| &*span["trace_id"])
+        .collect();
+    for trace in traces.iter().filter(|of| looked.contains(&*of["trace_id"])) {
+        let is_touched = touched.contains(&trace["trace_id"]);
+        match (&*trace["anomaly_type"], &*trace["phase"]) {
+            ("none", _) => assert_eq!(trace["client_exposed"], "", "{trace:?}"),
+            // Around a change the shop may be ahead of its confirmation, or behind.
+            (_, "steady") => {
+                let exposed = &*trace["client_exposed"];
+                assert_eq!(exposed == "true", is_touched, "{trace:?}");
+                *requests.entry((exposed, is_touched)).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    let all: usize = requests.values().sum();
+    let share = requests[&("true", true)] as f64 / all as f64;
+    // Of 200 and more, by more than five standard deviations.
+    assert!(all > 200 && (0.13..0.47).contains(&share), "{requests:?}");
+}
+
 #[test]
 fn spans_are_marked_in_the_requests_that_a_fault_touched() {
     let place = Place::new();
@@ -107,7 +179,7 @@ fn spans_are_marked_in_the_requests_that_a_fault_touched() {
     let out = place.loadgen(args);
     let run = place.path("run");
     assert!(run.join("dataset").exists(), "{}", text(&out.stderr));
-    let (rows, touched) = (spans(&run), touched(&run));
+    let (rows, touched) = (table(&run, "traces_labeled"), touched(&run));
     let faults: Vec<&str> = touched.keys().map(String::as_str).collect();
     assert_eq!(faults, ["error_responses", "retry_storm"]);
 

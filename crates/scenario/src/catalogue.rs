@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 ///         summary: "The payment gateway takes longer.".to_owned(),
 ///         parameters: vec![],
 ///         harmless: false,
+///         by_client: false,
 ///     }],
 ///     settings: vec![],
 /// };
@@ -54,6 +55,9 @@ pub struct CatalogueFault {
     /// Of [`CatalogueFault::ANY`] the file says it.
     #[serde(default)]
     pub harmless: bool,
+    /// Whether it can be for some clients only.
+    #[serde(default)]
+    pub by_client: bool,
 }
 
 impl CatalogueFault {

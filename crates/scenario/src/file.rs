@@ -397,6 +397,8 @@ pub(crate) struct FaultSpec {
     /// it themselves. Default: `false`.
     #[serde(default)]
     pub harmless: bool,
+    /// Share of the clients that meet it, such as `30%`. Default: all.
+    pub clients: Option<Share>,
 }
 
 /// The course of a day, drawn from the seed.
@@ -482,6 +484,8 @@ pub(crate) struct EpisodeFaultSpec {
     pub weight: Option<u32>,
     /// What injects it. Default: `shop`, the demo shop's admin endpoint.
     pub driver: Option<String>,
+    /// Share of the clients that meet it, such as `30%`. Default: all.
+    pub clients: Option<Share>,
     /// What else the driver must be told of this fault.
     #[serde(default)]
     pub parameters: IndexMap<String, Value>,

@@ -33,6 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde_json::Value;
 
+use crate::clients::{CELL_KEY, cell};
 use crate::plan::{Choice, Draw, Flow, Plan, PlannedScenario, Round, Step, ThinkTime};
 use crate::prng::{FLOW_SITE, MAX_INDEX, Prng};
 use crate::render::{self, Held};
@@ -45,6 +46,8 @@ pub struct Iteration<'p> {
     flow: usize,
     steps: &'p Flow,
     values: Vec<Option<Held<'p>>>,
+    /// The cell of its client, where requests say it.
+    cell: Option<String>,
     flags: &'p [AtomicU64],
 }
 
@@ -129,6 +132,7 @@ impl<'p> Iteration<'p> {
             flow,
             steps,
             values,
+            cell: plan.client_cells.then(|| cell(prng, number).to_string()),
             flags: &[],
         }
     }
@@ -296,7 +300,10 @@ impl<'p> Iteration<'p> {
         for (name, template) in &step.headers {
             headers.push((name.as_str(), render::header(template, &self.values)?));
         }
-        let mut baggage = Vec::with_capacity(step.baggage.len());
+        let mut baggage = Vec::with_capacity(step.baggage.len() + 1);
+        if let Some(cell) = &self.cell {
+            baggage.push((CELL_KEY, Cow::Owned(cell.clone())));
+        }
         for (key, template) in &step.baggage {
             baggage.push((key.as_str(), render::header(template, &self.values)?));
         }

@@ -79,6 +79,7 @@ fn plan_of(variables: &[&str], steps: Vec<Step>) -> Plan {
         target: Target::Embedded,
         redirect_hosts: vec![],
         renew_connections: false,
+        client_cells: false,
         drivers: Default::default(),
         observed: vec![],
         flags: vec![],
@@ -326,6 +327,22 @@ fn flows_are_chosen_by_weight_at_site_zero() {
     }
     // 250 expected; five standard deviations are 68.
     assert!((182..318).contains(&chosen[0]), "{chosen:?}");
+}
+
+/// The same cells as in `k6/tests/iteration.test.js`.
+#[test]
+fn each_request_says_the_cell_of_its_client_where_the_plan_says_so() {
+    let mut own = step(vec![text("/")]);
+    own.baggage = vec![("tenant".to_owned(), Template(vec![text("a")]))];
+    let mut plan = plan_of(&[], vec![step(vec![text("/")]), own]);
+    assert_eq!(sent(start(&plan, 0).request(0)).baggage, []);
+    plan.client_cells = true;
+    for (number, cell) in [(0, "12"), (1, "64"), (4, "8"), (4_294_967_301, "66")] {
+        let mut iteration = start(&plan, number);
+        let said = [("client.cell", Cow::from(cell)), ("tenant", Cow::from("a"))];
+        assert_eq!(sent(iteration.request(0)).baggage, said[..1]);
+        assert_eq!(sent(iteration.request(1)).baggage, said);
+    }
 }
 
 #[test]

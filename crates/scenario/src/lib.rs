@@ -32,6 +32,7 @@
 //! The format is described in `docs/scenario-format.md`, the choices in `docs/prng.md`.
 
 mod catalogue;
+pub mod clients;
 mod diagnostic;
 mod duration;
 mod episodes;
@@ -58,6 +59,7 @@ mod values;
 mod yaml;
 
 pub use catalogue::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind, labels};
+pub use clients::{CELL_KEY, CELLS, Clients};
 pub use diagnostic::{Diagnostic, Place, ScenarioErrors, ScenarioNotes};
 pub use duration::parse_duration;
 pub use iteration::{CaptureError, Iteration, Request, StepRequest};

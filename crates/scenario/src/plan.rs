@@ -3,6 +3,7 @@
 //! engine reads. All times are integers of nanoseconds; those of a scenario are relative to the
 //! start of the run.
 
+pub use crate::clients::Clients;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,10 @@ pub struct Plan {
     /// Each scenario has connections of its own.
     #[serde(default, skip_serializing_if = "is_false")]
     pub renew_connections: bool,
+    /// Each request says the cell of its client ([`crate::clients`]): some fault is for some clients
+    /// only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub client_cells: bool,
     /// Feature flags that are read while the run goes on; referred to by index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,
@@ -301,6 +306,9 @@ pub struct Fault {
     /// fault.
     #[serde(default, skip_serializing_if = "is_false")]
     pub harmless: bool,
+    /// The clients that meet it; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
     /// What else the driver is told.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,

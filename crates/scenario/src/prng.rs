@@ -12,6 +12,9 @@ pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 /// Site of the choice among the flows that a scenario mixes. Sites 1 and up belong to the flow.
 pub const FLOW_SITE: u32 = 0;
 
+/// Site of the cell of an iteration's client, above all that belong to flows.
+pub const CELL_SITE: u32 = u32::MAX;
+
 const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
 const PARITY: u32 = 0x1BD1_1BDA;
 

@@ -145,6 +145,37 @@ scenarios:
 }
 
 #[test]
+fn a_fault_may_be_for_some_clients_and_then_all_requests_say_their_cell() {
+    let options = |clients: &str| {
+        format!("    anomaly: slow\n    fault: {{fault: hang, service: user{clients}}}\n")
+    };
+    let anomalies = "anomalies:\n  slow: {root_cause: db}\n";
+    let all = plan(anomalies, &options(""));
+    assert!(!all.client_cells);
+    assert_eq!(all.scenarios[1].fault.as_ref().unwrap().clients, None);
+    let some = plan(anomalies, &options(", clients: 30%"));
+    assert!(some.client_cells);
+    let clients = some.scenarios[1].fault.as_ref().unwrap().clients.unwrap();
+    assert_eq!(clients.count, 30);
+    assert!(clients.from < 100);
+    // What is sent does not depend on which windows are selected.
+    let selected = PlanOptions {
+        scenarios: vec!["calm".to_owned()],
+        ..PlanOptions::default()
+    };
+    let text = format!(
+        "version: 1\n{anomalies}flows: {{default: {{steps: [{{path: /}}]}}}}\nscenarios:\n  \
+         calm: {{executor: constant-vus, duration: 10s}}\n  one:\n    executor: constant-vus\n    \
+         duration: 10s\n{}",
+        options(", clients: 30%")
+    );
+    let calm = load_str("t.yaml", &text, &selected);
+    let calm = calm.unwrap_or_else(|errors| panic!("{errors}")).plan;
+    assert_eq!(calm.scenarios.len(), 1);
+    assert!(calm.client_cells);
+}
+
+#[test]
 fn a_sham_may_overlap_the_fault_that_it_goes_without() {
     let text = "
 version: 1

@@ -173,6 +173,26 @@ impl Fault {
         self == Fault::Deployment
     }
 
+    /// Whether it acts on single requests, so that it can be for some clients only.
+    pub fn is_by_client(self) -> bool {
+        use Fault::{
+            BadDeployment, DataCorruption, Deployment, ErrorResponses, Hang, MemoryLeak,
+            NetworkPartition, RetryStorm, SlowQuery,
+        };
+        matches!(
+            self,
+            SlowQuery
+                | Hang
+                | ErrorResponses
+                | NetworkPartition
+                | RetryStorm
+                | MemoryLeak
+                | BadDeployment
+                | Deployment
+                | DataCorruption
+        )
+    }
+
     /// The process in which it takes place: the gateway for what payment suffers from it, and the
     /// service itself for all else.
     pub fn process(self, service: Service) -> Service {

@@ -3,10 +3,12 @@
 //!
 //! Both sides need it, the shop and the fault driver, and the driver must not need the shop.
 
+mod clients;
 mod fault;
 mod messages;
 mod service;
 
+pub use clients::{CELL_KEY, CELLS, Clients};
 pub use fault::{Fault, Intensity};
 pub use messages::{ActiveFault, ActiveFaults, Cleared, Injection, Renewed};
 pub use service::Service;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clients::Clients;
 use crate::fault::Fault;
 use crate::service::Service;
 
@@ -17,6 +18,9 @@ pub struct Injection {
     /// Whose fault it is: nobody else can change it or take it away. Nothing: it is made by hand.
     #[serde(default)]
     pub owner: String,
+    /// Which clients meet it. Nothing: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
     /// How long the fault stays without being renewed, ms. Nothing: until it is taken off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_ms: Option<u64>,
@@ -34,6 +38,9 @@ pub struct ActiveFault {
     /// Whose it is; nothing: it was made by hand.
     #[serde(default)]
     pub owner: String,
+    /// Which clients meet it. Nothing: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
     /// Whether the service has confirmed it. Until then, and after a change that was not
     /// confirmed, it may be in force or not.
     #[serde(default = "confirmed")]

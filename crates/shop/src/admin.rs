@@ -195,11 +195,19 @@ async fn inject(
         return Err(Refusal::new(StatusCode::BAD_REQUEST, reason)
             .with("allowed", json!({ "at_least": least, "at_most": most })));
     }
+    if body.clients.is_some() && !fault.is_by_client() {
+        let by_client = Fault::ALL.iter().filter(|fault| fault.is_by_client());
+        let all: Vec<_> = by_client.map(|fault| fault.as_str()).collect();
+        let reason =
+            format!("{fault} acts on no single requests: it can't be for some clients only");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, reason).with("allowed", json!(all)));
+    }
     let asked = ActiveFault {
         fault,
         service,
         intensity: intensity.get(),
         owner: body.owner,
+        clients: body.clients,
         confirmed: false,
         lease_ms: body.lease_ms,
     };
@@ -324,7 +332,8 @@ impl Admin {
             // Before the change: one that is not confirmed may have come into force all the same.
             held.insert((fault, service), Held::new(asked.clone()));
         }
-        let request = self.http.put(url).json(&Strength { intensity });
+        let clients = asked.clients;
+        let request = self.http.put(url).json(&Strength { intensity, clients });
         self.change(service, request).await?;
         let active = ActiveFault {
             confirmed: true,

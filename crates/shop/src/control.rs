@@ -13,12 +13,15 @@ use serde::{Deserialize, Serialize};
 use crate::error::ShopError;
 use crate::fault::board::FaultBoard;
 use loadgen_control::Access;
-use loadgen_shop_api::{Fault, Intensity, Service};
+use loadgen_shop_api::{Clients, Fault, Intensity, Service};
 
 /// Body of `PUT /faults/{fault}` at a service.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Strength {
     pub(crate) intensity: Intensity,
+    /// None: all.
+    #[serde(default)]
+    pub(crate) clients: Option<Clients>,
 }
 
 /// `GET /health`, `PUT /faults/{fault}`, `DELETE /faults/{fault}`.
@@ -45,7 +48,8 @@ async fn inject(
     Path(fault): Path<Fault>,
     Json(strength): Json<Strength>,
 ) -> Response {
-    answer(faults.inject(fault, strength.intensity).await)
+    let Strength { intensity, clients } = strength;
+    answer(faults.inject(fault, intensity, clients).await)
 }
 
 async fn clear(State(faults): State<Arc<FaultBoard>>, Path(fault): Path<Fault>) -> Response {

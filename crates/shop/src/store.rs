@@ -497,7 +497,11 @@ impl Session<'_> {
             spoken,
         );
         let since = Instant::now();
-        let result = self.database.slow.strike(self.connection).and_then(|took| {
+        let slowed = match telemetry.reach.meets(Fault::SlowQuery, &self.context) {
+            true => self.database.slow.strike(self.connection),
+            false => Ok(None),
+        };
+        let result = slowed.and_then(|took| {
             if took.is_some() {
                 let context = span.context();
                 telemetry

@@ -1,7 +1,7 @@
 //! The events of a timeline, one JSON object a line. All times are Unix nanoseconds (UTC).
 
 use loadgen_scenario::Shard;
-use loadgen_scenario::plan::{Anomaly, Parameters};
+use loadgen_scenario::plan::{Anomaly, Clients, Parameters};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -250,6 +250,9 @@ pub struct FaultChanged {
     /// It breaks nothing: a new release without bugs, say.
     #[serde(default, skip_serializing_if = "is_false")]
     pub harmless: bool,
+    /// The clients that meet it; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
     /// What else the driver was told, by name; times in milliseconds, under names with `_ms`.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,

@@ -23,6 +23,7 @@ pub mod columns;
 pub mod condition;
 mod consistency;
 pub mod event;
+mod exposure;
 mod label;
 pub mod ledger;
 pub mod merge;

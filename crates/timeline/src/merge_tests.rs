@@ -84,6 +84,7 @@ fn fault(at_ns: i64) -> Event {
         intensity: 1.0,
         sham: false,
         harmless: false,
+        clients: None,
         parameters: Parameters::new(),
         driver_version: String::new(),
         confirmed_by: String::new(),

@@ -25,6 +25,7 @@ fn events() -> Vec<Event> {
         intensity: 0.5,
         sham: false,
         harmless: false,
+        clients: None,
         parameters: Parameters::new(),
         driver_version: String::new(),
         confirmed_by: String::new(),

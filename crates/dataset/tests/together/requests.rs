@@ -94,9 +94,11 @@ fn a_request_has_the_label_and_the_place_of_its_trace() {
     let (mut listed, mut unlisted, mut torn) = (0, 0, 0);
     for row in requests(&out) {
         let id = row["trace_id"].as_str().expect("an id");
-        let log = of_log[id];
-        same(&row, log, &place);
-        same(&row, log, &moment);
+        // Of some no log record arrived either.
+        if let Some(log) = of_log.get(id) {
+            same(&row, log, &place);
+            same(&row, log, &moment);
+        }
         let Some(trace) = of_trace.get(id) else {
             // Its own log record tells of another time, which is of no account.
             assert!(row["phase"].is_null() && row["verdict"].is_null());

@@ -490,6 +490,7 @@ impl Changes {
             intensity: self.fault.intensity,
             sham: self.fault.sham,
             harmless: self.fault.harmless,
+            clients: self.fault.clients,
             parameters: self.fault.parameters.clone(),
             driver_version: self.driver.version().to_owned(),
             confirmed_by: confirmation.how.clone(),

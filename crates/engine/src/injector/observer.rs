@@ -66,6 +66,7 @@ impl Observer {
             intensity: noticed.intensity,
             sham: false,
             harmless: false,
+            clients: None,
             parameters,
             driver_version: String::new(),
             confirmed_by: "a look at what somebody else injected".to_owned(),

@@ -189,6 +189,7 @@ impl FaultDriver for Target {
                         intensity: *intensity,
                         sham: false,
                         harmless: false,
+                        clients: None,
                         parameters: Parameters::new(),
                     },
                     owner: owner.clone(),
@@ -214,6 +215,7 @@ pub(crate) fn fault(name: &str) -> Fault {
         intensity: 0.5,
         sham: name.starts_with('~'),
         harmless: false,
+        clients: None,
         parameters: Parameters::new(),
     }
 }

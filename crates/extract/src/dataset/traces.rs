@@ -32,6 +32,8 @@ pub(crate) struct TraceRow<'a> {
     pub(crate) said: Said<'a>,
     pub(crate) touches_root_cause: bool,
     pub(crate) sent_by: Option<&'a str>,
+    /// Its client is one that the fault is for.
+    pub(crate) client_exposed: Option<bool>,
 }
 
 impl Labelled for TraceRow<'_> {
@@ -172,6 +174,13 @@ impl Table for Traces {
                 "the scenario that sent it, by the ledger",
                 "not in the ledger",
                 |r| Value::opt_text(r.sent_by),
+            ),
+            new(
+                "client_exposed",
+                Kind::Boolean,
+                "whether the client that sent it is one that the faults in force are for",
+                "none of them is for some clients only, or not in the ledger",
+                |r| Value::opt_boolean(r.client_exposed),
             ),
             new(
                 "late_spans",

@@ -16,6 +16,8 @@ pub(crate) struct Decided<'a> {
     pub(crate) foreign: Option<Foreign>,
     /// The scenario that sent it.
     pub(crate) sent_by: Option<&'a str>,
+    /// Whether its client is one that the fault is for; none: no fault is for some only.
+    pub(crate) client_exposed: Option<bool>,
     /// What its header says.
     pub(crate) header: Option<usize>,
 }
@@ -30,11 +32,19 @@ pub(super) fn decide<'p>(
 ) -> Decided<'p> {
     let (sender, header) = sender(&partition.spans, group);
     if let Some(request) = group.request {
+        let row = request.row as usize;
+        let sent_by = text(&partition.requests.scenario, row);
+        let iteration = partition.requests.iteration.value(row);
         return Decided {
             moment_ns: Some(request.sent),
             source: LabelSource::Ledger,
             foreign: None,
-            sent_by: text(&partition.requests.scenario, request.row as usize),
+            sent_by,
+            client_exposed: sent_by.and_then(|scenario| {
+                truth
+                    .timeline
+                    .client_exposed(scenario, iteration, request.sent)
+            }),
             header,
         };
     }
@@ -59,6 +69,7 @@ pub(super) fn decide<'p>(
             false => truth.foreign(&sender, moment_ns),
         },
         sent_by: None,
+        client_exposed: None,
         header,
     }
 }

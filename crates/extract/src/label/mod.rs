@@ -190,6 +190,7 @@ fn push_trace(
         .foreign
         .append_value(decided.foreign.map_or(0, |f| f as u8));
     traces.sent_by.append_option(decided.sent_by);
+    traces.client_exposed.append_option(decided.client_exposed);
     let header = decided.header.filter(|_| !truth.has_timeline);
     let of = |column| header.and_then(|row| text(column, row));
     traces.header_type.append_option(of(&spans.header_type));

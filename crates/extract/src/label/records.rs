@@ -33,6 +33,8 @@ batch! {
         foreign: U8,
         /// The scenario that sent it.
         sent_by: Text,
+        /// Whether its client is one that the fault is for; null: no fault is for some only.
+        client_exposed: Bool,
         /// What headers say, where there is no timeline.
         header_type: Text,
         header_root_cause: Text,

@@ -115,6 +115,7 @@ batch! {
         sent_ns: I64,
         finished_ns: I64,
         scenario: Text,
+        iteration: U64,
         step: Text,
         /// It was handed to the network.
         sent: Bool,

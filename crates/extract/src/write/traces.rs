@@ -64,6 +64,7 @@ pub(crate) struct OfTrace<'p> {
     pub(crate) moment_ns: Option<i64>,
     pub(crate) foreign: Option<Foreign>,
     pub(crate) sent_by: Option<&'p str>,
+    client_exposed: Option<bool>,
     pub(crate) touches: bool,
 }
 
@@ -98,6 +99,8 @@ pub(crate) fn write_traces(rules: &RowRules<'_>, of: &TracePartition) -> io::Res
                 moment_ns,
                 foreign,
                 sent_by: text(&traces.sent_by, row),
+                client_exposed: (!traces.client_exposed.is_null(row))
+                    .then(|| traces.client_exposed.value(row)),
                 touches: traces.touches.value(row),
             }
         })
@@ -306,6 +309,7 @@ fn write_trace_rows(
             said: of_trace.said,
             touches_root_cause: of_trace.touches,
             sent_by: of_trace.sent_by,
+            client_exposed: of_trace.client_exposed,
         });
         if rows.len() == ROWS_AT_ONCE {
             written.traces.push(rows.take()?);

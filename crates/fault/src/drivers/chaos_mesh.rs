@@ -121,6 +121,7 @@ fn fault(name: &str, summary: &str, parameters: Vec<Parameter>) -> CatalogueFaul
         summary: summary.to_owned(),
         parameters: all,
         harmless: false,
+        by_client: false,
     }
 }
 

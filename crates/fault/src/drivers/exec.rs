@@ -63,6 +63,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
                 ),
             ],
             harmless: false,
+            by_client: false,
         }],
         settings: vec![],
     }

@@ -70,6 +70,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
                 "The variant that is the fault, such as `on` or `50%`.",
             )],
             harmless: false,
+            by_client: false,
         }],
         settings: vec![
             text(
@@ -333,6 +334,7 @@ fn active(flag: &Evaluation, held: &[Injection]) -> Option<ActiveFault> {
             intensity: 1.0,
             sham: false,
             harmless: false,
+            clients: None,
             parameters,
         },
         owner: String::new(),

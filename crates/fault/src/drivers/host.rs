@@ -43,6 +43,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
         summary: summary.to_owned(),
         parameters: target.iter().cloned().chain(parameters).collect(),
         harmless: false,
+        by_client: false,
     };
     let signals = ["KILL", "TERM", "INT", "QUIT", "ABRT"].map(str::to_owned);
     let mut fill = fault(
@@ -315,6 +316,7 @@ mod tests {
             intensity,
             sham: false,
             harmless: false,
+            clients: None,
             parameters: parameters.as_object().cloned().unwrap_or_default(),
         }
     }

@@ -195,6 +195,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
                 summary: toxic.summary.to_owned(),
                 parameters,
                 harmless: false,
+                by_client: false,
             }
         })
         .collect();
@@ -204,6 +205,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
         summary: "The proxy takes no connections, and those that are open are closed.".to_owned(),
         parameters: vec![edge()],
         harmless: false,
+        by_client: false,
     });
     FaultCatalogue {
         driver: NAME.to_owned(),
@@ -571,6 +573,7 @@ fn stranger(
             intensity: 1.0,
             sham: false,
             harmless: false,
+            clients: None,
             parameters,
         },
         owner: owner.to_owned(),

@@ -1,9 +1,11 @@
 //! Injects faults through the admin endpoint of the demo shop (`loadgen shop`).
 
 use async_trait::async_trait;
-use loadgen_scenario::plan::{Fault, Parameters};
+use loadgen_scenario::plan::{Clients, Fault, Parameters};
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
-use loadgen_shop_api::{ActiveFaults, Cleared as ShopCleared, Injection as ShopInjection};
+use loadgen_shop_api::{
+    ActiveFaults, Cleared as ShopCleared, Clients as ShopClients, Injection as ShopInjection,
+};
 use reqwest::Client;
 
 use super::LEASE_MS;
@@ -37,6 +39,7 @@ pub(super) fn catalogue() -> FaultCatalogue {
             summary: fault.summary().to_owned(),
             parameters: vec![],
             harmless: fault.is_harmless(),
+            by_client: fault.is_by_client(),
         });
     }
     FaultCatalogue {
@@ -49,6 +52,11 @@ pub(super) fn catalogue() -> FaultCatalogue {
             "The URL that `loadgen shop` prints as `admin_url`; `--admin-url` overrides it.",
         )],
     }
+}
+
+/// As the shop has them.
+fn of_shop(clients: Clients) -> Option<ShopClients> {
+    ShopClients::new(clients.from, clients.count)
 }
 
 impl ShopDriver {
@@ -96,6 +104,7 @@ impl FaultDriver for ShopDriver {
             service: Some(injection.fault.service.clone()),
             intensity: injection.fault.intensity,
             owner: injection.owner.clone(),
+            clients: injection.fault.clients.and_then(of_shop),
             lease_ms: Some(LEASE_MS),
         };
         let read_back = read(self.client.put(&url).json(&body), &url).await?;
@@ -132,6 +141,7 @@ impl FaultDriver for ShopDriver {
                 intensity: active.intensity,
                 sham: false,
                 harmless: false,
+                clients: None,
                 parameters: Parameters::new(),
             },
             owner: active.owner,

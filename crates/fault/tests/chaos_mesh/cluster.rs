@@ -235,6 +235,7 @@ pub(crate) fn fault(name: &str, parameters: Value) -> Fault {
         intensity: 1.0,
         sham: false,
         harmless: false,
+        clients: None,
         parameters,
     }
 }

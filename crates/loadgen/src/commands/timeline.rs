@@ -131,6 +131,7 @@ fn fault(args: &FaultByHandArgs) -> Result<Exit, Failure> {
         intensity: args.intensity,
         sham: false,
         harmless: false,
+        clients: None,
         parameters: Parameters::new(),
         driver_version: String::new(),
         confirmed_by: "a person".to_owned(),

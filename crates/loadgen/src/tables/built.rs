@@ -30,10 +30,13 @@ pub(crate) fn built(report: &BuildReport) -> String {
     for note in &report.notes {
         out += &wrapped(&format!("note: {note}"), "");
     }
+    let splits = report.splits.iter();
+    let splits = splits.map(|(split, episodes)| format!("{split} {episodes}"));
     out += &format!(
-        "{} runs, {} episodes, {} windows in {}: {} files, {}\n",
+        "{} runs, {} episodes ({}), {} windows in {}: {} files, {}\n",
         report.runs.len(),
         report.episodes,
+        splits.collect::<Vec<_>>().join(", "),
         report.windows,
         report.output.display(),
         report.files,

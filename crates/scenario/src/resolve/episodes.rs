@@ -372,6 +372,7 @@ fn fault(
             parameters: spec.parameters.clone(),
             sham: false,
             harmless,
+            clients: spec.clients,
         };
         let service_at = at.child("services").item(index).span;
         let place = faults::Written {
@@ -428,8 +429,10 @@ fn planned(
     let scaled = |ns: u64| scale_ns(over.start_ns.saturating_add(ns), context.scale);
     let (start_ns, end_ns) = (scaled(drawn.start_ns), scaled(drawn.end_ns));
     let part = drawn.part.map_or(String::new(), |part| format!("_{part}"));
+    let name = format!("{PREFIX}{:03}{part}", drawn.episode);
+    let clients = (entry.fault.clients).map(|clients| clients.drawn(context.seed, &name));
     PlannedScenario {
-        name: format!("{PREFIX}{:03}{part}", drawn.episode),
+        name,
         executor: Executor::NoLoad {
             duration_ns: end_ns - start_ns,
         },
@@ -447,6 +450,7 @@ fn planned(
             service: service.clone(),
             intensity: drawn.what.intensity,
             sham: drawn.does == Does::Sham,
+            clients,
             ..entry.fault.clone()
         }),
         warm_up: false,

@@ -10,7 +10,7 @@ use super::parameters::{self, Given};
 use crate::catalogue::{CatalogueFault, FaultCatalogue};
 use crate::diagnostic::{Finding, Span};
 use crate::file::{FaultSpec, ScenarioFile, ScenarioSpec};
-use crate::plan::{Anomaly, Fault, ObservedFault, Parameters, PlannedScenario};
+use crate::plan::{Anomaly, Clients, Fault, ObservedFault, Parameters, PlannedScenario};
 use crate::yaml::Node;
 
 /// The driver where a file names none: the demo shop's, which is the target where a file names none.
@@ -140,6 +140,7 @@ pub(super) fn check(
         of: &format!("the fault `{}`", fault.fault),
     };
     let harmless = is_harmless(fault, known.flatten(), place, findings);
+    let clients = clients(fault, known.flatten(), place, findings);
     let parameters = match known {
         // That there is no such fault is said already.
         Some(None) => Parameters::new(),
@@ -153,8 +154,35 @@ pub(super) fn check(
         intensity,
         sham: fault.sham,
         harmless,
+        clients,
         parameters,
     }
+}
+
+/// The clients that it is for, from the first cell on.
+fn clients(
+    fault: &FaultSpec,
+    known: Option<&CatalogueFault>,
+    place: &Written<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<Clients> {
+    let share = fault.clients?;
+    let at = place.node.value("clients");
+    let clients = Clients::of_share(share.0);
+    if clients.is_none() {
+        findings.push(
+            Finding::at(at, "the share of clients is less than 1%")
+                .help("give 1% to 100%; without `clients` all meet the fault"),
+        );
+    }
+    if known.is_some_and(|known| !known.by_client) {
+        let name = &fault.fault;
+        findings.push(
+            Finding::at(at, format!("`{name}` can't be for some clients only"))
+                .help("it does not act on single requests: leave `clients` out"),
+        );
+    }
+    clients
 }
 
 /// What the driver says of a fault counts. Of one whose name the file chooses, the file says it.
@@ -303,7 +331,8 @@ pub(super) fn check_warm_up(
 }
 
 /// One fault can't be of two intensities at a time, and a sham is of none. Of the same intensity it may be wanted by
-/// several windows; it then lasts until the last of them closes.
+/// several windows; it then lasts until the last of them closes. One that is for some clients is for
+/// others in each window.
 pub(super) fn check_overlaps(
     scenarios: &[PlannedScenario],
     node: &Node,
@@ -322,6 +351,20 @@ pub(super) fn check_overlaps(
             .entry(fault.key())
             .or_insert((scenario, fault.intensity));
         let (other, intensity) = *held;
+        let is_other = other.name != scenario.name && scenario.start_ns < other.end_ns;
+        let of_other = other.fault.as_ref().and_then(|fault| fault.clients);
+        if is_other && fault.clients != of_other {
+            findings.push(
+                Finding::at(
+                    node.child(&scenario.name).key("fault"),
+                    format!(
+                        "`{}` in `{}` is for other clients here than in `{}`, at the same time",
+                        fault.fault, fault.service, other.name
+                    ),
+                )
+                .help("leave `clients` out in both, or let the windows not overlap"),
+            );
+        }
         if scenario.start_ns < other.end_ns && intensity != fault.intensity {
             findings.push(
                 Finding::at(

@@ -83,7 +83,10 @@ pub(crate) fn plan(
         });
         let exec = exec(file, spec, at, node.key(name), &mut findings);
         let named = anomalies::of_scenario(&anomalies, spec, at, &mut findings);
-        let fault = faults::resolve(spec, at, &options.catalogues, &mut findings);
+        let mut fault = faults::resolve(spec, at, &options.catalogues, &mut findings);
+        if let Some(fault) = fault.as_mut() {
+            fault.clients = fault.clients.map(|clients| clients.drawn(seed, name));
+        }
         if let Some(named) = &named {
             faults::check_agreement(fault.as_ref(), named, at, &mut findings);
             faults::check_warm_up(spec, named, at, &mut findings);
@@ -133,6 +136,9 @@ pub(crate) fn plan(
         return Err(findings);
     }
     scenarios.sort_by_key(|scenario| scenario.start_ns);
+    // Whichever of them are selected: what is sent does not depend on it.
+    let faults = scenarios.iter().filter_map(|s| s.fault.as_ref());
+    let client_cells = faults.clone().any(|fault| fault.clients.is_some());
     let scenarios = selection::select(scenarios, &options.scenarios);
     let plan = Plan {
         schema_version: PLAN_SCHEMA_VERSION,
@@ -144,6 +150,7 @@ pub(crate) fn plan(
         target,
         renew_connections: file.renew_connections,
         redirect_hosts: file.redirect_hosts.clone(),
+        client_cells,
         flags,
         flows,
         drivers,

@@ -9,6 +9,7 @@ pub(crate) fn shop() -> FaultCatalogue {
         summary: String::new(),
         parameters: vec![],
         harmless: name == "deployment",
+        by_client: name != "cpu_saturation",
     };
     FaultCatalogue {
         driver: "shop".to_owned(),

@@ -15,9 +15,9 @@ use super::rounds::InRounds;
 use crate::cache::Storm;
 use crate::record::{Effect, While};
 use crate::store::{Database, DbError};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{NewRelease, Telemetry};
 use loadgen_shop_api::Service;
-use loadgen_shop_api::{Fault, Intensity};
+use loadgen_shop_api::{Clients, Fault, Intensity};
 
 /// A process's switches.
 pub(crate) struct FaultBoard {
@@ -26,10 +26,10 @@ pub(crate) struct FaultBoard {
     telemetry: Arc<Telemetry>,
     hang: Dial,
     refuse: Dial,
-    /// The new release with bugs. Read where requests begin.
-    pub(crate) bad_release: Dial,
-    /// The new release without bugs. Read where requests begin.
-    pub(crate) good_release: Dial,
+    /// The share of the new release with bugs.
+    bad_release: Dial,
+    /// The share of the new release without bugs.
+    good_release: Dial,
     pub(crate) leak: Leak,
     /// Read by clients of other services.
     pub(crate) retry: Dial,
@@ -95,12 +95,19 @@ impl FaultBoard {
         let _ = self.mend.set(sql);
     }
 
-    /// Puts a fault on, or changes its intensity. Returns when it is in force.
-    pub(crate) async fn inject(&self, fault: Fault, intensity: Intensity) -> Result<(), String> {
+    /// Puts a fault on for some clients or for all, or changes its intensity. Returns when it is in
+    /// force.
+    pub(crate) async fn inject(
+        &self,
+        fault: Fault,
+        intensity: Intensity,
+        clients: Option<Clients>,
+    ) -> Result<(), String> {
         self.telemetry.record.put_on(fault);
+        self.telemetry.reach.limit(fault, clients);
         let injected = self.put_on(fault, intensity).await;
         if injected.is_err() {
-            self.telemetry.record.took_off(fault);
+            self.is_off(fault);
         }
         injected
     }
@@ -172,9 +179,14 @@ impl FaultBoard {
     pub(crate) async fn clear(&self, fault: Fault) -> Result<(), String> {
         let cleared = self.take_off(fault).await;
         if cleared.is_ok() {
-            self.telemetry.record.took_off(fault);
+            self.is_off(fault);
         }
         cleared
+    }
+
+    fn is_off(&self, fault: Fault) {
+        self.telemetry.record.took_off(fault);
+        self.telemetry.reach.limit(fault, None);
     }
 
     async fn take_off(&self, fault: Fault) -> Result<(), String> {
@@ -229,7 +241,7 @@ impl FaultBoard {
     /// A request waits here while the service hangs. Those that still wait when the fault is taken
     /// off go on.
     pub(crate) async fn hang_point(&self, context: &Context) {
-        if self.hang.strikes() {
+        if self.meets(Fault::Hang, context) && self.hang.strikes() {
             let _recorded = While::new(&self.telemetry.record, Fault::Hang, context);
             self.hang.off().await;
         }
@@ -237,7 +249,7 @@ impl FaultBoard {
 
     /// The error of a request that the database refuses; none as a rule.
     pub(crate) async fn refusal(&self, context: &Context) -> Option<DbError> {
-        if !self.refuse.strikes() {
+        if !self.meets(Fault::ErrorResponses, context) || !self.refuse.strikes() {
             return None;
         }
         let refused = self.database.get()?.refused(context).await;
@@ -247,6 +259,20 @@ impl FaultBoard {
                 .touch(Fault::ErrorResponses, Effect::Failed, context, None);
         }
         refused
+    }
+
+    /// Whether a fault is for the client of a request.
+    pub(crate) fn meets(&self, fault: Fault, context: &Context) -> bool {
+        self.telemetry.reach.meets(fault, context)
+    }
+
+    /// The new release that answers a request, where it is not the old one.
+    pub(crate) fn release_for(&self, context: &Context) -> Option<NewRelease> {
+        let answers = |fault, share: &Dial| self.meets(fault, context) && share.strikes();
+        if answers(Fault::BadDeployment, &self.bad_release) {
+            return Some(NewRelease { has_bugs: true });
+        }
+        answers(Fault::Deployment, &self.good_release).then_some(NewRelease { has_bugs: false })
     }
 
     fn prepare_new_release(&self) -> Result<(), String> {

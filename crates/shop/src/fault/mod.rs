@@ -8,5 +8,6 @@ pub(crate) mod leak;
 pub(crate) mod limits;
 pub(crate) mod neighbour;
 pub(crate) mod partition;
+pub(crate) mod reach;
 pub(crate) mod rounds;
 pub(crate) mod slow;

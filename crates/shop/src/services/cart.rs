@@ -336,7 +336,8 @@ fn save(
     id: &str,
     mut cart: Cart,
 ) -> rusqlite::Result<Cart> {
-    if faults.corruption.strikes() {
+    let meets = faults.meets(Fault::DataCorruption, session.context());
+    if meets && faults.corruption.strikes() {
         let (record, context) = (session.record(), session.context());
         record.touch(Fault::DataCorruption, Effect::Corrupted, context, None);
         cart.total = cents(cart.total * CENTS);

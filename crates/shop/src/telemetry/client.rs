@@ -217,8 +217,9 @@ impl Client {
     /// once.
     async fn send(&self, context: &Context, outgoing: Outgoing) -> Result<Reply, CallError> {
         for _ in 1..TRIES {
-            let storm = self.faults.retry.level() > 0.0;
-            let rejects = self.faults.retry.strikes();
+            let storm =
+                self.faults.meets(Fault::RetryStorm, context) && self.faults.retry.level() > 0.0;
+            let rejects = storm && self.faults.retry.strikes();
             let again = Again { storm, rejects };
             let result = self.exchange(context, &outgoing, again).await;
             let failed = result.as_ref().map_or(true, |r| r.status.is_server_error());
@@ -278,7 +279,9 @@ impl Client {
         self.telemetry.record.send(&mut headers);
         self.telemetry.inject(exchange.span.context(), &mut headers);
         let mut target = url.clone();
-        if let Some(port) = self.faults.partition.strikes() {
+        if self.faults.meets(Fault::NetworkPartition, context)
+            && let Some(port) = self.faults.partition.strikes()
+        {
             // It can only fail for a URL without a host.
             let _ = target.set_port(Some(port));
             exchange.touched = Some((Fault::NetworkPartition, Effect::Failed));

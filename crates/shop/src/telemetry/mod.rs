@@ -32,6 +32,7 @@ use opentelemetry_sdk::trace::{
 use opentelemetry_semantic_conventions::attribute as semconv;
 
 use crate::error::ShopError;
+use crate::fault::reach::Reach;
 use crate::record::Record;
 use instruments::Instruments;
 use loadgen_shop_api::Service;
@@ -114,6 +115,8 @@ pub(crate) struct Telemetry {
     skew_ms: AtomicU64,
     /// What faults do, which is no part of the telemetry.
     pub(crate) record: Record,
+    /// Which clients meet them.
+    pub(crate) reach: Reach,
 }
 
 /// What sends the spans and log records of one release.
@@ -208,6 +211,7 @@ impl Telemetry {
             instance,
             skew_ms: AtomicU64::new(0),
             record,
+            reach: Reach::default(),
         }))
     }
 

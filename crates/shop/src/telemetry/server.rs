@@ -17,7 +17,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::headers::captured;
 use super::span::{ActiveSpan, CANCELLED};
-use super::{NewRelease, Telemetry, has_bugs};
+use super::{Telemetry, has_bugs};
 use crate::answer::Answer;
 use crate::fault::board::FaultBoard;
 use crate::queue::PUBLISH_PATH;
@@ -71,10 +71,8 @@ pub(crate) async fn answer_traced(
         }
     });
     let mut parent = telemetry.extract(request.headers());
-    if !health && layer.faults.bad_release.strikes() {
-        parent = NewRelease { has_bugs: true }.answers(&parent);
-    } else if !health && layer.faults.good_release.strikes() {
-        parent = NewRelease { has_bugs: false }.answers(&parent);
+    if !health && let Some(release) = layer.faults.release_for(&parent) {
+        parent = release.answers(&parent);
     }
     let exchange = Exchange::begin(telemetry, &parent, &request, route);
     let context = exchange.span.context().clone();
@@ -96,7 +94,9 @@ pub(crate) async fn answer_traced(
 async fn strike(layer: &ServerLayer, context: &Context) -> Option<Answer> {
     let (faults, record) = (&layer.faults, &layer.telemetry.record);
     faults.hang_point(context).await;
-    if let Some(took) = faults.leak.strike() {
+    if faults.meets(Fault::MemoryLeak, context)
+        && let Some(took) = faults.leak.strike()
+    {
         record.touch(Fault::MemoryLeak, Effect::Delayed, context, Some(took));
     }
     if let Some(error) = faults.refusal(context).await {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::faults::spans;
 use crate::receiver::Receiver;
@@ -322,6 +322,44 @@ async fn a_deployment_changes_the_version_and_begins_cold() {
     // What was cached is asked for once more, and once only.
     assert_eq!(count(&new, "SELECT product"), 1);
     assert_eq!(count(&old, "SELECT product"), 1);
+}
+
+#[tokio::test]
+async fn only_clients_of_the_cells_that_a_fault_is_for_meet_it() {
+    let shop = Shop::start(None).await;
+    let body = json!({
+        "service": "catalogue", "intensity": 1.0, "clients": {"from": 90, "count": 20}
+    });
+    let injected = async |fault: &str, body: &Value| {
+        let path = format!("/faults/{fault}");
+        shop.admin(Method::PUT, &path, Some(body)).await.status
+    };
+    assert_eq!(injected("error_responses", &body).await, 200);
+    // It acts on the whole process.
+    assert_eq!(injected("cpu_saturation", &body).await, 400);
+    // Through the edge: services pass the baggage on.
+    let asked = async |baggage: &str| {
+        let request = shop.request(Method::GET, "/api/catalogue/product/RED");
+        let answer = request.header("baggage", baggage).send().await;
+        answer.expect("an answer").status().as_u16()
+    };
+    for (cell, status) in [
+        (89, 200),
+        (90, 503),
+        (99, 503),
+        (0, 503),
+        (9, 503),
+        (10, 200),
+    ] {
+        let baggage = format!("loadgen.run_id=a,client.cell={cell}");
+        assert_eq!(asked(&baggage).await, status, "{cell}");
+    }
+    assert_eq!(asked("loadgen.run_id=a").await, 200);
+    shop.clear("error_responses", "catalogue").await;
+    assert_eq!(asked("client.cell=95").await, 200);
+    // For all again.
+    shop.inject("error_responses", "catalogue", 1.0).await;
+    assert_eq!(asked("client.cell=10").await, 503);
 }
 
 #[tokio::test]

@@ -44,6 +44,7 @@ fn plan() -> Plan {
         target: Target::Embedded,
         redirect_hosts: vec![],
         renew_connections: false,
+        client_cells: false,
         drivers: Default::default(),
         observed: vec![],
         flags: vec![],

@@ -503,6 +503,7 @@ fn active_fault(kind: &str, object: &DynamicObject, held: &[Injection]) -> Activ
             intensity: 1.0,
             sham: false,
             harmless: false,
+            clients: None,
             parameters: json!({ "object": name })
                 .as_object()
                 .cloned()

@@ -401,6 +401,7 @@ mod tests {
             intensity,
             sham: false,
             harmless: false,
+            clients: None,
             parameters: parameters.as_object().cloned().unwrap_or_default(),
         }
     }

@@ -197,8 +197,9 @@ def judged(fair: Path, table: pa.Table, tmp_path: Path, *more: str, form: str = 
     else:
         pq.write_table(table, path)
     out = str(tmp_path / "out")
-    arguments = ["evaluate", str(fair), "--scores", str(path), "--only", "", "--out", out]
-    return main([*arguments, "--only", "root_cause", "--quiet", *more])
+    # Of the other parts only one that has nothing to do here.
+    arguments = ["evaluate", str(fair), "--scores", str(path), "--only", "root_cause"]
+    return main([*arguments, "--out", out, "--quiet", *more])
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
@@ -209,6 +210,23 @@ def test_a_good_detector_of_others_passes(fair: Path, tmp_path: Path, form: str)
     assert judged(fair, table, tmp_path, form=form) == 0
     written = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
     assert written["detectors"]["given"]["verdict"] == "PASS"
+
+
+def test_the_test_split_alone_can_be_judged(
+    fair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buckets = buckets_in(fair)
+    noise = np.random.default_rng(3).normal(size=len(buckets))
+    table = table_of(buckets, score=buckets.anomalous * 4.0 + noise)
+    fold = buckets.fold[buckets.judged]
+    # Fold 4 is for test, and 3 to choose a threshold on.
+    assert judged(fair, table.filter(pa.array(fold >= 3)), tmp_path, "--split", "test") == 0
+    written = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
+    assert written["data"]["judged"] == (fold == 4).sum()
+    assert judged(fair, table.filter(pa.array(fold == 4)), tmp_path, "--split", "test") == 3
+    assert "Give the scores of the validation split as well" in capsys.readouterr().err
+    assert judged(fair, table.filter(pa.array(fold >= 3)), tmp_path) == 3
+    assert "buckets that are judged are missing" in capsys.readouterr().err
 
 
 def test_one_that_flags_everything_fails(

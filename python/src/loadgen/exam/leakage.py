@@ -28,7 +28,8 @@ _GROUPS = 5
 _TREES = 100
 _LEAF = 5
 _RESAMPLES = 1000
-_LEAST_BUCKETS = 5
+_LEAST_EPISODES = 5
+"""Of a class. An interval by a bootstrap of fewer says nothing."""
 
 CLEAN, LEAK, OPEN, UNKNOWN = "clean", "leak", "open", "unknown"
 
@@ -113,7 +114,8 @@ def _leak(
     parts: Integers,
     seed: int,
 ) -> Leak:
-    classes = [name for name in sorted(set(truth.tolist())) if _is_tried(truth == name, parts)]
+    names = sorted(set(truth.tolist()))
+    classes = [name for name in names if _is_tried(truth == name, parts, episode)]
     kept = np.isin(truth.astype(str), classes)
     if len(classes) < 2 or not values.shape[1]:
         nan = measures.NAN
@@ -127,9 +129,12 @@ def _leak(
     return Leak(source, target, len(classes), accuracy, float(low), float(high), values.shape[1])
 
 
-def _is_tried(of_class: Flags, parts: Integers) -> bool:
-    """Whether a class is in several parts: learned in one, it can be tried in another."""
-    return len(np.unique(parts[of_class])) > 1 and int(of_class.sum()) >= _LEAST_BUCKETS
+def _is_tried(of_class: Flags, parts: Integers, episode: Names) -> bool:
+    """Whether a class is in several parts, so that it can be learned in one and tried in another,
+    and in enough episodes.
+    """
+    episodes = set(episode[of_class].tolist())
+    return len(np.unique(parts[of_class])) > 1 and len(episodes) >= _LEAST_EPISODES
 
 
 def _told(values: Floats, truth: Names, parts: Integers, seed: int) -> Names:
@@ -184,7 +189,5 @@ def verdict(found: Sequence[Leak]) -> tuple[bool, list[str]]:
                 f"upper bound {leak.high:.2f}, allowed {leak.chance + MARGIN:.2f}"
             )
         elif leak.source == "together" and leak.result == UNKNOWN:
-            why.append(
-                f"nothing can be said of the {leak.target}: no class is in two runs or folds"
-            )
+            why.append(f"nothing can be said of the {leak.target}: too few runs and episodes")
     return not why, why

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from loadgen.errors import NoCasesError
+from loadgen.errors import LoadgenError
 from loadgen.exam import measures
 from loadgen.export import rcaeval
 
@@ -44,7 +44,7 @@ def judge(dataset: Dataset[Any], say: Callable[[str], None]) -> dict[str, Any]:
         folder = Path(scratch) / "cases"
         try:
             rcaeval.export(dataset, folder)
-        except NoCasesError as none:
+        except LoadgenError as none:
             return {"skipped": str(none).splitlines()[0]}
         index = pq.read_table(folder / "cases.parquet").to_pylist()
         answers: dict[str, list[dict[str, Any]]] = defaultdict(list)

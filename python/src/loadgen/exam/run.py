@@ -195,8 +195,8 @@ def _given(exam: Exam, path: Path) -> Scored:
     buckets = exam.buckets
     needed = exam.judged
     if exam.options.split == "test":
-        validation = buckets.judged & (folds.split_of(buckets) == "validation")
-        rounds = [(0, validation, exam.judged)]
+        split = folds.split_of(buckets)
+        rounds = [(0, buckets.judged & (split == "validation"), split == "test")]
     else:
         rounds = [(of.number, of.validation, of.test) for of in folds.rounds(buckets)]
     scores, alerts = given.read(path, buckets, needed)
@@ -234,7 +234,7 @@ def _passed(result: dict[str, Any], options: Options) -> tuple[bool, list[str]]:
     detectors = result.get("detectors", {})
     if options.scores is not None:
         own = detectors["given"]
-        return own["verdict"] == rules.PASS, [f"{own['verdict']}: {', '.join(own['reasons'])}"]
+        return own["verdict"] == rules.PASS, [": ".join([own["verdict"], *own["reasons"]])]
     why = [
         f"{check['title']} No: {'; '.join(check['told'])}."
         for check in result.get("audit", [])

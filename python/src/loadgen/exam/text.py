@@ -163,7 +163,10 @@ def leaks(check: dict[str, Any]) -> list[Row]:
     return rows
 
 
-ONE_LINE = ["Anomaly type", "Buckets", "Rule", "F1", "Floor", "F1 on other folds", "Judged"]
+ONE_LINE = [
+    "Anomaly type", "Buckets", "F1 on other folds", "Floor", "Rule that fits best", "Its F1",
+    "F1 of the one rule for all", "Judged",
+]  # fmt: skip
 
 
 def one_line(check: dict[str, Any]) -> list[Row]:
@@ -172,10 +175,11 @@ def one_line(check: dict[str, Any]) -> list[Row]:
         [
             rule["anomaly_type"],
             str(rule["buckets"]),
+            number(rule["f1_on_other_folds"], 2),
+            number(rule["f1_floor"], 2),
             rule["rule"],
             number(rule["f1"], 2),
-            number(rule["f1_floor"], 2),
-            number(rule["f1_on_other_folds"], 2),
+            number(rule["f1_of_one_for_all"], 2),
             "yes" if rule["judged"] else "too few",
         ]
         for rule in check["figures"]["rules"]

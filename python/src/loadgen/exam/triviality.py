@@ -24,14 +24,18 @@ _RESAMPLES = 500
 
 
 def one_line_rules(buckets: Buckets) -> list[dict[str, Any]]:
-    """For each anomaly type the best rule `feature ≥ x` or `feature ≤ x`, of all features and all
-    thresholds, found with the labels in hand: no rule of one line can do better. F1 is that of the
-    type's buckets among all normal ones.
+    """For each anomaly type the best rule `feature ≥ x` or `feature ≤ x` of all features and all
+    thresholds. F1 is that of the type's buckets among all normal ones.
 
-    Of hundreds of features some fits a few buckets by chance. So there is also the F1 that rules
-    have which are found on all folds but one and tried on that.
+    `f1_on_other_folds` is that of rules which were found on all folds but one and tried on that. It
+    decides: among hundreds of features some fits a few buckets by chance, and then says nothing of
+    others. `f1` is that of the rule which fits the type's own buckets best; no rule can do better.
+    `f1_of_one_for_all` is that of the one rule that is best for all types together, as nobody knows
+    the type of what is to be found.
     """
     found = []
+    feature, rule = _best(buckets.anomalous, buckets.values)
+    for_all = rule.alerts(buckets.values[:, feature])
     for family in sorted(set(buckets.anomaly_type[buckets.anomalous].tolist())):
         own = buckets.anomalous & (buckets.anomaly_type == family)
         rows = own | ~buckets.anomalous
@@ -46,15 +50,26 @@ def one_line_rules(buckets: Buckets) -> list[dict[str, Any]]:
             {
                 "anomaly_type": family,
                 "buckets": int(own.sum()),
-                "rule": f"{buckets.features[feature]} {'≥' if rule.above else '≤'} "
-                f"{rule.threshold:.4g}",
+                "rule": _named(buckets, feature, rule),
                 "f1": rule.f1,
                 "f1_on_other_folds": measures.confusion(labels, tried).f1,
+                "f1_of_one_for_all": measures.confusion(labels, for_all[rows]).f1,
                 "f1_floor": measures.floor(float(labels.mean())),
                 "judged": int(own.sum()) >= LEAST_BUCKETS,
             }
         )
     return found
+
+
+def one_rule_for_all(buckets: Buckets) -> dict[str, Any]:
+    """The rule of one line that is best for all anomalies together."""
+    feature, rule = _best(buckets.anomalous, buckets.values)
+    return {"rule": _named(buckets, feature, rule), "f1": rule.f1}
+
+
+def _named(buckets: Buckets, feature: int, rule: measures.Rule) -> str:
+    sign = "≥" if rule.above else "≤"
+    return f"{buckets.features[feature]} {sign} {rule.threshold:.4g}"
 
 
 def _best(labels: Flags, values: Floats) -> tuple[int, measures.Rule]:

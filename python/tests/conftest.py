@@ -65,7 +65,7 @@ def built(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of several runs, here of one."""
     out = tmp_path_factory.mktemp("built") / "dataset"
     # 8: a run that short may have windows that nothing backs.
-    call("dataset", "build", run, "--out", out, codes=(0, 7, 8))
+    call("dataset", "build", run, "--unusable", "keep", "--out", out, codes=(0, 7, 8))
     return out
 
 

@@ -29,6 +29,8 @@ def seconds(value: float | None) -> str:
 
 def conclusion(result: dict[str, Any]) -> list[str]:
     """The answer, and why."""
+    if "audit" not in result and not result.get("detectors") and result["passed"]:
+        return ["Neither the dataset nor a detector was judged."]
     return ["Passed." if result["passed"] else "Not passed.", *result["why"]]
 
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::infer::Factoid;
 
 use crate::contract::Contract;
 use crate::detector::Score;
@@ -72,7 +73,7 @@ impl Model {
         let stated = model.input_fact(0).map_err(load)?;
         let takes = format!("{:?}", stated.shape);
         let ours = InferenceFact::dt_shape(f32::datum_type(), &shape);
-        if stated.unify_with(&ours).is_err() {
+        if stated.unify(&ours).is_err() {
             return Err(fit(format!(
                 "it takes {takes} of {:?}, and the contract has {shape:?} of float32 (history and features)",
                 stated.datum_type
@@ -100,10 +101,9 @@ impl Score for Model {
         let input = Tensor::from_shape(&self.shape, input).map_err(failed)?;
         let outputs = self.plan.run(tvec!(input.into())).map_err(failed)?;
         let scores = outputs[0].cast_to::<f32>().map_err(failed)?;
-        let scores = scores
-            .try_as_plain()
-            .and_then(|it| it.as_slice::<f32>().map(<[f32]>::to_vec));
-        match scores.map_err(failed)?.as_slice() {
+        let scores = scores.to_plain_array_view::<f32>().map_err(failed)?;
+        let scores: Vec<f32> = scores.iter().copied().collect();
+        match scores.as_slice() {
             [score] if score.is_finite() => Ok(f64::from(*score)),
             [score] => Err(ModelError::Run(format!("it gives {score}"))),
             scores => Err(ModelError::Run(format!(

@@ -67,6 +67,11 @@ python *args:
     cargo build
     .ci/python.py --loadgen target/debug/loadgen {{args}}
 
+# Train detectors by the scripts of examples/train on a small set, and run them live: some 10 minutes; PyTorch's with `--torch`.
+train *args:
+    cargo build --features detect
+    .ci/examples.py --loadgen target/debug/loadgen {{args}}
+
 # Open the report in a headless Chromium, live and at the end, light and dark, wide and narrow: about 3 minutes.
 report-browser *args:
     cargo build

@@ -72,7 +72,7 @@ impl Model {
         };
         let stated = model.input_fact(0).map_err(load)?;
         let takes = format!("{:?}", stated.shape);
-        let ours = InferenceFact::dt_shape(f32::datum_type(), &shape);
+        let ours = InferenceFact::dt_shape(f32::datum_type(), shape.clone());
         if stated.unify(&ours).is_err() {
             return Err(fit(format!(
                 "it takes {takes} of {:?}, and the contract has {shape:?} of float32 (history and features)",

@@ -48,10 +48,10 @@ def runs(loadgen, out):
     """Two runs, side by side: they are for trying and measure nothing."""
     file = out / "training.yaml"
     text = (ROOT / "scenarios/training.yaml").read_text()
-    for was, is_ in [("length: 40m", "length: 150s"), ("period: 40m", "period: 150s"),
+    for was, is_ in [("length: 20m", "length: 150s"), ("period: 20m", "period: 150s"),
                      ("anomalous_share: 10%", "anomalous_share: 20%"),
-                     ("length: [20s, 45s]", "length: [10s, 15s]"), ("apart: 30s", "apart: 15s"),
-                     ("length: [30s, 60s]", "length: [10s, 15s]")]:
+                     ("length: [8s, 15s]", "length: [10s, 15s]"), ("apart: 15s", "apart: 12s"),
+                     ("length: [12s, 25s]", "length: [10s, 15s]")]:
         if was not in text:
             raise ci.Wrong(f"scenarios/training.yaml has no {was}")
         text = text.replace(was, is_)

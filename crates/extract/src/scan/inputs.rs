@@ -123,7 +123,8 @@ pub(crate) fn open_all(named: &[&PathBuf]) -> Result<Vec<Opened>, ExtractError> 
         let open: HashSet<FileId> = opened.iter().map(|o| file_id(&o.metadata)).collect();
         let is_open = |path: &PathBuf| match path.metadata() {
             Ok(metadata) => !metadata.is_file() || open.contains(&file_id(&metadata)),
-            Err(_) => true,
+            // Renamed since it was listed, maybe to a name that the list does not have.
+            Err(_) => false,
         };
         if listed.iter().all(is_open) {
             return Ok(opened);

@@ -88,6 +88,9 @@ pub struct OfType {
 pub struct Figures {
     /// Runs in the dataset.
     pub runs: u64,
+    /// Runs whose dataset is not usable for another reason than single windows: they are not in the
+    /// dataset of all. Episodes, time and bytes count them.
+    pub left_out: u64,
     /// Tries that made no dataset.
     pub failed_tries: u64,
     /// Episodes of these runs, by their plans.
@@ -135,11 +138,12 @@ impl Case {
 }
 
 impl Figures {
-    /// Reads the dataset that was built, and puts it beside the journal.
+    /// Reads the dataset that was built, of which so many runs were left out, and puts it beside the
+    /// journal.
     ///
     /// # Errors
     /// A file of the dataset can't be read.
-    pub fn read(dataset: &Path, ended: &[Ended]) -> Result<Self, CampaignError> {
+    pub fn read(dataset: &Path, left_out: u64, ended: &[Ended]) -> Result<Self, CampaignError> {
         let path = dataset.join("cases.csv");
         let mut reader = csv::Reader::from_path(&path).map_err(|e| malformed(&path, e))?;
         let cases: Vec<Case> = reader
@@ -157,10 +161,10 @@ impl Figures {
             anomalous = (anomalous.0 + of_run.0, anomalous.1 + of_run.1);
         }
         let share = Share::new(anomalous.0, anomalous.1);
-        Ok(Self::of(&cases, share, ended))
+        Ok(Self::of(&cases, share, left_out, ended))
     }
 
-    fn of(cases: &[Case], anomalous: Share, ended: &[Ended]) -> Self {
+    fn of(cases: &[Case], anomalous: Share, left_out: u64, ended: &[Ended]) -> Self {
         let standing = |name: &str| -> Vec<&Case> {
             cases.iter().filter(|case| case.standing == name).collect()
         };
@@ -203,7 +207,8 @@ impl Figures {
         let bytes: u64 = done.iter().map(|e| e.bytes).sum();
         let each = |sum: f64| sum / episodes.max(1) as f64;
         Self {
-            runs: done.len() as u64,
+            runs: (done.len() as u64).saturating_sub(left_out),
+            left_out,
             failed_tries: (ended.len() - done.len()) as u64,
             episodes,
             types: types.collect(),
@@ -249,7 +254,8 @@ impl Figures {
             "\n- Shams that are supported: {}; weak: {}.\n\
              - Harmless changes that are supported: {}.\n\
              - Anomalous share of the windows of 5 s that can be judged: {:.1} % ({} of {}).\n\
-             - {} runs, {} episodes, {} tries without a dataset.\n\
+             - {} runs in the dataset, {} left out because they are not usable; {} episodes in all of \
+             them; {} tries without a dataset.\n\
              - {:.1} hours; {:.1} s an episode, of which {:.1} s are spent on starting, warming up and \
              labelling. A night of 12 hours makes {:.0} episodes.\n\
              - {:.1} MB an episode.\n",
@@ -260,6 +266,7 @@ impl Figures {
             self.anomalous.count,
             self.anomalous.of,
             self.runs,
+            self.left_out,
             self.episodes,
             self.failed_tries,
             self.seconds / 3600.0,
@@ -402,7 +409,7 @@ mod tests {
             reason: None,
         };
         let share = Share::new(20, 100);
-        let figures = Figures::of(&cases, share, &[ended(false), ended(true)]);
+        let figures = Figures::of(&cases, share, 0, &[ended(false), ended(true)]);
         let of = &figures.types[0];
         assert_eq!((figures.types.len(), of.windows, of.weak), (1, 3, 1));
         assert_eq!((of.supported.count, of.first.count), (1, 2));
@@ -423,5 +430,9 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("20.0 % (20 of 100)"), "{text}");
+        assert!(
+            text.contains("- 1 runs in the dataset, 0 left out"),
+            "{text}"
+        );
     }
 }

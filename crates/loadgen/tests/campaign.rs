@@ -91,11 +91,21 @@ fn a_campaign_that_is_killed_goes_on_and_one_that_is_done_can_be_continued() {
     assert!(!place.path("camp/runs/0001").exists(), "{said}");
     assert!(!place.path("camp/runs/0000/telemetry").exists());
     let dataset = place.path("camp/dataset");
+    // On a busy machine a run may be one that is not usable; it is counted.
+    let counted = |figures: &Value| {
+        let of = |name: &str| figures["figures"][name].as_u64().unwrap();
+        assert_eq!(run_ids(&dataset).len() as u64, of("runs"), "{figures}");
+        of("runs") + of("left_out")
+    };
+    let figures = || -> Value {
+        let text = std::fs::read(place.path("camp/figures.json")).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
     let of_two = run_ids(&dataset);
-    assert_eq!(of_two.len(), 2);
-    let figures = std::fs::read_to_string(place.path("camp/figures.md")).unwrap();
-    assert!(figures.contains("| slow | 2 |"), "{figures}");
-    assert!(text(&gone_on.stdout).contains("- 2 runs, 2 episodes, 0 tries without a dataset."));
+    assert_eq!(counted(&figures()), 2);
+    assert_eq!(figures()["figures"]["failed_tries"], 0);
+    let told = std::fs::read_to_string(place.path("camp/figures.md")).unwrap();
+    assert!(text(&gone_on.stdout).ends_with(&told), "{told}");
 
     // Nothing is made twice; one more is made.
     let continued = campaign(&place, &["--runs", "3", "--keep-telemetry"]);
@@ -106,7 +116,8 @@ fn a_campaign_that_is_killed_goes_on_and_one_that_is_done_can_be_continued() {
     );
     assert_eq!(numbers(&ended(&place), "seed"), [5, 6, 7]);
     let of_three = run_ids(&dataset);
-    assert!(of_two.iter().all(|run| of_three.contains(run)) && of_three.len() == 3);
+    assert!(of_two.iter().all(|run| of_three.contains(run)));
+    assert_eq!(counted(&figures()), 3);
     assert!(place.path("camp/runs/0002/telemetry/traces.jsonl").exists());
 
     let other = campaign(&place, &["--runs", "3", "--seed", "9"]);

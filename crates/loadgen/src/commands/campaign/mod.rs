@@ -65,7 +65,8 @@ pub(super) async fn campaign(args: CampaignArgs) -> Result<Exit, Failure> {
         say("stopped; the same command goes on with it");
         return Ok(Exit::Interrupted);
     };
-    let figures = Figures::read(&report.output, journal.ended()).map_err(failure)?;
+    let left_out = report.left_out.len() as u64;
+    let figures = Figures::read(&report.output, left_out, journal.ended()).map_err(failure)?;
     show(&args, &report, &figures)?;
     Ok(match halted {
         Some(_) => Exit::Failed,

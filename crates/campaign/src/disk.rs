@@ -91,7 +91,9 @@ pub fn free(folder: &Path) -> io::Result<u64> {
 /// Whether there is room for another run: what is taken, and twice the largest so far (it, and its part
 /// of the dataset) for each that is going on and for the new one, and the dataset of all that is there.
 pub fn has_room(bound: u64, taken: u64, largest_run: u64, going_on: usize) -> bool {
-    let expected = 2 * largest_run * (going_on as u64 + 1);
+    let expected = largest_run
+        .saturating_mul(2)
+        .saturating_mul(going_on as u64 + 1);
     taken.saturating_add(expected) <= bound
 }
 

@@ -176,7 +176,7 @@ impl Journal {
         } else {
             write_whole(&asked_path, asked)?;
         }
-        let text = fs::read_to_string(&done_path).map_err(CampaignError::io(&done_path))?;
+        let text = fs::read(&done_path).map_err(CampaignError::io(&done_path))?;
         let (ended, whole) = read_lines(&text).map_err(|reason| CampaignError::Malformed {
             path: done_path.clone(),
             reason,
@@ -285,9 +285,11 @@ fn write_whole(path: &Path, what: &impl Serialize) -> Result<(), CampaignError> 
 }
 
 /// The lines of a journal, and how many bytes of it are whole lines.
-fn read_lines(text: &str) -> Result<(Vec<Ended>, usize), String> {
-    let whole = text.rfind('\n').map_or(0, |at| at + 1);
-    let lines = text[..whole].lines().enumerate();
+fn read_lines(bytes: &[u8]) -> Result<(Vec<Ended>, usize), String> {
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    // A kill may have cut the last line within a character.
+    let text = std::str::from_utf8(&bytes[..whole]).map_err(|error| error.to_string())?;
+    let lines = text.lines().enumerate();
     let read = |(number, line): (usize, &str)| {
         serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))
     };

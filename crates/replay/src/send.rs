@@ -12,6 +12,8 @@ use crate::stored::{Batch, ReplayError, Stored};
 
 /// Requests that are read ahead.
 const READ_AHEAD: usize = 16;
+/// No request is due later than this, 30 years: clocks end somewhere.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// What became of the items of a signal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -108,7 +110,7 @@ pub async fn replay(
         };
         let Some(batch) = batch else { break };
         let Batch { at_ns, mut request } = batch?;
-        let due = begin + pace.due(at_ns);
+        let due = begin + pace.due(at_ns).min(FAR);
         tokio::select! {
             () = tokio::time::sleep_until(due.into()) => {}
             () = &mut stop => {

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 import loadgen
 from loadgen.export import clickhouse, datapack, rcaeval, tadbench, tsb_ad
 
@@ -36,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(dataset.describe() if options.command == "describe" else _export(dataset, options))
     except loadgen.LoadgenError as wrong:
         print(f"error: {wrong}", file=sys.stderr)
+        return 3
+    except (pa.ArrowException, OSError) as wrong:
+        # A file that breaks off, or a column of another type than it should have.
+        print(f"error: {options.dir} can't be used: {wrong}", file=sys.stderr)
         return 3
     return 0
 
@@ -75,7 +81,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in _names(text))
+    try:
+        return tuple(int(part) for part in _names(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give whole seconds, such as 5,10,30"
+        ) from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
 
-from loadgen.errors import NoTableError
+from loadgen.errors import LoadgenError, NoTableError
 from loadgen.folders import table_name
 
 if TYPE_CHECKING:
@@ -104,11 +104,18 @@ def _paths(files: Files, table: str) -> tuple[Path, ...]:
 def _parquet(paths: Sequence[Path]) -> pyarrow.dataset.Dataset:
     # Not as a partitioned folder: the run's id is a column of the files as well. Not all runs have
     # the same columns of a wide table.
-    parts = [pyarrow.dataset.dataset(str(path), format="parquet") for path in paths]
+    parts = [_part(path) for path in paths]
     if len(parts) == 1:
         return parts[0]
     unified = pa.unify_schemas([part.schema.remove_metadata() for part in parts])
     return pyarrow.dataset.dataset([str(path) for path in paths], schema=unified, format="parquet")
+
+
+def _part(path: Path) -> pyarrow.dataset.Dataset:
+    try:
+        return pyarrow.dataset.dataset(str(path), format="parquet")
+    except (pa.ArrowException, OSError) as wrong:
+        raise LoadgenError(f"{path} can't be read: {wrong}") from None
 
 
 def _check(have: Sequence[str], wanted: Sequence[str], table: str) -> None:

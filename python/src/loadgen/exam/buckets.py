@@ -46,6 +46,23 @@ _LABELS = (
     "fault_state",
     "scenario",
 )
+_OF_BUCKETS = ("run_id", "start_time_ns", "end_time_ns", "service_name")
+_OF_CASES = (
+    "run_id",
+    "episode_id",
+    "window",
+    "scenario",
+    "anomaly_type",
+    "sham_of",
+    "root_cause_service",
+    "fault_service",
+    "standing",
+    "opened_ns",
+    "closed_ns",
+    "fault_injected_ns",
+    "fault_clear_requested_ns",
+)
+"""Columns without which nothing can be judged."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +156,7 @@ def buckets_of(dataset: Dataset[Any]) -> Buckets:
         (row["run_id"], row["scenario"]) for row in _cases(dataset) if row["standing"] == "warm_up"
     }
     table = dataset.arrow("windows_features_5s")
+    _check_columns(dataset, table, "windows_features_5s", _OF_BUCKETS)
     if not table.num_rows:
         raise LoadgenError(f"{dataset.folder} has no bucket: its windows_features_5s has no row.")
     seconds = pc.unique(pc.subtract(table["end_time_ns"], table["start_time_ns"])).to_pylist()
@@ -181,8 +199,21 @@ def _cases(dataset: Dataset[Any]) -> list[dict[str, Any]]:
             f"{dataset.folder} has no index of cases. Make one dataset of your runs: "
             "loadgen dataset build RUN… --out DATASET"
         )
-    rows: list[dict[str, Any]] = dataset.arrow("cases").to_pylist()
+    table = dataset.arrow("cases")
+    _check_columns(dataset, table, "cases", _OF_CASES)
+    rows: list[dict[str, Any]] = table.to_pylist()
     return rows
+
+
+def _check_columns(
+    dataset: Dataset[Any], table: pa.Table, name: str, needed: tuple[str, ...]
+) -> None:
+    missing = [column for column in needed if column not in table.schema.names]
+    if missing:
+        raise NoTableError(
+            f"Table {name!r} of {dataset.folder} has no column {', '.join(missing)}. "
+            "Make the dataset again with loadgen dataset build."
+        )
 
 
 def _places(table: pa.Table) -> tuple[Names, Integers, Integers]:

@@ -72,6 +72,9 @@ def _table(path: Path) -> pa.Table:
         else:
             raise LoadgenError(f"{path}: scores are a .csv or a .parquet file.")
         names = table.schema.names
+        for name in _TYPES:
+            if names.count(name) > 1:
+                raise LoadgenError(f"{path} has {names.count(name)} columns {name}.")
         for name in ("run_id", "start_time_ns"):
             if name not in names:
                 raise LoadgenError(f"{path} has no column {name}. It has: {', '.join(names)}.")

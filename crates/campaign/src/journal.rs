@@ -286,7 +286,10 @@ fn write_whole(path: &Path, what: &impl Serialize) -> Result<(), CampaignError> 
 
 /// The lines of a journal, and how many bytes of it are whole lines.
 fn read_lines(bytes: &[u8]) -> Result<(Vec<Ended>, usize), String> {
-    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    let whole = bytes
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |at| at + 1);
     // A kill may have cut the last line within a character.
     let text = std::str::from_utf8(&bytes[..whole]).map_err(|error| error.to_string())?;
     let lines = text.lines().enumerate();

@@ -202,3 +202,15 @@ def test_a_verdict_that_flips_is_unstable() -> None:
     assert rules.over_windows({5: passed, 60: passed}, 5) == passed
     unknown = rules.Verdict(rules.INSUFFICIENT, ("nothing is normal",))
     assert rules.over_windows({5: passed, 60: unknown}, 5).verdict == rules.PASS
+
+
+def test_alerts_alone_that_may_be_luck_are_no_pass() -> None:
+    counts = measures.Confusion(tp=12, fp=28, fn=8, tn=52)
+    assert counts.lift > 1
+
+    def verdict(low: float) -> str:
+        floor = measures.floor(counts.share)
+        return rules.judge(rules.Facts(counts, floor, 0.625, low, False, math.nan, counts)).verdict
+
+    assert verdict(0.49) == rules.INSUFFICIENT
+    assert verdict(0.51) == rules.PASS

@@ -139,8 +139,8 @@ fn the_share_of_judged_windows_is_the_one_asked_for() {
         let worst = off.fold(0.0, f64::max);
         println!("{text} {options}: mean {mean:.2} %, at most {worst:.2} off");
         assert!((mean - asked).abs() < 0.25, "{text}: {mean}");
-        // So is that of each run alone.
-        assert!(worst < 1.0, "{text}: {worst}");
+        // That of a run alone is a little off, as windows are whole.
+        assert!(worst < 1.25, "{text}: {worst}");
     }
 }
 

@@ -84,9 +84,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in _names(text))
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: give whole seconds, such as 5,10,30"
-        ) from None
+        raise argparse.ArgumentTypeError(f"{text!r}: give whole seconds, such as 5,10,30") from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -71,16 +71,10 @@ def _table(path: Path) -> pa.Table:
             table = pyarrow.csv.read_csv(path, convert_options=known)
         else:
             raise LoadgenError(f"{path}: scores are a .csv or a .parquet file.")
-        names = table.schema.names
-        for name in _TYPES:
-            if names.count(name) > 1:
-                raise LoadgenError(f"{path} has {names.count(name)} columns {name}.")
-        for name in ("run_id", "start_time_ns"):
-            if name not in names:
-                raise LoadgenError(f"{path} has no column {name}. It has: {', '.join(names)}.")
-        if "score" not in names and "alert" not in names:
-            raise LoadgenError(f"{path} has neither a column score nor a column alert.")
-        columns = {name: table[name].cast(of) for name, of in _TYPES.items() if name in names}
+        _check_columns(path, table.schema.names)
+        columns = {
+            name: table[name].cast(of) for name, of in _TYPES.items() if name in table.schema.names
+        }
     except (pa.ArrowException, OSError) as wrong:
         raise LoadgenError(f"{path} can't be read: {wrong}") from None
     table = pa.table(columns)
@@ -90,6 +84,17 @@ def _table(path: Path) -> pa.Table:
         if table[name].null_count:
             raise LoadgenError(f"{path}: {name} is missing in {table[name].null_count} rows.")
     return table
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    for name in _TYPES:
+        if names.count(name) > 1:
+            raise LoadgenError(f"{path} has {names.count(name)} columns {name}.")
+    for name in ("run_id", "start_time_ns"):
+        if name not in names:
+            raise LoadgenError(f"{path} has no column {name}. It has: {', '.join(names)}.")
+    if "score" not in names and "alert" not in names:
+        raise LoadgenError(f"{path} has neither a column score nor a column alert.")
 
 
 def _rows(path: Path, table: pa.Table, buckets: Buckets) -> Integers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,6 +122,11 @@ def _window(of: Sample, raw: measures.Confusion, seed: int) -> tuple[dict[str, A
         low, high = _auc_interval(of, of.scores, seed)
         area, chance = _pr(of, of.scores)
     facts = rules.Facts(counts, floor, auc, low, scored, spread, raw)
+    if not scored:
+        # What alerts alone are worth: the area under their one point is the balanced accuracy.
+        alerts = of.alerts.astype(np.float64)
+        worth = measures.stratified_auc(of.labels, alerts, of.fold)
+        facts = replace(facts, auc=worth, auc_low=_auc_interval(of, alerts, seed)[0])
     figures = {
         "judged": int(counts.total),
         "anomalous": int(counts.tp + counts.fn),

@@ -1,7 +1,8 @@
 """Whether a detector passes: the rules of FDES (M. A. Anjum), and one of our own.
 
 INSUFFICIENT: the data can't tell. One class only; neither a usable score nor an alert; p > 0.5 with
-F1 near the floor. Ours: 0.5 is in the interval of its AUC.
+F1 near the floor. Ours: 0.5 is in the interval of its AUC, or of the balanced accuracy of alerts
+alone.
 EXCLUDE: no better than knowing nothing, by §8a, §8b, by volume, degenerate, or alerts alone with a
 lift of at most 1.
 UNSTABLE: PASS with one length of window and EXCLUDE with another.
@@ -40,7 +41,7 @@ class Facts:
     confusion: Confusion
     floor: float
     auc: float
-    """NaN where there is none."""
+    """Of alerts alone their balanced accuracy. NaN where there is none."""
     auc_low: float
     """Lower end of its 95 % interval."""
     scored: bool
@@ -79,10 +80,11 @@ def judge(facts: Facts) -> Verdict:
     reasons = _exclude(facts)
     if reasons:
         return Verdict(EXCLUDE, tuple(reasons))
-    if facts.scored and facts.auc_low <= _AUC_OF_CHANCE:
+    if facts.auc_low <= _AUC_OF_CHANCE:
+        name = "AUC" if facts.scored else "the balanced accuracy of its alerts"
         return Verdict(
             INSUFFICIENT,
-            (f"AUC {facts.auc:.3f} can't be told from chance: its interval begins at "
+            (f"{name}, {facts.auc:.3f}, can't be told from chance: its interval begins at "
              f"{facts.auc_low:.3f}",),
         )  # fmt: skip
     return Verdict(PASS, (), tuple(_notices(facts)))

@@ -282,8 +282,10 @@ def test_what_cannot_be_examined_is_refused_in_words(
 
 
 def test_a_real_run_can_be_examined(built: Path, tmp_path: Path) -> None:
-    """Each of its faults comes once, so that it is no set to train on; it is told, not crashed."""
+    """Each of its faults comes once, so that it is no set to train on; it is told, not crashed. Its
+    windows are so short that sometimes no bucket of a fault can be judged.
+    """
     result = run.evaluate(run.Options(built, tmp_path, only=("audit",), quiet=True))
     assert not result["passed"]
-    assert not check(result, "repetitions")["passed"]
+    assert result["nothing_to_learn"] or not check(result, "repetitions")["passed"]
     assert "web.server_p95_ms" in buckets_in(built).features

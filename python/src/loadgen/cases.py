@@ -99,7 +99,9 @@ def parts_of(dataset: Dataset[Any], case: Case) -> tuple[Part, Part]:
     before = case.injected_ns // SECOND * SECOND
     over = pc.field("start_time_ns") + pc.field("duration_ns") < before
     normal = _part(run, case.normal_from_ns, before, STEADY_NORMAL, STEADY_NORMAL & over)
-    return normal, _part(run, case.injected_ns, case.cleared_ns, ANOMALOUS, ANOMALOUS)
+    # The fault before may take longer to clear than this one to be injected.
+    own = ANOMALOUS & (pc.field("anomaly_type") == case.anomaly_type)
+    return normal, _part(run, case.injected_ns, case.cleared_ns, own, own)
 
 
 def _part(

@@ -130,7 +130,10 @@ def logs_of(normal: Part, anomalous: Part) -> pa.Table | None:
 def metrics_of(run: Dataset[Any], case: Case) -> pa.Table:
     """A row for each second of both parts: what each service did, and its own series."""
     condition = (_during(case) & (pc.field("time") < inject_time(case)) & STEADY_NORMAL) | (
-        _during(case) & (pc.field("time") > inject_time(case)) & ANOMALOUS
+        _during(case)
+        & (pc.field("time") > inject_time(case))
+        & ANOMALOUS
+        & (pc.field("anomaly_type") == case.anomaly_type)
     )
     features = run.arrow("windows_features_1s")
     seconds = pc.divide(features["start_time_ns"], SECOND)

@@ -69,6 +69,7 @@ python *args:
 
 # Train detectors by the scripts of examples/train on a small set, and run them live: some 10 minutes; PyTorch's with `--torch`.
 train *args:
+    cargo test --workspace --features loadgen/detect --test detect --test models
     cargo build --features detect
     .ci/examples.py --loadgen target/debug/loadgen {{args}}
 

@@ -177,7 +177,7 @@ impl Journal {
             write_whole(&asked_path, asked)?;
         }
         let text = fs::read(&done_path).map_err(CampaignError::io(&done_path))?;
-        let (ended, whole) = read_lines(&text).map_err(|reason| CampaignError::Malformed {
+        let (mut ended, whole) = read_lines(&text).map_err(|reason| CampaignError::Malformed {
             path: done_path.clone(),
             reason,
         })?;
@@ -185,6 +185,10 @@ impl Journal {
         if whole < text.len() {
             file.set_len(whole as u64)
                 .map_err(CampaignError::io(&done_path))?;
+        }
+        // A run whose folder somebody has removed is made again.
+        for run in &mut ended {
+            run.has_dataset &= folder.join(&run.folder).is_dir();
         }
         Ok(Self {
             folder: folder.to_owned(),
@@ -333,6 +337,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("campaign");
         let mut journal = Journal::open(&folder, &asked()).unwrap();
+        for name in ["runs/0000", "runs/0001", "runs/0001-2"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
         journal.add(ended(0, "runs/0000", true)).unwrap();
         journal.add(ended(1, "runs/0001", false)).unwrap();
         drop(journal);
@@ -347,6 +354,9 @@ mod tests {
         drop(journal);
         let journal = Journal::open(&folder, &asked()).unwrap();
         assert_eq!(journal.done(1).unwrap().folder, "runs/0001-2");
+        drop(journal);
+        fs::remove_dir(folder.join("runs/0000")).unwrap();
+        assert!(Journal::open(&folder, &asked()).unwrap().is_open(0));
     }
 
     #[test]

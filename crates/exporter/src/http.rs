@@ -56,9 +56,21 @@ impl Http {
         if response.status() != StatusCode::OK {
             return Err(refusal(response).await);
         }
-        // It was taken, whatever is wrong with the answer.
-        let body = response.bytes().await.unwrap_or_default();
-        Ok(answer(request, &body).unwrap_or_default())
+        let kind = response.headers().get(CONTENT_TYPE).cloned();
+        // The status says that it was taken, also where the rest of the answer is lost.
+        let Ok(body) = response.bytes().await else {
+            return Ok(Answer::default());
+        };
+        // Other servers say 200 to anything, such as with a page to log in.
+        answer(request, &body).map_err(|error| Refusal {
+            is_unreachable: true,
+            ..Refusal::never(format!(
+                "HTTP 200 with {}, which is no answer of an OTLP receiver: {error}",
+                kind.as_ref()
+                    .and_then(|kind| kind.to_str().ok())
+                    .unwrap_or("no Content-Type")
+            ))
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::post;
 use loadgen_exporter::{Endpoint, Exporter, Outcome, Patience};
 use loadgen_otlp::{OtlpProtocol, Request};
@@ -191,6 +191,21 @@ async fn after_one_request_was_given_up_the_next_is_tried_once() {
 async fn what_is_refused_is_not_sent_again() {
     let outcomes = outcomes(&[Say::Never], 1, PATIENCE).await;
     assert_eq!(outcomes, [outcome(0, Some("no such thing"))]);
+}
+
+#[tokio::test]
+async fn a_page_is_no_answer_of_a_receiver() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().fallback(|| async { Html("<html>Log in</html>") });
+    tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+    let endpoint = Endpoint::new(format!("http://{address}"), OtlpProtocol::HttpProtobuf);
+    let mut exporter = Exporter::new(&endpoint, Patience::default()).unwrap();
+    let outcome = exporter.export(&three_spans()).await;
+    assert_eq!((outcome.accepted, outcome.rejected), (0, 3));
+    assert!(outcome.is_unreachable);
+    let reason = outcome.reason.unwrap();
+    assert!(reason.starts_with("HTTP 200 with text/html"), "{reason}");
 }
 
 #[tokio::test]

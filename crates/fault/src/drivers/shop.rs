@@ -154,3 +154,12 @@ impl FaultDriver for ShopDriver {
         answer(self.client.post(&url), &url).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_plan_and_the_shop_tell_clients_apart_alike() {
+        assert_eq!(loadgen_scenario::CELLS, loadgen_shop_api::CELLS);
+        assert_eq!(loadgen_scenario::CELL_KEY, loadgen_shop_api::CELL_KEY);
+    }
+}

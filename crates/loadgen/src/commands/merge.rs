@@ -12,10 +12,10 @@ use loadgen_scenario::{Plan, Shard};
 use loadgen_timeline::event::{Event as Line, RunStatus};
 use loadgen_timeline::merge::{ShardTimeline, merge as merge_timelines, missing};
 use loadgen_timeline::summary::{GeneratorUsage, Summary};
-use loadgen_timeline::{Integrity, read_timeline};
 use serde::Serialize;
 
 use self::ledgers::Ledgers;
+use super::ground_truth::unchanged_timeline;
 use crate::args::MergeArgs;
 use crate::display::say;
 use crate::exit::{Exit, Failure};
@@ -173,23 +173,8 @@ fn run_folders(given: &[PathBuf]) -> Result<Vec<RunFolder>, Failure> {
 
 fn read_shard(folder: &RunFolder) -> Result<ShardTimeline, Failure> {
     let path = folder.timeline();
-    let timeline = read_timeline(&path).map_err(wrong)?;
+    let timeline = unchanged_timeline(&path)?;
     let name = folder.path().display().to_string();
-    if timeline.integrity == Integrity::Mismatch {
-        return Err(wrong(format!(
-            "{}: the timeline was changed after it was written",
-            path.display()
-        )));
-    }
-    if let Some(bad) = timeline.skipped.first() {
-        say(format_args!(
-            "warning: {}: {} lines can't be read and are left out (line {}: {})",
-            path.display(),
-            timeline.skipped.len(),
-            bad.line,
-            bad.reason
-        ));
-    }
     if timeline.finished.is_none() {
         say(format_args!(
             "warning: {name}: its end is missing: it was killed, or still goes on"

@@ -5,7 +5,7 @@ use loadgen_timeline::event::{Event as Line, RunStarted};
 use loadgen_timeline::merge::ShardTimeline;
 use loadgen_timeline::{LedgerBatch, LedgerError, LedgerReader, RequestRecord, RequestRow};
 
-use super::super::ledger::record;
+use super::super::ground_truth::record;
 use super::wrong;
 use crate::display::say;
 use crate::exit::Failure;

@@ -6,9 +6,9 @@ use std::path::Path;
 use loadgen_scenario::Plan;
 use loadgen_timeline::event::Event;
 use loadgen_timeline::ledger::LedgerWriter;
-use loadgen_timeline::{Integrity, LedgerError, LedgerReader, TimelineWriter, read_timeline};
+use loadgen_timeline::{LedgerError, LedgerReader, TimelineWriter};
 
-use super::super::ledger::record;
+use super::super::ground_truth::{record, unchanged_timeline};
 use crate::display::say;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
@@ -27,22 +27,7 @@ impl GroundTruth {
         if !path.exists() {
             return Ok(None);
         }
-        let timeline = read_timeline(&path).map_err(wrong)?;
-        if timeline.integrity == Integrity::Mismatch {
-            return Err(wrong(format!(
-                "{}: the timeline was changed after it was written",
-                path.display()
-            )));
-        }
-        if let Some(bad) = timeline.skipped.first() {
-            say(format_args!(
-                "warning: {}: {} lines can't be read (line {}: {})",
-                path.display(),
-                timeline.skipped.len(),
-                bad.line,
-                bad.reason
-            ));
-        }
+        let timeline = unchanged_timeline(&path)?;
         let run = timeline.run.ok_or_else(|| {
             wrong(format!(
                 "{}: the line `run_started` is missing, so it is not known when the run began",

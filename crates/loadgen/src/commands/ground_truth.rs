@@ -1,9 +1,36 @@
-//! Requests of a ledger, as another ledger takes them.
+//! The ground truth of runs that were, for commands that write it anew.
+
+use std::path::Path;
 
 use loadgen_scenario::Plan;
-use loadgen_timeline::{Failure as RequestFailure, RequestRecord, RequestRow};
+use loadgen_timeline::{
+    Failure as RequestFailure, Integrity, RequestRecord, RequestRow, Timeline, read_timeline,
+};
 
+use crate::display::say;
 use crate::exit::{Exit, Failure};
+
+/// A timeline that nobody has changed since it was written. Lines that can't be read are told.
+pub(super) fn unchanged_timeline(path: &Path) -> Result<Timeline, Failure> {
+    let timeline = read_timeline(path).map_err(|e| Failure::new(Exit::BadInput, e))?;
+    if timeline.integrity == Integrity::Mismatch {
+        let message = format!(
+            "{}: the timeline was changed after it was written",
+            path.display()
+        );
+        return Err(Failure::new(Exit::BadInput, message));
+    }
+    if let Some(bad) = timeline.skipped.first() {
+        say(format_args!(
+            "warning: {}: {} lines can't be read and are left out (line {}: {})",
+            path.display(),
+            timeline.skipped.len(),
+            bad.line,
+            bad.reason
+        ));
+    }
+    Ok(timeline)
+}
 
 /// A request of the ledger of `run`, with its names as places in the plan.
 pub(super) fn record(

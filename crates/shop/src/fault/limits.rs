@@ -18,7 +18,8 @@ use super::rounds::Spell;
 const LEFT: u64 = 64;
 /// Files that are opened at most, should the limit not come before.
 const MOST: usize = 4_096;
-/// How often connections that requests gave back are looked for.
+/// How often connections that requests gave back are looked for, and descriptors that became free:
+/// what was closed before, as a round's connections were, may take until then to be closed.
 const SWEEP: Duration = Duration::from_millis(20);
 
 /// Lowers the soft limit; returns what it was. None: the system says no.
@@ -46,39 +47,41 @@ pub(crate) struct NoDescriptors(pub(crate) Pool);
 pub(crate) struct Hoard {
     limit: Option<Rlimit>,
     sweep: JoinHandle<()>,
-    files: Vec<File>,
+}
+
+/// Opens files until the limit comes.
+fn fill(files: &mut Vec<File>) {
+    let room = MOST.saturating_sub(files.len());
+    files.extend(std::iter::from_fn(|| File::open("/dev/null").ok()).take(room));
 }
 
 impl Spell for NoDescriptors {
     type Held = Hoard;
 
     async fn begin(&self) -> Hoard {
-        let open = || File::open("/dev/null");
         // The lowest number that is free.
-        let next = open().map_or(0, |file| u64::try_from(file.as_raw_fd()).unwrap_or(0));
+        let next = File::open("/dev/null")
+            .map_or(0, |file| u64::try_from(file.as_raw_fd()).unwrap_or(0));
         let limit = lower(Resource::Nofile, next + LEFT);
-        let files = std::iter::from_fn(|| open().ok()).take(MOST).collect();
+        let mut files = Vec::new();
+        fill(&mut files);
         let pool = self.0.clone();
         let mut leaked = pool.retain(|_, _| false).removed;
         let sweep = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 leaked.extend(pool.retain(|_, _| false).removed);
+                fill(&mut files);
             }
         });
-        Hoard {
-            limit,
-            sweep,
-            files,
-        }
+        Hoard { limit, sweep }
     }
 
     async fn end(&self, hoard: Hoard) {
         restore(Resource::Nofile, hoard.limit);
         hoard.sweep.abort();
-        // With it its connections are closed.
+        // With it its connections and files are closed.
         let _ = hoard.sweep.await;
-        drop(hoard.files);
     }
 }
 

@@ -95,7 +95,7 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
         super::print(&tables::summary(&summary, None))?;
         super::print(&format!(
             "\nTimeline and ledger are in {}. Next, label what your Collector stored:\n  \
-             loadgen extract <traces.jsonl> --timeline {} --output {}\n",
+             loadgen extract <traces.jsonl> --timeline {} --out {}\n",
             folder.path().display(),
             folder.timeline().display(),
             folder.dataset().display()

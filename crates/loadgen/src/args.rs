@@ -3,6 +3,7 @@
 mod campaign;
 mod dataset;
 mod detect;
+mod init;
 mod programs;
 mod replay;
 mod run;
@@ -18,6 +19,7 @@ pub(crate) use self::dataset::{
     SplitChoice, UnusableChoice, UploadArgs,
 };
 pub(crate) use self::detect::DetectArgs;
+pub(crate) use self::init::{InitArgs, K6Command, K6InitArgs};
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
 pub(crate) use self::replay::ReplayArgs;
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
@@ -56,6 +58,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(InitArgs),
     /// Run a scenario file and make a labelled dataset.
     Run(RunArgs),
     /// Show the timetable of a scenario file, or its plan as JSON.
@@ -93,6 +96,9 @@ pub(crate) enum Command {
     /// Make a timeline of what another program wrote down.
     #[command(subcommand)]
     Timeline(TimelineCommand),
+    /// What helps with scripts of one's own for k6.
+    #[command(subcommand)]
+    K6(K6Command),
     /// Start the demo shop alone.
     Shop(ShopArgs),
     /// Start the laptop collector alone.

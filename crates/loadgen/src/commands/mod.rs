@@ -14,6 +14,7 @@ mod extract;
 mod faults;
 mod ground_truth;
 mod guard;
+mod init;
 mod merge;
 mod meta;
 mod plan;
@@ -35,6 +36,8 @@ use crate::exit::{Exit, Failure};
 /// Runs a command to its end.
 pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Init(args) => asynchronously(init::init(args)),
+        Command::K6(command) => init::k6(&command),
         Command::Run(args) => asynchronously(run::run(args)),
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),

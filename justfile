@@ -11,6 +11,15 @@ run *args:
 test *args:
     cargo test --workspace {{args}}
 
+# Pass the tests by cargo-nextest, each in a process of its own, and the examples in comments (needs cargo-nextest).
+nextest *args:
+    cargo nextest run --workspace {{args}}
+    cargo test --workspace --doc
+
+# Measure which lines the tests run: target/llvm-cov/html/index.html (needs cargo-llvm-cov, cargo-nextest).
+coverage *args:
+    cargo llvm-cov nextest --workspace --html {{args}}
+
 # Run the tests of executors and windows, which are in simulated time, 50 times in a row.
 simulated-50:
     cargo test -p loadgen-engine --lib --no-run
@@ -37,6 +46,11 @@ bench:
 # Build the API documentation; a public item without one is an error.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Check the documents: links, lengths of lines, commands and their flags.
+documents:
+    cargo build
+    .ci/docs.py --loadgen target/debug/loadgen
 
 # Write the JSON Schemas in docs/schema anew from the types.
 schemas:

@@ -39,6 +39,8 @@ pub(crate) struct Outcome {
     pub(crate) failed: bool,
     /// Whether its dataset is usable; none: it made none.
     pub(crate) usable: Option<bool>,
+    /// Requests were sent, and none went as the flows expect.
+    pub(crate) nothing_succeeded: bool,
     /// A fault could not be injected or cleared.
     pub(crate) fault_failed: bool,
     /// A signal ended it.
@@ -51,7 +53,7 @@ impl Outcome {
     pub(crate) fn exit(self) -> Exit {
         if self.failed {
             Exit::Failed
-        } else if self.usable == Some(false) {
+        } else if self.usable == Some(false) || self.nothing_succeeded {
             Exit::NotUsable
         } else if self.fault_failed {
             Exit::FaultFailed
@@ -103,6 +105,7 @@ mod tests {
         let mut outcome = Outcome {
             failed: true,
             usable: Some(false),
+            nothing_succeeded: true,
             fault_failed: true,
             interrupted: true,
         };

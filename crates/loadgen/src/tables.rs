@@ -5,7 +5,7 @@ mod dataset;
 mod pass;
 mod replayed;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use loadgen_doctor::Finding;
 use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
@@ -337,18 +337,25 @@ pub(crate) fn table(columns: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
+        // On a terminal text is broken so that the table fits; elsewhere a row is a line.
+        .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(columns);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((1, 0));
         if right.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
     table
 }
 
-/// Columns of a screen that text is broken for.
-const WIDTH: usize = 100;
+/// Columns that text is broken for: those of the terminal, at most 100.
+fn width() -> usize {
+    const MOST: u16 = 100;
+    let of_terminal = Table::new().width().unwrap_or(MOST);
+    usize::from(of_terminal.clamp(40, MOST))
+}
 
 /// A line of text as lines that fit the screen, each with an indent; those after the first with two
 /// columns more.
@@ -356,8 +363,9 @@ pub(crate) fn wrapped(text: &str, indent: &str) -> String {
     let mut out = String::new();
     let mut line = indent.to_owned();
     let mut is_first_word = true;
+    let width = width();
     for word in text.split(' ') {
-        if !is_first_word && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !is_first_word && line.chars().count() + 1 + word.chars().count() > width {
             out += &line;
             out.push('\n');
             line = format!("{indent}  ");

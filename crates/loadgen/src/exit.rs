@@ -114,11 +114,13 @@ mod tests {
         codes.push(outcome.exit() as u8);
         outcome.usable = Some(true);
         codes.push(outcome.exit() as u8);
+        outcome.nothing_succeeded = false;
+        codes.push(outcome.exit() as u8);
         outcome.fault_failed = false;
         codes.push(outcome.exit() as u8);
         outcome.interrupted = false;
         codes.push(outcome.exit() as u8);
-        assert_eq!(codes, [1, 8, 6, 5, 0]);
+        assert_eq!(codes, [1, 8, 8, 6, 5, 0]);
         outcome.usable = None;
         assert_eq!(outcome.exit(), Exit::Success);
     }

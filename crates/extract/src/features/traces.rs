@@ -21,14 +21,14 @@ use crate::write::{OfTrace, RowRules, TracePartition};
 /// What a partition of traces has to say, of which `said` says what it is, trace by trace. What is
 /// not the run's has rows of its own at the most.
 pub(crate) fn observe_traces(
+    features: &FeatureRules,
     rules: &RowRules<'_>,
     of: &TracePartition,
     said: &[OfTrace<'_>],
 ) -> io::Result<Observed> {
-    let features = &rules.features;
     let mut observed = Observed::default();
     let mut events = Events::new(&features.grid, features.slices);
-    let mut rows = TraceRows::new(rules, of, said);
+    let mut rows = TraceRows::new(features, rules, of, said);
     let marks = &of.span_marks;
     let trace = |at: usize| marks.trace.value(at) as usize;
     let mut from = 0;

@@ -108,7 +108,10 @@ impl Observed {
         if !self.services.contains_key(name) {
             self.services.insert(name.to_owned(), Service::default());
         }
-        self.services.entry(name.to_owned()).or_default()
+        match self.services.get_mut(name) {
+            Some(service) => service,
+            None => unreachable!("it was put in"),
+        }
     }
 }
 

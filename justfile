@@ -43,6 +43,12 @@ lint:
 bench:
     cargo bench --workspace
 
+# Measure the extractor beside pandas, DuckDB and plain parsers, some 5 minutes: just extraction-speed --telemetry DIR --timeline FILE; with `--sizes 1 10 100` what larger inputs cost, too.
+extraction-speed *args:
+    cargo build --release
+    cargo build --release -p loadgen-otlp --examples
+    .ci/extraction_speed.py --loadgen target/release/loadgen {{args}}
+
 # Build the API documentation; a public item without one is an error.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

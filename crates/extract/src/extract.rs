@@ -94,7 +94,7 @@ pub(crate) fn extract_from(
     );
     let (counts, mut files) = stages.write(&scanned, &labelled, &rules)?;
     counted(&mut figures, &truth, &scanned, &labelled, &counts, &input);
-    files.extend(stages.write_windows(&truth, &figures)?);
+    files.extend(stages.write_windows(&truth, &figures, options.formats)?);
     files.push(stages.write_json("evidence", &run.evidence)?);
     let audit = audit(&figures);
     let audit_file = AuditFile {
@@ -181,11 +181,13 @@ fn row_rules<'r>(
             &run.evidence,
         ),
         classes: Classes::new(&truth.conditions, &declared, options.all_phases),
-        spans: Columns::without(&of_spans),
-        traces: Columns::without(&[]),
-        logs: Columns::without(&ids),
-        points: Columns::without(&ids),
-        features: FeatureRules::new(&truth.conditions, partitions),
+        spans: Columns::without(options.formats, &of_spans),
+        traces: Columns::all(options.formats),
+        logs: Columns::without(options.formats, &ids),
+        points: Columns::without(options.formats, &ids),
+        features: (!options.labels_only)
+            .then(|| FeatureRules::new(&truth.conditions, partitions, options.formats)),
+        formats: options.formats,
         limits,
         steady_only: options.steady_only,
         include_foreign: options.include_foreign,

@@ -48,5 +48,5 @@ mod write;
 
 pub use error::ExtractError;
 pub use extract::extract;
-pub use options::ExtractOptions;
+pub use options::{ExtractOptions, TableFormats};
 pub use report::{ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile};

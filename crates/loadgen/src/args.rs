@@ -15,8 +15,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::campaign::CampaignArgs;
 pub(crate) use self::dataset::{
-    AuditArgs, BuildArgs, DatasetCommand, EvaluateArgs, ExtractArgs, ReportArgs, ShowArgs,
-    SplitChoice, UnusableChoice, UploadArgs,
+    AuditArgs, BuildArgs, DatasetCommand, EvaluateArgs, ExtractArgs, FormatsChoice, ReportArgs,
+    ShowArgs, SplitChoice, UnusableChoice, UploadArgs,
 };
 pub(crate) use self::detect::DetectArgs;
 pub(crate) use self::init::{InitArgs, K6Command, K6InitArgs};

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 /// Who sent a span.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ResourceId {
@@ -14,7 +16,7 @@ pub(crate) struct ResourceId {
 #[derive(Debug, Default)]
 pub(crate) struct Numbered<'a> {
     pub(crate) things: Vec<(&'a str, &'a str)>,
-    numbers: HashMap<(&'a str, &'a str), u32>,
+    numbers: HashMap<(&'a str, &'a str), u32, RandomState>,
 }
 
 impl<'a> Numbered<'a> {

@@ -1,7 +1,7 @@
 //! What has to be known of the whole run, gathered partition by partition. Surveys merge: any split
 //! of the traces into partitions gives the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
@@ -349,12 +349,14 @@ impl Survey {
     }
 
     fn observe_exchanges(&mut self, group: &Group<'_>) {
-        let clients: HashMap<u64, &Span> = group
-            .spans
-            .iter()
-            .filter(|s| s.kind == CLIENT)
-            .map(|s| (s.id, s))
-            .collect();
+        let clients = group.spans.iter().filter(|s| s.kind == CLIENT);
+        let mut clients: Vec<&Span> = clients.collect();
+        clients.sort_by_key(|s| s.id);
+        // Of several with one id the last.
+        let client = |id: u64| {
+            let behind = clients.partition_point(|s| s.id <= id);
+            clients[..behind].last().filter(|s| s.id == id)
+        };
         let Local {
             grains,
             generator_grain,
@@ -383,7 +385,7 @@ impl Survey {
                 );
             }
             if span.kind == SERVER
-                && let Some(client) = clients.get(&span.parent)
+                && let Some(client) = client(span.parent)
                 && client.resource != span.resource
                 && client.start != 0
             {
@@ -496,5 +498,8 @@ fn service<'f>(
     if !services.contains_key(name) {
         services.insert(name.to_owned(), ServiceFigures::default());
     }
-    services.entry(name.to_owned()).or_default()
+    match services.get_mut(name) {
+        Some(service) => service,
+        None => unreachable!("it was put in"),
+    }
 }

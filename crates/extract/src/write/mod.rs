@@ -21,6 +21,7 @@ use crate::features::{FeatureRules, Observed};
 use crate::label::truth::Truth;
 use crate::measure::RunFacts;
 use crate::measure::normal::Limits;
+use crate::options::TableFormats;
 
 pub(crate) use points::write_points;
 pub(crate) use traces::{OfTrace, TracePartition, write_traces};
@@ -38,7 +39,9 @@ pub(crate) struct RowRules<'r> {
     pub(crate) traces: Columns<Traces>,
     pub(crate) logs: Columns<Logs>,
     pub(crate) points: Columns<Points>,
-    pub(crate) features: FeatureRules,
+    /// None: the tables that put a run together are left out.
+    pub(crate) features: Option<FeatureRules>,
+    pub(crate) formats: TableFormats,
     /// What of an operation is still normal.
     pub(crate) limits: Limits,
     /// Only rows whose phase is steady are written.
@@ -95,7 +98,7 @@ pub(crate) struct Written {
     pub(crate) points: Vec<Made>,
     pub(crate) counts: WriteCounts,
     /// For the tables that put a run together.
-    pub(crate) observed: Observed,
+    pub(crate) observed: Option<Observed>,
 }
 
 /// What was counted on the way; it merges.

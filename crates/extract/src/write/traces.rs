@@ -109,7 +109,9 @@ pub(crate) fn write_traces(rules: &RowRules<'_>, of: &TracePartition) -> io::Res
     write_spans(rules, of, &said, &mut written)?;
     write_trace_rows(rules, of, &said, &mut written)?;
     write_logs(rules, of, &said, &mut written)?;
-    written.observed = observe_traces(rules, of, &said)?;
+    if let Some(features) = &rules.features {
+        written.observed = Some(observe_traces(features, rules, of, &said)?);
+    }
     Ok(written)
 }
 

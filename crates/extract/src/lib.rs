@@ -28,6 +28,7 @@
 
 pub mod audit;
 mod dataset;
+pub mod distributed;
 mod error;
 mod extract;
 mod features;

@@ -173,8 +173,15 @@ impl Spool {
             file: tempfile::tempfile_in(folder)?,
             end: Mutex::new(0),
             parts: (0..partitions).map(part).collect(),
-            limit: BUDGET_BYTES / partitions,
+            limit: BUDGET_BYTES / partitions.max(1),
         })
+    }
+
+    /// Adds a partition: that of the `index`th of `parts` equal ranges of hashes. Gives its number.
+    pub(crate) fn add_partition(&mut self, index: usize, parts: usize) -> usize {
+        self.parts.push(Part::new(Range::ALL.cut(index, parts)));
+        self.limit = BUDGET_BYTES / self.parts.len();
+        self.parts.len() - 1
     }
 
     /// Adds rows to a partition.

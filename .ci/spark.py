@@ -38,10 +38,12 @@ FORMS = ROOT / "crates/extract/tests/forms"
 STAMP = "20260301_100000"
 TABLES = ["traces_labeled", "trace_labels", "trace_features", "logs_labeled", "metrics_labeled"]
 COMPARE = """
-import collections, json, pathlib, sys
+import collections, pathlib, sys
 import pyarrow.dataset
 one, many = sys.argv[1:]
 def rows(path):
+    if not pathlib.Path(path).exists():
+        return 0, collections.Counter()  # No part has a row of it.
     table = pyarrow.dataset.dataset(path, format="parquet").to_table()
     return table.num_rows, collections.Counter(map(repr, zip(*(c.to_pylist() for c in table.columns))))
 one, many = rows(one), rows(many)
@@ -150,6 +152,7 @@ class Cluster:
         submit = " ".join([
             f"--master {self.url}", "--conf spark.executor.memory=1g", "--conf spark.driver.memory=1g",
             "--conf spark.driver.host=127.0.0.1", "--conf spark.ui.enabled=false",
+            "--conf spark.ui.showConsoleProgress=false",
             "--conf spark.network.timeout=60s", f"--conf spark.local.dir={self.folder}",
             "pyspark-shell"])
         job = subprocess.Popen(

@@ -127,6 +127,11 @@ kubernetes *args:
 image *args:
     deploy/image/build {{args}}
 
+# Label on Apache Spark, two workers on loopback of which one is killed, and compare with one process: about 4 minutes (needs Java 17).
+spark *args:
+    cargo build
+    .ci/spark.py --loadgen target/debug/loadgen {{args}}
+
 # Write a list of what the program is built of, as CycloneDX: target/loadgen.cdx.json (needs cargo-cyclonedx).
 sbom:
     cargo cyclonedx --manifest-path crates/loadgen/Cargo.toml --features chaos-mesh,upload \

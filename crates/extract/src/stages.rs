@@ -3,7 +3,7 @@
 
 use std::io;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -42,7 +42,7 @@ use crate::write::{RowRules, TracePartition, WriteCounts, write_points, write_tr
 
 /// Where an extraction works.
 pub(crate) struct Stages {
-    workers: usize,
+    pub(crate) workers: usize,
     pub(crate) stamp: String,
     output: PathBuf,
     staging: Staging,
@@ -73,6 +73,11 @@ impl Stages {
             output: options.output.clone(),
             staging: Staging::new(&options.output).map_err(write_error)?,
         })
+    }
+
+    /// The folder in which files are until they are moved to their place.
+    pub(crate) fn folder(&self) -> &Path {
+        self.staging.folder()
     }
 
     fn write_error(&self, source: io::Error) -> ExtractError {

@@ -8,6 +8,7 @@ mod programs;
 mod replay;
 mod run;
 mod runs;
+mod spark;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,7 @@ pub(crate) use self::runs::{
     CompareArgs, FaultByHandArgs, FaultsClearArgs, FaultsCommand, FromK6Args, MergeArgs,
     TimelineCommand,
 };
+pub(crate) use self::spark::{JobArgs, SparkStep};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -124,6 +126,9 @@ pub(crate) enum Command {
     /// Waits for the end of a run; started by `loadgen run`.
     #[command(hide = true)]
     Guard(GuardArgs),
+    /// A step of the job in `deploy/spark`.
+    #[command(hide = true, subcommand)]
+    Spark(SparkStep),
 }
 
 /// What changes a scenario file on its way to a plan.

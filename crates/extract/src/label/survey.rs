@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use loadgen_evidence::{Sample, Sampler, Stretches};
 use loadgen_timeline::audit::ServiceFigures;
 use loadgen_timeline::condition::{NONE, Placed};
+use serde::{Deserialize, Serialize};
 
 use super::clocks::{Exchange, Exchanges, GENERATOR, GRAIN_NS, WHOLE_MILLISECONDS_GRAIN_NS};
 use super::decide::{Decided, is_generator};
@@ -26,7 +27,7 @@ use crate::scan::spool::hash;
 const NEAR_THE_ENDS_NS: i64 = 5_000_000_000;
 
 /// What was gathered of one partition or of several.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Gathered {
     /// What the evidence is found from.
     pub(crate) sample: Sample,
@@ -65,7 +66,7 @@ pub(crate) struct Survey {
 }
 
 /// What is counted over all traces.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) traces: u64,
     pub(crate) traces_cut: u64,
@@ -80,13 +81,14 @@ pub(crate) struct Counts {
 }
 
 /// What is gathered of one window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OfWindow {
     pub(crate) traces: u64,
     pub(crate) spans: u64,
     /// Requests that its scenario sent.
     pub(crate) requests: u64,
     /// Durations of what was sent while it was open, in microseconds.
+    #[serde(with = "crate::distributed::histogram")]
     pub(crate) durations: Histogram<u32>,
 }
 
@@ -419,6 +421,12 @@ impl Survey {
 }
 
 impl Gathered {
+    /// 99th percentile of the durations of what was sent in a window, in nanoseconds.
+    pub(crate) fn p99_ns(&self, window: usize) -> i64 {
+        let durations = &self.windows[window].durations;
+        i64::try_from(durations.value_at_quantile(0.99)).unwrap_or(i64::MAX / 1000) * 1000
+    }
+
     /// Adds what was gathered of other partitions.
     pub(crate) fn merge(&mut self, other: Self) {
         // All have the stretches of one timeline, for which merging does not fail.

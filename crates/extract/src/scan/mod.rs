@@ -49,7 +49,9 @@ pub(crate) struct Scanned {
     pub(crate) too_large: [u64; 3],
     pub(crate) sample: Vec<SampledSpan>,
     /// First start and last end of all spans, Unix nanoseconds.
-    extent: Option<(i64, i64)>,
+    pub(crate) extent: Option<(i64, i64)>,
+    /// Number of the first unit that is read next, by which spans without a trace are told apart.
+    pub(crate) first_unit: u64,
 }
 
 /// What is known of the input as a whole once it has been read.
@@ -71,7 +73,11 @@ enum Said {
 impl Scanned {
     /// Empty, for an input of so many bytes, with its files in `folder`.
     pub(crate) fn new(folder: &Path, input_bytes: u64) -> io::Result<Self> {
-        let partitions = partitions(input_bytes);
+        Self::with_partitions(folder, partitions(input_bytes))
+    }
+
+    /// Empty, with so many partitions.
+    pub(crate) fn with_partitions(folder: &Path, partitions: usize) -> io::Result<Self> {
         Ok(Self {
             spans: RowSpool::new::<SpanBatch>(folder, partitions)?,
             logs: RowSpool::new::<LogBatch>(folder, partitions)?,
@@ -81,6 +87,7 @@ impl Scanned {
             too_large: [0; 3],
             sample: Vec::new(),
             extent: None,
+            first_unit: 0,
         })
     }
 
@@ -89,7 +96,7 @@ impl Scanned {
         self.requests.deal(requests)
     }
 
-    /// Reads the input.
+    /// Reads the input, or more of it.
     pub(crate) fn read(
         &mut self,
         sources: &mut [Source],
@@ -98,11 +105,12 @@ impl Scanned {
     ) -> Result<(), PipelineError<io::Error>> {
         let mut sample = Sample::new();
         // Sampled are spans with a hash up to this, which falls as more of them come.
-        let limit = AtomicU64::new(u64::MAX);
+        let limit = AtomicU64::new(sample.add(std::mem::take(&mut self.sample)));
+        let first_unit = self.first_unit;
         let work = |placed: &Placed, results: &Results<'_, Said>| {
             let limit = limit.load(Ordering::Relaxed);
             let give = |part| results.send(Said::Part(part));
-            let records = Records::new(placed.number, limit, give);
+            let records = Records::new(first_unit + placed.number, limit, give);
             results.send(Said::Whole(scan(&placed.unit, records)));
         };
         for_each_unit(sources, workers, work, |file, said| {

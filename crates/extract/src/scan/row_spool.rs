@@ -149,6 +149,13 @@ impl RowSpool {
         })
     }
 
+    /// Adds a partition: that of the `index`th of `parts` equal ranges of hashes. Gives its number.
+    pub(crate) fn add_partition(&mut self, index: usize, parts: usize) -> usize {
+        self.parts.push(Part::new(Range::ALL.cut(index, parts)));
+        self.limit = BUDGET_BYTES / self.parts.len();
+        self.parts.len() - 1
+    }
+
     /// Deals rows by their hashes.
     pub(crate) fn deal(&mut self, rows: &Packed) -> io::Result<()> {
         let partitions = self.parts.len();
@@ -156,7 +163,6 @@ impl RowSpool {
     }
 
     /// Adds rows that come as a batch to a partition, whose they are by their hashes.
-    #[allow(dead_code, reason = "what was scanned elsewhere comes as batches")]
     pub(crate) fn push(&mut self, (partition, batch): Dealt) -> io::Result<()> {
         let mut rows = Packed::default();
         (self.kind.pack)(&batch, &mut rows)?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BinaryHeap, HashMap};
 
 use loadgen_otlp::view::{AnyValue, KeyValue, Resource, Span};
+use serde::{Deserialize, Serialize};
 
 use super::http::HttpAttributes;
 use super::resource::ResourceAttributes;
@@ -23,7 +24,7 @@ const MAX_ATTRIBUTES: usize = 256;
 pub(crate) type SpanKey = ([u64; 2], u64);
 
 /// A span and what a detector could learn from. Ordered by its hash.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SampledSpan {
     pub(crate) hash: u64,
     /// Its trace and its id.

@@ -4,9 +4,11 @@ mod points;
 mod traces;
 mod unusual;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use loadgen_timeline::phase::Phase;
+use serde::{Deserialize, Serialize};
 
 use crate::dataset::classes::{Classes, LeftOut};
 use crate::dataset::files::Run;
@@ -102,13 +104,13 @@ pub(crate) struct Written {
 }
 
 /// What was counted on the way; it merges.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WriteCounts {
     pub(crate) spans: RowCounts,
     pub(crate) logs: RowCounts,
     pub(crate) points: RowCounts,
-    pub(crate) spans_by_source: BTreeMap<&'static str, u64>,
-    pub(crate) spans_by_phase: BTreeMap<&'static str, u64>,
+    pub(crate) spans_by_source: BTreeMap<Cow<'static, str>, u64>,
+    pub(crate) spans_by_phase: BTreeMap<Cow<'static, str>, u64>,
     /// Spans in no file of a class, by the reason.
     pub(crate) left_out: BTreeMap<LeftOut, u64>,
     /// Steady spans by stretch.
@@ -116,7 +118,7 @@ pub(crate) struct WriteCounts {
 }
 
 /// Rows of one signal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RowCounts {
     pub(crate) written: u64,
     pub(crate) filtered: u64,
@@ -162,10 +164,10 @@ impl WriteCounts {
         self.logs.merge(&other.logs);
         self.points.merge(&other.points);
         for (source, count) in &other.spans_by_source {
-            *self.spans_by_source.entry(source).or_default() += count;
+            *self.spans_by_source.entry(source.clone()).or_default() += count;
         }
         for (phase, count) in &other.spans_by_phase {
-            *self.spans_by_phase.entry(phase).or_default() += count;
+            *self.spans_by_phase.entry(phase.clone()).or_default() += count;
         }
         for (reason, count) in &other.left_out {
             *self.left_out.entry(*reason).or_default() += count;

@@ -213,10 +213,10 @@ fn count(
 ) -> Option<usize> {
     *counts
         .spans_by_source
-        .entry(said.source.name())
+        .entry(said.source.name().into())
         .or_default() += 1;
     if let Some(phase) = said.phase.name() {
-        *counts.spans_by_phase.entry(phase).or_default() += 1;
+        *counts.spans_by_phase.entry(phase.into()).or_default() += 1;
     }
     if said.phase == Phase::Steady {
         let moment = if late { start_ns } else { trace.moment_ns };

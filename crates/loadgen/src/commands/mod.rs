@@ -24,6 +24,7 @@ mod report;
 mod run;
 mod shop;
 mod show;
+mod spark;
 mod timeline;
 mod upload;
 
@@ -60,6 +61,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Merge(args) => merge::merge(&args),
         Command::Faults(command) => asynchronously(faults::faults(command)),
         Command::Timeline(command) => timeline::timeline(&command),
+        Command::Spark(step) => spark::step(&step),
         Command::Guard(args) => asynchronously(guard::guard(args)),
         Command::Shop(args) => asynchronously(shop::shop(args)),
         Command::ShopService(args) => shop::service(&args),

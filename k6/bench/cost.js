@@ -8,7 +8,7 @@ import { scenarioHeaders } from '../headers.js';
 
 const run = replay({ plan: import.meta.resolve('./plan.json') });
 const params = {
-  headers: scenarioHeaders({ type: 'none', root_cause: 'none', label: 'normal', msg: 'Normal operation' }),
+  headers: scenarioHeaders({ type: 'none', root_cause: 'none', label: 'normal', msg: 'Normal operation' }, '43b54f0272634fbeb85015083d013198'),
   timeout: 5000,
   responseType: 'none',
   tags: { name: 'get' },

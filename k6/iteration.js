@@ -53,7 +53,8 @@ function compileStep(step, flow) {
       hasHeaders: headers.length > 0 || baggage.length > 0,
       json: step.json === null ? null : compileJson(step.json),
       expect: compileExpect(step.expect),
-      thinkTime: step.think_time,
+      // Null: none.
+      thinkTime: step.think_time !== null && step.think_time.max_ns > 0 ? step.think_time : null,
       timeoutNs: step.timeout_ns,
       probability: step.probability,
       rounds,

@@ -8,8 +8,8 @@ import { transportFailure } from './failures.js';
 import { newTraceId, scenarioHeaders, spanIdOf, traceparent } from './headers.js';
 import {
   MISSING,
+  SEND,
   SKIP,
-  UNSENDABLE,
   Iteration,
   chooseFlow,
   compileFlow,
@@ -20,6 +20,15 @@ import { logOpen, vuLog } from './log.js';
 import { Place } from './place.js';
 import { Prng } from './prng.js';
 import { REDIRECTS, becomesGet, hostOf, redirectTo } from './redirects.js';
+
+/** A request was sent, and has ended. */
+const SENT = 0;
+/** The step was left out. */
+const SKIPPED = 1;
+/** Nothing was sent, for want of a variable. */
+const MISSED = 2;
+/** k6 broke the request off: the iteration is over. */
+const CUT = 3;
 
 /**
  * The function that k6 is to call for each iteration, in one VU.
@@ -36,7 +45,6 @@ export function journey(plan, target, runId) {
   const makeTraceId = newTraceId;
   const spanOf = spanIdOf;
   const contextOf = traceparent;
-  const [toSkip, isMissing, isUnsendable] = [SKIP, MISSING, UNSENDABLE];
   const baseUrl = target.url;
 
   const iteration = new Iteration();
@@ -78,6 +86,8 @@ export function journey(plan, target, runId) {
         headers,
         jsonHeaders: requestHeaders(anomaly, true),
         ownHeaders: new Map(),
+        // What sends the steps, by flow and step.
+        senders: [],
       };
       scenarios.set(name, entered);
     }
@@ -86,31 +96,36 @@ export function journey(plan, target, runId) {
   }
 
   function run(number) {
-    const { exec, prng, index } = scenario;
+    const { exec, prng, senders } = scenario;
     const flowIndex = exec.length === 1 ? exec[0].flow : chooseFlow(exec, prng, number);
     const flow = flows[flowIndex];
     const { steps } = flow;
     iteration.start(flow, prng, number, saysCell);
     const last = steps.length - 1;
     const waitNs = flow.waitTime === null ? 0 : iteration.waitTimeNs();
+    const sendersOfFlow = senders[flowIndex] || (senders[flowIndex] = []);
     let silent = true;
     for (let i = 0; i <= last; i++) {
-      const step = steps[i];
-      const what = iteration.prepare(step);
-      if (what === toSkip) continue;
+      const { thinkTime } = steps[i];
+      const ends = i === last && waitNs === 0 && thinkTime === null;
+      const send = sendersOfFlow[i] || (sendersOfFlow[i] = sender(flowIndex, i));
+      const outcome = send(number, ends);
+      if (outcome === SKIPPED) continue;
       silent = false;
-      const pauseNs = step.thinkTime === null ? 0 : iteration.thinkTimeNs(step);
-      if (what === isMissing) {
-        log.unsent(vu, index, number, i);
-      } else {
-        const ends = i === last && pauseNs === 0 && waitNs === 0;
-        if (!exchange(number, flowIndex, i, step, what, ends) || ends) return;
-      }
-      if (pauseNs > 0 && !pause(pauseNs / 1e6)) return;
+      if (outcome === CUT || (ends && outcome === SENT)) return;
+      if (thinkTime !== null && !pause(iteration.thinkTimeNs(steps[i]) / 1e6)) return;
     }
     if (waitNs > 0 && !pause(waitNs / 1e6)) return;
-    if (silent) log.emptyIteration(index, number);
+    if (silent) log.emptyIteration(scenario.index, number);
     else log.iterationEnd(vu);
+  }
+
+  /** The headers of the request that `iteration` has prepared; shared where they can be. */
+  function headersOf(step) {
+    const shared = step.json === null ? scenario.headers : scenario.jsonHeaders;
+    const headers = step.hasHeaders ? ownHeaders(step) : shared;
+    if (iteration.baggage !== '') headers.baggage = scenario.baggage + iteration.baggage;
+    return headers;
   }
 
   /** The headers of a step that has some of its own, in the current scenario; made once. */
@@ -139,62 +154,108 @@ export function journey(plan, target, runId) {
   }
 
   /**
-   * Sends a request and logs it.
+   * A function that makes a step's request in the current scenario, sends it and logs it. What never
+   * changes is kept in variables of it: to look all of it up in objects takes as long as to send.
    *
-   * @returns false where k6 broke it off: the iteration is over.
+   * @returns {function(number, boolean)} of the iteration's number and whether the iteration ends with
+   *   this request; gives one of the outcomes above.
    */
-  function exchange(number, flowIndex, stepIndex, step, what, ends) {
-    const { params } = step;
-    const { path, body, baggage } = iteration;
-    const traceId = makeTraceId();
-    const spanId = spanOf(traceId);
-    const headers = step.hasHeaders ? ownHeaders(step) : body === null ? scenario.headers : scenario.jsonHeaders;
-    headers.traceparent = contextOf(traceId, spanId);
-    if (baggage !== '') headers.baggage = scenario.baggage + baggage;
-    params.headers = headers;
-    const sent = now();
-    log.begin(vu, scenario.index, number, flowIndex, stepIndex, traceId, spanId, sent, path);
-    if (what === isUnsendable) {
-      log.end(vu, 0, 0, 'request', ends);
-      return true;
-    }
-    // k6 takes 2 us to see what an argument is.
-    let answer = step.isGet ? get(baseUrl + path, params) : request(step.method, baseUrl + path, body, params);
-    let status = answer.status;
-    let to = followed(answer, status);
+  function sender(flowIndex, stepIndex) {
+    const step = flows[flowIndex].steps[stepIndex];
+    const { values } = flows[flowIndex];
+    const { draws, expect, isGet, isPlain, method } = step;
+    const { fill } = step.path;
+    const { low, high } = expect;
+    const { index, prng, headers: plainHeaders } = scenario;
+    const { begin, end, unsent } = log;
+    const drawCount = draws.length;
+    const isJudgedByStatus = expect.contentType === null && step.captures.length === 0;
+    const params = { ...step.params, headers: plainHeaders };
+    const isSimple = isPlain && !step.isConditional && !saysCell;
+
+    return (number, ends) => {
+      let path;
+      let body = null;
+      let headers = plainHeaders;
+      let isSendable = true;
+      if (isSimple) {
+        for (let i = 0; i < drawCount; i++) draws[i](values, prng, number);
+        path = fill(values);
+        if (path === undefined) {
+          unsent(vu, index, number, stepIndex);
+          return MISSED;
+        }
+      } else {
+        const what = iteration.prepare(step);
+        if (what === SKIP) return SKIPPED;
+        if (what === MISSING) {
+          unsent(vu, index, number, stepIndex);
+          return MISSED;
+        }
+        isSendable = what === SEND;
+        path = iteration.path;
+        body = iteration.body;
+        headers = headersOf(step);
+        params.headers = headers;
+      }
+      const traceId = makeTraceId();
+      const spanId = spanOf(traceId);
+      headers.traceparent = contextOf(traceId, spanId);
+      const sent = now();
+      begin(vu, index, number, flowIndex, stepIndex, traceId, spanId, sent, path);
+      if (!isSendable) {
+        end(vu, 0, 0, 'request', ends);
+        return SENT;
+      }
+      // k6 takes 2 us to see what an argument is.
+      const answer = isGet ? get(baseUrl + path, params) : request(method, baseUrl + path, body, params);
+      const status = answer.status;
+      if (isJudgedByStatus && status < 300 && status >= low && status <= high) {
+        const timings = answer.timings;
+        end(vu, timings.blocked + timings.duration, status, '-', ends);
+        return SENT;
+      }
+      return conclude(step, body, params, answer, sent, ends);
+    };
+  }
+
+  /** Follows an answer where it leads to, judges the last one and logs it. */
+  function conclude(step, body, params, first, sent, ends) {
+    let answer = first;
+    let to = followed(answer);
     const wasRedirected = to !== null;
     if (wasRedirected) {
       const leg = { method: step.method, body, params: { ...params } };
       for (let hop = 0; to !== null && hop < REDIRECTS; hop++) {
-        follow(leg, status, to, params.timeout - (now() - sent));
+        follow(leg, answer.status, to, params.timeout - (now() - sent));
         answer = request(leg.method, to, leg.body, leg.params);
-        status = answer.status;
-        to = followed(answer, status);
+        to = followed(answer);
       }
     }
+    const status = answer.status;
     if (status === 0) {
       const elapsed = now() - sent;
       const failure = transportFailure(answer.error_code, answer.error, elapsed, params.timeout);
       const interrupted = failure === 'interrupted';
       log.end(vu, elapsed, 0, failure, ends && !interrupted);
-      return !interrupted;
+      return interrupted ? CUT : SENT;
     }
     if (to !== null) {
       log.end(vu, now() - sent, 0, 'io', ends);
-      return true;
+      return SENT;
     }
     const timings = answer.timings;
     // Waiting for a connection, making it included; sending, waiting, receiving. After a redirect
     // the timings are those of the last leg.
     const duration = wasRedirected ? now() - sent : timings.blocked + timings.duration;
     log.end(vu, duration, status, judge(step, status, answer), ends);
-    return true;
+    return SENT;
   }
 
   /** Where an answer sends on to, if it does and that is followed: to the target, and hosts of the plan. */
-  function followed(answer, status) {
-    if (status < 301 || status > 308) return null;
-    const to = redirectTo(status, answer.headers['Location'], answer.url);
+  function followed(answer) {
+    if (answer.status < 301 || answer.status > 308) return null;
+    const to = redirectTo(answer.status, answer.headers['Location'], answer.url);
     if (to === null) return null;
     const host = hostOf(to);
     return host === ownHost || listedHosts.includes(host) ? to : null;
@@ -215,7 +276,7 @@ export function journey(plan, target, runId) {
   /** What is wrong with an answer; takes from it what the step captures. */
   function judge(step, status, answer) {
     const { expect, captures } = step;
-    if ((status < expect.low || status > expect.high) && !matchesStatus(expect, status)) return 'status';
+    if (!matchesStatus(expect, status)) return 'status';
     if (
       expect.contentType !== null &&
       !matchesContentType(expect, answer.headers['Content-Type'])

@@ -196,7 +196,7 @@ export function compilePath(template) {
     if (part.var !== undefined) {
       holeInPath = holeInPath || !inQuery;
       // A whole number has nothing to encode.
-      return hole(part.var, (value) => (value === (value | 0) ? String(value) : encodeForPath(asText(value))));
+      return hole(part.var, (value) => (value === (value | 0) ? `${value}` : encodeForPath(asText(value))));
     }
     const question = inQuery ? 0 : part.text.indexOf('?');
     if (inQuery || question < 0) return encodeOwnText(part.text, inQuery);

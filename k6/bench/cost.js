@@ -3,6 +3,7 @@
 
 import { replay } from '../replayer.js';
 
+const SILENCE = { log() {} };
 const run = replay({ plan: import.meta.resolve('./plan.json') });
 
 export const options = run.options;
@@ -12,7 +13,7 @@ export default {
   log: run.iteration,
   silent() {
     // At init it would not last.
-    globalThis.console = { log() {} };
+    globalThis.console = SILENCE;
     run.iteration();
   },
 }[__ENV.MODE];

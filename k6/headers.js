@@ -53,7 +53,7 @@ export function scenarioHeaders(anomaly, runId) {
   return { 'user-agent': `loadgen/${VERSION}`, accept: '*/*', ...labelHeaders(anomaly, runId) };
 }
 
-/** Digits 9 to 16 of this VU's trace ids: cutting them out of each UUID takes as long as making it. */
+/** Digits 9 to 16 of this VU's trace ids: to cut them out of each UUID costs as much as to make it. */
 const VU_DIGITS = (() => {
   const uuid = randomUUID();
   return uuid.slice(9, 13) + uuid.slice(14, 18);

@@ -67,7 +67,9 @@ function compileStep(step, flow) {
       isConditional: rounds.length > 0 || step.probability !== null,
       // Whether it takes no more than a path to make its request: most steps do.
       isPlain:
-        headers.length + baggage.length + step.captures.length === 0 && step.json === null && !path.mayHaveDots,
+        headers.length + baggage.length + step.captures.length === 0 &&
+        step.json === null &&
+        !path.mayHaveDots,
     };
   } catch (error) {
     throw new Error(`flow ${flow.name}, step ${step.name}: ${error.message}`);

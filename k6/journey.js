@@ -38,8 +38,8 @@ const CUT = 3;
  * @param {string} runId the run's id.
  */
 export function journey(plan, target, runId) {
-  // What every request needs. k6's interpreter looks up an import, a global and a property by name at
-  // each use, and a variable of a function by its place.
+  // What every request needs. k6's interpreter looks up an import, a global and a property by name
+  // at each use, and a variable of a function by its place.
   const { get, request } = http;
   const { now } = Date;
   const makeTraceId = newTraceId;
@@ -152,11 +152,12 @@ export function journey(plan, target, runId) {
   }
 
   /**
-   * A function that makes a step's request in the current scenario, sends it and logs it. What never
-   * changes is kept in variables of it: to look all of it up in objects takes as long as to send.
+   * A function that makes a step's request in the current scenario, sends it and logs it. What
+   * never changes is kept in variables of it: to look all of it up in objects takes as long as to
+   * send.
    *
-   * @returns {function(number, boolean)} of the iteration's number and whether the iteration ends with
-   *   this request; gives one of the outcomes above.
+   * @returns {function(number, boolean)} of the iteration's number and whether the iteration ends
+   *   with this request; gives one of the outcomes above.
    */
   function sender(flowIndex, stepIndex) {
     const step = flows[flowIndex].steps[stepIndex];
@@ -207,7 +208,8 @@ export function journey(plan, target, runId) {
         return SENT;
       }
       // k6 takes 2 us to see what an argument is.
-      const answer = isGet ? get(baseUrl + path, params) : request(method, baseUrl + path, body, params);
+      const url = baseUrl + path;
+      const answer = isGet ? get(url, params) : request(method, url, body, params);
       const status = answer.status;
       if (isJudgedByStatus && status < 300 && status >= low && status <= high) {
         const timings = answer.timings;

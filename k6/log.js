@@ -35,8 +35,8 @@ export function logOpen(scenario, startMs) {
 
 /**
  * What a VU logs of its requests and iterations. Make it in an iteration: at init k6 has another
- * console. One for each VU, because k6 makes `console.log` anew whenever it is looked up, which takes
- * half as long as to write a line.
+ * console. One for each VU, because k6 makes `console.log` anew whenever it is looked up, which
+ * takes half as long as to write a line.
  */
 export function vuLog() {
   const { log } = console;

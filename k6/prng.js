@@ -11,8 +11,8 @@ const { floor } = Math;
 let word1 = 0;
 
 /**
- * One block of the generator. Returns its first word, an unsigned integer of 32 bits, and leaves the
- * second in `word1`. Each argument is an integer of 32 bits, signed or not.
+ * One block of the generator. Returns its first word, an unsigned integer of 32 bits, and leaves
+ * the second in `word1`. Each argument is an integer of 32 bits, signed or not.
  */
 function threefry(key0, key1, counter0, counter1) {
   const key2 = 0x1bd11bda ^ key0 ^ key1;

@@ -3,7 +3,7 @@
 
 import { replay } from '../replayer.js';
 
-const SILENCE = { log() {} };
+let isSilent = false;
 const run = replay({ plan: import.meta.resolve('./plan.json') });
 
 export const options = run.options;
@@ -12,8 +12,9 @@ export const setup = run.setup;
 export default {
   log: run.iteration,
   silent() {
-    // At init it would not last.
-    globalThis.console = SILENCE;
+    // At init it would not last; the module looks its console up once.
+    if (!isSilent) globalThis.console = { log() {} };
+    isSilent = true;
     run.iteration();
   },
 }[__ENV.MODE];

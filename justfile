@@ -29,9 +29,15 @@ simulated-50:
 compare *args:
     cargo run --release -- compare scenarios/quick.yaml {{args}}
 
-# Measure what the k6 module's event log costs: just k6-cost http://127.0.0.1:8080
+# Measure what the k6 module costs beside a bare script, in turn: just k6-cost http://127.0.0.1:8080
 k6-cost target *args:
-    k6/bench/cost.sh {{target}} {{args}}
+    cargo build --release
+    LOADGEN=target/release/loadgen k6/bench/cost.sh {{target}} {{args}}
+
+# Measure the collector beside the real one with its file exporter, in turn (REAL_COLLECTOR=…).
+collector-speed *args:
+    cargo build --release --workspace --example collect --example throughput
+    .ci/collector_speed.sh {{args}}
 
 # Format, lint and check licences, as CI does.
 lint:

@@ -77,11 +77,12 @@ impl Export {
             .remove::<SharedShare>()
             .and_then(|share| share.lock().unwrap_or_else(PoisonError::into_inner).take());
         let request = request.into_inner();
+        let bytes = request.encoded_len();
         if let Some(share) = &mut share {
-            share.shrink_to(request.encoded_len());
+            share.shrink_to(bytes);
         }
         self.0
-            .consume(request)
+            .consume(request, bytes)
             .await
             .map_err(|refusal| refusal.status())
     }

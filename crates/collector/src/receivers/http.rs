@@ -193,9 +193,14 @@ async fn receive<S: Signal>(
     } else {
         body
     };
-    share.shrink_to(body.len());
+    let bytes = body.len();
+    share.shrink_to(bytes);
     let request = decode::<S>(body, encoding).map_err(refused)?;
-    receiver.topology.consume(request).await.map_err(refused)
+    receiver
+        .topology
+        .consume(request, bytes)
+        .await
+        .map_err(refused)
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, (StatusCode, Status)> {

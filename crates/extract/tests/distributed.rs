@@ -160,6 +160,9 @@ fn cut(content: &[u8], pieces: usize) -> Vec<Vec<u8>> {
     lines.chunks(each).map(<[&[u8]]>::concat).collect()
 }
 
+/// A step of the job: its task, what it reads, and what it writes.
+type Step<'s> = &'s dyn Fn(u32, &[u8], &mut Vec<u8>);
+
 /// Does all steps, and puts files of rows as well as what is said of the run into `output`.
 fn distributed(plan: &Plan, folder: &Path, output: &Path) {
     let options = JobOptions {
@@ -203,7 +206,7 @@ fn distributed(plan: &Plan, folder: &Path, output: &Path) {
         let task = frame.0 / plan.together as i64;
         tasks.entry(task).or_default().push(frame);
     }
-    let run = |step: &dyn Fn(u32, &[u8], &mut Vec<u8>)| {
+    let run = |step: Step<'_>| {
         let mut said = Vec::new();
         for (part, task) in &tasks {
             let mut output = Vec::new();

@@ -7,7 +7,6 @@
 #[allow(dead_code, reason = "the extractor's benchmark needs more of it")]
 mod telemetry;
 
-#[path = "typed.rs"]
 mod typed;
 
 use loadgen_otlp::view::{KeyValue, Metric, Point, Span};

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p loadgen-otlp --example typed_parse -- FILE…`
 
-#[path = "../benches/typed.rs"]
+#[path = "../benches/typed/mod.rs"]
 mod typed;
 
 use std::fs::File;

@@ -162,7 +162,7 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
     let mut names = Names::default();
     let mut order = Order::default();
     let mut lines = module_lines(path).map_err(read)?;
-    while let Some(line) = lines.next() {
+    for line in lines.by_ref() {
         let (number, payload) = line.map_err(read)?;
         let parsed = line::parse(&payload);
         if let Ok(line) = &parsed

@@ -67,16 +67,17 @@ struct KeyValue<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 enum Value<'a> {
-    #[serde(borrow)]
-    StringValue(Cow<'a, str>),
-    IntValue(&'a str),
-    BoolValue(bool),
-    DoubleValue(f64),
-    ArrayValue(IgnoredAny),
-    KvlistValue(IgnoredAny),
-    BytesValue(IgnoredAny),
+    #[serde(borrow, rename = "stringValue")]
+    Text(Cow<'a, str>),
+    #[serde(rename = "intValue")]
+    Int(&'a str),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
+    #[serde(rename = "doubleValue")]
+    Double(f64),
+    #[serde(rename = "arrayValue", alias = "kvlistValue", alias = "bytesValue")]
+    Other(IgnoredAny),
 }
 
 /// Parses a line of spans and uses every field, so that none can be left out. Gives the number of
@@ -99,12 +100,11 @@ pub(crate) fn parse(line: &[u8]) -> usize {
             for pair in span.attributes {
                 sum += pair.key.len();
                 sum += match pair.value {
-                    Some(Value::StringValue(text)) => text.len(),
-                    Some(Value::IntValue(number)) => number.len(),
-                    Some(Value::BoolValue(value)) => value.into(),
-                    Some(Value::DoubleValue(value)) => value as usize & 1,
-                    Some(Value::ArrayValue(_) | Value::KvlistValue(_) | Value::BytesValue(_))
-                    | None => 0,
+                    Some(Value::Text(text)) => text.len(),
+                    Some(Value::Int(number)) => number.len(),
+                    Some(Value::Bool(value)) => value.into(),
+                    Some(Value::Double(value)) => value as usize & 1,
+                    Some(Value::Other(_)) | None => 0,
                 };
             }
         }

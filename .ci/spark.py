@@ -348,9 +348,9 @@ def main():
         if not run:
             run = out / "run"
             say("a run of the demo shop")
-            call(loadgen, "run", ROOT / "scenarios/quick.yaml", "--out", run, "--quiet",
-                 codes=(0, 7, 8))
-        telemetry = in_forms([run / f"{signal}.jsonl" for signal in ("traces", "metrics", "logs")],
+            call(loadgen, "run", ROOT / "scenarios/quick.yaml", "--time-scale", "0.3", "--out", run,
+                 "--quiet", codes=(0, 7, 8))
+        telemetry = in_forms([run / "telemetry" / f"{signal}.jsonl" for signal in ("traces", "metrics", "logs")],
                              out / "telemetry")
         cluster = Cluster(bin_, out)
         one_process(loadgen, [telemetry], run, out / "one")

@@ -1,14 +1,13 @@
 //! What a worker sends its requests by.
 
-use reqwest::Client;
-
+use crate::client::Client;
 use crate::cookies::Cookies;
 use crate::exchange::{Answered, Outgoing, exchange};
 
 /// A worker's way to the target.
 #[derive(Debug)]
 pub(crate) enum Way {
-    /// HTTP, with a client for each scenario.
+    /// HTTP, with a client for each scenario, or with one for all.
     Http(Vec<Client>),
     /// Answers that take simulated time.
     #[cfg(test)]
@@ -24,9 +23,21 @@ impl Way {
         out: Outgoing<'_>,
     ) -> Answered {
         match self {
-            Self::Http(clients) => exchange(&clients[scenario], cookies, out).await,
+            Self::Http(clients) => {
+                let client = clients.get(scenario).unwrap_or(&clients[0]);
+                exchange(client, cookies, out).await
+            }
             #[cfg(test)]
             Self::Simulated => crate::simulated::answer(&out).await,
+        }
+    }
+
+    /// Gives up connections that the target has closed.
+    pub(crate) fn tidy(&self) {
+        match self {
+            Self::Http(clients) => clients.iter().for_each(Client::tidy),
+            #[cfg(test)]
+            Self::Simulated => {}
         }
     }
 }

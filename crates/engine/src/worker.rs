@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::task::{JoinSet, spawn_local};
 
 use crate::context::{Context, Progress};
 use crate::executor;
@@ -18,17 +19,17 @@ pub(crate) fn run(
     progress: UnboundedSender<Progress>,
 ) -> std::io::Result<()> {
     let notice = DeathNotice::new(&progress);
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_all()
         // Look for I/O and timers more often than by default: sends are due to the tenth of a ms.
         .event_interval(16)
-        .build()?;
-    LocalSet::new().block_on(&runtime, work(context(), progress));
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(work(context(), progress));
     notice.take_back();
     Ok(())
 }
 
-/// The work of a worker, on the [`LocalSet`] that it is called in.
+/// The work of a worker, on the local tasks of whoever calls it.
 pub(crate) async fn work(context: Context, progress: UnboundedSender<Progress>) {
     let context = Rc::new(context);
     let recorder = spawn_local({
@@ -38,6 +39,7 @@ pub(crate) async fn work(context: Context, progress: UnboundedSender<Progress>) 
             loop {
                 tick.tick().await;
                 context.hand_over();
+                context.way.tidy();
             }
         }
     });

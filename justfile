@@ -34,6 +34,11 @@ lint:
 bench:
     cargo bench --workspace
 
+# Measure the engine beside a bare loop, wrk and k6, each on a processor of its own: about 12 minutes (needs nginx, wrk, root).
+engine-speed *args:
+    cargo build --release
+    .ci/engine_speed.py {{args}}
+
 # Build the API documentation; a public item without one is an error.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{AUTHORIZATION, HeaderValue};
 use loadgen_engine::headers::{scenario_headers, traceparent};
-use loadgen_engine::{BaseUrl, Client, Cookies, Outgoing, SendError, exchange};
+use loadgen_engine::{BaseUrl, Cookies, Outgoing, exchange};
 use loadgen_scenario::plan::WeightedFlow;
 use loadgen_scenario::{Iteration, Plan, Prng, StepRequest};
 use loadgen_timeline::Failure;
@@ -80,8 +80,10 @@ pub async fn probe(
     base: &BaseUrl,
     sampled: bool,
 ) -> Result<Vec<StepOutcome>, reqwest::Error> {
+    let mut builder = loadgen_engine::RunOptions::client_defaults();
     // A target that never answers should not hold the preflight for the timeout of each step.
-    let client = Client::new(Some(Duration::from_secs(5)))?;
+    builder = builder.connect_timeout(Duration::from_secs(5));
+    let client = builder.build()?;
     let mut certain = plan.clone();
     for step in certain.flows.iter_mut().flat_map(|flow| &mut flow.steps) {
         step.probability = None;
@@ -158,7 +160,7 @@ pub async fn probe(
 }
 
 async fn send(
-    client: &Client,
+    client: &reqwest::Client,
     cookies: &mut Cookies,
     mut out: Outgoing<'_>,
     sampled: bool,
@@ -196,7 +198,7 @@ async fn send(
 }
 
 /// Why there is no answer, for people.
-fn no_answer(failure: Failure, error: Option<&SendError>) -> String {
+fn no_answer(failure: Failure, error: Option<&reqwest::Error>) -> String {
     match (failure, error) {
         (Failure::Request, _) => "can't be sent as the step asks".to_owned(),
         (Failure::Timeout, _) => "no answer within the step's timeout".to_owned(),

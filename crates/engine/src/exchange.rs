@@ -18,9 +18,9 @@ use http::header::{
 use http::{Method, StatusCode};
 use loadgen_scenario::{Plan, Request, Step};
 use loadgen_timeline::Failure;
-use reqwest::Url;
+use reqwest::{Client, Response, Url};
 
-use crate::client::{Answer, Client, Enough, SendError};
+use crate::client;
 use crate::cookies::Cookies;
 use crate::request;
 
@@ -54,8 +54,8 @@ pub struct Answered {
     pub content_type: Option<HeaderValue>,
     /// What is wrong; none: it is as the step expects. Captures are not looked at.
     pub failure: Option<Failure>,
-    /// Why there is no answer, where there is none.
-    pub error: Option<SendError>,
+    /// What the HTTP client said, where there is no answer.
+    pub error: Option<reqwest::Error>,
     /// The body, decoded; empty where nothing is captured or something is wrong.
     pub body: Vec<u8>,
 }
@@ -73,23 +73,23 @@ pub async fn exchange(client: &Client, cookies: &mut Cookies, mut out: Outgoing<
     let until = Instant::now() + Duration::from_nanos(step.timeout_ns);
     for hop in 0.. {
         cookies.put(&mut request);
-        let url = request.url().clone();
-        let answer = match client.send(request).await {
+        let answer = match client.execute(request).await {
             Ok(answer) => answer,
             Err(error) => return answered.without(error),
         };
-        cookies.take(&url, answer.headers());
-        let following = next(&out, &url, &answer, body.clone());
-        let Some(mut following) = following else {
-            return read(step, answer, answered).await;
-        };
-        if hop == REDIRECTS {
-            answered.failure = Some(Failure::Io);
-            return answered;
+        cookies.take(answer.url(), answer.headers());
+        match next(&out, &answer, body.clone()) {
+            Some(_) if hop == REDIRECTS => {
+                answered.failure = Some(Failure::Io);
+                return answered;
+            }
+            Some(mut following) => {
+                let left = until.saturating_duration_since(Instant::now());
+                *following.timeout_mut() = Some(left);
+                request = following;
+            }
+            None => return read(step, answer, answered).await,
         }
-        let left = until.saturating_duration_since(Instant::now());
-        *following.timeout_mut() = Some(left);
-        request = following;
     }
     answered
 }
@@ -104,20 +104,15 @@ impl Outgoing<'_> {
 
 impl Answered {
     /// Of an exchange that broke off.
-    fn without(mut self, error: SendError) -> Self {
-        self.failure = Some(error.failure());
+    fn without(mut self, error: reqwest::Error) -> Self {
+        self.failure = Some(client::failure(&error));
         self.error = Some(error);
         self
     }
 }
 
-/// The request that a redirect from `url` asks for; none: the answer is none, or leads elsewhere.
-fn next(
-    out: &Outgoing<'_>,
-    url: &Url,
-    answer: &Answer<'_>,
-    body: Option<Bytes>,
-) -> Option<reqwest::Request> {
+/// The request that a redirect asks for; none: the answer is none, or leads elsewhere.
+fn next(out: &Outgoing<'_>, answer: &Response, body: Option<Bytes>) -> Option<reqwest::Request> {
     let status = answer.status();
     let becomes_get = match status {
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => true,
@@ -126,7 +121,7 @@ fn next(
     };
     let location = answer.headers().get(LOCATION)?;
     let location = String::from_utf8_lossy(location.as_bytes());
-    let url = url.join(&location).ok()?;
+    let url = answer.url().join(&location).ok()?;
     if !["http", "https"].contains(&url.scheme()) {
         return None;
     }
@@ -154,7 +149,7 @@ fn next(
 }
 
 /// Judges an answer and reads its body.
-async fn read(step: &Step, answer: Answer<'_>, mut answered: Answered) -> Answered {
+async fn read(step: &Step, mut answer: Response, mut answered: Answered) -> Answered {
     let status = answer.status().as_u16();
     answered.status = Some(status);
     let header = |name| {
@@ -172,26 +167,23 @@ async fn read(step: &Step, answer: Answer<'_>, mut answered: Answered) -> Answer
     }
     let encoding = header(CONTENT_ENCODING).to_ascii_lowercase();
     let keep = answered.failure.is_none() && !step.captures.is_empty();
-    let mut is_too_long = false;
-    let body = &mut answered.body;
-    let read = answer.read(|piece| {
-        if keep {
-            is_too_long = body.len() + piece.len() > CAPTURED_BODY;
-            body.extend_from_slice(piece);
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if keep => {
+                if answered.body.len() + chunk.len() > CAPTURED_BODY {
+                    answered.failure = Some(Failure::Capture);
+                    answered.body = Vec::new();
+                    return answered;
+                }
+                answered.body.extend_from_slice(&chunk);
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(error) => {
+                answered.body = Vec::new();
+                return answered.without(error);
+            }
         }
-        match is_too_long {
-            true => Enough::Yes,
-            false => Enough::NotYet,
-        }
-    });
-    if let Err(error) = read.await {
-        answered.body = Vec::new();
-        return answered.without(error);
-    }
-    if is_too_long {
-        answered.failure = Some(Failure::Capture);
-        answered.body = Vec::new();
-        return answered;
     }
     match decoded(&encoding, &answered.body) {
         Some(Cow::Owned(body)) => answered.body = body,

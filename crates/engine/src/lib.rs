@@ -38,7 +38,6 @@ mod windows;
 mod worker;
 
 pub use base_url::BaseUrl;
-pub use client::{Client, SendError};
 pub use cookies::Cookies;
 pub use error::{EngineError, Interrupt};
 pub use event::{Consumer, Event};

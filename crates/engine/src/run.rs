@@ -16,7 +16,7 @@ use loadgen_timeline::event::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use crate::client::{self, Client};
+use crate::client;
 use crate::conductor::{Broken, Conductor};
 use crate::context::{Context, Progress};
 use crate::error::{EngineError, Interrupt};
@@ -79,7 +79,7 @@ impl Sender {
 }
 
 impl RunOptions {
-    /// Settings of the HTTP client of everything that is no load.
+    /// Settings of the HTTP client.
     pub fn client_defaults() -> reqwest::ClientBuilder {
         client::defaults()
     }
@@ -421,12 +421,14 @@ impl Crew {
 }
 
 /// A client for each scenario, or one for all, which then share its connections.
-fn clients_of_worker(plan: &Plan) -> Result<Vec<Client>, reqwest::Error> {
+fn clients_of_worker(plan: &Plan) -> Result<Vec<reqwest::Client>, reqwest::Error> {
     let clients = match plan.renew_connections {
         true => plan.scenarios.len(),
         false => 1,
     };
-    (0..clients.max(1)).map(|_| Client::new(None)).collect()
+    (0..clients.max(1))
+        .map(|_| client::defaults().build())
+        .collect()
 }
 
 impl Working {

@@ -1,6 +1,7 @@
 //! What a worker sends its requests by.
 
-use crate::client::Client;
+use reqwest::Client;
+
 use crate::cookies::Cookies;
 use crate::exchange::{Answered, Outgoing, exchange};
 
@@ -29,15 +30,6 @@ impl Way {
             }
             #[cfg(test)]
             Self::Simulated => crate::simulated::answer(&out).await,
-        }
-    }
-
-    /// Gives up connections that the target has closed.
-    pub(crate) fn tidy(&self) {
-        match self {
-            Self::Http(clients) => clients.iter().for_each(Client::tidy),
-            #[cfg(test)]
-            Self::Simulated => {}
         }
     }
 }

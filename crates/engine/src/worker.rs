@@ -41,7 +41,6 @@ pub(crate) async fn work(context: Context, progress: UnboundedSender<Progress>) 
             loop {
                 tick.tick().await;
                 context.hand_over();
-                context.way.tidy();
             }
         }
     });

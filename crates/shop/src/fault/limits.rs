@@ -60,8 +60,8 @@ impl Spell for NoDescriptors {
 
     async fn begin(&self) -> Hoard {
         // The lowest number that is free.
-        let next = File::open("/dev/null")
-            .map_or(0, |file| u64::try_from(file.as_raw_fd()).unwrap_or(0));
+        let next =
+            File::open("/dev/null").map_or(0, |file| u64::try_from(file.as_raw_fd()).unwrap_or(0));
         let limit = lower(Resource::Nofile, next + LEFT);
         let mut files = Vec::new();
         fill(&mut files);

@@ -11,6 +11,15 @@ run *args:
 test *args:
     cargo test --workspace {{args}}
 
+# Pass the tests by cargo-nextest, each in a process of its own, and the examples in comments (needs cargo-nextest).
+nextest *args:
+    cargo nextest run --workspace {{args}}
+    cargo test --workspace --doc
+
+# Measure which lines the tests run: target/llvm-cov/html/index.html (needs cargo-llvm-cov, cargo-nextest).
+coverage *args:
+    cargo llvm-cov nextest --workspace --html {{args}}
+
 # Run the tests of executors and windows, which are in simulated time, 50 times in a row.
 simulated-50:
     cargo test -p loadgen-engine --lib --no-run
@@ -20,9 +29,15 @@ simulated-50:
 compare *args:
     cargo run --release -- compare scenarios/quick.yaml {{args}}
 
-# Measure what the k6 module's event log costs: just k6-cost http://127.0.0.1:8080
+# Measure what the k6 module costs beside a bare script, in turn: just k6-cost http://127.0.0.1:8080
 k6-cost target *args:
-    k6/bench/cost.sh {{target}} {{args}}
+    cargo build --release
+    LOADGEN=target/release/loadgen k6/bench/cost.sh {{target}} {{args}}
+
+# Measure the collector beside the real one with its file exporter, in turn (REAL_COLLECTOR=…).
+collector-speed *args:
+    cargo build --release --workspace --example collect --example throughput
+    .ci/collector_speed.sh {{args}}
 
 # Format, lint and check licences, as CI does.
 lint:
@@ -39,9 +54,20 @@ engine-speed *args:
     cargo build --release
     .ci/engine_speed.py {{args}}
 
+# Measure the extractor beside pandas, DuckDB and plain parsers, some 5 minutes: just extraction-speed --telemetry DIR --timeline FILE; with `--sizes 1 10 100` what larger inputs cost, too.
+extraction-speed *args:
+    cargo build --release
+    cargo build --release -p loadgen-otlp --examples
+    .ci/extraction_speed.py --loadgen target/release/loadgen {{args}}
+
 # Build the API documentation; a public item without one is an error.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Check the documents: links, lengths of lines, commands and their flags.
+documents:
+    cargo build
+    .ci/docs.py --loadgen target/debug/loadgen
 
 # Write the JSON Schemas in docs/schema anew from the types.
 schemas:
@@ -111,6 +137,11 @@ kubernetes *args:
 # Build the image of one static program, and run it in its own root (needs musl-tools, buildah, root).
 image *args:
     deploy/image/build {{args}}
+
+# Label on Apache Spark, two workers on loopback of which one is killed, and compare with one process: about 4 minutes (needs Java 17).
+spark *args:
+    cargo build
+    .ci/spark.py --loadgen target/debug/loadgen {{args}}
 
 # Write a list of what the program is built of, as CycloneDX: target/loadgen.cdx.json (needs cargo-cyclonedx).
 sbom:

@@ -1,7 +1,7 @@
 // Ground truth for somebody's own k6 script: labels on its requests, and the event log of a replay.
 
 import { labelHeaders } from './headers.js';
-import { logEmptyIteration, logIterationEnd, logOpen, logRun } from './log.js';
+import { logOpen, logRun, vuLog } from './log.js';
 import { countingThresholds, scenarioTags } from './options.js';
 import { Place } from './place.js';
 import { scenariosOf, scriptPlan, symptomInLabel } from './scriptplan.js';
@@ -90,6 +90,7 @@ function recorderOf(plan, runId) {
   const indices = new Map(plan.scenarios.map((scenario, index) => [scenario.name, index]));
   const labels = plan.scenarios.map((scenario) => labelHeaders(scenario.anomaly, runId));
   const place = new Place();
+  let log = null;
   let latestScenario = -1;
   // The iteration whose function is wrapped and has not come back; the latest that is not wrapped.
   let running = null;
@@ -103,7 +104,9 @@ function recorderOf(plan, runId) {
       if (place.isFirst()) logOpen(scenario, place.startMs());
     }
     const planned = plan.scenarios[scenario];
+    if (log === null) log = vuLog();
     return {
+      log,
       vu: place.vu,
       name: place.name,
       scenario,
@@ -175,9 +178,9 @@ function recorderOf(plan, runId) {
   };
 }
 
-function logEnding({ vu, scenario, number, sent, interrupted }) {
+function logEnding({ log, vu, scenario, number, sent, interrupted }) {
   // One that k6 broke off has not come to its end.
   if (interrupted) return;
-  if (sent === 0) logEmptyIteration(scenario, number);
-  else logIterationEnd(vu);
+  if (sent === 0) log.emptyIteration(scenario, number);
+  else log.iterationEnd(vu);
 }

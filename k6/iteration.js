@@ -28,7 +28,9 @@ export const UNSENDABLE = 3;
 export function compileFlow(flow) {
   return {
     name: flow.name,
-    slots: flow.variables.length,
+    // Values of the variables, by slot; of one iteration after the other, as a new array takes as
+    // long as 20 steps of the interpreter.
+    values: new Array(flow.variables.length).fill(undefined),
     steps: flow.steps.map((step) => compileStep(step, flow)),
     waitTime: flow.wait_time || null,
   };
@@ -36,49 +38,76 @@ export function compileFlow(flow) {
 
 function compileStep(step, flow) {
   try {
+    const path = compilePath(step.path);
+    const rounds = step.rounds || [];
+    const headers = step.headers.map(([name, template]) => ({ name, ...compileHeader(template) }));
+    const baggage = (step.baggage || []).map(([key, template]) => ({ key, fill: compileText(template) }));
     return {
       name: step.name,
       method: step.method,
-      path: compilePath(step.path),
-      headers: step.headers.map(([name, template]) => ({ name, ...compileHeader(template) })),
-      baggage: (step.baggage || []).map(([key, template]) => ({ key, fill: compileText(template) })),
+      isGet: step.method === 'GET' && step.json === null,
+      path,
+      headers,
+      baggage,
+      // Whether its requests have headers that are not those of all requests of the scenario.
+      hasHeaders: headers.length > 0 || baggage.length > 0,
       json: step.json === null ? null : compileJson(step.json),
       expect: compileExpect(step.expect),
-      thinkTime: step.think_time,
+      // Null: none.
+      thinkTime: step.think_time !== null && step.think_time.max_ns > 0 ? step.think_time : null,
       timeoutNs: step.timeout_ns,
       probability: step.probability,
-      rounds: step.rounds || [],
+      rounds,
       draws: step.draws.map(compileDraw),
       captures: step.captures.map(({ slot, pointer, random_element }) => ({
         slot,
         tokens: pointerTokens(pointer),
         site: random_element,
       })),
+      isConditional: rounds.length > 0 || step.probability !== null,
+      // Whether it takes no more than a path to make its request: most steps do.
+      isPlain:
+        headers.length + baggage.length + step.captures.length === 0 &&
+        step.json === null &&
+        !path.mayHaveDots,
     };
   } catch (error) {
     throw new Error(`flow ${flow.name}, step ${step.name}: ${error.message}`);
   }
 }
 
+/** A choice as a function that draws for an iteration and puts the value into its slot. */
 function compileDraw({ slot, choice, site }) {
   const { pick, range, hex, uuid } = choice;
   if (choice.flag !== undefined) {
     throw new Error("k6 can't follow a flag while it runs: take --engine rust");
   }
-  return {
-    slot,
-    site,
-    pick: pick === undefined ? null : pick,
-    low: range === undefined ? 0 : range[0],
-    high: range === undefined ? 0 : range[1],
-    // Not 0: hexadecimal digits.
-    digits: hex === undefined ? 0 : hex,
-    isUuid: uuid !== undefined,
+  if (pick !== undefined) {
+    const count = Math.min(pick.length, MAX_INDEX);
+    return (values, prng, number) => {
+      values[slot] = pick[prng.index(number, site, count)];
+    };
+  }
+  if (range !== undefined) {
+    const [low, high] = range;
+    return (values, prng, number) => {
+      values[slot] = prng.range(number, site, low, high);
+    };
+  }
+  if (uuid !== undefined) {
+    return (values, prng, number) => {
+      values[slot] = prng.uuid(number, site);
+    };
+  }
+  return (values, prng, number) => {
+    values[slot] = prng.hex(number, site, hex);
   };
 }
 
 function compileExpect({ status, content_type }) {
-  return { status, contentType: content_type === null ? null : content_type.toLowerCase() };
+  // Most steps expect what is in one range.
+  const [low, high] = status.length === 0 ? [1, 0] : status[0];
+  return { status, low, high, contentType: content_type === null ? null : content_type.toLowerCase() };
 }
 
 /** Whether an HTTP status counts as success. */
@@ -142,7 +171,8 @@ export class Iteration {
     this.prng = prng;
     this.number = number;
     this.cell = saysCell ? `,client.cell=${prng.index(number, CELL_SITE, CELLS)}` : '';
-    this.values = flow.slots === 0 ? NO_VALUES : new Array(flow.slots);
+    this.values = flow.values;
+    if (flow.values.length > 0) flow.values.fill(undefined);
   }
 
   /**
@@ -155,32 +185,35 @@ export class Iteration {
    * @returns SEND, SKIP, MISSING or UNSENDABLE.
    */
   prepare(step) {
-    const draws = step.draws;
-    for (let i = 0; i < draws.length; i++) {
-      this.values[draws[i].slot] = this.drawn(draws[i]);
+    const { draws } = step;
+    const { values } = this;
+    for (let i = 0; i < draws.length; i++) draws[i](values, this.prng, this.number);
+    if (step.isConditional && !this.isTaken(step)) return SKIP;
+    if (step.isPlain) {
+      const path = step.path.fill(values);
+      if (path === undefined) return MISSING;
+      this.path = path;
+      this.body = null;
+      this.headers = null;
+      this.baggage = this.cell;
+      return SEND;
     }
-    for (let i = 0; i < step.rounds.length; i++) {
-      const { slot, round } = step.rounds[i];
-      const rounds = this.values[slot];
-      if (typeof rounds !== 'number' || rounds <= round) return SKIP;
-    }
-    const chance = step.probability;
-    if (chance !== null && this.prng.unit(this.number, chance.site) >= chance.chance) return SKIP;
     const filled = this.fill(step);
-    const captures = step.captures;
-    for (let i = 0; i < captures.length; i++) this.values[captures[i].slot] = undefined;
+    const { captures } = step;
+    for (let i = 0; i < captures.length; i++) values[captures[i].slot] = undefined;
     if (!filled) return MISSING;
     return step.path.mayHaveDots && hasDots(this.path) ? UNSENDABLE : SEND;
   }
 
-  drawn(draw) {
-    const { prng, number } = this;
-    if (draw.pick !== null) {
-      return draw.pick[prng.index(number, draw.site, Math.min(draw.pick.length, MAX_INDEX))];
+  /** Whether a step is taken, by its rounds and its chance. */
+  isTaken(step) {
+    for (let i = 0; i < step.rounds.length; i++) {
+      const { slot, round } = step.rounds[i];
+      const rounds = this.values[slot];
+      if (typeof rounds !== 'number' || rounds <= round) return false;
     }
-    if (draw.isUuid) return prng.uuid(number, draw.site);
-    if (draw.digits !== 0) return prng.hex(number, draw.site, draw.digits);
-    return prng.range(number, draw.site, draw.low, draw.high);
+    const chance = step.probability;
+    return chance === null || this.prng.unit(this.number, chance.site) < chance.chance;
   }
 
   /** Whether all the step needs has a value. */
@@ -258,5 +291,3 @@ export class Iteration {
     return this.prng.range(this.number, think.site, think.min_ns, think.max_ns);
   }
 }
-
-const NO_VALUES = [];

@@ -5,21 +5,30 @@
 import http from 'k6/http';
 import { sleep } from 'k6';
 import { transportFailure } from './failures.js';
-import { newTraceId, scenarioHeaders, spanIdOf, traceparent } from './headers.js';
+import { newTraceId, scenarioHeaders } from './headers.js';
 import {
   MISSING,
+  SEND,
   SKIP,
-  UNSENDABLE,
   Iteration,
   chooseFlow,
   compileFlow,
   matchesContentType,
   matchesStatus,
 } from './iteration.js';
-import { logBegin, logEmptyIteration, logEnd, logIterationEnd, logOpen, logUnsent } from './log.js';
+import { logOpen, vuLog } from './log.js';
 import { Place } from './place.js';
 import { Prng } from './prng.js';
 import { REDIRECTS, becomesGet, hostOf, redirectTo } from './redirects.js';
+
+/** A request was sent, and has ended. */
+const SENT = 0;
+/** The step was left out. */
+const SKIPPED = 1;
+/** Nothing was sent, for want of a variable. */
+const MISSED = 2;
+/** k6 broke the request off: the iteration is over. */
+const CUT = 3;
 
 /**
  * The function that k6 is to call for each iteration, in one VU.
@@ -29,15 +38,25 @@ import { REDIRECTS, becomesGet, hostOf, redirectTo } from './redirects.js';
  * @param {string} runId the run's id.
  */
 export function journey(plan, target, runId) {
+  // What every request needs. k6's interpreter looks up an import, a global and a property by name
+  // at each use, and a variable of a function by its place.
+  const { get, request } = http;
+  const { now } = Date;
+  const makeTraceId = newTraceId;
+  const baseUrl = target.url;
+
   const iteration = new Iteration();
   const place = new Place();
   // Before k6's clocks start: it takes a VU some milliseconds, by which its first iteration through
   // each flow would be late. Where k6 reads the options, no iteration is run.
   const flows = __VU === 0 ? [] : plan.flows().map(readied);
   const scenarios = new Map();
-  let scenario = null;
-  const ownHost = hostOf(target.url);
+  const saysCell = plan.head.client_cells === true;
+  const ownHost = hostOf(baseUrl);
   const listedHosts = plan.head.redirect_hosts || [];
+  let scenario = null;
+  let log = null;
+  let vu = 0;
 
   return function iterate() {
     place.find();
@@ -47,19 +66,26 @@ export function journey(plan, target, runId) {
 
   /** The scenario that k6 is in, with what its requests have in common. */
   function enter(name) {
+    if (log === null) log = vuLog();
+    vu = place.vu;
     let entered = scenarios.get(name);
     if (entered === undefined) {
       const index = plan.head.scenarios.findIndex((planned) => planned.name === name);
+      const { exec, anomaly } = plan.head.scenarios[index];
+      const headers = requestHeaders(anomaly, false);
       entered = {
         name,
         index,
-        exec: plan.head.scenarios[index].exec,
+        exec,
+        anomaly,
         prng: new Prng(plan.head.seed, name),
+        baggage: headers.baggage,
         // Of its requests, with and without a JSON body, and of steps with headers of their own.
-        baggage: scenarioHeaders(plan.head.scenarios[index].anomaly, runId).baggage,
-        headers: null,
-        jsonHeaders: null,
+        headers,
+        jsonHeaders: requestHeaders(anomaly, true),
         ownHeaders: new Map(),
+        // What sends the steps, by flow and step.
+        senders: [],
       };
       scenarios.set(name, entered);
     }
@@ -68,111 +94,163 @@ export function journey(plan, target, runId) {
   }
 
   function run(number) {
-    const flowIndex = chooseFlow(scenario.exec, scenario.prng, number);
+    const { exec, prng, senders } = scenario;
+    const flowIndex = exec.length === 1 ? exec[0].flow : chooseFlow(exec, prng, number);
     const flow = flows[flowIndex];
-    iteration.start(flow, scenario.prng, number, plan.head.client_cells === true);
-    const last = flow.steps.length - 1;
-    const waitNs = iteration.waitTimeNs();
+    const { steps } = flow;
+    iteration.start(flow, prng, number, saysCell);
+    const last = steps.length - 1;
+    const waitNs = flow.waitTime === null ? 0 : iteration.waitTimeNs();
+    const sendersOfFlow = senders[flowIndex] || (senders[flowIndex] = []);
     let silent = true;
     for (let i = 0; i <= last; i++) {
-      const step = flow.steps[i];
-      const what = iteration.prepare(step);
-      if (what === SKIP) continue;
+      const { thinkTime } = steps[i];
+      const ends = i === last && waitNs === 0 && thinkTime === null;
+      const send = sendersOfFlow[i] || (sendersOfFlow[i] = sender(flowIndex, i));
+      const outcome = send(number, ends);
+      if (outcome === SKIPPED) continue;
       silent = false;
-      const pauseNs = iteration.thinkTimeNs(step);
-      if (what === MISSING) {
-        logUnsent(place.vu, scenario.index, number, i);
-      } else {
-        const ends = i === last && pauseNs === 0 && waitNs === 0;
-        if (!exchange(number, flowIndex, i, step, what, ends) || ends) return;
-      }
-      if (pauseNs > 0 && !pause(pauseNs / 1e6)) return;
+      if (outcome === CUT || (ends && outcome === SENT)) return;
+      if (thinkTime !== null && !pause(iteration.thinkTimeNs(steps[i]) / 1e6)) return;
     }
     if (waitNs > 0 && !pause(waitNs / 1e6)) return;
-    if (silent) logEmptyIteration(scenario.index, number);
-    else logIterationEnd(place.vu);
+    if (silent) log.emptyIteration(scenario.index, number);
+    else log.iterationEnd(vu);
   }
 
-  /** The headers of a step's requests in the current scenario, made once and shared where they can be. */
+  /** The headers of the request that `iteration` has prepared; shared where they can be. */
   function headersOf(step) {
-    if (step.headers.length > 0 || step.baggage.length > 0) {
-      let own = scenario.ownHeaders.get(step);
-      if (own === undefined) {
-        own = makeHeaders(step.json !== null);
-        for (const { name, constant } of step.headers) {
-          if (constant !== undefined) own[name] = constant;
-        }
-        scenario.ownHeaders.set(step, own);
-      }
-      return own;
-    }
-    if (step.json === null) return scenario.headers || (scenario.headers = makeHeaders(false));
-    return scenario.jsonHeaders || (scenario.jsonHeaders = makeHeaders(true));
+    const shared = step.json === null ? scenario.headers : scenario.jsonHeaders;
+    const headers = step.hasHeaders ? ownHeaders(step) : shared;
+    if (iteration.baggage !== '') headers.baggage = scenario.baggage + iteration.baggage;
+    return headers;
   }
 
-  function makeHeaders(withJson) {
-    const headers = scenarioHeaders(plan.head.scenarios[scenario.index].anomaly, runId);
+  /** The headers of a step that has some of its own, in the current scenario; made once. */
+  function ownHeaders(step) {
+    let own = scenario.ownHeaders.get(step);
+    if (own === undefined) {
+      own = requestHeaders(scenario.anomaly, step.json !== null);
+      for (const { name, constant } of step.headers) {
+        if (constant !== undefined) own[name] = constant;
+      }
+      scenario.ownHeaders.set(step, own);
+    }
+    if (iteration.headers !== null) {
+      for (let i = 0; i < step.headers.length; i++) {
+        if (step.headers[i].constant === undefined) own[step.headers[i].name] = iteration.headers[i];
+      }
+    }
+    return own;
+  }
+
+  function requestHeaders(anomaly, withJson) {
+    const headers = scenarioHeaders(anomaly, runId);
     if (target.authorization !== null) headers.authorization = target.authorization;
     if (withJson) headers['content-type'] = 'application/json';
     return headers;
   }
 
   /**
-   * Sends a request and logs it.
+   * A function that makes a step's request in the current scenario, sends it and logs it. What
+   * never changes is kept in variables of it: to look all of it up in objects takes as long as to
+   * send.
    *
-   * @returns false where k6 broke it off: the iteration is over.
+   * @returns {function(number, boolean)} of the iteration's number and whether the iteration ends
+   *   with this request; gives one of the outcomes above.
    */
-  function exchange(number, flowIndex, stepIndex, step, what, ends) {
-    const vu = place.vu;
-    const traceId = newTraceId();
-    const spanId = spanIdOf(traceId);
-    const params = step.params;
-    const headers = headersOf(step);
-    params.headers = headers;
-    headers.traceparent = traceparent(traceId, spanId);
-    if (iteration.headers !== null) {
-      for (let i = 0; i < step.headers.length; i++) {
-        if (step.headers[i].constant === undefined) headers[step.headers[i].name] = iteration.headers[i];
+  function sender(flowIndex, stepIndex) {
+    const step = flows[flowIndex].steps[stepIndex];
+    const { values } = flows[flowIndex];
+    const { draws, expect, isGet, isPlain, method } = step;
+    const { fill } = step.path;
+    const { low, high } = expect;
+    const { index, prng, headers: plainHeaders } = scenario;
+    const { begin, end, unsent } = log;
+    const drawCount = draws.length;
+    const isJudgedByStatus = expect.contentType === null && step.captures.length === 0;
+    const params = { ...step.params, headers: plainHeaders };
+    const isSimple = isPlain && !step.isConditional && !saysCell;
+
+    return (number, ends) => {
+      let path;
+      let body = null;
+      let headers = plainHeaders;
+      let isSendable = true;
+      if (isSimple) {
+        for (let i = 0; i < drawCount; i++) draws[i](values, prng, number);
+        path = fill(values);
+        if (path === undefined) {
+          unsent(vu, index, number, stepIndex);
+          return MISSED;
+        }
+      } else {
+        const what = iteration.prepare(step);
+        if (what === SKIP) return SKIPPED;
+        if (what === MISSING) {
+          unsent(vu, index, number, stepIndex);
+          return MISSED;
+        }
+        isSendable = what === SEND;
+        path = iteration.path;
+        body = iteration.body;
+        headers = headersOf(step);
+        params.headers = headers;
       }
-    }
-    if (iteration.baggage !== '') headers.baggage = scenario.baggage + iteration.baggage;
-    const path = iteration.path;
-    const url = target.url + path;
-    const sent = Date.now();
-    logBegin(vu, scenario.index, number, flowIndex, stepIndex, traceId, spanId, sent, path);
-    if (what === UNSENDABLE) {
-      logEnd(vu, 0, 0, 'request', ends);
-      return true;
-    }
-    let answer = http.request(step.method, url, iteration.body, params);
+      // As spanIdOf and traceparent do it, without the calls.
+      const traceId = makeTraceId();
+      const spanId = traceId.slice(16);
+      headers.traceparent = `00-${traceId}-${spanId}-01`;
+      const sent = now();
+      begin(vu, index, number, flowIndex, stepIndex, traceId, spanId, sent, path);
+      if (!isSendable) {
+        end(vu, 0, 0, 'request', ends);
+        return SENT;
+      }
+      // k6 takes 2 us to see what an argument is.
+      const url = baseUrl + path;
+      const answer = isGet ? get(url, params) : request(method, url, body, params);
+      const status = answer.status;
+      if (isJudgedByStatus && status < 300 && status >= low && status <= high) {
+        const timings = answer.timings;
+        end(vu, timings.blocked + timings.duration, status, '-', ends);
+        return SENT;
+      }
+      return conclude(step, body, params, answer, sent, ends);
+    };
+  }
+
+  /** Follows an answer where it leads to, judges the last one and logs it. */
+  function conclude(step, body, params, first, sent, ends) {
+    let answer = first;
     let to = followed(answer);
     const wasRedirected = to !== null;
     if (wasRedirected) {
-      const leg = { method: step.method, body: iteration.body, params: { ...params } };
+      const leg = { method: step.method, body, params: { ...params } };
       for (let hop = 0; to !== null && hop < REDIRECTS; hop++) {
-        follow(leg, answer.status, to, params.timeout - (Date.now() - sent));
-        answer = http.request(leg.method, to, leg.body, leg.params);
+        follow(leg, answer.status, to, params.timeout - (now() - sent));
+        answer = request(leg.method, to, leg.body, leg.params);
         to = followed(answer);
       }
     }
     const status = answer.status;
     if (status === 0) {
-      const elapsed = Date.now() - sent;
+      const elapsed = now() - sent;
       const failure = transportFailure(answer.error_code, answer.error, elapsed, params.timeout);
       const interrupted = failure === 'interrupted';
-      logEnd(vu, elapsed, 0, failure, ends && !interrupted);
-      return !interrupted;
+      log.end(vu, elapsed, 0, failure, ends && !interrupted);
+      return interrupted ? CUT : SENT;
     }
     if (to !== null) {
-      logEnd(vu, Date.now() - sent, 0, 'io', ends);
-      return true;
+      log.end(vu, now() - sent, 0, 'io', ends);
+      return SENT;
     }
     const timings = answer.timings;
     // Waiting for a connection, making it included; sending, waiting, receiving. After a redirect
     // the timings are those of the last leg.
-    const duration = wasRedirected ? Date.now() - sent : timings.blocked + timings.duration;
-    logEnd(vu, duration, status, judge(step, status, answer), ends);
-    return true;
+    const duration = wasRedirected ? now() - sent : timings.blocked + timings.duration;
+    log.end(vu, duration, status, judge(step, status, answer), ends);
+    return SENT;
   }
 
   /** Where an answer sends on to, if it does and that is followed: to the target, and hosts of the plan. */
@@ -198,14 +276,15 @@ export function journey(plan, target, runId) {
 
   /** What is wrong with an answer; takes from it what the step captures. */
   function judge(step, status, answer) {
-    if (!matchesStatus(step.expect, status)) return 'status';
+    const { expect, captures } = step;
+    if (!matchesStatus(expect, status)) return 'status';
     if (
-      step.expect.contentType !== null &&
-      !matchesContentType(step.expect, answer.headers['Content-Type'])
+      expect.contentType !== null &&
+      !matchesContentType(expect, answer.headers['Content-Type'])
     ) {
       return 'content_type';
     }
-    if (step.captures.length === 0) return '-';
+    if (captures.length === 0) return '-';
     const body = answer.body;
     const bytes = body.indexOf('\ufffd') < 0 ? NaN : Number(answer.headers['Content-Length']);
     return iteration.capture(step, body, bytes) ? '-' : 'capture';

@@ -34,46 +34,53 @@ export function logOpen(scenario, startMs) {
 }
 
 /**
- * A request is handed to k6.
- *
- * @param {string | number} key who sends it; unique among the requests in flight.
- * @param {string | number} scenario index in the plan; flow and step likewise, or `=name`.
- * @param {number} sentMs Unix milliseconds.
- * @param {string} path path and query.
+ * What a VU logs of its requests and iterations. Make it in an iteration: at init k6 has another
+ * console. One for each VU, because k6 makes `console.log` anew whenever it is looked up, which
+ * takes half as long as to write a line.
  */
-export function logBegin(key, scenario, iteration, flow, step, traceId, spanId, sentMs, path) {
-  console.log(
-    `${MARK} b ${key} ${scenario} ${iteration} ${flow} ${step} ${traceId} ${spanId} ${sentMs} ${path}`,
-  );
-}
+export function vuLog() {
+  const { log } = console;
+  return {
+    /**
+     * A request is handed to k6.
+     *
+     * @param {string | number} key who sends it; unique among the requests in flight.
+     * @param {string | number} scenario index in the plan; flow and step likewise, or `=name`.
+     * @param {number} sentMs Unix milliseconds.
+     * @param {string} path path and query.
+     */
+    begin(key, scenario, iteration, flow, step, traceId, spanId, sentMs, path) {
+      log(`${MARK} b ${key} ${scenario} ${iteration} ${flow} ${step} ${traceId} ${spanId} ${sentMs} ${path}`);
+    },
 
-/**
- * A request ended.
- *
- * @param {number} durationMs from handing it over to the whole answer, or the failure.
- * @param {number} status of HTTP; 0: no answer.
- * @param {string} failure a kind of failure, or `-`.
- * @param {boolean} last whether the iteration ended with it.
- */
-export function logEnd(key, durationMs, status, failure, last) {
-  // Microseconds are what k6's figures are good for.
-  const duration = Math.round(durationMs * 1000) / 1000;
-  console.log(`${MARK} e ${key} ${duration} ${status} ${failure}${last ? ' .' : ''}`);
-}
+    /**
+     * A request ended.
+     *
+     * @param {number} durationMs from handing it over to the whole answer, or the failure;
+     *   microseconds are what k6's figures are good for.
+     * @param {number} status of HTTP; 0: no answer.
+     * @param {string} failure a kind of failure, or `-`.
+     * @param {boolean} last whether the iteration ended with it.
+     */
+    end(key, durationMs, status, failure, last) {
+      log(`${MARK} e ${key} ${durationMs.toFixed(3)} ${status} ${failure}${last ? ' .' : ''}`);
+    },
 
-/** A step without a request, because a variable has no value. */
-export function logUnsent(vu, scenario, iteration, step) {
-  console.log(`${MARK} u ${vu} ${scenario} ${iteration} ${step}`);
-}
+    /** A step without a request, because a variable has no value. */
+    unsent(vu, scenario, iteration, step) {
+      log(`${MARK} u ${vu} ${scenario} ${iteration} ${step}`);
+    },
 
-/** An iteration ended, which the end of its last request could not say. */
-export function logIterationEnd(vu) {
-  console.log(`${MARK} i ${vu}`);
-}
+    /** An iteration ended, which the end of its last request could not say. */
+    iterationEnd(vu) {
+      log(`${MARK} i ${vu}`);
+    },
 
-/** An iteration ended that wrote no line. */
-export function logEmptyIteration(scenario, iteration) {
-  console.log(`${MARK} n ${scenario} ${iteration}`);
+    /** An iteration ended that wrote no line. */
+    emptyIteration(scenario, iteration) {
+      log(`${MARK} n ${scenario} ${iteration}`);
+    },
+  };
 }
 
 /**

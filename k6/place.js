@@ -20,14 +20,16 @@ export class Place {
       this.#scenario = exec.scenario;
       this.vu = exec.vu.idInTest;
     }
-    let { name, iterationInTest } = this.#scenario;
-    if (iterationInTest === this.number && name === this.name) {
+    let number = this.#scenario.iterationInTest;
+    let name = this.#scenario.name;
+    if (number === this.number && name === this.name) {
       // No VU gets a number twice: in this k6 the object does not stay true after all.
       this.#scenario = exec.scenario;
-      ({ name, iterationInTest } = this.#scenario);
+      number = this.#scenario.iterationInTest;
+      name = this.#scenario.name;
     }
     this.name = name;
-    this.number = iterationInTest;
+    this.number = number;
   }
 
   /** Whether the iteration is the first of its scenario in this instance of k6. */

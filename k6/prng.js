@@ -1,18 +1,20 @@
 // Seeded choices (docs/prng.md): Threefry-2x32 with 20 rounds as a pure function of seed, scenario,
 // iteration and site. Written for k6's interpreter, where every allocation and call counts: the
-// rounds are unrolled, each operation that can be spared is, and the two words come back in module
-// variables.
+// rounds are unrolled, each operation that can be spared is, and the second word comes back in a
+// variable of the module.
 
-/** First word of the latest {@link threefry}, an unsigned integer of 32 bits. */
-export let word0 = 0;
-/** Second word of the latest {@link threefry}. */
-export let word1 = 0;
+// k6's interpreter looks up a global by its name at each use, and a variable of the module by its
+// place.
+const { floor } = Math;
+
+/** Second word of the latest {@link threefry}, an unsigned integer of 32 bits. */
+let word1 = 0;
 
 /**
- * One block of the generator. Leaves its result in `word0` and `word1`. Each argument is an integer
- * of 32 bits, signed or not.
+ * One block of the generator. Returns its first word, an unsigned integer of 32 bits, and leaves
+ * the second in `word1`. Each argument is an integer of 32 bits, signed or not.
  */
-export function threefry(key0, key1, counter0, counter1) {
+function threefry(key0, key1, counter0, counter1) {
   const key2 = 0x1bd11bda ^ key0 ^ key1;
   // Sums are cut to 32 bits by the operations that follow: until then they stay exact, far below
   // 2^53.
@@ -68,8 +70,13 @@ export function threefry(key0, key1, counter0, counter1) {
   x1 = ((x1 << 6) | (x1 >>> 26)) ^ x0;
   x0 += key2;
   x1 += key0 + 5;
-  word0 = x0 >>> 0;
   word1 = x1 >>> 0;
+  return x0 >>> 0;
+}
+
+/** Both words of a block, for test vectors. */
+export function block(key, counter) {
+  return [threefry(key[0], key[1], counter[0], counter[1]), word1];
 }
 
 /** FNV-1a of 32 bits over a text's bytes, one character each. */
@@ -91,41 +98,39 @@ export class Prng {
   constructor(seed, scenario) {
     // k6 has no TextEncoder: this gives the name's UTF-8 bytes as characters.
     const name = unescape(encodeURIComponent(scenario));
-    threefry(seed | 0, Math.floor(seed / 4294967296) | 0, fnv1a(name), name.length);
-    this.key0 = word0;
+    this.key0 = threefry(seed | 0, Math.floor(seed / 4294967296) | 0, fnv1a(name), name.length);
     this.key1 = word1;
   }
 
   /** The two words drawn at a site, for test vectors. */
   words(iteration, site) {
-    threefry(this.key0, this.key1, iteration | 0, site);
-    return [word0, word1];
+    return [threefry(this.key0, this.key1, iteration | 0, site), word1];
   }
 
   /** An integer from 0 to n - 1, for n from 1 to 2^21. */
   index(iteration, site, n) {
-    threefry(this.key0, this.key1, iteration | 0, site);
-    return Math.floor((word0 * n) / 4294967296);
+    return floor((threefry(this.key0, this.key1, iteration | 0, site) * n) / 4294967296);
   }
 
   /** A number from 0 up to, but not, 1, with 53 random bits. */
   unit(iteration, site) {
-    threefry(this.key0, this.key1, iteration | 0, site);
-    return ((word0 >>> 5) * 67108864 + (word1 >>> 6)) / 9007199254740992;
+    const high = threefry(this.key0, this.key1, iteration | 0, site) >>> 5;
+    return (high * 67108864 + (word1 >>> 6)) / 9007199254740992;
   }
 
   /** An integer from low to high, both included. */
   range(iteration, site, low, high) {
-    return low + Math.floor(this.unit(iteration, site) * (high - low + 1));
+    const first = threefry(this.key0, this.key1, iteration | 0, site) >>> 5;
+    const unit = (first * 67108864 + (word1 >>> 6)) / 9007199254740992;
+    return low + floor(unit * (high - low + 1));
   }
 
   /** A UUID of version 4: 122 bits of the words at the site and at the site + 2^31. */
   uuid(iteration, site) {
-    threefry(this.key0, this.key1, iteration | 0, site);
-    const first = hex8(word0);
+    const first = hex8(threefry(this.key0, this.key1, iteration | 0, site));
     const second = hex8(word1);
-    threefry(this.key0, this.key1, iteration | 0, site ^ 0x80000000);
-    const third = hex8((word0 & 0x3fffffff) | 0x80000000);
+    const next = threefry(this.key0, this.key1, iteration | 0, site ^ 0x80000000);
+    const third = hex8((next & 0x3fffffff) | 0x80000000);
     return (
       `${first}-${second.slice(0, 4)}-4${second.slice(5)}-` +
       `${third.slice(0, 4)}-${third.slice(4)}${hex8(word1)}`
@@ -134,8 +139,7 @@ export class Prng {
 
   /** That many lower-case hexadecimal digits, 1 to 16. */
   hex(iteration, site, digits) {
-    threefry(this.key0, this.key1, iteration | 0, site);
-    const text = word0.toString(16).padStart(8, '0') + word1.toString(16).padStart(8, '0');
-    return text.slice(0, digits);
+    const first = hex8(threefry(this.key0, this.key1, iteration | 0, site));
+    return (first + hex8(word1)).slice(0, digits);
   }
 }

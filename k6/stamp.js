@@ -5,7 +5,6 @@
 import http from 'k6/http';
 import { thrownFailure, transportFailure } from './failures.js';
 import { newTraceId, spanIdOf, traceparent } from './headers.js';
-import { logBegin, logEnd } from './log.js';
 import { durationNs } from './scriptplan.js';
 
 /** k6's own limit where a request has none. */
@@ -13,8 +12,8 @@ const TIMEOUT_MS = 60000;
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
 
 /**
- * @param current gives the iteration that is running, `{vu, scenario, number, flow, labels, …}`, or
- *   null where there is none (setup and teardown): then requests go out as they are.
+ * @param current gives the iteration that is running, `{vu, scenario, number, flow, labels, log, …}`,
+ *   or null where there is none (setup and teardown): then requests go out as they are.
  * @param expected whether an answer counts as success.
  */
 export function stampedHttp(current, expected) {
@@ -106,12 +105,12 @@ export function stampedHttp(current, expected) {
       const elapsed = elapsedMs >= 0 ? elapsedMs : timed;
       const failure = transportFailure(answer.error_code, answer.error, elapsed, sent.timeoutMs);
       if (failure === 'interrupted') iteration.interrupted = true;
-      logEnd(sent.key, elapsed, 0, failure, false);
+      iteration.log.end(sent.key, elapsed, 0, failure, false);
       return;
     }
     // After a redirect the timings are those of the last leg.
     const whole = answer.url === sent.url || !(elapsedMs >= 0) ? timed : elapsedMs;
-    logEnd(sent.key, whole, status, expected(answer) ? '-' : 'status', false);
+    iteration.log.end(sent.key, whole, status, expected(answer) ? '-' : 'status', false);
   }
 }
 
@@ -148,7 +147,7 @@ function begin(iteration, key, method, url, params) {
   const address = addressOf(url);
   const path = pathOf(address);
   const at = Date.now();
-  logBegin(
+  iteration.log.begin(
     key,
     iteration.scenario,
     iteration.number,
@@ -223,5 +222,5 @@ function logThrown(iteration, sent, error) {
   const elapsed = Date.now() - sent.at;
   const failure = thrownFailure(String(error), elapsed, sent.timeoutMs);
   if (failure === 'interrupted') iteration.interrupted = true;
-  logEnd(sent.key, elapsed, 0, failure, false);
+  iteration.log.end(sent.key, elapsed, 0, failure, false);
 }

@@ -129,6 +129,13 @@ function joined(all) {
     const at = pieces.indexOf(holes[0]);
     const before = pieces.slice(0, at).join('');
     const after = pieces.slice(at + 1).join('');
+    const { slot, tokens, write } = holes[0];
+    if (tokens !== null && tokens.length === 0) {
+      return (values) => {
+        const value = values[slot];
+        return value === undefined ? undefined : before + write(value) + after;
+      };
+    }
     const fill = fillHole(holes[0]);
     return (values) => {
       const text = fill(values);
@@ -188,7 +195,8 @@ export function compilePath(template) {
   const pieces = template.map((part) => {
     if (part.var !== undefined) {
       holeInPath = holeInPath || !inQuery;
-      return hole(part.var, (value) => encodeForPath(asText(value)));
+      // A whole number has nothing to encode.
+      return hole(part.var, (value) => (value === (value | 0) ? `${value}` : encodeForPath(asText(value))));
     }
     const question = inQuery ? 0 : part.text.indexOf('?');
     if (inQuery || question < 0) return encodeOwnText(part.text, inQuery);

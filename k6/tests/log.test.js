@@ -5,14 +5,10 @@ import http from 'k6/http';
 import { groundTruth } from '../loadgen.js';
 import {
   compactJson,
-  logBegin,
-  logEmptyIteration,
-  logEnd,
-  logIterationEnd,
   logOpen,
   logRun,
   logSummary,
-  logUnsent,
+  vuLog,
 } from '../log.js';
 import { givenOrNewId, runId, startMs } from '../run.js';
 import { equal, run, throws, options as common } from './testing.js';
@@ -40,17 +36,13 @@ export const options = {
   thresholds: { ...truth.options.thresholds, ...common.thresholds },
 };
 
+let logged = [];
+
 /** The lines that are logged meanwhile. */
 function lines(work) {
-  const all = [];
-  const before = console;
-  globalThis.console = { log: (line) => all.push(line), error: before.error };
-  try {
-    work();
-  } finally {
-    globalThis.console = before;
-  }
-  return all;
+  logged = [];
+  work();
+  return logged;
 }
 
 function matches(line, pattern) {
@@ -65,18 +57,19 @@ const TESTS = {
   'lines of a replay': () => {
     const all = lines(() => {
       logOpen(3, 1795573449688.4);
-      logBegin(7, 0, 12, 3, 4, 'a1', 'b2', 1795573449688, '/x?q=1');
-      logEnd(7, 12.3456789, 503, 'status', true);
-      logEnd('7.1', 5000, 0, 'timeout', false);
-      logUnsent(7, 0, 12, 5);
-      logIterationEnd(7);
-      logEmptyIteration(0, 13);
+      const log = vuLog();
+      log.begin(7, 0, 12, 3, 4, 'a1', 'b2', 1795573449688, '/x?q=1');
+      log.end(7, 12.3456789, 503, 'status', true);
+      log.end('7.1', 5000, 0, 'timeout', false);
+      log.unsent(7, 0, 12, 5);
+      log.iterationEnd(7);
+      log.emptyIteration(0, 13);
     });
     equal(all, [
       'lg1 open 3 1795573449688',
       'lg1 b 7 0 12 3 4 a1 b2 1795573449688 /x?q=1',
       'lg1 e 7 12.346 503 status .',
-      'lg1 e 7.1 5000 0 timeout',
+      'lg1 e 7.1 5000.000 0 timeout',
       'lg1 u 7 0 12 5',
       'lg1 i 7',
       'lg1 n 0 13',
@@ -194,5 +187,7 @@ const TESTS = {
 };
 
 export default function () {
+  // For good, as the module looks its console up once.
+  globalThis.console = { log: (line) => logged.push(line), error: console.error };
   run(TESTS);
 }

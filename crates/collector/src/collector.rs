@@ -6,8 +6,10 @@ use crate::exporters::rotation::LineFile;
 use crate::notice::tell;
 use crate::options::{CollectOptions, Rotation};
 use crate::receivers::admission::Budget;
+use crate::receivers::connections::{Incoming, MOST_OPEN};
 use crate::receivers::{grpc, http};
 use crate::topology::{Counters, Exporters, Topology};
+use loadgen_control::Access;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -82,7 +84,7 @@ impl Collector {
     /// # Errors
     /// When the folder, a file, a thread or an address can't be had.
     pub async fn start(options: CollectOptions) -> Result<Self, CollectError> {
-        std::fs::create_dir_all(&options.output).map_err(|source| CollectError::Folder {
+        loadgen_files::folder(&options.output).map_err(|source| CollectError::Folder {
             path: options.output.clone(),
             source,
         })?;
@@ -109,7 +111,7 @@ impl Collector {
 
         let mut receivers = JoinSet::new();
         let serve = grpc::serve(
-            grpc,
+            Incoming::new(grpc, MOST_OPEN),
             topology.clone(),
             budget.clone(),
             limit,
@@ -121,12 +123,17 @@ impl Collector {
                 reason: error.to_string(),
             })
         });
-        let serve = http::serve(http, topology.clone(), budget, limit, told_to_stop(stopped));
+        let serve = http::serve(
+            Incoming::new(http, MOST_OPEN),
+            Access::without_token(http_address.ip()),
+            topology.clone(),
+            budget,
+            limit,
+            told_to_stop(stopped),
+        );
         receivers.spawn(async move {
-            serve.await.map_err(|error| CollectError::Receiver {
-                protocol: "OTLP/HTTP",
-                reason: error.to_string(),
-            })
+            serve.await;
+            Ok(())
         });
         Ok(Self {
             grpc: grpc_address,

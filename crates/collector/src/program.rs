@@ -30,6 +30,13 @@ pub async fn collect(options: CollectOptions) -> Result<CollectReport, CollectEr
     let stop = Stop::listen(options.stop_with_stdin);
     let mut stop = stop.map_err(system("listen for signals and standard input"))?;
     let mut collector = Collector::start(options).await?;
+    for address in [collector.grpc(), collector.http()] {
+        if !address.ip().to_canonical().is_loopback() {
+            tell(format_args!(
+                "warning: whoever reaches {address} can send telemetry: there is no token and no TLS"
+            ));
+        }
+    }
     say_ready(&ready(&collector)).map_err(system("write to standard output"))?;
 
     let failure = tokio::select! {

@@ -100,12 +100,16 @@ pub(crate) struct Topology {
 }
 
 impl Topology {
-    /// Takes a decoded request; when this returns `Ok` its line is in the file. A request without
+    /// Takes a decoded request, which had so many `bytes`; when this returns `Ok` its line is in the file. A request without
     /// items leaves no line, as in the Collector.
     ///
     /// # Errors
     /// Why the request was refused. Nothing of it has been written then.
-    pub(crate) async fn consume<S: Signal>(&self, mut request: S) -> Result<(), Refusal> {
+    pub(crate) async fn consume<S: Signal>(
+        &self,
+        mut request: S,
+        bytes: usize,
+    ) -> Result<(), Refusal> {
         if !request.ids_are_valid() {
             return Err(Refusal::Invalid(
                 "a trace id must have 16 bytes or none and a span id 8 or none".to_owned(),
@@ -116,8 +120,8 @@ impl Topology {
             return Ok(());
         }
         request.process(self.map_anomaly_headers);
-        // The text is about twice as long as the protobuf form.
-        let mut line = Vec::with_capacity(2 * request.encoded_len() + 64);
+        // The text is about two and a half times as long as the protobuf form.
+        let mut line = Vec::with_capacity(5 * bytes / 2 + 64);
         json::write(&request, &mut line);
         line.push(b'\n');
         drop(request);

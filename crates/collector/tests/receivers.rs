@@ -464,3 +464,39 @@ async fn a_taken_port_is_an_error_that_says_so_and_touches_no_file() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_page_that_names_this_machine_as_its_own_is_refused() {
+    let running = Running::start().await;
+    let body = named_span("a").encode_to_vec();
+    for (header, status) in [
+        ("Host: shop.example\r\n", 403),
+        ("Origin: http://shop.example\r\n", 403),
+        ("Origin: http://localhost:3000\r\n", 200),
+    ] {
+        let headers = format!("Content-Type: {PROTOBUF}\r\n{header}");
+        let answer = post(running.http(), "/v1/traces", headers, body.clone()).await;
+        assert_eq!(answer.code, status, "{header}");
+    }
+    let (report, _) = running.stop().await;
+    assert_eq!(report.spans, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_never_end_their_headers_keep_nobody_out_and_do_not_hold_up_the_end() {
+    let running = Running::start().await;
+    let to = running.http();
+    let slow: Vec<TcpStream> = (0..50)
+        .map(|_| {
+            let mut stream = TcpStream::connect(to).unwrap();
+            write!(stream, "POST /v1/traces HTTP/1.1\r\nHost: {to}\r\nX-Slow: ").unwrap();
+            stream
+        })
+        .collect();
+    let answer = post_as(to, PROTOBUF, named_span("a").encode_to_vec()).await;
+    assert_eq!(answer.code, 200);
+    let (report, text) = running.stop().await;
+    assert_eq!(report.spans, 1);
+    assert!(text.contains(r#""name":"a""#), "{text}");
+    drop(slow);
+}

@@ -75,6 +75,16 @@ impl Access {
         Ok(Self { listen, token })
     }
 
+    /// The rule for a port that only takes data in: no token on any address. Beyond loopback every
+    /// host is taken, since the names of this machine are not known.
+    pub fn without_token(listen: IpAddr) -> Self {
+        let listen = listen.to_canonical();
+        Self {
+            listen,
+            token: None,
+        }
+    }
+
     /// The same routes for those who may call them. Others are answered 401 (the token) or 403
     /// (host or origin) with `{"error": "…", "status": 403}`.
     pub fn protect(self, router: Router) -> Router {
@@ -122,7 +132,8 @@ impl Access {
     /// Whether a host is this machine. One that listens on all of its addresses has names that are
     /// not known here; a token is needed there in any case.
     fn is_own(&self, host: &str) -> bool {
-        if self.listen.is_unspecified() || host.eq_ignore_ascii_case("localhost") {
+        let is_open = self.token.is_none() && !self.listen.is_loopback();
+        if is_open || self.listen.is_unspecified() || host.eq_ignore_ascii_case("localhost") {
             return true;
         }
         let address = host.trim_start_matches('[').trim_end_matches(']');
@@ -236,6 +247,24 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "localhost".parse().unwrap());
         assert!(access.check(&uri, &headers).is_err());
+    }
+
+    #[test]
+    fn a_port_without_a_token_knows_its_hosts_on_loopback_only() {
+        let of = |address: &str| Access::without_token(address.parse().unwrap());
+        let host = [("host", "shop.example:4318")];
+        assert!(matches!(
+            check(&of("127.0.0.1"), &host),
+            Err(Denied::Host(_))
+        ));
+        assert!(matches!(check(&of("::1"), &host), Err(Denied::Host(_))));
+        assert_eq!(
+            check(&of("127.0.0.1"), &[("host", "localhost:4318")]),
+            Ok(())
+        );
+        for beyond in ["0.0.0.0", "192.168.1.5"] {
+            assert_eq!(check(&of(beyond), &host), Ok(()), "{beyond}");
+        }
     }
 
     #[test]

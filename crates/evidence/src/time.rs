@@ -72,7 +72,7 @@ pub(crate) fn difference(intervals: &[Interval], others: &[Interval]) -> Vec<Int
 /// of the system may change: where a window opens or closes, and where a fault's change is
 /// confirmed. Within a stretch observations are sampled; which of them are steady is asked only
 /// later, so the cuts need not know. More cuts than needed cost memory and are harmless.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretches {
     cuts: Vec<i64>,
 }
@@ -124,7 +124,7 @@ impl Stretches {
 
 /// Equal bins over a run, in which is counted exactly. At most [`Bins::MOST`], however long the
 /// run, so that counts stay small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bins {
     from_ns: i64,
     to_ns: i64,

@@ -1,5 +1,6 @@
 //! An extraction from its options to its report: scan → label → measure → write.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,9 +24,8 @@ use crate::measure::normal::Limits;
 use crate::measure::{self, RunFacts, RunSaid};
 use crate::options::ExtractOptions;
 use crate::report::{ExtractReport, InputReport, LabelCount, WrittenFile};
-use crate::scan::Scanned;
 use crate::scan::inputs::Inputs;
-use crate::stages::{Labelled, Stages};
+use crate::stages::Stages;
 use crate::write::{RowRules, WriteCounts};
 
 /// Labels telemetry by the timeline and the ledger and writes the dataset.
@@ -93,8 +93,13 @@ pub(crate) fn extract_from(
         &mut figures,
     );
     let (counts, mut files) = stages.write(&scanned, &labelled, &rules)?;
-    counted(&mut figures, &truth, &scanned, &labelled, &counts, &input);
-    files.extend(stages.write_windows(&truth, &figures)?);
+    let read = Read {
+        rows: scanned.read,
+        too_large: scanned.too_large,
+        foreign_points: labelled.foreign_points,
+    };
+    counted(&mut figures, &truth, &read, &counts, &input);
+    files.extend(stages.write_windows(&truth, &figures, options.formats)?);
     files.push(stages.write_json("evidence", &run.evidence)?);
     let audit = audit(&figures);
     let audit_file = AuditFile {
@@ -131,7 +136,7 @@ pub(crate) fn extract_from(
     Ok(report)
 }
 
-fn dataset_file(file: &StagedFile) -> Option<DatasetFile> {
+pub(crate) fn dataset_file(file: &StagedFile) -> Option<DatasetFile> {
     Some(DatasetFile {
         name: file.path.file_name()?.to_string_lossy().into_owned(),
         rows: file.rows,
@@ -139,7 +144,7 @@ fn dataset_file(file: &StagedFile) -> Option<DatasetFile> {
     })
 }
 
-fn row_rules<'r>(
+pub(crate) fn row_rules<'r>(
     options: &ExtractOptions,
     truth: &'r Truth,
     run: &'r RunFacts,
@@ -181,29 +186,41 @@ fn row_rules<'r>(
             &run.evidence,
         ),
         classes: Classes::new(&truth.conditions, &declared, options.all_phases),
-        spans: Columns::without(&of_spans),
-        traces: Columns::without(&[]),
-        logs: Columns::without(&ids),
-        points: Columns::without(&ids),
-        features: FeatureRules::new(&truth.conditions, partitions),
+        spans: Columns::without(options.formats, &of_spans),
+        traces: Columns::all(options.formats),
+        logs: Columns::without(options.formats, &ids),
+        points: Columns::without(options.formats, &ids),
+        features: (!options.labels_only)
+            .then(|| FeatureRules::new(&truth.conditions, partitions, options.formats)),
+        formats: options.formats,
         limits,
         steady_only: options.steady_only,
         include_foreign: options.include_foreign,
     }
 }
 
+/// What was counted before rows were written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Read {
+    /// Spans, data points and log records.
+    pub(crate) rows: [u64; 3],
+    /// Those of them that belong to traces, or series, which are too large.
+    pub(crate) too_large: [u64; 3],
+    /// Data points that are not the run's, by [`Foreign`](crate::label::truth::Foreign).
+    pub(crate) foreign_points: [u64; 3],
+}
+
 /// Adds what was counted while rows were written.
-fn counted(
+pub(crate) fn counted(
     figures: &mut Figures,
     truth: &Truth,
-    scanned: &Scanned,
-    labelled: &Labelled,
+    read: &Read,
     counts: &WriteCounts,
     input: &InputReport,
 ) {
     let rows = |signal: usize, counts: &crate::write::RowCounts| Rows {
-        read: scanned.read[signal],
-        too_large: scanned.too_large[signal],
+        read: read.rows[signal],
+        too_large: read.too_large[signal],
         written: counts.written,
         filtered: counts.filtered,
         foreign: counts.foreign,
@@ -213,7 +230,7 @@ fn counted(
     figures.logs = rows(2, &counts.logs);
     figures.skipped_lines = input.skipped_lines;
     figures.torn_lines = input.torn_last_lines;
-    let owned = |(name, count): (&&str, &u64)| ((*name).to_owned(), *count);
+    let owned = |(name, count): (&Cow<'static, str>, &u64)| (name.clone().into_owned(), *count);
     figures.spans_by_source = counts.spans_by_source.iter().map(owned).collect();
     figures.spans_by_phase = counts.spans_by_phase.iter().map(owned).collect();
     figures.spans_by_type = counts.spans.by_type.clone();
@@ -224,10 +241,10 @@ fn counted(
             figures.windows[window].steady_spans += steady;
         }
     }
-    measure::foreign_points(figures, labelled.foreign_points);
+    measure::foreign_points(figures, read.foreign_points);
 }
 
-fn label_counts(rules: &RowRules<'_>, counts: &WriteCounts) -> Vec<LabelCount> {
+pub(crate) fn label_counts(rules: &RowRules<'_>, counts: &WriteCounts) -> Vec<LabelCount> {
     let mut types: Vec<&String> = rules.classes.types().iter().collect();
     let by_type = [&counts.spans, &counts.points, &counts.logs].map(|c| &c.by_type);
     for kind in by_type.iter().flat_map(|of| of.keys()) {
@@ -247,7 +264,7 @@ fn label_counts(rules: &RowRules<'_>, counts: &WriteCounts) -> Vec<LabelCount> {
 
 /// Files in which there is something, but nothing that could be read, are the wrong files; so are
 /// files that lack the signal that they were given for.
-fn check_input(
+pub(crate) fn check_input(
     options: &ExtractOptions,
     inputs: &[PathBuf],
     messages: &[[u64; 3]],
@@ -292,7 +309,7 @@ fn check_input(
 }
 
 /// No file is moved in place unless there is a row for everything that was read.
-fn check_rows(report: &ExtractReport) -> Result<(), ExtractError> {
+pub(crate) fn check_rows(report: &ExtractReport) -> Result<(), ExtractError> {
     if report.reconciles() {
         return Ok(());
     }

@@ -10,7 +10,9 @@ use crate::error::ExtractError;
 use crate::options::ExtractOptions;
 use crate::scan::Scanned;
 use crate::scan::inputs::read_error;
-use crate::scan::records::RequestBuilder;
+use crate::scan::packed::Packed;
+use crate::scan::records::RequestRow;
+use crate::scan::spool::hash;
 
 /// The timeline, with the faults that were made by hand; none if none was given.
 pub(crate) fn read_timeline(options: &ExtractOptions) -> Result<Option<Timeline>, ExtractError> {
@@ -149,23 +151,25 @@ pub(crate) fn read_ledger(
     scanned: &mut Scanned,
 ) -> io::Result<LedgerReport> {
     while let Some(batch) = ledger.next_batch()? {
-        let mut requests = RequestBuilder::default();
+        let mut requests = Packed::default();
         for request in batch.rows() {
             let id = u128::from_be_bytes(request.trace_id);
-            requests.trace_high.append_value((id >> 64) as u64);
-            requests.trace_low.append_value(id as u64);
-            requests
-                .span_id
-                .append_value(u64::from_be_bytes(request.span_id));
-            requests.sent_ns.append_value(request.sent_ns);
-            requests.finished_ns.append_value(request.finished_ns);
-            requests.scenario.append_value(request.scenario);
-            requests.iteration.append_value(request.iteration);
-            requests.step.append_value(request.step);
-            requests.sent.append_value(request.was_sent());
-            requests.of_other_run.append_value(of_other_run);
+            let trace = [(id >> 64) as u64, id as u64];
+            let row = RequestRow {
+                trace_high: Some(trace[0]),
+                trace_low: Some(trace[1]),
+                span_id: Some(u64::from_be_bytes(request.span_id)),
+                sent_ns: Some(request.sent_ns),
+                finished_ns: Some(request.finished_ns),
+                scenario: Some(request.scenario),
+                iteration: Some(request.iteration),
+                step: Some(request.step),
+                sent: Some(request.was_sent()),
+                of_other_run: Some(of_other_run),
+            };
+            row.pack(hash(trace), &mut requests);
         }
-        scanned.requests(requests)?;
+        scanned.requests(&requests)?;
     }
     ledger.finish()
 }

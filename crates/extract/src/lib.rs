@@ -9,6 +9,7 @@
 //! - `write` makes rows, which `dataset` defines, writes as CSV and Parquet and puts in place;
 //! - `features` gathers on the way what tables of services, traces and calls are made from;
 //! - `audit` says whether the result can be trusted;
+//! - `distributed` does all this step by step on many machines;
 //! - `follow` does all this beside a Collector that goes on writing, when a run is complete.
 //!
 //! ```no_run
@@ -28,6 +29,7 @@
 
 pub mod audit;
 mod dataset;
+pub mod distributed;
 mod error;
 mod extract;
 mod features;
@@ -48,5 +50,5 @@ mod write;
 
 pub use error::ExtractError;
 pub use extract::extract;
-pub use options::ExtractOptions;
+pub use options::{ExtractOptions, TableFormats};
 pub use report::{ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile};

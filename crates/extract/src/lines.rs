@@ -3,17 +3,30 @@
 use std::path::PathBuf;
 
 use loadgen_otlp::Signal;
-use loadgen_otlp::source::{Skipped, UnitTally};
+use loadgen_otlp::source::UnitTally;
 use loadgen_timeline::audit::LineProblem;
+use serde::{Deserialize, Serialize};
 
 use crate::report::{InputReport, MAX_LINES_NAMED};
 
 /// Lines of all files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Lines {
     pub(crate) report: InputReport,
     /// Messages of traces, metrics, logs, by file.
     pub(crate) messages: Vec<[u64; 3]>,
-    skipped: Vec<(usize, Skipped)>,
+    bad: Vec<Bad>,
+}
+
+/// A message that could not be read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Bad {
+    file: usize,
+    /// Messages before it in the file.
+    message: u64,
+    byte: u64,
+    reason: String,
+    torn: bool,
 }
 
 /// Lines that could not be read, by file and place.
@@ -35,7 +48,7 @@ impl Lines {
         Self {
             report,
             messages: vec![[0; 3]; files],
-            skipped: Vec::new(),
+            bad: Vec::new(),
         }
     }
 
@@ -46,17 +59,15 @@ impl Lines {
                 true => self.report.torn_last_lines += 1,
                 false => self.report.skipped_lines += 1,
             }
-            self.skipped.push((file, skipped));
-        }
-        if self.skipped.len() > 2 * MAX_LINES_NAMED {
-            self.sort();
-            // Torn lines are few, at most one a file.
-            let mut named = 0;
-            self.skipped.retain(|(_, skipped)| {
-                named += usize::from(!skipped.torn);
-                skipped.torn || named <= MAX_LINES_NAMED
+            self.bad.push(Bad {
+                file,
+                message: skipped.message,
+                byte: skipped.byte,
+                reason: skipped.reason,
+                torn: skipped.torn,
             });
         }
+        self.bound();
         self.report.lines += tally.lines;
         self.report.bytes += tally.bytes;
         let counts = tally.counts;
@@ -67,23 +78,58 @@ impl Lines {
         }
     }
 
+    /// Adds those that were read elsewhere; `files` are the numbers that their files have here.
+    pub(crate) fn merge(&mut self, other: Self, files: &[usize]) {
+        let known = self.messages.len();
+        let here = |file: usize| files.get(file).copied().filter(|file| *file < known);
+        let moved = |bad: Bad| {
+            let file = here(bad.file)?;
+            Some(Bad { file, ..bad })
+        };
+        self.bad.extend(other.bad.into_iter().filter_map(moved));
+        for (file, counts) in other.messages.iter().enumerate() {
+            let Some(file) = here(file) else { continue };
+            for (sum, count) in self.messages[file].iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        self.bound();
+        self.report.lines += other.report.lines;
+        self.report.bytes += other.report.bytes;
+        self.report.skipped_lines += other.report.skipped_lines;
+        self.report.torn_last_lines += other.report.torn_last_lines;
+    }
+
+    /// Keeps no more of those that are named than are needed.
+    fn bound(&mut self) {
+        if self.bad.len() > 2 * MAX_LINES_NAMED {
+            self.sort();
+            // Torn lines are few, at most one a file.
+            let mut named = 0;
+            self.bad.retain(|bad| {
+                named += usize::from(!bad.torn);
+                bad.torn || named <= MAX_LINES_NAMED
+            });
+        }
+    }
+
     fn sort(&mut self) {
-        let place = |(file, skipped): &(usize, Skipped)| (*file, skipped.message, skipped.byte);
-        self.skipped.sort_by_key(place);
+        self.bad
+            .sort_by_key(|bad| (bad.file, bad.message, bad.byte));
     }
 
     /// What could not be read.
     pub(crate) fn problems(mut self, paths: &[PathBuf]) -> (InputReport, Problems) {
         self.sort();
         let mut problems = Problems::default();
-        for (file, skipped) in self.skipped {
+        for bad in self.bad {
             let problem = LineProblem {
-                file: paths[file].clone(),
-                line: skipped.message + 1,
-                byte: skipped.byte,
-                reason: skipped.reason,
+                file: paths[bad.file].clone(),
+                line: bad.message + 1,
+                byte: bad.byte,
+                reason: bad.reason,
             };
-            if skipped.torn {
+            if bad.torn {
                 problems.torn.push(problem);
             } else if problems.skipped.len() < MAX_LINES_NAMED {
                 problems.skipped.push(problem);
@@ -95,6 +141,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use loadgen_otlp::source::Skipped;
+
     use super::*;
 
     #[test]

@@ -4,6 +4,30 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
+/// The forms that tables come in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TableFormats {
+    /// Each table as CSV and as Parquet.
+    #[default]
+    Both,
+    /// CSV alone.
+    Csv,
+    /// Parquet alone. The files of classes are CSV, so there are none.
+    Parquet,
+}
+
+impl TableFormats {
+    /// Whether tables come as CSV.
+    pub(crate) fn csv(self) -> bool {
+        self != TableFormats::Parquet
+    }
+
+    /// Whether tables come as Parquet.
+    pub(crate) fn parquet(self) -> bool {
+        self != TableFormats::Csv
+    }
+}
+
 /// What to extract.
 #[derive(Debug, Clone, Default)]
 pub struct ExtractOptions {
@@ -45,4 +69,9 @@ pub struct ExtractOptions {
     /// Leave columns that give the label away out of the files of spans, and ids that do out of
     /// those of data points and log records.
     pub drop_leaks: bool,
+    /// The forms that tables come in.
+    pub formats: TableFormats,
+    /// Leave out the tables that put a run together: services over time, traces by their shape, the
+    /// graph of calls, metrics in a wide table, and with them the causal graphs.
+    pub labels_only: bool,
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use loadgen_timeline::audit::{Audit, Figures, LineProblem};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What an extraction read and wrote, for people and, as JSON, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,7 +57,7 @@ pub struct WrittenFile {
 }
 
 /// What was read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputReport {
     /// Files read.
     pub files: u64,

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -19,7 +19,7 @@ use crate::dataset::rows::{Columns, Made, Rows};
 use crate::dataset::staging::{StagedFile, Staging};
 use crate::dataset::windows::{WindowRow, Windows};
 use crate::error::ExtractError;
-use crate::features::{Features, WrittenFeatures};
+use crate::features::{Features, Observed, WrittenFeatures};
 use crate::ground_truth::read_ledger;
 use crate::label::groups::Partition;
 use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};
@@ -30,7 +30,7 @@ use crate::label::{Offsets, label_points, label_traces};
 use crate::lines::Lines;
 use crate::measure::fault_of;
 use crate::measure::normal::Normals;
-use crate::options::ExtractOptions;
+use crate::options::{ExtractOptions, TableFormats};
 use crate::parallel::in_order;
 use crate::scan::batch::Batch;
 use crate::scan::inputs::{Inputs, read_error};
@@ -42,7 +42,7 @@ use crate::write::{RowRules, TracePartition, WriteCounts, write_points, write_tr
 
 /// Where an extraction works.
 pub(crate) struct Stages {
-    workers: usize,
+    pub(crate) workers: usize,
     pub(crate) stamp: String,
     output: PathBuf,
     staging: Staging,
@@ -73,6 +73,11 @@ impl Stages {
             output: options.output.clone(),
             staging: Staging::new(&options.output).map_err(write_error)?,
         })
+    }
+
+    /// The folder in which files are until they are moved to their place.
+    pub(crate) fn folder(&self) -> &Path {
+        self.staging.folder()
     }
 
     fn write_error(&self, source: io::Error) -> ExtractError {
@@ -218,7 +223,9 @@ impl Stages {
     ) -> Result<(WriteCounts, Vec<StagedFile>), ExtractError> {
         let written = self.try_write(scanned, labelled, rules);
         let (counts, mut files, features) = written.map_err(|source| self.write_error(source))?;
-        files.push(self.write_json("causal_graph", &features.causal_graphs)?);
+        if let Some(causal_graphs) = &features.causal_graphs {
+            files.push(self.write_json("causal_graph", causal_graphs)?);
+        }
         files.push(self.write_json("columns", &features.dictionary.finish())?);
         Ok((counts, files))
     }
@@ -231,10 +238,17 @@ impl Stages {
     ) -> io::Result<(WriteCounts, Vec<StagedFile>, WrittenFeatures)> {
         let (staging, stamp) = (&mut self.staging, &self.stamp);
         let mut counts = WriteCounts::default();
-        let mut features = Features::new(&rules.features, staging, stamp)?;
+        let features = rules.features.as_ref();
+        let mut gathered = features
+            .map(|features| Features::new(features, staging, stamp))
+            .transpose()?;
         let mut spans = TableFiles::create(staging, stamp, &rules.spans)?;
         let types = rules.classes.types();
-        let mut classes = ClassFiles::create(staging, stamp, types, rules.spans.header())?;
+        let mut classes = rules
+            .formats
+            .csv()
+            .then(|| ClassFiles::create(staging, stamp, types, rules.spans.header()))
+            .transpose()?;
         let mut traces = TableFiles::create(staging, stamp, &rules.traces)?;
         let [_, points_read, logs_read] = scanned.read;
         let mut logs = (logs_read > 0)
@@ -257,12 +271,14 @@ impl Stages {
         in_order(scanned.spans.len(), self.workers, of_traces, |written| {
             for rows in &written.spans {
                 spans.append(&rows.made)?;
-                classes.append(staging, &rows.made.csv, &rows.runs)?;
+                if let Some(classes) = &mut classes {
+                    classes.append(staging, &rows.made.csv, &rows.runs)?;
+                }
             }
             append(Some(&mut traces), &written.traces)?;
             append(logs.as_mut(), &written.logs)?;
             counts.merge(&written.counts);
-            features.add(written.observed)
+            observe(gathered.as_mut(), written.observed)
         })?;
         let of_points = |partition| {
             let read = scanned.points.read(partition)?;
@@ -271,21 +287,28 @@ impl Stages {
         in_order(scanned.points.len(), self.workers, of_points, |written| {
             append(points.as_mut(), &written.points)?;
             counts.merge(&written.counts);
-            features.add(written.observed)
+            observe(gathered.as_mut(), written.observed)
         })?;
         let [labeled, parquet] = spans.finish()?;
-        let mut files = vec![labeled];
-        files.extend(classes.finish()?);
-        files.push(parquet);
-        for table in [points, logs, Some(traces)].into_iter().flatten() {
-            files.extend(table.finish()?);
+        let mut files: Vec<StagedFile> = labeled.into_iter().collect();
+        if let Some(classes) = classes {
+            files.extend(classes.finish()?);
         }
-        let mut written = features.write(rules, self.workers, staging, stamp)?;
+        files.extend(parquet);
+        for table in [points, logs, Some(traces)].into_iter().flatten() {
+            files.extend(table.finish()?.into_iter().flatten());
+        }
+        let mut written = match features.zip(gathered) {
+            Some((features, gathered)) => {
+                gathered.write(features, rules, self.workers, staging, stamp)?
+            }
+            None => WrittenFeatures::default(),
+        };
         files.append(&mut written.files);
         let dictionary = &mut written.dictionary;
         dictionary.add(&rules.spans);
         dictionary.add(&rules.traces);
-        dictionary.add(&Columns::<Windows>::without(&[]));
+        dictionary.add(&Columns::<Windows>::all(rules.formats));
         if points_read > 0 {
             dictionary.add(&rules.points);
         }
@@ -300,8 +323,9 @@ impl Stages {
         &mut self,
         truth: &Truth,
         figures: &Figures,
-    ) -> Result<[StagedFile; 2], ExtractError> {
-        let columns = Columns::<Windows>::without(&[]);
+        formats: TableFormats,
+    ) -> Result<Vec<StagedFile>, ExtractError> {
+        let columns = Columns::<Windows>::all(formats);
         let mut rows = Rows::new(&columns);
         let timeline = &truth.timeline;
         for (number, (window, figures)) in timeline.windows.iter().zip(&figures.windows).enumerate()
@@ -316,7 +340,7 @@ impl Stages {
         let mut write = || {
             let mut files = TableFiles::create(&mut self.staging, &self.stamp, &columns)?;
             files.append(&rows.take()?)?;
-            files.finish()
+            Ok(files.finish()?.into_iter().flatten().collect())
         };
         write().map_err(|source| ExtractError::Write {
             path: self.output.clone(),
@@ -349,6 +373,13 @@ impl Stages {
             path: output,
             source,
         })
+    }
+}
+
+fn observe(gathered: Option<&mut Features>, observed: Option<Observed>) -> io::Result<()> {
+    match gathered.zip(observed) {
+        Some((gathered, observed)) => gathered.add(observed),
+        None => Ok(()),
     }
 }
 

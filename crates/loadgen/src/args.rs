@@ -3,10 +3,12 @@
 mod campaign;
 mod dataset;
 mod detect;
+mod init;
 mod programs;
 mod replay;
 mod run;
 mod runs;
+mod spark;
 
 use std::path::PathBuf;
 
@@ -14,10 +16,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::campaign::CampaignArgs;
 pub(crate) use self::dataset::{
-    AuditArgs, BuildArgs, DatasetCommand, EvaluateArgs, ExtractArgs, ReportArgs, ShowArgs,
-    SplitChoice, UnusableChoice, UploadArgs,
+    AuditArgs, BuildArgs, DatasetCommand, EvaluateArgs, ExtractArgs, FormatsChoice, ReportArgs,
+    ShowArgs, SplitChoice, UnusableChoice, UploadArgs,
 };
 pub(crate) use self::detect::DetectArgs;
+pub(crate) use self::init::{InitArgs, K6Command, K6InitArgs};
 pub(crate) use self::programs::{CollectArgs, ProxyArgs, ShopArgs, ShopServiceArgs};
 pub(crate) use self::replay::ReplayArgs;
 pub(crate) use self::run::{EngineChoice, GuardArgs, Protocol, RunArgs, SharedRun};
@@ -25,6 +28,7 @@ pub(crate) use self::runs::{
     CompareArgs, FaultByHandArgs, FaultsClearArgs, FaultsCommand, FromK6Args, MergeArgs,
     TimelineCommand,
 };
+pub(crate) use self::spark::{JobArgs, SparkStep};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -56,6 +60,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(InitArgs),
     /// Run a scenario file and make a labelled dataset.
     Run(RunArgs),
     /// Show the timetable of a scenario file, or its plan as JSON.
@@ -93,6 +98,9 @@ pub(crate) enum Command {
     /// Make a timeline of what another program wrote down.
     #[command(subcommand)]
     Timeline(TimelineCommand),
+    /// What helps with scripts of one's own for k6.
+    #[command(subcommand)]
+    K6(K6Command),
     /// Start the demo shop alone.
     Shop(ShopArgs),
     /// Start the laptop collector alone.
@@ -118,6 +126,9 @@ pub(crate) enum Command {
     /// Waits for the end of a run; started by `loadgen run`.
     #[command(hide = true)]
     Guard(GuardArgs),
+    /// A step of the job in `deploy/spark`.
+    #[command(hide = true, subcommand)]
+    Spark(SparkStep),
 }
 
 /// What changes a scenario file on its way to a plan.

@@ -49,7 +49,7 @@ impl Embedded {
     /// do to requests.
     pub(crate) async fn start(folder: &RunFolder, record_faults: bool) -> Result<Self, Failure> {
         let free_port = format!("{}:0", Ipv4Addr::LOCALHOST);
-        let mut collect: Vec<OsString> = vec!["collect".into(), "--output".into()];
+        let mut collect: Vec<OsString> = vec!["collect".into(), "--out".into()];
         collect.push(folder.telemetry().into_os_string());
         collect.extend(["--grpc", &free_port, "--http", &free_port].map(Into::into));
         let (collector, ready) =

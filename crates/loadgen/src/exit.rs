@@ -39,6 +39,8 @@ pub(crate) struct Outcome {
     pub(crate) failed: bool,
     /// Whether its dataset is usable; none: it made none.
     pub(crate) usable: Option<bool>,
+    /// Requests were sent, and none went as the flows expect.
+    pub(crate) nothing_succeeded: bool,
     /// A fault could not be injected or cleared.
     pub(crate) fault_failed: bool,
     /// A signal ended it.
@@ -51,7 +53,7 @@ impl Outcome {
     pub(crate) fn exit(self) -> Exit {
         if self.failed {
             Exit::Failed
-        } else if self.usable == Some(false) {
+        } else if self.usable == Some(false) || self.nothing_succeeded {
             Exit::NotUsable
         } else if self.fault_failed {
             Exit::FaultFailed
@@ -103,6 +105,7 @@ mod tests {
         let mut outcome = Outcome {
             failed: true,
             usable: Some(false),
+            nothing_succeeded: true,
             fault_failed: true,
             interrupted: true,
         };
@@ -111,11 +114,13 @@ mod tests {
         codes.push(outcome.exit() as u8);
         outcome.usable = Some(true);
         codes.push(outcome.exit() as u8);
+        outcome.nothing_succeeded = false;
+        codes.push(outcome.exit() as u8);
         outcome.fault_failed = false;
         codes.push(outcome.exit() as u8);
         outcome.interrupted = false;
         codes.push(outcome.exit() as u8);
-        assert_eq!(codes, [1, 8, 6, 5, 0]);
+        assert_eq!(codes, [1, 8, 8, 6, 5, 0]);
         outcome.usable = None;
         assert_eq!(outcome.exit(), Exit::Success);
     }

@@ -13,6 +13,7 @@ mod display;
 mod drivers;
 mod embedded;
 mod exit;
+mod failed_requests;
 mod folder;
 mod guard;
 mod interrupts;

@@ -5,7 +5,7 @@ mod dataset;
 mod pass;
 mod replayed;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use loadgen_doctor::Finding;
 use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
@@ -25,13 +25,8 @@ pub(crate) fn timetable(plan: &Plan) -> String {
         &["start", "end", "scenario", "executor", "anomaly", "fault"],
         &[],
     );
-    let mut flows = String::new();
-    let width = plan
-        .scenarios
-        .iter()
-        .map(|s| s.name.len())
-        .max()
-        .unwrap_or(0);
+    // Scenarios of the same mix stand together.
+    let mut flows: Vec<(String, Vec<&str>)> = Vec::new();
     for scenario in &plan.scenarios {
         table.add_row([
             duration(scenario.start_ns),
@@ -59,8 +54,16 @@ pub(crate) fn timetable(plan: &Plan) -> String {
         if !scenario.executor.sends() {
             continue;
         }
-        flows += &format!("  {:width$}  {}\n", scenario.name, mix.join(", "));
+        let mix = mix.join(", ");
+        match flows.iter_mut().find(|(known, _)| *known == mix) {
+            Some((_, scenarios)) => scenarios.push(&scenario.name),
+            None => flows.push((mix, vec![&scenario.name])),
+        }
     }
+    let flows: String = flows
+        .iter()
+        .map(|(mix, scenarios)| wrapped(&format!("{}: {mix}", scenarios.join(", ")), "  "))
+        .collect();
     let target = match &plan.target {
         Target::Embedded => "embedded",
         Target::BaseUrl(url) => url,
@@ -185,6 +188,19 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
     ];
     let numbers: Vec<usize> = (1..columns.len()).collect();
     let mut table = table(&columns, &numbers);
+    if width() < WIDEST {
+        // What is left is in summary.json.
+        let second = ["iter/s", "asked", "max", "p95"];
+        for (index, _) in columns
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| second.contains(name))
+        {
+            if let Some(column) = table.column_mut(index) {
+                column.set_constraint(ColumnConstraint::Hidden);
+            }
+        }
+    }
     let mut failures = String::new();
     for scenario in &summary.scenarios {
         table.add_row([
@@ -219,10 +235,9 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
             failures += &format!("  {}: {}\n", scenario.scenario, kinds.join(", "));
         }
     }
-    let mut out = format!(
-        "\n{table}\nLatency in ms from the actual send; * from the intended send. \
-         lag: p99 of actual minus intended send, in ms.\n"
-    );
+    let legend = "Latency in ms from the actual send; * from the intended send. lag: p99 of actual \
+                  minus intended send, in ms.";
+    let mut out = format!("\n{table}\n{}", wrapped(legend, ""));
     if !failures.is_empty() {
         out += &format!("Requests that did not go as the flows expect:\n{failures}");
     }
@@ -348,18 +363,31 @@ pub(crate) fn table(columns: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
+        // On a terminal text is broken so that the table fits; elsewhere a row is a line.
+        .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(columns);
+    let is_narrow = width() < WIDEST;
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((1, 0));
         if right.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        } else if is_narrow {
+            // Never a letter below the other.
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(10)));
         }
     }
     table
 }
 
-/// Columns of a screen that text is broken for.
-const WIDTH: usize = 100;
+/// The most columns that text is broken for.
+const WIDEST: usize = 100;
+
+/// Columns that text is broken for: those of the terminal, at most [`WIDEST`].
+fn width() -> usize {
+    let of_terminal = Table::new().width().map_or(WIDEST, usize::from);
+    of_terminal.clamp(40, WIDEST)
+}
 
 /// A line of text as lines that fit the screen, each with an indent; those after the first with two
 /// columns more.
@@ -367,8 +395,9 @@ pub(crate) fn wrapped(text: &str, indent: &str) -> String {
     let mut out = String::new();
     let mut line = indent.to_owned();
     let mut is_first_word = true;
+    let width = width();
     for word in text.split(' ') {
-        if !is_first_word && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !is_first_word && line.chars().count() + 1 + word.chars().count() > width {
             out += &line;
             out.push('\n');
             line = format!("{indent}  ");

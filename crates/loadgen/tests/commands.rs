@@ -2,8 +2,9 @@
 
 mod program;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use program::target::Target;
 use program::{Place, scenario, text};
 
 const SECOND: i64 = 1_000_000_000;
@@ -503,4 +504,60 @@ fn a_wrong_command_line_exits_with_2() {
     let out = place.loadgen(["run", "x.yaml", "--time-scle", "1"]);
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).contains("--time-scale"));
+}
+
+#[test]
+fn a_run_in_which_nothing_succeeds_is_no_success_and_failing_normal_time_is_told() {
+    let place = Place::new();
+    let target = Target::start(|_| {
+        (
+            Duration::from_millis(20),
+            "application/json",
+            "{}".to_owned(),
+        )
+    });
+    let file = |steps: &str| {
+        format!(
+            "version: 1\nbase_url: {}\nflows: {{default: {{steps: [{steps}]}}}}\n\
+             scenarios: {{calm: {{executor: constant-vus, duration: 1s}}}}\n",
+            target.url
+        )
+    };
+    let (good, bad) = ("{path: /a}", "{path: /b, expect: {status: 404}}");
+    for (name, steps, code, part) in [
+        ("none.yaml", bad.to_owned(), 8, "no request of the run went"),
+        (
+            "half.yaml",
+            format!("{good}, {bad}, {bad}"),
+            0,
+            "labelled normal",
+        ),
+        ("all.yaml", good.to_owned(), 0, ""),
+    ] {
+        place.write(name, &file(&steps));
+        let out = place.loadgen(["run", name, "--no-preflight", "--no-client-spans"]);
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(code), "{name}: {said}");
+        assert!(said.contains(part), "{name}: {said}");
+        assert_eq!(
+            said.contains("did not go as") || code == 8,
+            !part.is_empty(),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn completions_and_man_pages_are_of_what_people_type() {
+    let place = Place::new();
+    let pages = place.loadgen(["man", "--dir", "man"]);
+    assert!(pages.status.success(), "{}", text(&pages.stderr));
+    assert!(place.path("man/loadgen-run.1").exists());
+    assert!(!place.path("man/loadgen-shop-service.1").exists());
+    for shell in ["bash", "zsh", "fish"] {
+        let out = place.loadgen(["completions", shell]);
+        let said = text(&out.stdout);
+        assert!(said.contains("campaign"), "{shell}");
+        assert!(!said.contains("shop-service"), "{shell}");
+    }
 }

@@ -7,7 +7,7 @@
 #[allow(dead_code, reason = "the extractor's benchmark needs more of it")]
 mod telemetry;
 
-use std::borrow::Cow;
+mod typed;
 
 use loadgen_otlp::view::{KeyValue, Metric, Point, Span};
 use loadgen_otlp::{Origin, Owner, Signal, Sink, json, read_json, read_protobuf};
@@ -15,7 +15,6 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use rustix::time::{ClockId, clock_gettime};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// Counts what it gets.
@@ -69,105 +68,6 @@ impl Count {
         self.items += 1;
         self.attributes += attributes.len();
     }
-}
-
-/// What a reader is without any leniency: names in one case, numbers in one form.
-mod strict {
-    use super::{Cow, Deserialize, IgnoredAny};
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(crate) struct Message<'a> {
-        #[serde(borrow)]
-        pub(crate) resource_spans: Vec<ResourceSpans<'a>>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(crate) struct ResourceSpans<'a> {
-        #[serde(borrow)]
-        pub(crate) resource: Attributes<'a>,
-        pub(crate) scope_spans: Vec<ScopeSpans<'a>>,
-    }
-
-    #[derive(Deserialize)]
-    pub(crate) struct Attributes<'a> {
-        #[serde(borrow, default)]
-        pub(crate) attributes: Vec<KeyValue<'a>>,
-    }
-
-    #[derive(Deserialize)]
-    pub(crate) struct ScopeSpans<'a> {
-        #[serde(borrow)]
-        pub(crate) spans: Vec<Span<'a>>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(crate) struct Span<'a> {
-        pub(crate) trace_id: &'a str,
-        pub(crate) span_id: &'a str,
-        #[serde(default)]
-        pub(crate) parent_span_id: &'a str,
-        #[serde(borrow)]
-        pub(crate) name: Cow<'a, str>,
-        pub(crate) kind: i32,
-        pub(crate) start_time_unix_nano: &'a str,
-        pub(crate) end_time_unix_nano: &'a str,
-        pub(crate) attributes: Vec<KeyValue<'a>>,
-        pub(crate) status: Status,
-    }
-
-    #[derive(Deserialize)]
-    pub(crate) struct Status {
-        #[serde(default)]
-        pub(crate) code: i32,
-    }
-
-    #[derive(Deserialize)]
-    pub(crate) struct KeyValue<'a> {
-        #[serde(borrow)]
-        pub(crate) key: Cow<'a, str>,
-        #[serde(borrow)]
-        pub(crate) value: Value<'a>,
-    }
-
-    #[derive(Deserialize)]
-    pub(crate) enum Value<'a> {
-        #[serde(borrow, rename = "stringValue")]
-        Text(Cow<'a, str>),
-        #[serde(rename = "intValue")]
-        Int(&'a str),
-        #[serde(rename = "arrayValue")]
-        Array(IgnoredAny),
-    }
-}
-
-fn by_serde(line: &[u8]) -> usize {
-    let text = std::str::from_utf8(line).expect("UTF-8");
-    let message: strict::Message<'_> = serde_json::from_str(text).expect("spans");
-    let mut sum = 0;
-    for resource in message.resource_spans {
-        sum += resource.resource.attributes.len();
-        for span in resource.scope_spans.into_iter().flat_map(|s| s.spans) {
-            let id = u128::from_str_radix(span.trace_id, 16).expect("an id");
-            let of = u64::from_str_radix(span.span_id, 16).expect("an id");
-            let [start, end] = [span.start_time_unix_nano, span.end_time_unix_nano]
-                .map(|time| time.parse::<i64>().expect("a time"));
-            sum += (id as u64 ^ of) as usize & 1;
-            sum += span.parent_span_id.len() + span.name.len();
-            sum += (end - start + i64::from(span.kind + span.status.code)) as usize & 1;
-            for pair in span.attributes {
-                sum += pair.key.len();
-                sum += match pair.value {
-                    strict::Value::Text(text) => text.len(),
-                    strict::Value::Int(number) => number.len(),
-                    strict::Value::Array(_) => 0,
-                };
-            }
-        }
-    }
-    sum
 }
 
 /// Short tries, of which on a busy machine the best was alone on its core.
@@ -230,7 +130,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "serde_json, types that borrow, all attributes",
         &lines,
         |line| {
-            std::hint::black_box(by_serde(line));
+            std::hint::black_box(typed::parse(line));
         },
     );
     measure("serde_json, passing over everything", &lines, |line| {

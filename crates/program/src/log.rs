@@ -19,12 +19,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// Makes the file; one that is there is emptied.
+    /// Makes the file, which only its owner can read; one that is there is emptied.
     ///
     /// # Errors
-    /// It can't be made; names the file.
+    /// It can't be made, or is a link; names the file.
     pub fn create(path: PathBuf) -> io::Result<Self> {
-        match File::create(&path) {
+        match loadgen_files::create(&path) {
             Ok(file) => Ok(Self { file, path }),
             Err(e) => Err(io::Error::new(e.kind(), format!("{}: {e}", path.display()))),
         }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::k6_block;
 use crate::values::text;
 
 pub(crate) use crate::duration::Duration;
@@ -67,6 +68,7 @@ pub(crate) struct ScenarioFile {
     /// The journeys.
     pub flows: IndexMap<String, FlowSpec>,
     /// The timetable, with k6's executors and options.
+    #[serde(deserialize_with = "k6_block::scenarios")]
     pub scenarios: IndexMap<String, ScenarioSpec>,
     /// Faults at random times, drawn from the seed, while one scenario goes on sending.
     pub episodes: Option<EpisodesSpec>,
@@ -256,7 +258,7 @@ pub(crate) struct ExpectSpec {
 /// with.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = crate::k6_spellings::add_k6_spellings)]
+#[schemars(transform = crate::k6_block::add_k6_spellings)]
 pub(crate) struct ScenarioSpec {
     /// What the scenario is for; not used.
     pub description: Option<String>,
@@ -273,56 +275,57 @@ pub(crate) struct ScenarioSpec {
     #[serde(default)]
     pub warm_up: bool,
     /// Start of the window from the start of the run. Default: the end of the scenario before.
-    #[serde(alias = "startTime")]
     pub start_time: Option<Duration>,
     /// Starts at the end of this scenario's window.
     pub after: Option<String>,
     /// How long iterations in flight may go on after the end. Default: `30s`.
-    #[serde(alias = "gracefulStop")]
     pub graceful_stop: Option<Duration>,
     /// How long after an edge of the window counts as transition.
     pub guard: Option<Guard>,
     /// Tags of the scenario's metrics.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "k6_block::map")]
     pub tags: IndexMap<String, Text>,
     /// Environment of the scenario's k6 VUs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "k6_block::map")]
     pub env: IndexMap<String, Text>,
+    /// k6's options of a browser: not taken, a note says so.
+    pub options: Option<Value>,
     /// The flag of `flags` that says how many VUs run (`externally-controlled`).
     pub vus_from: Option<String>,
     /// Number of VUs.
+    #[serde(default, deserialize_with = "k6_block::count")]
     pub vus: Option<u32>,
     /// Length of the window.
     pub duration: Option<Duration>,
     /// Iterations: of each VU (`per-vu-iterations`) or in all (`shared-iterations`).
+    #[serde(default, deserialize_with = "k6_block::count")]
     pub iterations: Option<u64>,
     /// Limit on the length of a window that ends with its iterations. Default: `10m`.
-    #[serde(alias = "maxDuration")]
     pub max_duration: Option<Duration>,
     /// VUs at the start. Default: 1.
-    #[serde(alias = "startVUs")]
+    #[serde(default, deserialize_with = "k6_block::count")]
     pub start_vus: Option<u32>,
     /// Straight lines towards a target, one after the other.
+    #[serde(default, deserialize_with = "k6_block::stages")]
     #[schemars(length(min = 1))]
     pub stages: Option<Vec<StageSpec>>,
     /// In place of `stages`: lines that are drawn from the seed.
     pub shape: Option<ShapeSpec>,
     /// How long a VU that is taken away may finish its iteration. Default: `30s`.
-    #[serde(alias = "gracefulRampDown")]
     pub graceful_ramp_down: Option<Duration>,
     /// Iterations per `time_unit`.
+    #[serde(default, deserialize_with = "k6_block::count")]
     pub rate: Option<u32>,
     /// The unit of rates. Default: `1s`.
-    #[serde(alias = "timeUnit")]
     pub time_unit: Option<Duration>,
     /// Iterations per `time_unit` at the start. Default: 0.
-    #[serde(alias = "startRate")]
+    #[serde(default, deserialize_with = "k6_block::count")]
     pub start_rate: Option<u32>,
     /// VUs made before the start.
-    #[serde(alias = "preAllocatedVUs")]
+    #[serde(default, deserialize_with = "k6_block::count")]
     pub pre_allocated_vus: Option<u32>,
     /// VUs at most. Default: `pre_allocated_vus`.
-    #[serde(alias = "maxVUs")]
+    #[serde(default, deserialize_with = "k6_block::count")]
     pub max_vus: Option<u32>,
 }
 
@@ -368,6 +371,7 @@ pub(crate) struct StageSpec {
     /// Length; `0s` jumps.
     pub duration: Duration,
     /// VUs or rate at the end.
+    #[serde(deserialize_with = "k6_block::target")]
     pub target: u32,
 }
 

@@ -41,7 +41,7 @@ mod file;
 mod interval;
 pub mod iteration;
 pub mod judged;
-mod k6_spellings;
+mod k6_block;
 mod load;
 mod number;
 mod options;

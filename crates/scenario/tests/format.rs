@@ -1,7 +1,9 @@
 //! What a file may look like: k6's spellings and defaults, overrides, YAML's own quirks, damage.
 
 use loadgen_scenario::plan::FlagSource;
-use loadgen_scenario::{Choice, Executor, Part, Plan, PlanOptions, Stage, Target, plan_str};
+use loadgen_scenario::{
+    Choice, Executor, Part, Plan, PlanOptions, Stage, Target, load_str, plan_str,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -112,6 +114,74 @@ scenarios:
     assert_eq!(plan.scenarios[1].tags["example_tag"], "testing");
     assert_eq!(plan.scenarios[3].graceful_stop_ns, 5 * SECOND);
     assert_eq!(plan.scenarios[4].start_ns, 86_430 * SECOND);
+}
+
+#[test]
+fn a_block_as_k6_inspect_prints_it_works() {
+    let plan = scenarios(
+        r#"
+scenarios: {
+  "evening": {
+    "executor": "ramping-vus",
+    "startTime": null,
+    "gracefulStop": null,
+    "env": null,
+    "exec": null,
+    "tags": null,
+    "startVUs": null,
+    "stages": [{"duration": "20s", "target": 4}],
+    "gracefulRampDown": null
+  }
+}
+"#,
+    );
+    let scenario = &plan.scenarios[0];
+    assert_eq!((scenario.start_ns, scenario.end_ns), (0, 20 * SECOND));
+    assert!(scenario.env.is_empty() && scenario.tags.is_empty());
+    assert_eq!(scenario.graceful_stop_ns, 30 * SECOND);
+}
+
+#[test]
+fn keys_of_k6_are_taken_in_any_case_and_numbers_as_texts() {
+    let pasted = scenarios(
+        "
+scenarios:
+  up:
+    Executor: ramping-arrival-rate
+    startrate: '3'
+    TIMEUNIT: 1m
+    preallocatedvus: '5'
+    maxVus: 7
+    Stages: [{Duration: 20s, TARGET: '40'}]
+",
+    );
+    let ours = scenarios(
+        "
+scenarios:
+  up:
+    executor: ramping-arrival-rate
+    start_rate: 3
+    time_unit: 1m
+    pre_allocated_vus: 5
+    max_vus: 7
+    stages: [{duration: 20s, target: 40}]
+",
+    );
+    assert_eq!(pasted.scenarios, ours.scenarios);
+}
+
+#[test]
+fn what_is_taken_otherwise_than_k6_takes_it_is_noted() {
+    let text = "\
+version: 1
+flows: {default: {steps: [{path: /}]}}
+scenarios:
+  up: {executor: shared-iterations, options: {browser: {type: chromium}}}
+  down: {executor: constant-vus, duration: 8, gracefulStop: 1500}
+  ramp: {executor: ramping-vus, stages: [{duration: 20, target: 2}, {duration: 2s, target: 2}]}
+";
+    let loaded = load_str("t.yaml", text, &PlanOptions::default()).unwrap();
+    insta::assert_snapshot!(loaded.notes);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::options::Rotation;
 use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 const STAMP: &str = "%Y-%m-%dT%H-%M-%S%.3f";
@@ -138,10 +139,12 @@ impl LineFile {
 }
 
 fn open_for_append(path: &Path) -> io::Result<(File, u64)> {
+    // What was collected is its owner's. A link is followed: it may lead to a larger disk.
     let mut file = OpenOptions::new()
         .read(true)
         .append(true)
         .create(true)
+        .mode(0o600)
         .open(path)?;
     let mut size = file.metadata()?.len();
     if size > 0 {

@@ -65,19 +65,15 @@ pub(crate) fn map_request(request: &mut ExportTraceServiceRequest) {
 }
 
 fn map_attributes(attributes: &mut Vec<KeyValue>) {
-    for mapping in &MAPPINGS {
-        let present = attributes
-            .iter()
-            .position(|attribute| attribute.key == mapping.attribute);
+    let places = places(attributes);
+    for (mapping, places) in MAPPINGS.iter().zip(places) {
+        let [present, captured @ ..] = places;
         if present.is_some_and(|at| content(&attributes[at]).is_some()) {
             continue;
         }
-        let text = mapping
-            .captured
-            .iter()
-            .find_map(|name| {
-                captured_header(attributes.iter().find(|attribute| attribute.key == *name)?)
-            })
+        let text = captured
+            .into_iter()
+            .find_map(|at| captured_header(&attributes[at?]))
             .unwrap_or(mapping.default)
             .to_owned();
         let value = Some(AnyValue {
@@ -93,6 +89,25 @@ fn map_attributes(attributes: &mut Vec<KeyValue>) {
             }),
         }
     }
+}
+
+/// Where the attribute of each mapping is, and its captured headers: the first of each name.
+fn places(attributes: &[KeyValue]) -> [[Option<usize>; 3]; MAPPINGS.len()] {
+    let mut places = [[None; 3]; MAPPINGS.len()];
+    for (at, attribute) in attributes.iter().enumerate() {
+        // All names have it, and few others.
+        if !attribute.key.contains("anomaly") {
+            continue;
+        }
+        for (mapping, places) in MAPPINGS.iter().zip(&mut places) {
+            let [dashes, underscores] = mapping.captured;
+            let names = [mapping.attribute, dashes, underscores];
+            if let Some(which) = names.iter().position(|name| attribute.key == *name) {
+                places[which].get_or_insert(at);
+            }
+        }
+    }
+    places
 }
 
 /// The text of a captured header: the first element of an array of strings (the semantic

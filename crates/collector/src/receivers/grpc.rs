@@ -1,6 +1,7 @@
 //! OTLP over gRPC: the three export services, with gzip, behind admission.
 
 use super::admission::{Budget, Share};
+use super::connections::Incoming;
 use crate::topology::{Refusal, Signal, Topology};
 use opentelemetry_proto::tonic::collector::logs::v1 as logs;
 use opentelemetry_proto::tonic::collector::metrics::v1 as metrics;
@@ -10,16 +11,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
 use tower::{Layer, Service};
 
 /// A client that takes longer than this for one request holds memory for nothing.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client that is silent for so long is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Requests that one connection may have open, most of them waiting unread.
 const STREAMS_PER_CONNECTION: u32 = 128;
 
@@ -28,7 +29,7 @@ const STREAMS_PER_CONNECTION: u32 = 128;
 /// # Errors
 /// When the listener fails.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    incoming: Incoming,
     topology: Arc<Topology>,
     budget: Budget,
     max_request_bytes: usize,
@@ -50,8 +51,14 @@ pub(crate) async fn serve(
             .accept_compressed(Gzip)
             .max_decoding_message_size(max_request_bytes),
     );
+    let connections = futures::stream::unfold(incoming, |incoming: Incoming| async move {
+        let connection = Ok::<_, std::io::Error>(incoming.accept().await);
+        Some((connection, incoming))
+    });
     Server::builder()
         .timeout(REQUEST_TIMEOUT)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .layer(Admission {
             budget,
@@ -59,7 +66,7 @@ pub(crate) async fn serve(
             max_request_bytes,
         })
         .add_routes(services)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .serve_with_incoming_shutdown(connections, stop)
         .await
 }
 
@@ -77,11 +84,12 @@ impl Export {
             .remove::<SharedShare>()
             .and_then(|share| share.lock().unwrap_or_else(PoisonError::into_inner).take());
         let request = request.into_inner();
+        let bytes = request.encoded_len();
         if let Some(share) = &mut share {
-            share.shrink_to(request.encoded_len());
+            share.shrink_to(bytes);
         }
         self.0
-            .consume(request)
+            .consume(request, bytes)
             .await
             .map_err(|refusal| refusal.status())
     }

@@ -2,6 +2,7 @@
 //! and `GET /health`.
 
 use super::admission::Budget;
+use super::connections::{Connection, Incoming};
 use crate::topology::{Refusal, Signal, Topology};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -11,6 +12,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
 use flate2::bufread::MultiGzDecoder;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use loadgen_control::Access;
 use loadgen_otlp::json;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -19,12 +24,17 @@ use prost::Message as _;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 /// A client that takes longer than this to send its body holds memory for nothing.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client must have sent the head of a request within this time, from the end of the one before.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client of HTTP/2 that is silent for so long is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
@@ -36,16 +46,14 @@ struct Receiver {
 }
 
 /// Serves until `stop` is done and the open requests are answered.
-///
-/// # Errors
-/// When the listener fails.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    incoming: Incoming,
+    access: Access,
     topology: Arc<Topology>,
     budget: Budget,
     max_request_bytes: usize,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+) {
     let router = Router::new()
         .route(
             "/v1/traces",
@@ -65,9 +73,49 @@ pub(crate) async fn serve(
             budget,
             max_request_bytes,
         });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .await
+    let service = TowerToHyperService::new(access.protect(router));
+    let (end, ends) = watch::channel(());
+    let mut open = JoinSet::new();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            connection = incoming.accept() => {
+                let served = serve_connection(connection, service.clone(), ends.clone());
+                open.spawn(served);
+            }
+            Some(_) = open.join_next(), if !open.is_empty() => {}
+            () = &mut stop => break,
+        }
+    }
+    drop((incoming, end));
+    while open.join_next().await.is_some() {}
+}
+
+/// Answers requests of a connection until it ends, or the open ones after `ends` has ended.
+async fn serve_connection(
+    connection: Connection,
+    service: TowerToHyperService<Router>,
+    mut ends: watch::Receiver<()>,
+) {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE);
+    let served = builder.serve_connection(TokioIo::new(connection), service);
+    tokio::pin!(served);
+    // What goes wrong with a connection is the client's, who notices.
+    tokio::select! {
+        _ = &mut served => return,
+        // Nothing is ever sent: it fails when the sender is gone.
+        _ = ends.changed() => served.as_mut().graceful_shutdown(),
+    }
+    let _ = served.await;
 }
 
 fn only_post(route: MethodRouter<Receiver>) -> MethodRouter<Receiver> {
@@ -193,9 +241,14 @@ async fn receive<S: Signal>(
     } else {
         body
     };
-    share.shrink_to(body.len());
+    let bytes = body.len();
+    share.shrink_to(bytes);
     let request = decode::<S>(body, encoding).map_err(refused)?;
-    receiver.topology.consume(request).await.map_err(refused)
+    receiver
+        .topology
+        .consume(request, bytes)
+        .await
+        .map_err(refused)
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, (StatusCode, Status)> {

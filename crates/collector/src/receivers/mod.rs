@@ -2,5 +2,6 @@
 //! may be inside.
 
 pub(crate) mod admission;
+pub(crate) mod connections;
 pub(crate) mod grpc;
 pub(crate) mod http;

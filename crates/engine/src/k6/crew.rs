@@ -1,6 +1,8 @@
 //! k6 at work: reads what it writes, tells the conductor how far it is, and ends it.
 
+use std::borrow::Cow;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -11,10 +13,10 @@ use std::time::Duration;
 use loadgen_program::{Child, Input, Log};
 use loadgen_scenario::{ArrivalSchedule, Plan, PlannedScenario};
 use loadgen_timeline::{Clock, RequestRecord};
-use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStderr, Command};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use super::api::{self, Counted};
 use super::feed::{Feed, Over};
@@ -30,6 +32,10 @@ use crate::shared::{Shared, Signal};
 
 /// How long k6 may take until its clocks start; each VU runs the script once before.
 const START: Duration = Duration::from_secs(120);
+
+/// How often k6's lines are read. Not as they come: to be woken for each takes k6 and this process
+/// longer than to write and to read it. A pipe has room for what 80,000 requests a second log meanwhile.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How often what was read is handed over. Bounds what a kill can lose.
 const HAND_OVER: Duration = Duration::from_millis(250);
@@ -126,9 +132,10 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
     let stderr = child
         .take_stderr()
         .ok_or_else(|| cannot("no pipe".into()))?;
-    let mut lines = Lines::new(stderr);
+    let mut lines = Lines::new(stderr).map_err(io)?;
     let zero = async {
         loop {
+            let is_open = lines.read()?;
             while let Some(text) = lines.next() {
                 match line::payload(&text).as_deref().map(line::parse) {
                     Some(Ok(LogLine::Zero(ms))) => return Ok(Some(ms)),
@@ -136,9 +143,10 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
                     Some(Err(_)) | None => log.write(&text),
                 }
             }
-            if !lines.fill().await? {
+            if !is_open {
                 return Ok(None);
             }
+            tokio::time::sleep(LOOK).await;
         }
     };
     let zero_ms = child.ready_by(zero, limit).await;
@@ -193,6 +201,8 @@ pub(crate) async fn follow(
         log,
     };
     drop(counted);
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tick = tokio::time::interval(HAND_OVER);
     let shared = crew.shared.clone();
     let (stop, kill) = (
@@ -206,7 +216,7 @@ pub(crate) async fn follow(
     let mut exit: Option<ExitStatus> = None;
     loop {
         tokio::select! {
-            filled = lines.fill(), if is_reading => is_reading = filled.unwrap_or(false),
+            _ = look.tick(), if is_reading => {}
             status = child.wait(), if !is_reading && exit.is_none() => {
                 let status = status.map_err(|e| EngineError::K6(e.to_string()))?;
                 exit = Some(status);
@@ -233,7 +243,7 @@ pub(crate) async fn follow(
         }
         // Everything that was written before this moment has been read when it is decided what is over.
         let now_ns = crew.shared.clock.now_ns();
-        is_reading = is_reading && lines.drain().unwrap_or(false);
+        is_reading = is_reading && lines.read().unwrap_or(false);
         while let Some(text) = lines.next() {
             crew.take(&text);
         }
@@ -477,7 +487,7 @@ fn with_credentials(base_url: &str, credentials: Option<&str>) -> String {
 /// Whole lines of a pipe.
 #[derive(Debug)]
 struct Lines {
-    pipe: ChildStderr,
+    pipe: OwnedFd,
     buffer: Vec<u8>,
     /// Up to here lines have been given out.
     taken: usize,
@@ -486,34 +496,26 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(pipe: ChildStderr) -> Self {
-        Self {
+    /// Takes the pipe away from the runtime, which would be woken for each line.
+    fn new(pipe: ChildStderr) -> io::Result<Self> {
+        let pipe = pipe.into_owned_fd()?;
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        Ok(Self {
             pipe,
             buffer: Vec::with_capacity(1 << 16),
             taken: 0,
             searched: 0,
-        }
+        })
     }
 
-    /// Lets go of what was given out.
-    fn make_room(&mut self) {
-        self.buffer.drain(..self.taken);
-        self.searched -= self.taken;
-        self.taken = 0;
-        self.buffer.reserve(1 << 16);
-    }
-
-    /// Reads what is there, or waits for it. False: nothing more will come.
-    async fn fill(&mut self) -> io::Result<bool> {
-        self.make_room();
-        Ok(self.pipe.read_buf(&mut self.buffer).await? > 0)
-    }
-
-    /// Reads all that is there, past what the runtime knows of: after a stall it may not have looked yet.
-    /// False: nothing more will come.
-    fn drain(&mut self) -> io::Result<bool> {
+    /// Reads all that is there. False: nothing more will come.
+    fn read(&mut self) -> io::Result<bool> {
         loop {
-            self.make_room();
+            // Lets go of what was given out.
+            self.buffer.drain(..self.taken);
+            self.searched -= self.taken;
+            self.taken = 0;
+            self.buffer.reserve(1 << 16);
             let spare = rustix::buffer::spare_capacity(&mut self.buffer);
             match rustix::io::read(&self.pipe, spare) {
                 Ok(0) => return Ok(false),
@@ -525,7 +527,7 @@ impl Lines {
         }
     }
 
-    fn next(&mut self) -> Option<String> {
+    fn next(&mut self) -> Option<Cow<'_, str>> {
         let end = self.buffer[self.searched..]
             .iter()
             .position(|b| *b == b'\n');
@@ -534,9 +536,9 @@ impl Lines {
             return None;
         };
         let end = self.searched + end;
-        let line = String::from_utf8_lossy(&self.buffer[self.taken..end]).into_owned();
+        let line = self.taken..end;
         self.taken = end + 1;
         self.searched = self.taken;
-        Some(line)
+        Some(String::from_utf8_lossy(&self.buffer[line]))
     }
 }

@@ -1,8 +1,9 @@
 //! Lines of the event log that the k6 module writes; `k6/README.md` has the table of them.
 //!
 //! The module writes them with `console.log`, so what wraps them is up to k6's logger: nothing with
-//! `--log-format raw`, key=value pairs where k6's error stream is no terminal, or JSON. All three
-//! are read, because a log that was not asked for as raw holds the same truth.
+//! `--log-format raw`, key=value pairs where k6's error stream is no terminal, a level and aligned
+//! columns where it is one, or JSON. All are read, because a log that was not asked for as raw holds
+//! the same truth.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use loadgen_timeline::Failure;
 use serde::Deserialize;
 
 /// What every line of version 1 begins with.
-const MARK: &str = "lg1 ";
+pub(super) const MARK: &str = "lg1 ";
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +121,14 @@ pub(crate) fn payload(line: &str) -> Option<Cow<'_, str>> {
             .msg
             .starts_with(MARK)
             .then_some(Cow::Owned(logged.msg));
+    }
+    if let Some((level, text)) = line.split_once("] lg1 ")
+        && let Some(seconds) = level.strip_prefix("INFO[")
+        && seconds.bytes().all(|b| b.is_ascii_digit())
+    {
+        // The form of a terminal: fields stand behind the text, unquoted.
+        let text = text.strip_suffix("source=console").unwrap_or(text);
+        return Some(Cow::Owned(format!("{MARK}{}", text.trim_end())));
     }
     // logrus' text form quotes as Go's %q does, which for what is in these lines is JSON's way.
     let start = line.find("msg=\"lg1 ")? + "msg=".len();
@@ -323,10 +332,11 @@ mod tests {
     #[test]
     fn every_form_of_the_logger_is_unwrapped() {
         let raw = "lg1 i 7\r\n";
+        let terminal = "INFO[0003] lg1 i 7                                      source=console";
         let text = r#"time="2026-11-25T02:31:00Z" level=info msg="lg1 i 7" source=console"#;
         let json =
             r#"{"level":"info","msg":"lg1 i 7","source":"console","time":"2026-11-25T02:31:00Z"}"#;
-        for line in [raw, text, json] {
+        for line in [raw, terminal, text, json] {
             assert_eq!(payload(line).as_deref(), Some("lg1 i 7"), "{line}");
         }
         let quoted = r#"time="x" level=info msg="lg1 end {\"scenarios\":{}}" source=console"#;

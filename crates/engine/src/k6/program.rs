@@ -164,8 +164,11 @@ fn major(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-/// Writes the module into a folder, which is made.
-pub(super) fn write_module(folder: &Path) -> io::Result<()> {
+/// Writes the module into a folder, which is made: scripts import `loadgen.js` from there.
+///
+/// # Errors
+/// The folder or a file can't be written.
+pub fn write_module(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (name, text) in MODULE {
         std::fs::write(folder.join(name), text)?;

@@ -1,8 +1,7 @@
 //! A log that was kept from a k6 that ran without loadgen, played back as the events of a run.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use loadgen_timeline::event::{
 };
 
 use super::feed::{Feed, Over};
+use super::kept::module_lines;
 use super::line::{self, LogLine, Name, ScenarioCounts, Summary};
 use super::segment;
 use crate::event::{Consumer, Event};
@@ -25,6 +25,10 @@ const LOG_SCHEMA_VERSION: u32 = 1;
 const DAY_MS: i64 = 86_400_000;
 
 const SECOND_NS: i64 = 1_000_000_000;
+
+/// Times of lines go back by no more than this in the order in which k6 writes them: VUs write at the
+/// same time.
+const BACK_MS: i64 = 10_000;
 
 /// Lines that are played between two looks at the clock.
 const BATCH: usize = 1024;
@@ -62,6 +66,21 @@ pub enum LogError {
         /// Number of the line, from 1.
         line: usize,
         /// What is wrong.
+        reason: String,
+    },
+    /// Its lines are not in the order in which k6 wrote them.
+    #[error(
+        "{}, line {line}: {reason}\n\
+         Lines must be in the order in which k6 wrote them, oldest first. Newest first, as Loki and Grafana give \
+         them, is put right by `tac`; lines that are mixed up can't be",
+        path.display()
+    )]
+    OutOfOrder {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What shows it.
         reason: String,
     },
     /// It holds more than one run.
@@ -117,6 +136,8 @@ pub struct Replay {
     pub faults: usize,
     /// How the run ended; none: it was killed, or still goes on.
     pub status: Option<RunStatus>,
+    /// Ends of requests whose begin is not in the log: lines are missing.
+    pub ends_without_begin: u64,
     path: PathBuf,
     zero_ns: i64,
     /// k6's own counts at the end.
@@ -139,14 +160,21 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
     let mut counts = None;
     let mut bad: Option<(usize, String)> = None;
     let mut names = Names::default();
-    let mut number = 0;
-    for text in lines(path).map_err(read)? {
-        let text = text.map_err(read)?;
-        number += 1;
-        let Some(payload) = line::payload(&text) else {
-            continue;
-        };
-        match line::parse(&payload) {
+    let mut order = Order::default();
+    let mut lines = module_lines(path).map_err(read)?;
+    for line in lines.by_ref() {
+        let (number, payload) = line.map_err(read)?;
+        let parsed = line::parse(&payload);
+        if let Ok(line) = &parsed
+            && let Err(reason) = order.follow(line)
+        {
+            return Err(LogError::OutOfOrder {
+                path: path.to_owned(),
+                line: number,
+                reason,
+            });
+        }
+        match parsed {
             Ok(LogLine::Run(run)) => {
                 if run.schema_version > LOG_SCHEMA_VERSION {
                     return Err(LogError::BadRun {
@@ -176,7 +204,13 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
                 names.note(&begin.flow, &begin.step);
             }
             Ok(_) => {}
-            Err(reason) if payload.starts_with("lg1 run ") => {
+            Err(mut reason) if payload.starts_with("lg1 run ") => {
+                if !payload.ends_with('}') {
+                    reason.push_str(
+                        "\nThe line lacks its end. What keeps the output of containers cuts lines at 16 KiB: keep the \
+                         log by `k6 run --console-output FILE`, or keep all pieces of it",
+                    );
+                }
                 return Err(LogError::BadRun {
                     path: path.to_owned(),
                     line: number,
@@ -192,7 +226,7 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
     let Some(header) = header else {
         return Err(LogError::NoRun {
             path: path.to_owned(),
-            lines: number,
+            lines: lines.lines_read(),
         });
     };
     let Some(zero_ms) = zero_ms else {
@@ -244,10 +278,62 @@ pub fn read_log(path: &Path) -> Result<Replay, LogError> {
         bad_lines: bad,
         faults,
         status,
+        ends_without_begin: order.ends_without_begin,
         path: path.to_owned(),
         zero_ns,
         counts: counts.map(|end| end.scenarios),
     })
+}
+
+/// What the order of lines shows.
+#[derive(Debug, Default)]
+struct Order {
+    has_begun: bool,
+    /// The latest time that a line has told, in Unix milliseconds.
+    latest_ms: i64,
+    /// Requests on their way, by key.
+    in_flight: HashSet<Box<str>>,
+    ends_without_begin: u64,
+}
+
+impl Order {
+    /// # Errors
+    /// Why the line can't stand where it does.
+    fn follow(&mut self, line: &LogLine<'_>) -> Result<(), String> {
+        if matches!(line, LogLine::Run(_)) {
+            self.has_begun = true;
+        } else if !self.has_begun {
+            return Err("a line of a run that has not begun".to_owned());
+        }
+        match line {
+            LogLine::Begin(begin) => {
+                if begin.sent_ms < self.latest_ms - BACK_MS {
+                    let earlier = self.latest_ms - begin.sent_ms;
+                    return Err(format!(
+                        "a request that was sent {earlier} ms before one above"
+                    ));
+                }
+                self.latest_ms = self.latest_ms.max(begin.sent_ms);
+                self.in_flight.insert(begin.key.into());
+            }
+            LogLine::End { key, .. } => {
+                self.ends_without_begin += u64::from(!self.in_flight.remove(*key));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// A scenario of which lines are missing from the log.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Missing {
+    /// Its name.
+    pub scenario: String,
+    /// Iterations that ended, as k6 counted them at its end.
+    pub counted: u64,
+    /// Of these, those of which the log has the end.
+    pub in_log: u64,
 }
 
 /// Whether k6 ran as long, or made as many iterations, as every executor of the plan asks for.
@@ -347,26 +433,13 @@ fn named_step(name: String) -> Step {
     }
 }
 
-fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<String>>> {
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
-    Ok(std::iter::from_fn(move || {
-        let mut line = Vec::new();
-        match reader.read_until(b'\n', &mut line) {
-            Ok(0) => None,
-            // The last line of a log that a kill cut off says only a part of what happened.
-            Ok(_) if !line.ends_with(b"\n") => None,
-            Ok(_) => Some(Ok(String::from_utf8_lossy(&line).into_owned())),
-            Err(error) => Some(Err(error)),
-        }
-    }))
-}
-
 impl Replay {
-    /// Plays the log into the consumers, as a run would have.
+    /// Plays the log into the consumers, as a run would have. Says of which scenarios lines are
+    /// missing, by what k6 counted.
     ///
     /// # Errors
     /// A consumer or the file failed.
-    pub fn play(&self, consumers: &mut [Box<dyn Consumer>]) -> io::Result<()> {
+    pub fn play(&self, consumers: &mut [Box<dyn Consumer>]) -> io::Result<Vec<Missing>> {
         let mut player = Player {
             replay: self,
             feed: Feed::new(self.plan.clone(), self.zero_ns, self.shard),
@@ -391,21 +464,21 @@ impl Replay {
             shards: Vec::new(),
         }))?;
         player.advance(self.zero_ns)?;
-        for (number, text) in lines(&self.path)?.enumerate() {
-            let text = text?;
-            if let Some(payload) = line::payload(&text)
-                && let Ok(line) = line::parse(&payload)
-            {
+        for (index, line) in module_lines(&self.path)?.enumerate() {
+            let (_, payload) = line?;
+            if let Ok(line) = line::parse(&payload) {
                 player.take(&line)?;
             }
-            if number % BATCH == 0 {
+            if index % BATCH == 0 {
                 player.hand_over(false)?;
             }
         }
+        let missing = player.missing();
         player.end()?;
-        consumers
-            .iter_mut()
-            .try_for_each(|consumer| consumer.finish())
+        for consumer in consumers {
+            consumer.finish()?;
+        }
+        Ok(missing)
     }
 
     fn planned_ns(&self, plan_ns: u64) -> i64 {
@@ -470,6 +543,24 @@ impl Player<'_, '_> {
         }
         self.now_ns = to_ns;
         self.look_for_ends()
+    }
+
+    /// Iterations that k6 counted and of which the log has no end.
+    fn missing(&self) -> Vec<Missing> {
+        let Some(counts) = &self.replay.counts else {
+            return Vec::new();
+        };
+        let scenarios = self.replay.plan.scenarios.iter().enumerate();
+        let missing = scenarios.filter_map(|(index, scenario)| {
+            let counted = counts.get(&scenario.name)?.iterations;
+            let in_log = self.feed.counts(index).ended_iterations;
+            (in_log < counted).then(|| Missing {
+                scenario: scenario.name.clone(),
+                counted,
+                in_log,
+            })
+        });
+        missing.collect()
     }
 
     fn act(&mut self, actions: Vec<Action>) -> io::Result<()> {

@@ -25,6 +25,12 @@ impl Consumer for Kept {
 /// What a log becomes: the timeline without heartbeats, in milliseconds of the plan, and the number
 /// of requests.
 fn replayed(lines: &[&str]) -> (Vec<String>, usize) {
+    let (story, requests, _) = told(&log_of(lines)).unwrap();
+    (story, requests)
+}
+
+/// A log with a first line before these.
+fn log_of(lines: &[&str]) -> String {
     let text = format!(
         "version: 1\nflows: {{default: {{steps: [{{path: /a, name: one}}]}}}}\nscenarios:\n{SCENARIOS}"
     );
@@ -37,12 +43,17 @@ fn replayed(lines: &[&str]) -> (Vec<String>, usize) {
     for line in lines {
         log.push_str(&format!("lg1 {line}\n"));
     }
+    log
+}
+
+/// The same of a log as it is, and what is missing from it.
+fn told(log: &str) -> Result<(Vec<String>, usize, Vec<Missing>), LogError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.log");
     std::fs::write(&path, log).unwrap();
     let kept = Kept::default();
-    let replay = read_log(&path).unwrap();
-    replay.play(&mut [Box::new(kept.clone())]).unwrap();
+    let replay = read_log(&path)?;
+    let missing = replay.play(&mut [Box::new(kept.clone())]).unwrap();
     let ms = |at_ns: i64| (at_ns - ZERO_MS * 1_000_000) as f64 / 1e6;
     let events = kept.0.lock().unwrap();
     let mut requests = 0;
@@ -64,7 +75,7 @@ fn replayed(lines: &[&str]) -> (Vec<String>, usize) {
             _ => continue,
         });
     }
-    (story, requests)
+    Ok((story, requests, missing))
 }
 
 /// A request of an only VU: when it began, of which scenario and iteration.
@@ -128,4 +139,79 @@ fn a_log_that_breaks_off_has_no_end() {
         "{story:?}"
     );
     assert_eq!(requests, 2);
+}
+
+/// A run of two scenarios, whole.
+fn whole() -> Vec<String> {
+    [
+        begin(0, 0, 0),
+        "e 1 1200 200 - .".into(),
+        begin(1300, 1, 0),
+        "e 1 100 200 - .".into(),
+        begin(1500, 1, 1),
+        "e 1 100 200 - .".into(),
+        r#"end {"test_run_duration_ms": 1700, "scenarios": {"a": {"iterations": 1}, "b": {"iterations": 2}}}"#.into(),
+    ]
+    .into()
+}
+
+#[test]
+fn however_a_log_was_kept_it_tells_the_same() {
+    let lines = whole();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let log = log_of(&lines);
+    let (story, requests, missing) = told(&log).unwrap();
+    assert_eq!((story.len(), requests, missing), (7, 3, vec![]));
+    let each = |form: &dyn Fn(&str) -> String| log.lines().map(form).collect::<String>();
+    for kept in [
+        each(&|line| format!("[pod/k6-1/k6] 2026-11-25T02:31:00.1Z {line}\n")),
+        each(&|line| format!("k6-1  | {line}\n")),
+        each(&|line| format!("2026-11-25T02:31:00.1Z stderr F {line}\n")),
+        each(&|line| format!("INFO[0003] {line}          source=console\n")),
+    ] {
+        assert_eq!(told(&kept).unwrap().0, story, "{kept}");
+    }
+}
+
+#[test]
+fn lines_in_another_order_are_refused() {
+    let lines = whole();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let log = log_of(&lines);
+    let mut reversed: Vec<&str> = log.lines().collect();
+    reversed.reverse();
+    let late = begin(12_000, 1, 1);
+    let mixed = [
+        lines[0], lines[1], &late, lines[3], lines[2], lines[3], lines[6],
+    ];
+    for (log, line) in [(reversed.join("\n") + "\n", 1), (log_of(&mixed), 7)] {
+        let error = told(&log).unwrap_err();
+        assert!(
+            matches!(error, LogError::OutOfOrder { line: at, .. } if at == line),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn lines_that_are_lost_are_told_by_what_k6_counted() {
+    let lines = whole();
+    let without = |lost: usize| {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let kept: Vec<&str> = [&lines[..lost], &lines[lost + 1..]].concat();
+        let log = log_of(&kept);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.log");
+        std::fs::write(&path, &log).unwrap();
+        let ends = read_log(&path).unwrap().ends_without_begin;
+        (told(&log).unwrap().2, ends)
+    };
+    let of_b = Missing {
+        scenario: "b".to_owned(),
+        counted: 2,
+        in_log: 1,
+    };
+    // The end, then the begin, of the same request.
+    assert_eq!(without(3), (vec![of_b.clone()], 0));
+    assert_eq!(without(2), (vec![of_b], 1));
 }

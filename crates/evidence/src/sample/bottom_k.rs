@@ -2,6 +2,8 @@
 //! offered, the k with the smallest hashes (bottom-k; Cohen and Kaplan 2007). Two samples merge to
 //! the sample of both inputs.
 
+use serde::{Deserialize, Serialize};
+
 /// What can be in a sample. The order begins with the hash.
 pub(crate) trait Observed: Ord + Clone {
     /// Hash of its trace.
@@ -49,7 +51,7 @@ impl<T: Observed> BottomK<T> {
 }
 
 /// What is kept of one key's observations in one stretch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kept<T> {
     /// How many there were.
     pub(crate) seen: u64,

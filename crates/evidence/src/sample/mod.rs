@@ -18,12 +18,13 @@ pub use observation::{
     CallObservation, Edge, MetricPoint, Operation, Reading, Series, SpanKind, SpanObservation,
 };
 pub use sampler::{EdgeId, EntryId, OperationId, Sampler, ServiceId};
+use serde::{Deserialize, Serialize};
 pub(crate) use series::Cell;
 
 use crate::time::{Bins, Interval, Stretches, any_contains};
 
-/// What was observed of a run, or of a part of it.
-#[derive(Debug, Clone, PartialEq)]
+/// What was observed of a run, or of a part of it. Parts may be gathered by several processes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     pub(crate) stretches: Stretches,
     pub(crate) bins: Bins,
@@ -38,7 +39,7 @@ pub struct Sample {
 }
 
 /// What was observed of a service.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct ServiceSample {
     pub(crate) operations: BTreeMap<Operation, BTreeMap<usize, Kept<SpanObservation>>>,
     /// All its spans in stretches, those of operations that were not kept included.
@@ -50,7 +51,7 @@ pub(crate) struct ServiceSample {
 }
 
 /// A trace and the services that it met.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct TraceMet {
     pub(crate) trace: u64,
     pub(crate) moment_ns: i64,

@@ -64,7 +64,7 @@ pub struct Edge {
 ///
 /// The order of the fields is the order of observations: by the hash of the trace first. It makes a
 /// sample independent of the order in which observations came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SpanObservation {
     /// [`trace_hash()`](crate::trace_hash()) of the trace id.
     pub trace: u64,
@@ -92,7 +92,7 @@ pub struct SpanObservation {
 }
 
 /// One call of a service by another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallObservation {
     /// [`trace_hash()`](crate::trace_hash()) of the trace id.
     pub trace: u64,
@@ -107,7 +107,7 @@ pub struct CallObservation {
 }
 
 /// A series of a metric. One service may have several of one name, by attributes and by instance.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Series {
     /// `service.name` of its resource.
     pub service: String,

@@ -1,6 +1,8 @@
 //! What is kept of a metric: for each series and second the sum of what its points say. Sums are of
 //! whole numbers of a billionth, so that the order in which points came does not show.
 
+use serde::{Deserialize, Serialize};
+
 use super::observation::{MetricPoint, Reading};
 
 /// Billionths in one.
@@ -9,7 +11,7 @@ const SCALE: f64 = 1e9;
 const LARGEST: f64 = 1e18;
 
 /// What the points of one series said in one bin.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cell {
     /// Earliest start of their intervals, Unix ns.
     pub(crate) from_ns: i64,

@@ -98,14 +98,18 @@ impl Arrangements {
         let mut work = Work::new(strata, rows, self.blocks);
         let mut observed: Vec<f64> = Vec::new();
         let mut counts = vec![(0_usize, 0_usize); rows.len()];
-        let mut is_window = vec![false; self.blocks];
+        let mut sides = vec![OTHER; self.blocks];
         let mut gone_through = 0;
         for choice in self.members.chunks_exact(self.chosen.max(1)) {
-            is_window.fill(!self.window_is_chosen);
-            choice
-                .iter()
-                .for_each(|block| is_window[*block as usize] = self.window_is_chosen);
-            let statistics = work.statistics(&is_window);
+            let (chosen, rest) = match self.window_is_chosen {
+                true => (WINDOW, OTHER),
+                false => (OTHER, WINDOW),
+            };
+            sides.fill(rest);
+            for block in choice {
+                sides[*block as usize] = chosen;
+            }
+            let statistics = work.statistics(&sides);
             if observed.is_empty() {
                 observed = statistics
                     .iter()
@@ -129,6 +133,12 @@ impl Arrangements {
         counts.into_iter().map(share).collect()
     }
 }
+
+/// The side of a block that is not the window's.
+const OTHER: usize = 0;
+
+/// The side of one that is.
+const WINDOW: usize = 1;
 
 /// What is needed to go through arrangements, made once.
 struct Work<'a> {
@@ -162,14 +172,18 @@ impl<'a> Work<'a> {
     }
 
     /// The statistic of each row.
-    fn statistics(&mut self, is_window: &[bool]) -> &[f64] {
+    ///
+    /// Which side a block is on is as good as random, and this is gone through millions of times: so
+    /// values are chosen, and there is no branch.
+    fn statistics(&mut self, sides: &[usize]) -> &[f64] {
         self.sums.fill((0.0, 0.0));
         self.deviations.fill(0.0);
         for (stratum, parts) in self.strata.iter().zip(&self.parts) {
             let (mut sum, mut n) = (0.0, 0.0);
-            for here in stratum.blocks.iter().filter(|here| is_window[here.block]) {
-                sum += here.sum;
-                n += here.count;
+            for here in &stratum.blocks {
+                let is_window = sides[here.block] == WINDOW;
+                sum += if is_window { here.sum } else { 0.0 };
+                n += if is_window { here.count } else { 0.0 };
             }
             let rest = stratum.n - n;
             if n == 0.0 || rest == 0.0 {
@@ -181,18 +195,17 @@ impl<'a> Work<'a> {
                 self.sums[*row].0 += weight * sum;
                 self.sums[*row].1 += weight * weight * independent;
                 let deviations = &mut self.deviations[row * self.blocks..][..self.blocks];
-                let (window, other) = (weight * rest / stratum.n, weight * n / stratum.n);
+                let weights = [weight * n / stratum.n, weight * rest / stratum.n];
+                let means = [-(sum / rest), sum / n];
                 for here in &stratum.blocks {
-                    deviations[here.block] += match is_window[here.block] {
-                        true => window * (here.sum - sum / n * here.count),
-                        false => other * (here.sum + sum / rest * here.count),
-                    };
+                    let side = sides[here.block];
+                    deviations[here.block] += weights[side] * (here.sum - means[side] * here.count);
                 }
             }
         }
         let rows = self.deviations.chunks_exact(self.blocks).zip(&self.sums);
         for (statistic, (deviations, (sum, independent))) in self.statistics.iter_mut().zip(rows) {
-            let variance = alike_in_blocks(deviations, is_window).max(*independent);
+            let variance = alike_in_blocks(deviations, sides).max(*independent);
             *statistic = if variance > 0.0 {
                 sum / variance.sqrt()
             } else {
@@ -205,16 +218,18 @@ impl<'a> Work<'a> {
 
 /// The variance of a sum over one side's blocks, estimated from how far blocks of each side are
 /// from each other.
-fn alike_in_blocks(deviations: &[f64], is_window: &[bool]) -> f64 {
-    let mut sides = [(0.0, 0.0); 2];
-    for (deviation, is_window) in deviations.iter().zip(is_window) {
-        if *deviation != 0.0 {
-            let (blocks, squares) = &mut sides[usize::from(*is_window)];
-            *blocks += 1.0;
-            *squares += deviation * deviation;
-        }
+fn alike_in_blocks(deviations: &[f64], sides: &[usize]) -> f64 {
+    let (mut window, mut other) = ((0.0, 0.0), (0.0, 0.0));
+    for (deviation, side) in deviations.iter().zip(sides) {
+        let here = f64::from(u8::from(*deviation != 0.0));
+        let square = deviation * deviation;
+        let is_window = *side == WINDOW;
+        window.0 += if is_window { here } else { 0.0 };
+        window.1 += if is_window { square } else { 0.0 };
+        other.0 += if is_window { 0.0 } else { here };
+        other.1 += if is_window { 0.0 } else { square };
     }
-    sides
+    [other, window]
         .iter()
         .map(|(blocks, squares)| {
             if *blocks > 1.0 {

@@ -1,11 +1,17 @@
 //! Audits a dataset again, from its audit file and the files beside it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
+
+use arrow_array::StringArray;
 
 use loadgen_timeline::audit::{
     Audit, AuditError, AuditFile, Check, Level, latest_audit, read_audit,
 };
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::audit;
 
@@ -55,11 +61,18 @@ fn files(folder: &Path, file: &AuditFile) -> Check {
     ];
     let mut rows = 0;
     for (name, expected) in signals {
-        let path = folder.join(format!("{name}_{stamp}.csv"));
+        let of = |form: &str| format!("{name}_{stamp}.{form}");
+        let is_written = |file: &String| files.iter().any(|written| written.name == *file);
+        let file = Some(of("parquet")).filter(|file| is_written(file) && !is_written(&of("csv")));
+        let path = folder.join(file.as_ref().unwrap_or(&of("csv")));
         if expected == 0 && !path.exists() {
             continue;
         }
-        match count(&path) {
+        let counted = match file {
+            Some(_) => count_parquet(&path),
+            None => count(&path).map_err(io::Error::from),
+        };
+        match counted {
             Ok(counted) => {
                 rows += counted.rows;
                 if counted.rows != expected {
@@ -104,6 +117,35 @@ struct Counted {
     by_type: BTreeMap<String, u64>,
 }
 
+impl Counted {
+    fn add(&mut self, kind: &str) {
+        match self.by_type.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => _ = self.by_type.insert(kind.to_owned(), 1),
+        }
+    }
+}
+
+/// The same of a table that comes as Parquet alone.
+fn count_parquet(path: &Path) -> io::Result<Counted> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    let columns = ProjectionMask::columns(builder.parquet_schema(), ["anomaly_type"]);
+    let mut counted = Counted {
+        rows: 0,
+        by_type: BTreeMap::new(),
+    };
+    for batch in builder.with_projection(columns).build()? {
+        let batch = batch.map_err(io::Error::other)?;
+        counted.rows += batch.num_rows() as u64;
+        let types = batch.columns().first();
+        let types = types.and_then(|types| types.as_any().downcast_ref::<StringArray>());
+        for kind in types.into_iter().flatten().flatten() {
+            counted.add(kind);
+        }
+    }
+    Ok(counted)
+}
+
 fn count(path: &Path) -> Result<Counted, csv::Error> {
     let mut reader = csv::Reader::from_path(path)?;
     let column = reader
@@ -122,10 +164,7 @@ fn count(path: &Path) -> Result<Counted, csv::Error> {
             .unwrap_or_default();
         // Taking one leading `'` off gives back what was there.
         let kind = kind.strip_prefix('\'').unwrap_or(kind);
-        match counted.by_type.get_mut(kind) {
-            Some(count) => *count += 1,
-            None => _ = counted.by_type.insert(kind.to_owned(), 1),
-        }
+        counted.add(kind);
     }
     Ok(counted)
 }

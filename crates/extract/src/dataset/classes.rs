@@ -3,6 +3,7 @@
 
 use loadgen_timeline::condition::{Conditions, Label, NONE, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phase;
+use serde::{Deserialize, Serialize};
 
 use super::said::Said;
 
@@ -10,7 +11,7 @@ use super::said::Said;
 const BACKING: [&str; 3] = ["supported", "weak", "clean"];
 
 /// Why a row is in no file of a class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum LeftOut {
     /// Its label is not known.
     Unknown,

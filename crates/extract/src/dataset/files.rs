@@ -16,6 +16,7 @@ use super::rows::{Columns, Made};
 use super::staging::{StagedFile, Staging};
 use super::table::{Kind, Table};
 use super::wide::{MetricsWide, WideColumns};
+use crate::options::TableFormats;
 
 /// Rows in a row group of a Parquet file: what a reader can skip, and what the writer keeps in
 /// memory, encoded.
@@ -23,20 +24,30 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// A table that is being written.
 pub(crate) struct TableFiles {
-    csv: StagedFile,
-    parquet: ArrowWriter<StagedFile>,
+    csv: Option<StagedFile>,
+    parquet: Option<ArrowWriter<StagedFile>>,
     rows: u64,
 }
 
 impl TableFiles {
-    /// Starts both files of a table.
+    /// Starts the files of a table.
     pub(crate) fn create<T: Table>(
         staging: &mut Staging,
         stamp: &str,
         columns: &Columns<T>,
     ) -> io::Result<Self> {
         let (header, schema) = (columns.header(), columns.schema());
-        Self::start(staging, stamp, T::NAME, &header, schema, columns.distinct())
+        let properties = properties(columns.distinct());
+        let formats = columns.formats();
+        Self::start(
+            staging,
+            stamp,
+            T::NAME,
+            formats,
+            &header,
+            schema,
+            properties,
+        )
     }
 
     /// The same of the wide table.
@@ -46,44 +57,68 @@ impl TableFiles {
         columns: &WideColumns,
     ) -> io::Result<Self> {
         let (header, schema) = (columns.header(), columns.schema());
-        Self::start(staging, stamp, MetricsWide::NAME, &header, schema, [])
+        let (name, formats) = (MetricsWide::NAME, columns.formats());
+        Self::start(
+            staging,
+            stamp,
+            name,
+            formats,
+            &header,
+            schema,
+            properties([]),
+        )
     }
 
     fn start(
         staging: &mut Staging,
         stamp: &str,
         name: &str,
+        formats: TableFormats,
         header: &[u8],
         schema: &SchemaRef,
-        distinct: impl IntoIterator<Item = (&'static str, Kind)>,
+        properties: WriterProperties,
     ) -> io::Result<Self> {
-        let mut csv = staging.create(format!("{name}_{stamp}.csv"))?;
-        csv.append(header, 0)?;
-        let parquet = staging.create(format!("{name}_{stamp}.parquet"))?;
-        let properties = Some(properties(distinct));
-        let parquet = ArrowWriter::try_new(parquet, schema.clone(), properties);
-        Ok(Self {
-            csv,
-            parquet: parquet.map_err(as_io)?,
+        let mut files = Self {
+            csv: None,
+            parquet: None,
             rows: 0,
-        })
+        };
+        if formats.csv() {
+            let csv = staging.create(format!("{name}_{stamp}.csv"))?;
+            files.csv.insert(csv).append(header, 0)?;
+        }
+        if formats.parquet() {
+            let parquet = staging.create(format!("{name}_{stamp}.parquet"))?;
+            let parquet = ArrowWriter::try_new(parquet, schema.clone(), Some(properties));
+            files.parquet = Some(parquet.map_err(as_io)?);
+        }
+        Ok(files)
     }
 
     /// Appends rows.
     pub(crate) fn append(&mut self, made: &Made) -> io::Result<()> {
-        self.csv.append(&made.csv, made.rows)?;
         self.rows += made.rows;
-        self.parquet.write(&made.batch).map_err(as_io)
+        if let Some(csv) = &mut self.csv {
+            csv.append(&made.csv, made.rows)?;
+        }
+        match (&mut self.parquet, &made.batch) {
+            (Some(parquet), Some(batch)) => parquet.write(batch).map_err(as_io),
+            _ => Ok(()),
+        }
     }
 
     /// Writes what is still in memory: CSV, Parquet.
-    pub(crate) fn finish(self) -> io::Result<[StagedFile; 2]> {
-        let mut csv = self.csv;
-        let mut parquet = self.parquet.into_inner().map_err(as_io)?;
-        parquet.rows = self.rows;
-        csv.flush()?;
-        parquet.flush()?;
-        Ok([csv, parquet])
+    pub(crate) fn finish(self) -> io::Result<[Option<StagedFile>; 2]> {
+        let mut files = [self.csv, None];
+        if let Some(parquet) = self.parquet {
+            let mut parquet = parquet.into_inner().map_err(as_io)?;
+            parquet.rows = self.rows;
+            files[1] = Some(parquet);
+        }
+        for file in files.iter_mut().flatten() {
+            file.flush()?;
+        }
+        Ok(files)
     }
 }
 

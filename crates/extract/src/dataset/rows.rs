@@ -13,22 +13,34 @@ use arrow_schema::SchemaRef;
 
 use super::csv_row::{CsvRow, hex};
 use super::table::{Column, Kind, Table, Value, schema};
+use crate::options::TableFormats;
 
 /// The columns of one table that one extraction writes.
 pub(crate) struct Columns<T: Table> {
     columns: Vec<Column<T>>,
     schema: SchemaRef,
+    formats: TableFormats,
 }
 
 impl<T: Table> Columns<T> {
+    /// All of them.
+    pub(crate) fn all(formats: TableFormats) -> Self {
+        Self::without(formats, &[])
+    }
+
     /// All but those that are named.
-    pub(crate) fn without(names: &[&str]) -> Self {
+    pub(crate) fn without(formats: TableFormats, names: &[&str]) -> Self {
         let mut columns = T::columns();
         columns.retain(|column| !names.contains(&column.name));
         Self {
             schema: schema(&columns),
             columns,
+            formats,
         }
+    }
+
+    pub(crate) fn formats(&self) -> TableFormats {
+        self.formats
     }
 
     pub(super) fn columns(&self) -> &[Column<T>] {
@@ -60,6 +72,7 @@ impl<T: Table> Columns<T> {
 pub(crate) struct Rows<'c, T: Table> {
     of: &'c Columns<T>,
     csv: CsvRow,
+    /// Empty where tables don't come as Parquet.
     arrow: Vec<Cells>,
     rows: u64,
 }
@@ -67,31 +80,38 @@ pub(crate) struct Rows<'c, T: Table> {
 /// Rows that are made.
 #[derive(Debug)]
 pub(crate) struct Made {
+    /// Empty where tables don't come as CSV.
     pub(crate) csv: Vec<u8>,
-    pub(crate) batch: RecordBatch,
+    /// None where tables don't come as Parquet.
+    pub(crate) batch: Option<RecordBatch>,
     pub(crate) rows: u64,
 }
 
 impl<'c, T: Table> Rows<'c, T> {
     pub(crate) fn new(of: &'c Columns<T>) -> Self {
-        let cells = of.columns.iter().map(|c| Cells::new(c.kind));
+        let columns = of.columns.iter().filter(|_| of.formats.parquet());
         Self {
             csv: CsvRow::new(),
-            arrow: cells.collect(),
+            arrow: columns.map(|c| Cells::new(c.kind)).collect(),
             rows: 0,
             of,
         }
     }
 
     pub(crate) fn push(&mut self, row: &T::Row<'_>) {
-        for (column, cells) in self.of.columns.iter().zip(&mut self.arrow) {
+        let is_csv = self.of.formats.csv();
+        for (place, column) in self.of.columns.iter().enumerate() {
             let value = (column.value)(row);
-            if column.kind.is_flat() {
+            if is_csv && column.kind.is_flat() {
                 self.csv.cell(column.kind, &value);
             }
-            cells.push(value);
+            if let Some(cells) = self.arrow.get_mut(place) {
+                cells.push(value);
+            }
         }
-        self.csv.end();
+        if is_csv {
+            self.csv.end();
+        }
         self.rows += 1;
     }
 
@@ -107,8 +127,11 @@ impl<'c, T: Table> Rows<'c, T> {
 
     /// What was made, leaving nothing.
     pub(crate) fn take(&mut self) -> io::Result<Made> {
-        let arrays: Vec<ArrayRef> = self.arrow.iter_mut().map(Cells::finish).collect();
-        let batch = RecordBatch::try_new(self.of.schema.clone(), arrays);
+        let batch = || {
+            let arrays: Vec<ArrayRef> = self.arrow.iter_mut().map(Cells::finish).collect();
+            RecordBatch::try_new(self.of.schema.clone(), arrays)
+        };
+        let batch = self.of.formats.parquet().then(batch).transpose();
         Ok(Made {
             csv: self.csv.take(),
             batch: batch.map_err(io::Error::other)?,

@@ -13,6 +13,7 @@ use super::csv_row::CsvRow;
 use super::rows::{Cells, Made};
 use super::said::{Labelled, Said};
 use super::table::{Column, Kind, NEVER, Table, Value};
+use crate::options::TableFormats;
 
 /// Every second of the run.
 #[derive(Debug)]
@@ -71,10 +72,11 @@ pub(crate) struct WideColumns {
     fixed: Vec<Column<MetricsWide>>,
     series: Vec<SeriesColumn>,
     schema: SchemaRef,
+    formats: TableFormats,
 }
 
 impl WideColumns {
-    pub(crate) fn new(series: Vec<SeriesColumn>) -> Self {
+    pub(crate) fn new(formats: TableFormats, series: Vec<SeriesColumn>) -> Self {
         let fixed = MetricsWide::columns();
         let of_series = series.iter().map(|column| {
             let description = ("description".to_owned(), column.meaning.clone());
@@ -89,7 +91,12 @@ impl WideColumns {
             fixed,
             series,
             schema: Arc::new(Schema::new(fields)),
+            formats,
         }
+    }
+
+    pub(crate) fn formats(&self) -> TableFormats {
+        self.formats
     }
 
     pub(crate) fn series(&self) -> &[SeriesColumn] {
@@ -138,23 +145,30 @@ impl<'c> WideRows<'c> {
     /// Adds a row; `values` are those of the series, in the order of their columns.
     pub(crate) fn push(&mut self, row: &WideRow<'_>, values: impl Iterator<Item = Option<f64>>) {
         let mut fixed = self.of.fixed.iter().zip(&mut self.fixed);
+        let (is_csv, is_parquet) = (self.of.formats.csv(), self.of.formats.parquet());
+        let put = |csv: &mut CsvRow, cells: &mut Cells, kind: Kind, value: Value<'_>| {
+            if is_csv {
+                csv.cell(kind, &value);
+            }
+            if is_parquet {
+                cells.push(value);
+            }
+        };
         let cell = |csv: &mut CsvRow, (column, cells): (&Column<MetricsWide>, &mut Cells)| {
-            let value = (column.value)(row);
-            csv.cell(column.kind, &value);
-            cells.push(value);
+            put(csv, cells, column.kind, (column.value)(row));
         };
         if let Some(time) = fixed.next() {
             cell(&mut self.csv, time);
         }
         for (cells, value) in self.series.iter_mut().zip(values) {
-            let value = Value::opt_double(value);
-            self.csv.cell(Kind::Double, &value);
-            cells.push(value);
+            put(&mut self.csv, cells, Kind::Double, Value::opt_double(value));
         }
         for label in fixed {
             cell(&mut self.csv, label);
         }
-        self.csv.end();
+        if is_csv {
+            self.csv.end();
+        }
         self.rows += 1;
     }
 
@@ -168,7 +182,8 @@ impl<'c> WideRows<'c> {
         let labels = arrays.split_off(1);
         arrays.extend(self.series.iter_mut().map(Cells::finish));
         arrays.extend(labels);
-        let batch = RecordBatch::try_new(self.of.schema.clone(), arrays);
+        let batch = || RecordBatch::try_new(self.of.schema.clone(), arrays);
+        let batch = self.of.formats.parquet().then(batch).transpose();
         Ok(Made {
             csv: self.csv.take(),
             batch: batch.map_err(io::Error::other)?,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use super::durations::Durations;
 use super::shape::Shape;
 use crate::label::groups::text;
@@ -88,7 +90,7 @@ type Edge = (usize, u32, u32, Protocol);
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     nodes: Vec<(String, NodeKind)>,
-    numbers: HashMap<String, u32>,
+    numbers: HashMap<String, u32, RandomState>,
     edges: BTreeMap<Edge, Calls>,
     /// Calls into a service, by window and node.
     entries: BTreeMap<(usize, u32), Calls>,

@@ -19,8 +19,8 @@ pub(super) fn write(
     stamp: &str,
 ) -> io::Result<Vec<StagedFile>> {
     let columns = (
-        Columns::<GraphEdges>::without(&[]),
-        Columns::<GraphNodes>::without(&[]),
+        Columns::<GraphEdges>::all(rules.formats),
+        Columns::<GraphNodes>::all(rules.formats),
     );
     let mut edges = Rows::new(&columns.0);
     let mut nodes = Rows::new(&columns.1);
@@ -62,10 +62,10 @@ pub(super) fn write(
     let mut files = Vec::new();
     let mut table = TableFiles::create(staging, stamp, &columns.0)?;
     table.append(&edges.take()?)?;
-    files.extend(table.finish()?);
+    files.extend(table.finish()?.into_iter().flatten());
     let mut table = TableFiles::create(staging, stamp, &columns.1)?;
     table.append(&nodes.take()?)?;
-    files.extend(table.finish()?);
+    files.extend(table.finish()?.into_iter().flatten());
     Ok(files)
 }
 

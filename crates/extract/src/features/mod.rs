@@ -38,6 +38,7 @@ use crate::dataset::graph::{GraphEdges, GraphNodes};
 use crate::dataset::rows::{Columns, Made};
 use crate::dataset::staging::{StagedFile, Staging};
 use crate::dataset::trace_features::TraceFeatures;
+use crate::options::TableFormats;
 use crate::scan::batch::Batch;
 use crate::scan::spool::{Dealt, Spool};
 use crate::write::RowRules;
@@ -62,12 +63,12 @@ pub(crate) struct FeatureRules {
 
 impl FeatureRules {
     /// For a run whose traces are in so many partitions: events are dealt into as many.
-    pub(crate) fn new(conditions: &Conditions, partitions: usize) -> Self {
+    pub(crate) fn new(conditions: &Conditions, partitions: usize, formats: TableFormats) -> Self {
         let grid = Grid::new(conditions.run());
         Self {
             slices: grid.slices(partitions),
             grid,
-            traces: Columns::without(&[]),
+            traces: Columns::all(formats),
         }
     }
 }
@@ -107,7 +108,10 @@ impl Observed {
         if !self.services.contains_key(name) {
             self.services.insert(name.to_owned(), Service::default());
         }
-        self.services.entry(name.to_owned()).or_default()
+        match self.services.get_mut(name) {
+            Some(service) => service,
+            None => unreachable!("it was put in"),
+        }
     }
 }
 
@@ -168,36 +172,47 @@ impl Features {
     /// Writes all tables that put the run together.
     pub(crate) fn write(
         self,
+        features: &FeatureRules,
         rules: &RowRules<'_>,
         workers: usize,
         staging: &mut Staging,
         stamp: &str,
     ) -> io::Result<WrittenFeatures> {
-        let mut files = windows::write(&self.over_time, rules, workers, staging, stamp)?;
-        files.extend(self.traces.finish()?);
+        let mut files =
+            windows::write(&self.over_time, (features, rules), workers, staging, stamp)?;
+        files.extend(self.traces.finish()?.into_iter().flatten());
         files.extend(graph_rows::write(&self.graph, rules, staging, stamp)?);
         let (readings, columns) = (&self.readings, &self.columns);
-        let wide = wide_rows::write(readings, columns, rules, workers, staging, stamp)?;
+        let wide = wide_rows::write(
+            readings,
+            columns,
+            (features, rules),
+            workers,
+            staging,
+            stamp,
+        )?;
         files.extend(wide.0);
         let mut dictionary = Dictionary::default();
-        dictionary.add(&Columns::<Buckets<1>>::without(&[]));
-        dictionary.add(&Columns::<Buckets<5>>::without(&[]));
-        dictionary.add(&rules.features.traces);
-        dictionary.add(&Columns::<GraphEdges>::without(&[]));
-        dictionary.add(&Columns::<GraphNodes>::without(&[]));
+        dictionary.add(&Columns::<Buckets<1>>::all(rules.formats));
+        dictionary.add(&Columns::<Buckets<5>>::all(rules.formats));
+        dictionary.add(&features.traces);
+        dictionary.add(&Columns::<GraphEdges>::all(rules.formats));
+        dictionary.add(&Columns::<GraphNodes>::all(rules.formats));
         dictionary.add_wide(&wide.1);
         Ok(WrittenFeatures {
             files,
-            causal_graphs: causal::causal_graphs(&self.graph, rules),
+            causal_graphs: Some(causal::causal_graphs(&self.graph, rules)),
             dictionary,
         })
     }
 }
 
 /// What was written, and what is still to be.
+#[derive(Default)]
 pub(crate) struct WrittenFeatures {
     pub(crate) files: Vec<StagedFile>,
-    pub(crate) causal_graphs: CausalGraphs,
+    /// None where these tables are left out.
+    pub(crate) causal_graphs: Option<CausalGraphs>,
     /// The columns of these tables.
     pub(crate) dictionary: Dictionary,
 }

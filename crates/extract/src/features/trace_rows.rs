@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::FeatureRules;
 use super::shape::{ByService, Shape};
 use crate::dataset::rows::{Made, Rows};
 use crate::dataset::trace_features::{TraceFeatureRow, TraceFeatures};
@@ -20,12 +21,13 @@ pub(super) struct TraceRows<'r> {
 
 impl<'r> TraceRows<'r> {
     pub(super) fn new(
+        features: &'r FeatureRules,
         rules: &'r RowRules<'r>,
         of: &'r TracePartition,
         said: &'r [OfTrace<'r>],
     ) -> Self {
         Self {
-            rows: Rows::new(&rules.features.traces),
+            rows: Rows::new(&features.traces),
             made: Vec::new(),
             rules,
             of,

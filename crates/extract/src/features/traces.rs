@@ -1,6 +1,5 @@
 //! What the tables take from a partition of traces.
 
-use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 
@@ -21,14 +20,14 @@ use crate::write::{OfTrace, RowRules, TracePartition};
 /// What a partition of traces has to say, of which `said` says what it is, trace by trace. What is
 /// not the run's has rows of its own at the most.
 pub(crate) fn observe_traces(
+    features: &FeatureRules,
     rules: &RowRules<'_>,
     of: &TracePartition,
     said: &[OfTrace<'_>],
 ) -> io::Result<Observed> {
-    let features = &rules.features;
     let mut observed = Observed::default();
     let mut events = Events::new(&features.grid, features.slices);
-    let mut rows = TraceRows::new(rules, of, said);
+    let mut rows = TraceRows::new(features, rules, of, said);
     let marks = &of.span_marks;
     let trace = |at: usize| marks.trace.value(at) as usize;
     let mut from = 0;
@@ -37,6 +36,11 @@ pub(crate) fn observe_traces(
         let to = rest.find(|&at| trace(at) != trace(from));
         let to = to.unwrap_or(marks.row.len());
         let trace = trace(from);
+        // What is somebody else's has a row at the most.
+        if said[trace].foreign.is_some() && !rules.keeps_row(&said[trace].said) {
+            from = to;
+            continue;
+        }
         let spans = once(&of.spans, from..to, |at| marks.row.value(at) as usize);
         if said[trace].foreign.is_none() {
             for &at in &spans {
@@ -76,17 +80,21 @@ pub(crate) fn observe_traces(
 
 /// Places of a trace's spans without copies of one span; `row` gives a place's row.
 fn once(spans: &SpanBatch, places: Range<usize>, row: impl Fn(usize) -> usize) -> Vec<usize> {
-    let mut seen = HashSet::with_capacity(places.len());
-    let is_first = |at: &usize| {
+    let identity = |at: &usize| {
         let row = row(*at);
-        seen.insert((
+        (
             spans.span_id.value(row),
             number(&spans.start_ns, row),
             spans.service_name.value(row),
             text(&spans.instance, row),
-        ))
+        )
     };
-    places.filter(is_first).collect()
+    let mut once: Vec<usize> = places.collect();
+    once.sort_by(|a, b| identity(a).cmp(&identity(b)));
+    // The first of several, since the sort is stable.
+    once.dedup_by(|b, a| identity(a) == identity(b));
+    once.sort_unstable();
+    once
 }
 
 /// The trees of the spans at these places, with the parents that labelling found.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::grid::SECOND_NS;
+use super::FeatureRules;
+use super::grid::{Grid, SECOND_NS};
 use super::wide::{ColumnKey, ReadingBatch, Together, WideColumns as Keys, names, together};
 use crate::dataset::files::TableFiles;
 use crate::dataset::rows::Made;
@@ -21,7 +22,7 @@ const CELLS_AT_ONCE: usize = 1 << 20;
 pub(super) fn write(
     readings: &Spool,
     keys: &Keys,
-    rules: &RowRules<'_>,
+    (features, rules): (&FeatureRules, &RowRules<'_>),
     workers: usize,
     staging: &mut Staging,
     stamp: &str,
@@ -31,34 +32,28 @@ pub(super) fn write(
     let series = names
         .iter()
         .filter_map(|(name, number)| Some(column(name, keys.get(number)?)));
-    let columns = WideColumns::new(series.collect());
+    let columns = WideColumns::new(rules.formats, series.collect());
     let mut files = TableFiles::create_wide(staging, stamp, &columns)?;
-    let of = &rules.features;
     let make = |slice: usize| {
         let readings = ReadingBatch::view(&readings.read(slice)?).map_err(io::Error::other)?;
         let values = together(&readings, keys);
-        rows(
-            rules,
-            &columns,
-            &numbers,
-            &values,
-            of.grid.slice(slice, of.slices),
-        )
+        let seconds = features.grid.slice(slice, features.slices);
+        let of = (&features.grid, rules);
+        rows(of, &columns, &numbers, &values, seconds)
     };
-    in_order(of.slices, workers, make, |made: Vec<Made>| {
+    in_order(features.slices, workers, make, |made: Vec<Made>| {
         made.iter().try_for_each(|rows| files.append(rows))
     })?;
-    Ok((files.finish()?.into(), columns))
+    Ok((files.finish()?.into_iter().flatten().collect(), columns))
 }
 
 fn rows(
-    rules: &RowRules<'_>,
+    (grid, rules): (&Grid, &RowRules<'_>),
     columns: &WideColumns,
     numbers: &[u64],
     values: &BTreeMap<(usize, u64), f64>,
     seconds: std::ops::Range<usize>,
 ) -> io::Result<Vec<Made>> {
-    let grid = &rules.features.grid;
     let mut rows = WideRows::new(columns);
     let mut made = Vec::new();
     for second in seconds.filter(|second| grid.meets_run(*second, 1)) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::events::{Event, EventBatch, KINDS, SEVERITIES};
 use super::figures::Said;
-use super::grid::SECOND_NS;
+use super::grid::{Grid, SECOND_NS};
 use super::{FeatureRules, OverTime};
 use crate::dataset::buckets::{Bucket, BucketRow, Buckets, OfKind};
 use crate::dataset::files::TableFiles;
@@ -93,12 +93,11 @@ fn quantile(sorted: &[i64], percent: usize) -> Option<i64> {
 /// Writes both tables.
 pub(crate) fn write(
     over_time: &OverTime,
-    rules: &RowRules<'_>,
+    (of, rules): (&FeatureRules, &RowRules<'_>),
     workers: usize,
     staging: &mut Staging,
     stamp: &str,
 ) -> io::Result<Vec<StagedFile>> {
-    let of = &rules.features;
     let services: Vec<ByService<'_>> = over_time
         .services
         .iter()
@@ -106,8 +105,8 @@ pub(crate) fn write(
         .collect();
     let numbers: BTreeMap<&str, usize> = services.iter().map(|s| s.name).zip(0..).collect();
     let columns = (
-        Columns::<Buckets<1>>::without(&[]),
-        Columns::<Buckets<5>>::without(&[]),
+        Columns::<Buckets<1>>::all(rules.formats),
+        Columns::<Buckets<5>>::all(rules.formats),
     );
     let mut one = TableFiles::create(staging, stamp, &columns.0)?;
     let mut five = TableFiles::create(staging, stamp, &columns.1)?;
@@ -115,6 +114,7 @@ pub(crate) fn write(
         let seconds = of.grid.slice(slice, of.slices);
         let begun = begun(&over_time.events.read(slice)?, &numbers, &seconds)?;
         let of_slice = Slice {
+            grid: &of.grid,
             rules,
             services: &services,
             begun,
@@ -132,6 +132,7 @@ pub(crate) fn write(
     })?;
     Ok([one.finish()?, five.finish()?]
         .into_iter()
+        .flatten()
         .flatten()
         .collect())
 }
@@ -181,6 +182,7 @@ fn begun(
 
 /// A slice of time whose rows are made.
 struct Slice<'s, 'r> {
+    grid: &'s Grid,
     rules: &'s RowRules<'r>,
     services: &'s [ByService<'s>],
     begun: BTreeMap<(usize, usize), Begun>,
@@ -192,7 +194,7 @@ impl Slice<'_, '_> {
         &self,
         columns: &Columns<Buckets<SECONDS>>,
     ) -> io::Result<Vec<Made>> {
-        let grid = &self.rules.features.grid;
+        let grid = self.grid;
         let mut rows = Rows::new(columns);
         let mut made = Vec::new();
         for first in self.seconds.clone().step_by(SECONDS) {

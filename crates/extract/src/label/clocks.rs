@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The four times of one exchange, Unix nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange {
@@ -34,7 +36,7 @@ pub(crate) const WHOLE_MILLISECONDS_GRAIN_NS: i64 = 2_000_000;
 /// The generator's clock among the resources.
 pub(crate) const GENERATOR: u32 = u32::MAX;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Best {
     delay: i64,
     offset: i64,
@@ -42,7 +44,7 @@ struct Best {
 }
 
 /// Exchanges between any two resources.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Exchanges {
     best: HashMap<(u32, u32), Best>,
 }

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
+
 /// Who sent a span.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ResourceId {
     pub(crate) service: String,
     /// Its instance, pod or host, whichever it names first.
@@ -14,7 +17,7 @@ pub(crate) struct ResourceId {
 #[derive(Debug, Default)]
 pub(crate) struct Numbered<'a> {
     pub(crate) things: Vec<(&'a str, &'a str)>,
-    numbers: HashMap<(&'a str, &'a str), u32>,
+    numbers: HashMap<(&'a str, &'a str), u32, RandomState>,
 }
 
 impl<'a> Numbered<'a> {

@@ -1,13 +1,14 @@
 //! What has to be known of the whole run, gathered partition by partition. Surveys merge: any split
 //! of the traces into partitions gives the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 use loadgen_evidence::{Sample, Sampler, Stretches};
 use loadgen_timeline::audit::ServiceFigures;
 use loadgen_timeline::condition::{NONE, Placed};
+use serde::{Deserialize, Serialize};
 
 use super::clocks::{Exchange, Exchanges, GENERATOR, GRAIN_NS, WHOLE_MILLISECONDS_GRAIN_NS};
 use super::decide::{Decided, is_generator};
@@ -26,7 +27,7 @@ use crate::scan::spool::hash;
 const NEAR_THE_ENDS_NS: i64 = 5_000_000_000;
 
 /// What was gathered of one partition or of several.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Gathered {
     /// What the evidence is found from.
     pub(crate) sample: Sample,
@@ -65,7 +66,7 @@ pub(crate) struct Survey {
 }
 
 /// What is counted over all traces.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) traces: u64,
     pub(crate) traces_cut: u64,
@@ -80,13 +81,14 @@ pub(crate) struct Counts {
 }
 
 /// What is gathered of one window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OfWindow {
     pub(crate) traces: u64,
     pub(crate) spans: u64,
     /// Requests that its scenario sent.
     pub(crate) requests: u64,
     /// Durations of what was sent while it was open, in microseconds.
+    #[serde(with = "crate::distributed::histogram")]
     pub(crate) durations: Histogram<u32>,
 }
 
@@ -349,12 +351,14 @@ impl Survey {
     }
 
     fn observe_exchanges(&mut self, group: &Group<'_>) {
-        let clients: HashMap<u64, &Span> = group
-            .spans
-            .iter()
-            .filter(|s| s.kind == CLIENT)
-            .map(|s| (s.id, s))
-            .collect();
+        let clients = group.spans.iter().filter(|s| s.kind == CLIENT);
+        let mut clients: Vec<&Span> = clients.collect();
+        clients.sort_by_key(|s| s.id);
+        // Of several with one id the last.
+        let client = |id: u64| {
+            let behind = clients.partition_point(|s| s.id <= id);
+            clients[..behind].last().filter(|s| s.id == id)
+        };
         let Local {
             grains,
             generator_grain,
@@ -383,7 +387,7 @@ impl Survey {
                 );
             }
             if span.kind == SERVER
-                && let Some(client) = clients.get(&span.parent)
+                && let Some(client) = client(span.parent)
                 && client.resource != span.resource
                 && client.start != 0
             {
@@ -417,6 +421,12 @@ impl Survey {
 }
 
 impl Gathered {
+    /// 99th percentile of the durations of what was sent in a window, in nanoseconds.
+    pub(crate) fn p99_ns(&self, window: usize) -> i64 {
+        let durations = &self.windows[window].durations;
+        i64::try_from(durations.value_at_quantile(0.99)).unwrap_or(i64::MAX / 1000) * 1000
+    }
+
     /// Adds what was gathered of other partitions.
     pub(crate) fn merge(&mut self, other: Self) {
         // All have the stretches of one timeline, for which merging does not fail.
@@ -496,5 +506,8 @@ fn service<'f>(
     if !services.contains_key(name) {
         services.insert(name.to_owned(), ServiceFigures::default());
     }
-    services.entry(name.to_owned()).or_default()
+    match services.get_mut(name) {
+        Some(service) => service,
+        None => unreachable!("it was put in"),
+    }
 }

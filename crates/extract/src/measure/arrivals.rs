@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use loadgen_timeline::condition::Interval;
+use serde::{Deserialize, Serialize};
 
 /// At most so many slices of time, however long the run.
 const MOST_SLICES: i64 = 10_000;
@@ -17,7 +18,7 @@ const SLICE_NS: i64 = 500_000_000;
 const SILENT_REQUESTS: u64 = 3;
 
 /// Requests sent, and those of which a span of the target arrived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Arrived {
     pub(crate) sent: u64,
     pub(crate) arrived: u64,
@@ -36,7 +37,7 @@ impl Arrived {
 }
 
 /// Counts of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Arrivals {
     begin_ns: i64,
     slice_ns: i64,

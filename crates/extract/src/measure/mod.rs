@@ -47,11 +47,7 @@ pub(crate) struct RunFacts {
 impl RunFacts {
     /// From what was gathered of all partitions.
     pub(crate) fn new(truth: &Truth, gathered: &Gathered) -> Self {
-        let p99_ns = |window: usize| {
-            let durations = &gathered.windows[window].durations;
-            i64::try_from(durations.value_at_quantile(0.99)).unwrap_or(i64::MAX / 1000) * 1000
-        };
-        let mut phases = Phases::new(&truth.timeline, p99_ns);
+        let mut phases = Phases::new(&truth.timeline, |window| gathered.p99_ns(window));
         let recoveries = recovery::recoveries(
             &truth.timeline,
             &truth.conditions,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hdrhistogram::Histogram;
 use loadgen_evidence::Interval;
+use serde::{Deserialize, Serialize};
 
 use crate::dataset::unusual::Unusual;
 use crate::label::groups::number;
@@ -32,33 +33,37 @@ const ERROR_SHARE: f64 = 0.01;
 const LEAST_EXCESS_US: u64 = 1000;
 
 /// What was gathered of all operations, of one partition or of several.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Normals {
     operations: BTreeMap<u64, Normal>,
     services: BTreeMap<u64, Outcomes>,
 }
 
 /// Spans, and those of them that failed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Outcomes {
     spans: u64,
     errors: u64,
 }
 
 /// What was gathered of one operation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Normal {
     outcomes: Outcomes,
+    #[serde(with = "crate::distributed::histogram")]
     took: Histogram<u32>,
+    #[serde(with = "crate::distributed::histogram")]
     own: Histogram<u32>,
+    #[serde(with = "crate::distributed::histogram")]
     wait: Histogram<u32>,
+    #[serde(with = "crate::distributed::histogram")]
     children: Histogram<u32>,
     kinds: Shapes,
     shapes: Shapes,
 }
 
 /// How often each shape came; none: they were too many.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Shapes(Option<BTreeMap<u64, u32>>);
 
 /// What of each operation is still normal.

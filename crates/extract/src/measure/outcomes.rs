@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BinaryHeap};
 
 use loadgen_timeline::condition::Placed;
+use serde::{Deserialize, Serialize};
 
 use crate::label::truth::Truth;
 
@@ -12,7 +13,7 @@ use crate::label::truth::Truth;
 const KEPT: usize = 4000;
 
 /// How one trace ended. Ordered by its hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     hash: u64,
     /// When its request was sent, Unix nanoseconds.
@@ -24,7 +25,7 @@ pub(crate) struct Outcome {
 }
 
 /// Outcomes by stretch.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Outcomes {
     operations: BTreeMap<(String, String), u32>,
     kept: BTreeMap<usize, BinaryHeap<Outcome>>,

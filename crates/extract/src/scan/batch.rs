@@ -1,6 +1,7 @@
 //! Records of what was read, as Arrow batches: one definition of each gives its schema, a builder
 //! and a typed view.
 
+use std::io;
 use std::sync::Arc;
 
 use arrow_array::builder::{
@@ -13,20 +14,30 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
+use super::packed::{Packed, Reader};
+
 /// Arrow's types for each kind of field.
 pub(crate) trait FieldKind {
     const TYPE: DataType;
     type Builder: Default;
     type Array: Array + Clone + 'static;
+    /// What a cell is.
+    type Value<'a>: Copy;
+    /// Bytes of a cell in an array, without those of text.
+    const WIDTH: usize;
 
-    /// Bytes of text that a builder holds.
-    fn text_bytes(_: &Self::Builder) -> usize {
-        0
-    }
+    /// The cell at a row, which is not null.
+    fn value(array: &Self::Array, row: usize) -> Self::Value<'_>;
+
+    /// Adds a cell to a packed row.
+    fn pack(value: Self::Value<'_>, row: &mut Packed);
+
+    /// Takes a cell from a packed row.
+    fn unpack(row: &mut Reader<'_>, builder: &mut Self::Builder) -> io::Result<()>;
 }
 
-macro_rules! kinds {
-    ($($name:ident: $type:ident, $builder:ty, $array:ty $(, $text_bytes:item)?;)*) => {$(
+macro_rules! numbers {
+    ($($name:ident: $type:ident, $number:ty, $builder:ty, $array:ty;)*) => {$(
         #[derive(Debug)]
         pub(crate) struct $name;
 
@@ -34,22 +45,89 @@ macro_rules! kinds {
             const TYPE: DataType = DataType::$type;
             type Builder = $builder;
             type Array = $array;
-            $($text_bytes)?
+            type Value<'a> = $number;
+            const WIDTH: usize = size_of::<$number>();
+
+            #[inline]
+            fn value(array: &$array, row: usize) -> $number {
+                array.value(row)
+            }
+
+            #[inline]
+            fn pack(value: $number, row: &mut Packed) {
+                row.put(value.to_le_bytes());
+            }
+
+            #[inline]
+            fn unpack(row: &mut Reader<'_>, builder: &mut $builder) -> io::Result<()> {
+                builder.append_value(<$number>::from_le_bytes(row.take()?));
+                Ok(())
+            }
         }
     )*};
 }
 
-kinds! {
-    U64: UInt64, UInt64Builder, UInt64Array;
-    U32: UInt32, UInt32Builder, UInt32Array;
-    I64: Int64, Int64Builder, Int64Array;
-    I32: Int32, Int32Builder, Int32Array;
-    U8: UInt8, UInt8Builder, UInt8Array;
-    F64: Float64, Float64Builder, Float64Array;
-    Bool: Boolean, BooleanBuilder, BooleanArray;
-    Text: Utf8, StringBuilder, StringArray, fn text_bytes(builder: &StringBuilder) -> usize {
-        builder.values_slice().len()
-    };
+numbers! {
+    U64: UInt64, u64, UInt64Builder, UInt64Array;
+    U32: UInt32, u32, UInt32Builder, UInt32Array;
+    I64: Int64, i64, Int64Builder, Int64Array;
+    I32: Int32, i32, Int32Builder, Int32Array;
+    U8: UInt8, u8, UInt8Builder, UInt8Array;
+    F64: Float64, f64, Float64Builder, Float64Array;
+}
+
+#[derive(Debug)]
+pub(crate) struct Bool;
+
+impl FieldKind for Bool {
+    const TYPE: DataType = DataType::Boolean;
+    type Builder = BooleanBuilder;
+    type Array = BooleanArray;
+    type Value<'a> = bool;
+    const WIDTH: usize = 1;
+
+    #[inline]
+    fn value(array: &BooleanArray, row: usize) -> bool {
+        array.value(row)
+    }
+
+    #[inline]
+    fn pack(value: bool, row: &mut Packed) {
+        row.put([value.into()]);
+    }
+
+    #[inline]
+    fn unpack(row: &mut Reader<'_>, builder: &mut BooleanBuilder) -> io::Result<()> {
+        builder.append_value(row.take()? != [0]);
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Text;
+
+impl FieldKind for Text {
+    const TYPE: DataType = DataType::Utf8;
+    type Builder = StringBuilder;
+    type Array = StringArray;
+    type Value<'a> = &'a str;
+    const WIDTH: usize = size_of::<i32>();
+
+    #[inline]
+    fn value(array: &StringArray, row: usize) -> &str {
+        array.value(row)
+    }
+
+    #[inline]
+    fn pack(value: &str, row: &mut Packed) {
+        row.put_text(value);
+    }
+
+    #[inline]
+    fn unpack(row: &mut Reader<'_>, builder: &mut StringBuilder) -> io::Result<()> {
+        builder.append_value(row.text()?);
+        Ok(())
+    }
 }
 
 /// A kind of batch.
@@ -59,6 +137,18 @@ pub(crate) trait Batch: Sized {
 
     /// The columns of a batch of that schema.
     fn view(batch: &RecordBatch) -> Result<Self, ArrowError>;
+}
+
+/// A kind of batch whose rows can be packed.
+pub(crate) trait PackedBatch: Batch {
+    /// Bytes that a row takes up in a batch, without those of text.
+    const WIDTH: usize;
+
+    /// The batch of packed rows.
+    fn unpack(parts: &[&Packed]) -> io::Result<RecordBatch>;
+
+    /// Adds the rows of a batch to packed ones.
+    fn pack(batch: &RecordBatch, rows: &mut Packed) -> io::Result<()>;
 }
 
 /// The array of a column.
@@ -103,13 +193,6 @@ macro_rules! batch {
         }
 
         impl $builder {
-            /// Bytes of text in it.
-            #[allow(dead_code)]
-            pub(crate) fn text_bytes(&self) -> usize {
-                use $crate::scan::batch::FieldKind;
-                0 $(+ <$crate::scan::batch::$kind as FieldKind>::text_bytes(&self.$field))*
-            }
-
             pub(crate) fn finish(&mut self) -> Result<arrow_array::RecordBatch, arrow_schema::ArrowError> {
                 let columns: Vec<arrow_array::ArrayRef> =
                     vec![$(std::sync::Arc::new(self.$field.finish()),)*];
@@ -143,4 +226,100 @@ macro_rules! batch {
     };
 }
 
-pub(crate) use batch;
+/// The same with rows that can be packed.
+macro_rules! packed_batch {
+    (
+        $(#[$doc:meta])*
+        $view:ident, $builder:ident, $row:ident {
+            $($(#[$field_doc:meta])* $field:ident: $kind:ident,)*
+        }
+    ) => {
+        $crate::scan::batch::batch! {
+            $(#[$doc])*
+            $view, $builder {
+                $($(#[$field_doc])* $field: $kind,)*
+            }
+        }
+
+        /// One of them.
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) struct $row<'a> {
+            $($(#[$field_doc])* pub(crate) $field:
+                Option<<$crate::scan::batch::$kind as $crate::scan::batch::FieldKind>::Value<'a>>,)*
+        }
+
+        impl $row<'_> {
+            /// Adds it to packed rows, to be dealt by `hash`.
+            pub(crate) fn pack(&self, hash: u64, rows: &mut $crate::scan::packed::Packed) {
+                use $crate::scan::batch::FieldKind;
+                let begun = rows.begin(hash);
+                let (mut present, mut bit) = (0, 1);
+                $(
+                    if let Some(value) = self.$field {
+                        present |= bit;
+                        <$crate::scan::batch::$kind as FieldKind>::pack(value, rows);
+                    }
+                    bit <<= 1;
+                )*
+                let _: u32 = bit;
+                rows.end(begun, present);
+            }
+        }
+
+        impl $view {
+            /// One of them.
+            pub(crate) fn row(&self, row: usize) -> $row<'_> {
+                use arrow_array::Array;
+                use $crate::scan::batch::FieldKind;
+                $row {
+                    $($field: (!self.$field.is_null(row))
+                        .then(|| <$crate::scan::batch::$kind as FieldKind>::value(&self.$field, row)),)*
+                }
+            }
+        }
+
+        impl $crate::scan::batch::PackedBatch for $view {
+            const WIDTH: usize = {
+                use $crate::scan::batch::FieldKind;
+                0 $(+ <$crate::scan::batch::$kind as FieldKind>::WIDTH)*
+            };
+
+            fn unpack(
+                parts: &[&$crate::scan::packed::Packed],
+            ) -> std::io::Result<arrow_array::RecordBatch> {
+                use $crate::scan::batch::FieldKind;
+                let mut builder = $builder::default();
+                for part in parts {
+                    let mut reader = part.reader()?;
+                    while let Some(present) = reader.next_row()? {
+                        let mut bit: u32 = 1;
+                        $(
+                            if present & bit != 0 {
+                                <$crate::scan::batch::$kind as FieldKind>::unpack(&mut reader, &mut builder.$field)?;
+                            } else {
+                                builder.$field.append_null();
+                            }
+                            bit <<= 1;
+                        )*
+                        let _ = bit;
+                    }
+                }
+                builder.finish().map_err(std::io::Error::other)
+            }
+
+            fn pack(
+                batch: &arrow_array::RecordBatch,
+                rows: &mut $crate::scan::packed::Packed,
+            ) -> std::io::Result<()> {
+                use $crate::scan::batch::Batch;
+                let view = Self::view(batch).map_err(std::io::Error::other)?;
+                for row in 0..batch.num_rows() {
+                    view.row(row).pack($crate::scan::Dealable::hash(&view, row), rows);
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+pub(crate) use {batch, packed_batch};

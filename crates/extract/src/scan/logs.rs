@@ -3,39 +3,51 @@
 use loadgen_otlp::view::{AnyValue, LogRecord, PlainObject};
 use serde_json::Value;
 
-use super::records::LogBuilder;
+use super::packed::Packed;
+use super::records::LogRow;
 use super::resource::ResourceAttributes;
+use super::spool::hash;
 
-impl LogBuilder {
-    pub(super) fn record(
-        &mut self,
-        resource: &ResourceAttributes,
-        scope_name: &str,
-        record: &LogRecord<'_>,
-    ) {
-        let id = record.trace_id.0;
-        let observed = record.observed_time_unix_nano.get();
-        self.trace_high.append_value((id >> 64) as u64);
-        self.trace_low.append_value(id as u64);
-        self.span_id.append_value(record.span_id.0);
-        self.time_ns
-            .append_option(record.time_unix_nano.get().or(observed));
-        self.observed_ns.append_option(observed);
-        self.severity_number.append_value(record.severity_number.0);
-        self.severity_text.append_value(&*record.severity_text);
-        self.service_name.append_value(resource.service_name());
-        self.body.append_option(body(&record.body));
-        self.event_name.append_value(&*record.event_name);
-        self.scope_name.append_value(scope_name);
-        let attributes = serde_json::to_string(&PlainObject(&record.attributes));
-        self.attributes.append_value(attributes.unwrap_or_default());
-        self.service_instance_id
-            .append_option(resource.service_instance_id.as_deref());
-        self.host_name.append_option(resource.host_name.as_deref());
-        self.container_name
-            .append_option(resource.container_name.as_deref());
-        self.k8s_pod_name
-            .append_option(resource.k8s_pod_name.as_deref());
+/// Adds a log record.
+pub(super) fn pack(
+    rows: &mut Packed,
+    resource: &ResourceAttributes,
+    scope_name: &str,
+    record: &LogRecord<'_>,
+) {
+    let id = record.trace_id.0;
+    let trace = [(id >> 64) as u64, id as u64];
+    let observed = record.observed_time_unix_nano.get();
+    let time_ns = record.time_unix_nano.get().or(observed);
+    let body = body(&record.body);
+    let attributes = serde_json::to_string(&PlainObject(&record.attributes)).unwrap_or_default();
+    let row = LogRow {
+        trace_high: Some(trace[0]),
+        trace_low: Some(trace[1]),
+        span_id: Some(record.span_id.0),
+        time_ns,
+        observed_ns: observed,
+        severity_number: Some(record.severity_number.0),
+        severity_text: Some(&record.severity_text),
+        service_name: Some(resource.service_name()),
+        body: body.as_deref(),
+        event_name: Some(&record.event_name),
+        scope_name: Some(scope_name),
+        attributes: Some(&attributes),
+        service_instance_id: resource.service_instance_id.as_deref(),
+        host_name: resource.host_name.as_deref(),
+        container_name: resource.container_name.as_deref(),
+        k8s_pod_name: resource.k8s_pod_name.as_deref(),
+    };
+    row.pack(hash(dealt_by(trace, time_ns)), rows);
+}
+
+/// What a log record is dealt by: its trace. One without a trace goes anywhere, and not all to one
+/// place.
+pub(super) fn dealt_by(trace: [u64; 2], time_ns: Option<i64>) -> [u64; 2] {
+    match trace {
+        [0, 0] => [0, time_ns.unwrap_or(0) as u64],
+        trace => trace,
     }
 }
 

@@ -6,11 +6,13 @@ mod headers;
 mod http;
 pub(crate) mod inputs;
 mod logs;
+pub(crate) mod packed;
 mod peer;
 pub(crate) mod pipeline;
 mod points;
 pub(crate) mod records;
 pub(crate) mod resource;
+pub(crate) mod row_spool;
 pub(crate) mod sample;
 mod sink;
 pub(crate) mod spans;
@@ -20,33 +22,36 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
+use arrow_array::Array;
 
-use batch::Batch;
+use batch::{Batch, PackedBatch};
 use loadgen_otlp::source::{Skipped, Source, Unit, UnitTally, decode};
+use packed::Packed;
 use pipeline::{PipelineError, Placed, Results, for_each_unit};
-use records::{LogBatch, PointBatch, RequestBatch, RequestBuilder, SpanBatch};
+use records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
+use row_spool::{MAX_GROUP_BYTES, RowSpool, partitions};
 use sample::{Sample, SampleIndex, SampledSpan};
 use sink::{Part, Records};
-use spool::{Dealt, Hashed, MAX_GROUP_BYTES, Spool, deal, hash, partitions};
+use spool::hash;
 
 use crate::lines::Lines;
 
 /// All that was read, dealt into partitions. Those of spans, logs and requests have the same traces.
 #[derive(Debug)]
 pub(crate) struct Scanned {
-    pub(crate) spans: Spool,
-    pub(crate) logs: Spool,
-    pub(crate) requests: Spool,
-    pub(crate) points: Spool,
+    pub(crate) spans: RowSpool,
+    pub(crate) logs: RowSpool,
+    pub(crate) requests: RowSpool,
+    pub(crate) points: RowSpool,
     /// Spans, data points and log records in the messages.
     pub(crate) read: [u64; 3],
     /// Those of them that belong to traces, or series, which are too large.
     pub(crate) too_large: [u64; 3],
     pub(crate) sample: Vec<SampledSpan>,
     /// First start and last end of all spans, Unix nanoseconds.
-    extent: Option<(i64, i64)>,
+    pub(crate) extent: Option<(i64, i64)>,
+    /// Number of the first unit that is read next, by which spans without a trace are told apart.
+    pub(crate) first_unit: u64,
 }
 
 /// What is known of the input as a whole once it has been read.
@@ -63,38 +68,35 @@ enum Said {
     Part(Part),
     /// What there was in it; it comes last.
     Whole(UnitTally),
-    /// Records could not be made, which is a bug.
-    Failed(ArrowError),
 }
 
 impl Scanned {
     /// Empty, for an input of so many bytes, with its files in `folder`.
     pub(crate) fn new(folder: &Path, input_bytes: u64) -> io::Result<Self> {
-        let partitions = partitions(input_bytes);
-        let spool = |schema| Spool::new(folder, schema, partitions);
+        Self::with_partitions(folder, partitions(input_bytes))
+    }
+
+    /// Empty, with so many partitions.
+    pub(crate) fn with_partitions(folder: &Path, partitions: usize) -> io::Result<Self> {
         Ok(Self {
-            spans: spool(SpanBatch::schema())?,
-            logs: spool(LogBatch::schema())?,
-            requests: spool(RequestBatch::schema())?,
-            points: spool(PointBatch::schema())?,
+            spans: RowSpool::new::<SpanBatch>(folder, partitions)?,
+            logs: RowSpool::new::<LogBatch>(folder, partitions)?,
+            requests: RowSpool::new::<RequestBatch>(folder, partitions)?,
+            points: RowSpool::new::<PointBatch>(folder, partitions)?,
             read: [0; 3],
             too_large: [0; 3],
             sample: Vec::new(),
             extent: None,
+            first_unit: 0,
         })
     }
 
     /// Adds requests of a ledger.
-    pub(crate) fn requests(&mut self, mut requests: RequestBuilder) -> io::Result<()> {
-        let batch = requests.finish().map_err(io::Error::other)?;
-        let partitions = self.requests.len();
-        for dealt in deal(&batch, &trace_hashes::<RequestBatch>(&batch)?, partitions)? {
-            self.requests.push(dealt)?;
-        }
-        Ok(())
+    pub(crate) fn requests(&mut self, requests: &Packed) -> io::Result<()> {
+        self.requests.deal(requests)
     }
 
-    /// Reads the input.
+    /// Reads the input, or more of it.
     pub(crate) fn read(
         &mut self,
         sources: &mut [Source],
@@ -103,16 +105,13 @@ impl Scanned {
     ) -> Result<(), PipelineError<io::Error>> {
         let mut sample = Sample::new();
         // Sampled are spans with a hash up to this, which falls as more of them come.
-        let limit = AtomicU64::new(u64::MAX);
-        let partitions = self.spans.len();
+        let limit = AtomicU64::new(sample.add(std::mem::take(&mut self.sample)));
+        let first_unit = self.first_unit;
         let work = |placed: &Placed, results: &Results<'_, Said>| {
             let limit = limit.load(Ordering::Relaxed);
             let give = |part| results.send(Said::Part(part));
-            let records = Records::new(placed.number, limit, partitions, give);
-            results.send(match scan(&placed.unit, records) {
-                Ok(tally) => Said::Whole(tally),
-                Err(error) => Said::Failed(error),
-            });
+            let records = Records::new(first_unit + placed.number, limit, give);
+            results.send(Said::Whole(scan(&placed.unit, records)));
         };
         for_each_unit(sources, workers, work, |file, said| {
             let part = match said {
@@ -121,25 +120,24 @@ impl Scanned {
                     lines.take(file, tally);
                     return Ok(());
                 }
-                Said::Failed(error) => return Err(io::Error::other(error)),
             };
-            for (sum, read) in self.read.iter_mut().zip(part.read) {
-                *sum += read;
+            let Part {
+                spans,
+                points,
+                logs,
+                ..
+            } = &part;
+            for (sum, rows) in self.read.iter_mut().zip([spans, points, logs]) {
+                *sum += rows.len() as u64;
             }
-            if let Some((from, to)) = part.extent {
+            if let Some((from, to)) = part.extent.get() {
                 let (first, last) = self.extent.unwrap_or((from, to));
                 self.extent = Some((first.min(from), last.max(to)));
             }
+            self.spans.deal(spans)?;
+            self.points.deal(points)?;
+            self.logs.deal(logs)?;
             limit.store(sample.add(part.sampled), Ordering::Relaxed);
-            for (spool, dealt) in [
-                (&mut self.spans, part.spans),
-                (&mut self.points, part.points),
-                (&mut self.logs, part.logs),
-            ] {
-                for rows in dealt {
-                    spool.push(rows)?;
-                }
-            }
             Ok(())
         })?;
         self.sample = sample.into_spans();
@@ -156,22 +154,33 @@ impl Scanned {
 
     /// Deals what has become too large for memory again, and leaves out what can't be divided.
     pub(crate) fn split_large(&mut self, folder: &Path) -> io::Result<()> {
-        let mut traces: [Hashed<'_>; 3] = [
-            (&mut self.spans, trace_hashes::<SpanBatch>),
-            (&mut self.logs, trace_hashes::<LogBatch>),
-            (&mut self.requests, trace_hashes::<RequestBatch>),
-        ];
-        Spool::split_large(&mut traces, folder)?;
-        Spool::split_large(&mut [(&mut self.points, series_hashes)], folder)?;
-        let all: [Hashed<'_>; 3] = [
-            (&mut self.spans, trace_hashes::<SpanBatch>),
-            (&mut self.points, series_hashes),
-            (&mut self.logs, trace_hashes::<LogBatch>),
-        ];
-        for (left_out, (spool, hashes)) in self.too_large.iter_mut().zip(all) {
-            *left_out = spool.leave_out_large(hashes, folder, MAX_GROUP_BYTES)?;
+        let (spans, logs, requests) = (&mut self.spans, &mut self.logs, &mut self.requests);
+        RowSpool::split_large(&mut [spans, logs, requests], folder)?;
+        RowSpool::split_large(&mut [&mut self.points], folder)?;
+        let all = [&mut self.spans, &mut self.points, &mut self.logs];
+        for (left_out, spool) in self.too_large.iter_mut().zip(all) {
+            *left_out = spool.leave_out_large(folder, MAX_GROUP_BYTES)?;
         }
         Ok(())
+    }
+}
+
+/// A batch whose rows are dealt into partitions.
+pub(crate) trait Dealable {
+    /// What a row is dealt by.
+    fn hash(&self, row: usize) -> u64;
+}
+
+impl<B: OfTraces> Dealable for B {
+    fn hash(&self, row: usize) -> u64 {
+        hash(self.trace(row))
+    }
+}
+
+impl Dealable for PointBatch {
+    fn hash(&self, row: usize) -> u64 {
+        // A series' number is well mixed already.
+        self.series.value(row)
     }
 }
 
@@ -188,11 +197,11 @@ impl OfTraces for SpanBatch {
 
 impl OfTraces for LogBatch {
     fn trace(&self, row: usize) -> [u64; 2] {
-        match [self.trace_high.value(row), self.trace_low.value(row)] {
-            // One without a trace goes anywhere, and not all to one place.
-            [0, 0] => [0, self.time_ns.value(row) as u64],
-            trace => trace,
-        }
+        let time_ns = (!self.time_ns.is_null(row)).then(|| self.time_ns.value(row));
+        logs::dealt_by(
+            [self.trace_high.value(row), self.trace_low.value(row)],
+            time_ns,
+        )
     }
 }
 
@@ -200,19 +209,6 @@ impl OfTraces for RequestBatch {
     fn trace(&self, row: usize) -> [u64; 2] {
         [self.trace_high.value(row), self.trace_low.value(row)]
     }
-}
-
-fn trace_hashes<B: OfTraces>(batch: &RecordBatch) -> io::Result<Vec<u64>> {
-    let view = B::view(batch).map_err(io::Error::other)?;
-    Ok((0..batch.num_rows())
-        .map(|row| hash(view.trace(row)))
-        .collect())
-}
-
-fn series_hashes(batch: &RecordBatch) -> io::Result<Vec<u64>> {
-    let view = PointBatch::view(batch).map_err(io::Error::other)?;
-    // A series' number is well mixed already.
-    Ok(view.series.values().to_vec())
 }
 
 /// The records of a unit that is read by itself: spans, data points and log records.
@@ -228,31 +224,30 @@ pub(crate) struct UnitRecords {
 impl UnitRecords {
     /// Reads a unit; `number` tells its spans without a trace from those of others.
     pub(crate) fn of(unit: &Unit, number: u64) -> io::Result<Self> {
-        fn views<B: Batch>(dealt: Vec<Dealt>, all: &mut Vec<B>) -> Result<(), ArrowError> {
-            for (_, batch) in dealt {
-                all.push(B::view(&batch)?);
+        fn view<B: PackedBatch>(rows: &Packed, all: &mut Vec<B>) -> io::Result<()> {
+            if rows.len() > 0 {
+                all.push(B::view(&B::unpack(&[rows])?).map_err(io::Error::other)?);
             }
             Ok(())
         }
         let mut parts = Vec::new();
-        let records = Records::new(number, 0, 1, |part| parts.push(part));
-        let tally = scan(unit, records).map_err(io::Error::other)?;
+        let tally = scan(unit, Records::new(number, 0, |part| parts.push(part)));
         let mut found = Self {
             skipped: tally.skipped,
             ..Self::default()
         };
         for part in parts {
-            views(part.spans, &mut found.spans).map_err(io::Error::other)?;
-            views(part.points, &mut found.points).map_err(io::Error::other)?;
-            views(part.logs, &mut found.logs).map_err(io::Error::other)?;
+            view(&part.spans, &mut found.spans)?;
+            view(&part.points, &mut found.points)?;
+            view(&part.logs, &mut found.logs)?;
         }
         Ok(found)
     }
 }
 
-fn scan<G: FnMut(Part)>(unit: &Unit, mut records: Records<G>) -> Result<UnitTally, ArrowError> {
+fn scan<G: FnMut(Part)>(unit: &Unit, mut records: Records<G>) -> UnitTally {
     let mut tally = decode(unit, &mut records);
-    for message in records.finish()? {
+    for message in records.finish() {
         if tally
             .skipped
             .iter()
@@ -267,5 +262,5 @@ fn scan<G: FnMut(Part)>(unit: &Unit, mut records: Records<G>) -> Result<UnitTall
             torn: false,
         });
     }
-    Ok(tally)
+    tally
 }

@@ -10,68 +10,67 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use twox_hash::XxHash64;
 
-use super::records::PointBuilder;
+use super::packed::Packed;
+use super::records::PointRow;
 use super::resource::ResourceAttributes;
 use crate::label::interval::Meaning;
 
-impl PointBuilder {
-    pub(super) fn point(
-        &mut self,
-        resource: &ResourceAttributes,
-        scope: &Scope<'_>,
-        metric: &Metric<'_>,
-        point: &Point<'_>,
-    ) {
-        // Attributes are always JSON.
-        let attributes = serde_json::to_string(&PlainObject(&point.attributes));
-        let attributes = attributes.unwrap_or_default();
-        let metric_type = metric_type(metric.kind);
-        let mut series = XxHash64::with_seed(0);
-        let names = (&*scope.name, &*scope.version, &*metric.name, &*metric.unit);
-        (resource.identity, names, metric_type, &attributes).hash(&mut series);
-        // Where the flag is set the numbers are zeros that mean nothing.
-        let nothing = Point::default();
-        let recorded = point.flags & NO_RECORDED_VALUE == 0;
-        let said = if recorded { point } else { &nothing };
-        self.series.append_value(series.finish());
-        self.time_ns.append_option(point.time_unix_nano.get());
-        self.start_ns
-            .append_option(point.start_time_unix_nano.get());
-        self.meaning.append_value(meaning(metric) as u8);
-        self.total.append_option(total(said));
-        self.service_name.append_value(resource.service_name());
-        self.metric_name.append_value(&*metric.name);
-        self.metric_type.append_value(metric_type);
-        self.unit.append_value(&*metric.unit);
-        self.int_value.append_option(said.as_int);
-        let double = said.as_double.filter(|_| said.as_int.is_none());
-        self.double_value.append_option(double);
-        let count = said
-            .count
-            .map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-        self.count.append_option(count);
-        self.sum.append_option(said.sum);
-        self.min.append_option(said.min);
-        self.max.append_option(said.max);
-        let buckets = metric
-            .kind
-            .filter(|_| recorded)
-            .and_then(|kind| buckets(kind, said));
-        self.buckets.append_option(buckets);
-        self.temporality.append_option(temporality(metric));
-        let is_sum = metric.kind == Some(MetricKind::Sum);
-        self.monotonic
-            .append_option(is_sum.then_some(metric.is_monotonic));
-        self.attributes.append_value(attributes);
-        self.scope_name.append_value(&*scope.name);
-        self.service_instance_id
-            .append_option(resource.service_instance_id.as_deref());
-        self.host_name.append_option(resource.host_name.as_deref());
-        self.container_name
-            .append_option(resource.container_name.as_deref());
-        self.k8s_pod_name
-            .append_option(resource.k8s_pod_name.as_deref());
-    }
+/// Adds a data point.
+pub(super) fn pack(
+    rows: &mut Packed,
+    resource: &ResourceAttributes,
+    scope: &Scope<'_>,
+    metric: &Metric<'_>,
+    point: &Point<'_>,
+) {
+    // Attributes are always JSON.
+    let attributes = serde_json::to_string(&PlainObject(&point.attributes));
+    let attributes = attributes.unwrap_or_default();
+    let metric_type = metric_type(metric.kind);
+    let mut series = XxHash64::with_seed(0);
+    let names = (&*scope.name, &*scope.version, &*metric.name, &*metric.unit);
+    (resource.identity, names, metric_type, &attributes).hash(&mut series);
+    let series = series.finish();
+    // Where the flag is set the numbers are zeros that mean nothing.
+    let nothing = Point::default();
+    let recorded = point.flags & NO_RECORDED_VALUE == 0;
+    let said = if recorded { point } else { &nothing };
+    let buckets = metric
+        .kind
+        .filter(|_| recorded)
+        .and_then(|kind| buckets(kind, said));
+    let count = said
+        .count
+        .map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    let is_sum = metric.kind == Some(MetricKind::Sum);
+    let row = PointRow {
+        series: Some(series),
+        time_ns: point.time_unix_nano.get(),
+        start_ns: point.start_time_unix_nano.get(),
+        meaning: Some(meaning(metric) as u8),
+        total: total(said),
+        service_name: Some(resource.service_name()),
+        metric_name: Some(&metric.name),
+        metric_type: Some(metric_type),
+        unit: Some(&metric.unit),
+        int_value: said.as_int,
+        double_value: said.as_double.filter(|_| said.as_int.is_none()),
+        count,
+        sum: said.sum,
+        min: said.min,
+        max: said.max,
+        buckets: buckets.as_deref(),
+        temporality: temporality(metric),
+        monotonic: is_sum.then_some(metric.is_monotonic),
+        attributes: Some(&attributes),
+        scope_name: Some(&scope.name),
+        service_instance_id: resource.service_instance_id.as_deref(),
+        host_name: resource.host_name.as_deref(),
+        container_name: resource.container_name.as_deref(),
+        k8s_pod_name: resource.k8s_pod_name.as_deref(),
+    };
+    // A series' number is well mixed already.
+    row.pack(series, rows);
 }
 
 /// What a series of such points adds up: the value of a sum, the count of a histogram or a

@@ -1,11 +1,11 @@
 //! What is kept of each span, log record, data point and request. Times are Unix nanoseconds, null
 //! where they are not known; ids are 0 where there is none.
 
-use super::batch::batch;
+use super::batch::packed_batch;
 
-batch! {
+packed_batch! {
     /// Spans.
-    SpanBatch, SpanBuilder {
+    SpanBatch, SpanBuilder, SpanRow {
         /// High half of the trace id; of a span without one, with `alone`, its place.
         trace_high: U64,
         /// Low half.
@@ -51,9 +51,9 @@ batch! {
     }
 }
 
-batch! {
+packed_batch! {
     /// Log records.
-    LogBatch, LogBuilder {
+    LogBatch, LogBuilder, LogRow {
         trace_high: U64,
         trace_low: U64,
         span_id: U64,
@@ -73,9 +73,9 @@ batch! {
     }
 }
 
-batch! {
+packed_batch! {
     /// Data points.
-    PointBatch, PointBuilder {
+    PointBatch, PointBuilder, PointRow {
         /// Hash of all that makes up its series.
         series: U64,
         time_ns: I64,
@@ -106,9 +106,9 @@ batch! {
     }
 }
 
-batch! {
+packed_batch! {
     /// Requests of the ledger.
-    RequestBatch, RequestBuilder {
+    RequestBatch, RequestBuilder, RequestRow {
         trace_high: U64,
         trace_low: U64,
         span_id: U64,

@@ -25,12 +25,16 @@ pub(crate) struct ResourceAttributes {
 impl ResourceAttributes {
     pub(crate) fn of(resource: &Resource<'_>) -> Self {
         let mut attributes = Self::default();
+        let mut json = Vec::new();
         for pair in &resource.attributes {
             let mut hasher = XxHash64::with_seed(0);
             pair.key.hash(&mut hasher);
-            // A value is always JSON.
-            let text = serde_json::to_string(&pair.value).unwrap_or_default();
-            text.hash(&mut hasher);
+            json.clear();
+            // A value is always JSON, and writing to memory does not fail.
+            let _ = serde_json::to_writer(&mut json, &pair.value);
+            hasher.write(&json);
+            // As a text ends.
+            hasher.write_u8(0xff);
             attributes.identity = attributes.identity.wrapping_add(hasher.finish());
             let slot = match &*pair.key {
                 "service.name" => &mut attributes.service_name,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BinaryHeap, HashMap};
 
 use loadgen_otlp::view::{AnyValue, KeyValue, Resource, Span};
+use serde::{Deserialize, Serialize};
 
 use super::http::HttpAttributes;
 use super::resource::ResourceAttributes;
@@ -23,7 +24,7 @@ const MAX_ATTRIBUTES: usize = 256;
 pub(crate) type SpanKey = ([u64; 2], u64);
 
 /// A span and what a detector could learn from. Ordered by its hash.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SampledSpan {
     pub(crate) hash: u64,
     /// Its trace and its id.
@@ -101,16 +102,16 @@ impl SampleIndex {
     /// The place of a span; none: it is not in the sample.
     pub(crate) fn find(&self, key: SpanKey) -> Option<usize> {
         // Most are told by a number.
-        if span_hash(key) > self.limit {
+        if span_hash(hash(key.0), key.1) > self.limit {
             return None;
         }
         self.places.get(&key).copied()
     }
 }
 
-/// What decides whether a span is in the sample.
-pub(crate) fn span_hash((trace, span): SpanKey) -> u64 {
-    hash([hash(trace), span])
+/// What decides whether a span is in the sample, by the hash of its trace and its id.
+pub(super) fn span_hash(of_trace: u64, span: u64) -> u64 {
+    hash([of_trace, span])
 }
 
 impl SampledSpan {
@@ -119,7 +120,7 @@ impl SampledSpan {
         hash: u64,
         key: SpanKey,
         known: &ResourceAttributes,
-        resource: &Resource<'_>,
+        of_resource: &[(String, String)],
         span: &Span<'_>,
     ) -> Self {
         let mut http = HttpAttributes::default();
@@ -146,30 +147,43 @@ impl SampledSpan {
         let columns = columns
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        let of = |namespace: &'static str, pairs: &[KeyValue<'_>]| {
-            let mut named: Vec<(String, String)> = pairs
-                .iter()
-                .map(|pair| (format!("{namespace}.{}", pair.key), plain(&pair.value)))
-                .collect();
-            // The first of a key that comes twice.
-            named.sort_by(|a, b| a.0.cmp(&b.0));
-            named.dedup_by(|b, a| a.0 == b.0);
-            named.truncate(MAX_ATTRIBUTES);
-            named
-        };
         let mut features: Vec<(String, String)> = columns.collect();
-        features.extend(of("attributes", &span.attributes));
-        features.extend(of("resource", &resource.attributes));
-        for (_, value) in &mut features {
-            if let Some((end, _)) = value.char_indices().nth(MAX_VALUE_CHARS) {
-                value.truncate(end);
-            }
-        }
+        features.iter_mut().for_each(|(_, value)| cut(value));
+        features.extend(named("attributes.", &span.attributes));
+        features.extend_from_slice(of_resource);
         Self {
             hash,
             key,
             features,
         }
+    }
+}
+
+/// What spans of a resource have in common.
+pub(super) fn of_resource(resource: &Resource<'_>) -> Vec<(String, String)> {
+    named("resource.", &resource.attributes)
+}
+
+fn named(namespace: &'static str, pairs: &[KeyValue<'_>]) -> Vec<(String, String)> {
+    let mut pairs: Vec<&KeyValue<'_>> = pairs.iter().collect();
+    // The first of a key that comes twice.
+    pairs.sort_by(|a, b| a.key.cmp(&b.key));
+    pairs.dedup_by(|b, a| a.key == b.key);
+    pairs.truncate(MAX_ATTRIBUTES);
+    let named = pairs.into_iter().map(|pair| {
+        let mut value = plain(&pair.value);
+        cut(&mut value);
+        ([namespace, &pair.key].concat(), value)
+    });
+    named.collect()
+}
+
+fn cut(value: &mut String) {
+    // What has so few bytes has not more characters.
+    if value.len() > MAX_VALUE_CHARS
+        && let Some((end, _)) = value.char_indices().nth(MAX_VALUE_CHARS)
+    {
+        value.truncate(end);
     }
 }
 
@@ -224,7 +238,8 @@ mod tests {
             ..Span::default()
         };
         let known = ResourceAttributes::of(&resource);
-        let sampled = SampledSpan::new(0, SpanKey::default(), &known, &resource, &span);
+        let of_resource = of_resource(&resource);
+        let sampled = SampledSpan::new(0, SpanKey::default(), &known, &of_resource, &span);
         for (name, value) in [
             ("service_name", "web"),
             ("span_name", "GET /"),

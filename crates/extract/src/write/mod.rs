@@ -4,9 +4,11 @@ mod points;
 mod traces;
 mod unusual;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use loadgen_timeline::phase::Phase;
+use serde::{Deserialize, Serialize};
 
 use crate::dataset::classes::{Classes, LeftOut};
 use crate::dataset::files::Run;
@@ -21,6 +23,7 @@ use crate::features::{FeatureRules, Observed};
 use crate::label::truth::Truth;
 use crate::measure::RunFacts;
 use crate::measure::normal::Limits;
+use crate::options::TableFormats;
 
 pub(crate) use points::write_points;
 pub(crate) use traces::{OfTrace, TracePartition, write_traces};
@@ -38,7 +41,9 @@ pub(crate) struct RowRules<'r> {
     pub(crate) traces: Columns<Traces>,
     pub(crate) logs: Columns<Logs>,
     pub(crate) points: Columns<Points>,
-    pub(crate) features: FeatureRules,
+    /// None: the tables that put a run together are left out.
+    pub(crate) features: Option<FeatureRules>,
+    pub(crate) formats: TableFormats,
     /// What of an operation is still normal.
     pub(crate) limits: Limits,
     /// Only rows whose phase is steady are written.
@@ -95,17 +100,17 @@ pub(crate) struct Written {
     pub(crate) points: Vec<Made>,
     pub(crate) counts: WriteCounts,
     /// For the tables that put a run together.
-    pub(crate) observed: Observed,
+    pub(crate) observed: Option<Observed>,
 }
 
 /// What was counted on the way; it merges.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WriteCounts {
     pub(crate) spans: RowCounts,
     pub(crate) logs: RowCounts,
     pub(crate) points: RowCounts,
-    pub(crate) spans_by_source: BTreeMap<&'static str, u64>,
-    pub(crate) spans_by_phase: BTreeMap<&'static str, u64>,
+    pub(crate) spans_by_source: BTreeMap<Cow<'static, str>, u64>,
+    pub(crate) spans_by_phase: BTreeMap<Cow<'static, str>, u64>,
     /// Spans in no file of a class, by the reason.
     pub(crate) left_out: BTreeMap<LeftOut, u64>,
     /// Steady spans by stretch.
@@ -113,7 +118,7 @@ pub(crate) struct WriteCounts {
 }
 
 /// Rows of one signal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RowCounts {
     pub(crate) written: u64,
     pub(crate) filtered: u64,
@@ -159,10 +164,10 @@ impl WriteCounts {
         self.logs.merge(&other.logs);
         self.points.merge(&other.points);
         for (source, count) in &other.spans_by_source {
-            *self.spans_by_source.entry(source).or_default() += count;
+            *self.spans_by_source.entry(source.clone()).or_default() += count;
         }
         for (phase, count) in &other.spans_by_phase {
-            *self.spans_by_phase.entry(phase).or_default() += count;
+            *self.spans_by_phase.entry(phase.clone()).or_default() += count;
         }
         for (reason, count) in &other.left_out {
             *self.left_out.entry(*reason).or_default() += count;

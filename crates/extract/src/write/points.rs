@@ -23,10 +23,10 @@ pub(crate) fn write_points(
 ) -> io::Result<Written> {
     let points = PointBatch::view(points).map_err(io::Error::other)?;
     let marks = PointMarkBatch::view(marks).map_err(io::Error::other)?;
-    let mut written = Written {
-        observed: observe_points(&rules.features, rules.truth, &points, &marks)?,
-        ..Written::default()
-    };
+    let mut written = Written::default();
+    if let Some(features) = &rules.features {
+        written.observed = Some(observe_points(features, rules.truth, &points, &marks)?);
+    }
     let mut rows = Rows::new(&rules.points);
     for at in 0..marks.row.len() {
         let row = marks.row.value(at) as usize;

@@ -109,7 +109,9 @@ pub(crate) fn write_traces(rules: &RowRules<'_>, of: &TracePartition) -> io::Res
     write_spans(rules, of, &said, &mut written)?;
     write_trace_rows(rules, of, &said, &mut written)?;
     write_logs(rules, of, &said, &mut written)?;
-    written.observed = observe_traces(rules, of, &said)?;
+    if let Some(features) = &rules.features {
+        written.observed = Some(observe_traces(features, rules, of, &said)?);
+    }
     Ok(written)
 }
 
@@ -211,10 +213,10 @@ fn count(
 ) -> Option<usize> {
     *counts
         .spans_by_source
-        .entry(said.source.name())
+        .entry(said.source.name().into())
         .or_default() += 1;
     if let Some(phase) = said.phase.name() {
-        *counts.spans_by_phase.entry(phase).or_default() += 1;
+        *counts.spans_by_phase.entry(phase.into()).or_default() += 1;
     }
     if said.phase == Phase::Steady {
         let moment = if late { start_ns } else { trace.moment_ns };

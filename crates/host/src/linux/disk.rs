@@ -3,9 +3,9 @@
 //! The record has the file's name, which nobody else has, before the file is made. So `clear`
 //! removes it at whatever size a crash has left it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
@@ -112,9 +112,7 @@ pub(super) fn inject(filled: &Filled) -> Result<ReadBack, HostError> {
 }
 
 fn make(filled: &Filled) -> Result<(), HostError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let opened = options.open(&filled.file);
+    let opened = loadgen_files::create(&filled.file);
     let made = opened.and_then(|mut file| match allocate(&file, filled.bytes) {
         Err(Errno::OPNOTSUPP) => fill_by_writing(&mut file, filled.bytes),
         other => Ok(other?),

@@ -51,6 +51,13 @@ pub(crate) struct ExtractArgs {
     /// Leave columns that give the label away, ids included, out of the files.
     #[arg(long)]
     pub(crate) drop_leaks: bool,
+    /// The forms that tables come in. Without CSV there are no files of classes.
+    #[arg(long, value_name = "FORMS", default_value = "both")]
+    pub(crate) formats: FormatsChoice,
+    /// Leave out the tables that put the run together (services over time, traces by their shape, the
+    /// graph of calls, metrics in a wide table), the causal graphs, and the page.
+    #[arg(long)]
+    pub(crate) labels_only: bool,
     /// Take a line that can't be read for an error.
     #[arg(long)]
     pub(crate) strict: bool,
@@ -248,6 +255,16 @@ pub(crate) struct BuildArgs {
     /// Print the report as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatsChoice {
+    /// Each table as CSV and as Parquet.
+    Both,
+    /// CSV alone.
+    Csv,
+    /// Parquet alone.
+    Parquet,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

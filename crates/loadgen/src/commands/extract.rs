@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadgen_extract::follow::{self, Missing, PassOptions, Watch};
-use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport};
+use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport, TableFormats};
 use loadgen_timeline::audit::{Audit, DatasetVerdict};
 
 use super::report;
-use crate::args::ExtractArgs;
+use crate::args::{ExtractArgs, FormatsChoice};
 use crate::display::say;
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
@@ -41,11 +41,20 @@ fn options(args: &ExtractArgs) -> ExtractOptions {
         all_phases: args.all_phases,
         strict: args.strict,
         drop_leaks: args.drop_leaks,
+        formats: match args.formats {
+            FormatsChoice::Both => TableFormats::Both,
+            FormatsChoice::Csv => TableFormats::Csv,
+            FormatsChoice::Parquet => TableFormats::Parquet,
+        },
+        labels_only: args.labels_only,
     }
 }
 
 fn show(args: &ExtractArgs, report: &ExtractReport) -> Result<Exit, Failure> {
-    let page = report::beside_dataset(report, args.timeline.as_deref());
+    let page = match args.labels_only {
+        true => None,
+        false => report::beside_dataset(report, args.timeline.as_deref()),
+    };
     if args.json {
         super::print(&super::json(report)?)
     } else {
@@ -228,7 +237,9 @@ pub(super) async fn continuously(args: ExtractArgs) -> Result<Exit, Failure> {
         let name = made.output.file_name();
         let timeline = name.map(|name| runs.join(name).join("timeline.jsonl"));
         let timeline = timeline.filter(|timeline| timeline.is_file());
-        report::beside_dataset(made, timeline.as_deref());
+        if !args.labels_only {
+            report::beside_dataset(made, timeline.as_deref());
+        }
     }
     match args.json {
         true => super::print(&super::json(&pass)?)?,

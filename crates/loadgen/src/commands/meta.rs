@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::args::{Args, SchemaArgs, SchemaOf};
@@ -25,8 +25,28 @@ pub(super) fn schema(args: &SchemaArgs) -> Result<Exit, Failure> {
 
 pub(super) fn completions(shell: Shell) -> Result<Exit, Failure> {
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "loadgen", &mut out);
+    clap_complete::generate(shell, &mut without_hidden(), "loadgen", &mut out);
     super::print(&String::from_utf8_lossy(&out))
+}
+
+/// The commands that people type: not those that the program starts itself as.
+fn without_hidden() -> Command {
+    let whole = Args::command();
+    let shown = whole.get_subcommands().filter(|c| !c.is_hide_set());
+    let shown: Vec<Command> = shown.cloned().collect();
+    let mut bare = Command::new("loadgen")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(whole.get_arguments().cloned());
+    if let Some(about) = whole.get_about() {
+        bare = bare.about(about.clone());
+    }
+    if let Some(about) = whole.get_long_about() {
+        bare = bare.long_about(about.clone());
+    }
+    if let Some(after) = whole.get_after_help() {
+        bare = bare.after_help(after.clone());
+    }
+    bare.subcommands(shown)
 }
 
 pub(super) fn man(folder: Option<&Path>) -> Result<Exit, Failure> {
@@ -34,7 +54,7 @@ pub(super) fn man(folder: Option<&Path>) -> Result<Exit, Failure> {
     match folder {
         Some(folder) => {
             std::fs::create_dir_all(folder).map_err(cannot)?;
-            clap_mangen::generate_to(Args::command(), folder).map_err(cannot)?;
+            clap_mangen::generate_to(without_hidden(), folder).map_err(cannot)?;
             Ok(Exit::Success)
         }
         None => {

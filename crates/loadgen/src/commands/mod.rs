@@ -14,6 +14,7 @@ mod extract;
 mod faults;
 mod ground_truth;
 mod guard;
+mod init;
 mod merge;
 mod meta;
 mod plan;
@@ -23,6 +24,7 @@ mod report;
 mod run;
 mod shop;
 mod show;
+mod spark;
 mod timeline;
 mod upload;
 
@@ -35,6 +37,8 @@ use crate::exit::{Exit, Failure};
 /// Runs a command to its end.
 pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Init(args) => asynchronously(init::init(args)),
+        Command::K6(command) => init::k6(&command),
         Command::Run(args) => asynchronously(run::run(args)),
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),
@@ -57,6 +61,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Merge(args) => merge::merge(&args),
         Command::Faults(command) => asynchronously(faults::faults(command)),
         Command::Timeline(command) => timeline::timeline(&command),
+        Command::Spark(step) => spark::step(&step),
         Command::Guard(args) => asynchronously(guard::guard(args)),
         Command::Shop(args) => asynchronously(shop::shop(args)),
         Command::ShopService(args) => shop::service(&args),

@@ -33,7 +33,7 @@ use crate::interrupts::Interrupts;
 use crate::serve::LivePage;
 use crate::shard::{self, Identity};
 use crate::upload::Place;
-use crate::{allow, otlp, reach, tables};
+use crate::{allow, failed_requests, otlp, reach, tables};
 
 /// What a run leaves behind, for `--json`.
 #[derive(Debug, Serialize)]
@@ -143,6 +143,9 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             .iter()
             .for_each(|problem| say(format_args!("warning: {problem}")));
     }
+    for warning in failed_requests::warnings(&ran.summary) {
+        say(format_args!("warning: {warning}"));
+    }
 
     let has_telemetry = plan.target == Target::Embedded || !args.telemetry.is_empty();
     let dataset = if args.no_extract || !has_telemetry || interrupts.count() > 1 {
@@ -167,6 +170,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         usable: dataset
             .as_ref()
             .map(|d| d.audit.verdict != DatasetVerdict::NotUsable),
+        nothing_succeeded: failed_requests::nothing_succeeded(&ran.summary),
         fault_failed: !ran.summary.fault_failures.is_empty(),
         interrupted: ran.status == RunStatus::Interrupted,
     };

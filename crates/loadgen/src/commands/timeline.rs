@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use loadgen_engine::Consumer;
 use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
-use loadgen_engine::k6::read_log;
+use loadgen_engine::k6::{Missing, read_log};
 use loadgen_scenario::plan::Parameters;
 use loadgen_timeline::event::{Event, FaultChanged, RunStatus};
 use loadgen_timeline::summary::Summary;
@@ -34,6 +34,10 @@ struct Made {
     /// None: the log breaks off.
     status: Option<RunStatus>,
     bad_lines: usize,
+    /// Ends of requests whose begin is not in the log.
+    ends_without_begin: u64,
+    /// Scenarios of which k6 counted more iterations than the log has.
+    missing: Vec<Missing>,
     summary: Summary,
 }
 
@@ -55,7 +59,7 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
         .map_err(|e| cannot(&folder.ledger(), e))?;
     let mut consumers: Vec<Box<dyn Consumer>> =
         vec![Box::new(timeline), Box::new(ledger), Box::new(summary)];
-    replay
+    let missing = replay
         .play(&mut consumers)
         .map_err(|e| cannot(folder.path(), e))?;
     let bad_lines = match &replay.bad_lines {
@@ -67,6 +71,23 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
         }
         None => 0,
     };
+    if replay.ends_without_begin > 0 {
+        say(format_args!(
+            "warning: {} requests end in the log that do not begin in it: lines are missing, and these requests are",
+            replay.ends_without_begin
+        ));
+    }
+    for Missing {
+        scenario,
+        counted,
+        in_log,
+    } in &missing
+    {
+        say(format_args!(
+            "warning: k6 counted {counted} iterations of `{scenario}`, and the log has the end of {in_log}: lines are \
+             missing, and requests of the others may look as if they had been cut off"
+        ));
+    }
     if replay.status.is_none() {
         say(
             "warning: the log breaks off: k6 was killed or still runs, or the script has no handleSummary of the module. \
@@ -89,13 +110,15 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
             folder: folder.path().to_owned(),
             status: replay.status,
             bad_lines,
+            ends_without_begin: replay.ends_without_begin,
+            missing,
             summary,
         })?)
     } else {
         super::print(&tables::summary(&summary, None))?;
         super::print(&format!(
             "\nTimeline and ledger are in {}. Next, label what your Collector stored:\n  \
-             loadgen extract <traces.jsonl> --timeline {} --output {}\n",
+             loadgen extract <traces.jsonl> --timeline {} --out {}\n",
             folder.path().display(),
             folder.timeline().display(),
             folder.dataset().display()

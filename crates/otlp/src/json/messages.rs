@@ -25,7 +25,7 @@ use super::cursor::Json;
 use super::kinds::{
     Always, Bytes, Enum, Fields, Flag, Id, Kind, List, Message, Number, Optional, Text,
 };
-use super::names::json_name;
+use super::names::{json_member, json_name};
 use super::text::Object;
 use crate::problem::Result;
 use crate::view::{Severity, SpanKind, StatusCode, Temporality};
@@ -63,14 +63,14 @@ macro_rules! fields {
 
             fn write_fields(&self, object: &mut Object<'_>) {
                 $(if !<$kind>::is_absent(&self.$field) {
-                    <$kind>::write(&self.$field, object.field(json_name!($field)));
+                    <$kind>::write(&self.$field, object.field(json_member!($field)));
                 })*
                 $(match &self.$oneof {
                     None => {}
-                    $(Some($variant(value)) => <$of>::write(value, object.field(json_name!($name))),)*
+                    $(Some($variant(value)) => <$of>::write(value, object.field(json_member!($name))),)*
                 }
                 $(if !<$later_kind>::is_absent(&self.$later) {
-                    <$later_kind>::write(&self.$later, object.field(json_name!($later)));
+                    <$later_kind>::write(&self.$later, object.field(json_member!($later)));
                 })*)?
             }
         }

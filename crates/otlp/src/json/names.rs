@@ -2,7 +2,7 @@
 //! `.proto` files, `start_time_unix_nano`; its name in JSON follows from that by protobuf's rule,
 //! `startTimeUnixNano`. So no name is written down twice, and both are read everywhere.
 
-/// Longest name.
+/// Longest name, with what a member has around it.
 const CAPACITY: usize = 40;
 
 /// A field's name in JSON, made when the program is compiled.
@@ -37,6 +37,22 @@ impl JsonName {
         name
     }
 
+    /// The name as a member of an object, `,"name":`.
+    pub(crate) const fn as_member(&self) -> Self {
+        let mut member = Self {
+            bytes: [0; CAPACITY],
+            len: self.len + 4,
+        };
+        (member.bytes[0], member.bytes[1]) = (b',', b'"');
+        let mut at = 0;
+        while at < self.len {
+            member.bytes[at + 2] = self.bytes[at];
+            at += 1;
+        }
+        (member.bytes[at + 2], member.bytes[at + 3]) = (b'"', b':');
+        member
+    }
+
     pub(crate) const fn as_str(&self) -> &str {
         match std::str::from_utf8(self.bytes.split_at(self.len).0) {
             Ok(name) => name,
@@ -55,7 +71,17 @@ macro_rules! json_name {
     }};
 }
 
-pub(crate) use json_name;
+/// A field's name in JSON as a member of an object: after a comma, in quotes, with a colon.
+macro_rules! json_member {
+    ($field:ident) => {{
+        const MEMBER: &$crate::json::names::JsonName =
+            &$crate::json::names::JsonName::of(stringify!($field)).as_member();
+        const TEXT: &str = MEMBER.as_str();
+        TEXT
+    }};
+}
+
+pub(crate) use {json_member, json_name};
 
 #[cfg(test)]
 mod tests {
@@ -64,5 +90,6 @@ mod tests {
         assert_eq!(json_name!(start_time_unix_nano), "startTimeUnixNano");
         assert_eq!(json_name!(name), "name");
         assert_eq!(json_name!(r#type), "type");
+        assert_eq!(json_member!(r#type), ",\"type\":");
     }
 }

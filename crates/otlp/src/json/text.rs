@@ -24,14 +24,11 @@ impl<'a> Object<'a> {
         self.out.push(b'}');
     }
 
-    /// Writes a field's name and gives the output for its value.
-    pub(crate) fn field(&mut self, name: &str) -> &mut Vec<u8> {
-        if !std::mem::replace(&mut self.empty, false) {
-            self.out.push(b',');
-        }
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+    /// Writes a field's name, which comes as `,"name":`, and gives the output for its value.
+    pub(crate) fn field(&mut self, member: &'static str) -> &mut Vec<u8> {
+        let without_comma = usize::from(std::mem::replace(&mut self.empty, false));
+        self.out
+            .extend_from_slice(&member.as_bytes()[without_comma..]);
         self.out
     }
 }
@@ -40,9 +37,19 @@ impl<'a> Object<'a> {
 pub(crate) fn string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
     let bytes = value.as_bytes();
+    let is_escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    // Most strings have nothing to escape, and this looks at many bytes at a time.
+    if !bytes
+        .iter()
+        .fold(false, |found, byte| found | is_escaped(*byte))
+    {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut written = 0;
     for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        if !is_escaped(byte) {
             continue;
         }
         out.extend_from_slice(&bytes[written..at]);

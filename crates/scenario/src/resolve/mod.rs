@@ -8,6 +8,7 @@ mod executor;
 mod faults;
 mod flags;
 mod flows;
+mod notes;
 mod parameters;
 mod selection;
 mod step;
@@ -74,6 +75,7 @@ pub(crate) fn plan(
     for (index, (name, spec)) in file.scenarios.iter().enumerate() {
         let at = node.child(name);
         check_name(name, "a scenario", node.key(name), &mut findings);
+        notes.extend(notes::of_scenario((name, spec), at, node.key(name)));
         let window = windows.get(index).copied().unwrap_or_default();
         let executor =
             executor::resolve(file, seed, (name, spec), at, node.key(name), &mut findings);

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use crate::diagnostic::{Finding, Span};
+use crate::k6_block::means;
 
 const MAX_DEPTH: usize = 48;
 const MAX_NODES: usize = 100_000;
@@ -44,21 +45,20 @@ impl Node {
         }
     }
 
-    /// The entry of a map under any of some names.
-    fn entry(&self, names: &[&str]) -> Option<&(Key, Node)> {
-        match &self.kind {
-            Kind::Map(entries) => entries
-                .iter()
-                .find(|(key, _)| names.contains(&key.text.as_str())),
-            _ => None,
-        }
+    /// The entry of a map under a name, or else under k6's spelling of it.
+    fn entry(&self, name: &str) -> Option<&(Key, Node)> {
+        let Kind::Map(entries) = &self.kind else {
+            return None;
+        };
+        let named = |(key, _): &&(Key, Node)| key.text == name;
+        let meant = |(key, _): &&(Key, Node)| means(&key.text, name);
+        (entries.iter().find(named)).or_else(|| entries.iter().find(meant))
     }
 
     /// The value under a name (or k6's spelling of it); this node where there is none, so that an
     /// error about it has at least this place.
     pub(crate) fn child(&self, name: &str) -> &Node {
-        self.entry(&spellings(name))
-            .map_or(self, |(_, value)| value)
+        self.entry(name).map_or(self, |(_, value)| value)
     }
 
     /// An item of a list; this node where there is none.
@@ -71,13 +71,12 @@ impl Node {
 
     /// The place of a key; this node's where there is none.
     pub(crate) fn key(&self, name: &str) -> Span {
-        self.entry(&spellings(name))
-            .map_or(self.span, |(key, _)| key.span)
+        self.entry(name).map_or(self.span, |(key, _)| key.span)
     }
 
     /// The place to show for what stands under a name; this node's place where there is none.
     pub(crate) fn value(&self, name: &str) -> Span {
-        self.entry(&spellings(name))
+        self.entry(name)
             .map_or(self.span, |(key, value)| value.shown_under(key))
     }
 
@@ -91,11 +90,6 @@ impl Node {
     }
 }
 
-/// A name and k6's spelling of it.
-pub(super) fn spellings(name: &str) -> [&str; 2] {
-    [name, crate::k6_spellings::k6_spelling(name).unwrap_or(name)]
-}
-
 /// Reads one YAML document.
 pub(crate) fn parse(text: &str) -> Result<Node, Finding> {
     let mut builder = Builder {
@@ -104,7 +98,33 @@ pub(crate) fn parse(text: &str) -> Result<Node, Finding> {
         nodes: 0,
         text: 0,
     };
-    builder.document()
+    builder
+        .document()
+        .map_err(|finding| explained(text, finding))
+}
+
+/// An error, with what to do where a comment of JavaScript's is near it.
+pub(super) fn explained(text: &str, finding: Finding) -> Finding {
+    let line = finding.span.map_or(0, |span| span.line);
+    // A parser stops on the comment's line or on the next one.
+    let mut near = text.lines().skip(line.saturating_sub(2)).take(2);
+    if near.any(has_comment_of_javascript) {
+        finding.help(COMMENT)
+    } else {
+        finding
+    }
+}
+
+/// What to do about a comment that came with a block from a script.
+pub(super) const COMMENT: &str =
+    "`//` and `/*` begin comments in JavaScript: YAML's begin with `#`";
+
+/// Whether a line has a comment as JavaScript has it. An address has no blank before its `//`.
+pub(super) fn has_comment_of_javascript(line: &str) -> bool {
+    let line = line.trim_start();
+    ["//", "/*"]
+        .iter()
+        .any(|mark| line.starts_with(mark) || line.contains(&format!(" {mark}")))
 }
 
 struct Builder<'t> {

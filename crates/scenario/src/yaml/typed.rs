@@ -5,14 +5,15 @@ use saphyr_parser::ScalarStyle;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::{Path, Segment};
 
-use super::tree::{Key, Kind, Node, spellings};
+use super::tree::{COMMENT, Key, Kind, Node, explained, has_comment_of_javascript};
 use crate::diagnostic::{Finding, Span};
+use crate::k6_block::means;
 
 /// Reads a typed value from a text whose tree is `root`. The error is the first one that serde
 /// meets.
 pub(crate) fn typed<T: DeserializeOwned>(text: &str, root: &Node) -> Result<T, Finding> {
     // Two parsers read the text. What only this one refuses has no path yet.
-    serde_yaml::from_str::<IgnoredAny>(text).map_err(refused)?;
+    serde_yaml::from_str::<IgnoredAny>(text).map_err(|error| explained(text, refused(error)))?;
     let reader = serde_yaml::Deserializer::from_str(text);
     serde_path_to_error::deserialize(reader).map_err(|error| {
         let words = without_place(error.inner(), error.path());
@@ -99,7 +100,10 @@ impl<'t> Spot<'t> {
         let kind = what.split('`').next().unwrap_or_default();
         let name = what.split('`').nth(1).unwrap_or_default();
         let span = self.shown();
-        match (kind, self.key) {
+        match (kind, self.unknown(name)) {
+            ("unknown field ", Some(key)) if has_comment_of_javascript(&key.text) => {
+                Finding::at(key.span, "a comment that YAML takes for a key").help(COMMENT)
+            }
             ("unknown field ", Some(key)) => {
                 Finding::at(key.span, format!("unknown key `{}`", key.text))
                     .suggest(&key.text, names)
@@ -142,11 +146,21 @@ impl<'t> Spot<'t> {
         }
     }
 
+    /// The key that serde doesn't know: serde's path ends at it, or at the map that it stands in.
+    fn unknown(&self, name: &str) -> Option<&Key> {
+        let within = match &self.node.kind {
+            Kind::Map(entries) => entries.iter().map(|(key, _)| key).find(|k| k.text == name),
+            _ => None,
+        };
+        let own = self.key.filter(|key| key.text == name);
+        own.or(within).or(self.key)
+    }
+
     /// The place of the key that says a second time, in the other spelling, what another said.
     fn last_spelling(&self, name: &str) -> Span {
         match &self.node.kind {
             Kind::Map(entries) => (entries.iter().rev())
-                .find(|(key, _)| spellings(name).contains(&key.text.as_str()))
+                .find(|(key, _)| means(&key.text, name))
                 .map_or(self.node.span, |(key, _)| key.span),
             _ => self.node.span,
         }

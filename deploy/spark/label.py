@@ -1,0 +1,412 @@
+"""Labels telemetry on Apache Spark: what `loadgen extract` does on one machine, on many.
+
+    spark-submit --master URL deploy/spark/label.py --telemetry PATH… --run RUN --out DATASET \
+        --loadgen target/release/loadgen
+
+Files of any form go to `loadgen spark decode`, Spark brings together what belongs to the same traces
+and series, and `loadgen spark survey`, `normals` and `rows` label it, by the code that labels on one
+machine. See README.md beside this file.
+"""
+
+import argparse
+import collections
+import contextlib
+import datetime
+import functools
+import json
+import math
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.parse
+
+import pyarrow as pa
+import pyarrow.fs
+from pyspark import SparkFiles, StorageLevel, TaskContext
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+FRAMES = "key long, kind string, bytes binary"
+TABLES = {"traces_labeled", "trace_labels", "trace_features", "logs_labeled", "metrics_labeled"}
+
+# Plain JSON lines above this are read in pieces; files of other forms can't be cut.
+LARGE_BYTES = 256 << 20
+PIECE_BYTES = 16 << 20
+SPLIT_BYTES = 128 << 20
+
+# Input that makes up a portion: a task has it on disk, and 16 MiB of it in memory at a time.
+PORTION_BYTES = 256 << 20
+
+# From so many parts on, figures are put together in Spark before they come to the driver.
+MANY_PARTS = 32
+
+# Never sent to executors: the driver alone needs them.
+DRIVERS_OWN = {"ledger.arrows", "scan.bin"}
+
+
+class Wrong(Exception):
+    """What the job can't go on with, in words."""
+
+
+# On executors.
+
+def pipe(command, schema, batches):
+    """Gives the batches that a program makes of batches: Arrow streams on its standard streams."""
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
+        failed = []
+
+        def feed():
+            try:
+                with child.stdin, pa.ipc.new_stream(child.stdin, schema) as stream:
+                    for batch in batches:
+                        stream.write_batch(batch)
+            except BrokenPipeError:
+                pass  # Its exit code says why.
+            except Exception as error:
+                failed.append(error)
+                child.kill()
+
+        feeder = threading.Thread(target=feed, daemon=True)
+        feeder.start()
+        try:
+            with contextlib.suppress(pa.ArrowInvalid):
+                yield from pa.ipc.open_stream(child.stdout)
+            feeder.join()
+            code = child.wait()
+        finally:
+            child.kill()
+            child.wait()
+        if failed:
+            raise failed[0]
+        if code != 0:
+            said.seek(0)
+            words = said.read().decode(errors="replace").strip()
+            raise Wrong(f"{' '.join(command[1:3])} ended with {code}: {words}")
+
+
+@contextlib.contextmanager
+def job_folder(files):
+    """A folder with the job's files, for a task."""
+    with tempfile.TemporaryDirectory(prefix="loadgen-job-") as folder:
+        for name, content in files.items():
+            path = pathlib.Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield folder
+
+
+def run_step(step, job, batches, arguments=()):
+    """Has a step done for a partition of frames."""
+    first = next(batches, None)
+    if first is None:
+        return
+    with job_folder(job.value if job else {}) as folder:
+        command = [SparkFiles.get("loadgen"), "spark", step, *arguments]
+        if job:
+            command += ["--job", folder]
+        yield from pipe(command, first.schema, chained(first, batches))
+
+
+def chained(first, rest):
+    yield first
+    yield from rest
+
+
+def make_rows(job, out, batches):
+    """Makes rows, and puts their files in place. A file's content follows from its portion, so that a
+    task which is done twice writes the same file twice."""
+    part = TaskContext.get().partitionId()
+    filesystem, root = place(out)
+    for batch in run_step("rows", job, batches, ["--part", str(part)]):
+        for kind, content in zip(batch.column("kind").to_pylist(), batch.column("bytes")):
+            if kind in TABLES:
+                write(filesystem, f"{root}/{kind}", f"part-{part:05}.parquet", content.as_buffer())
+        yield batch.filter(pa.array([kind not in TABLES for kind in batch.column("kind").to_pylist()]))
+
+
+def numbered(numbers, batches):
+    """Files under their numbers."""
+    schema = pa.schema([("file", pa.int64()), ("unit", pa.int64()), ("content", pa.binary())])
+    for batch in batches:
+        paths = batch.column(0).to_pylist()
+        file = pa.array([numbers[plain(path)] for path in paths], pa.int64())
+        yield pa.record_batch([file, pa.array([0] * len(paths), pa.int64()), batch.column(1)], schema)
+
+
+def pieces(numbers, batches):
+    """Lines of large files in pieces, under the number of the file's block."""
+    schema = pa.schema([("file", pa.int64()), ("unit", pa.int64()), ("content", pa.binary())])
+    units = collections.Counter()
+    held, held_bytes, of = [], 0, None
+
+    def piece():
+        unit = units[of]
+        units[of] += 64
+        content = b"\n".join(held) + b"\n"
+        columns = [pa.array([of]), pa.array([unit]), pa.array([content], pa.binary())]
+        return pa.record_batch(columns, schema)
+
+    for batch in batches:
+        for path, start, line in zip(*(column.to_pylist() for column in batch.columns)):
+            number = numbers[plain(path)] + start // SPLIT_BYTES
+            if held and (number != of or held_bytes + len(line) > PIECE_BYTES):
+                yield piece()
+                held, held_bytes = [], 0
+            of = number
+            held.append(line)
+            held_bytes += len(line) + 1
+    if held:
+        yield piece()
+
+
+def decode(numbers, cut, portions, batches):
+    yield from run_step("decode", None, cut(numbers.value, batches), ["--portions", str(portions)])
+
+
+# On both.
+
+def plain(path):
+    """A path as one compares it: Spark writes the same one in several ways."""
+    parts = urllib.parse.urlsplit(path)
+    return f"{parts.scheme or 'file'}://{parts.netloc}{urllib.parse.unquote(parts.path)}"
+
+
+def place(uri):
+    """File system and path of the dataset."""
+    if "://" not in uri and not uri.startswith("file:"):
+        return pyarrow.fs.LocalFileSystem(), os.path.abspath(uri)
+    return pyarrow.fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+
+
+def write(filesystem, folder, name, content):
+    filesystem.create_dir(folder, recursive=True)
+    path = f"{folder}/{name}"
+    # An object store shows a file when it is whole. Elsewhere a rename does.
+    whole_at_once = filesystem.type_name in ("s3", "gcs", "abfs")
+    target = path if whole_at_once else f"{folder}/.{name}.{os.getpid()}"
+    with filesystem.open_output_stream(target) as stream:
+        stream.write(content)
+    if target != path:
+        filesystem.move(target, path)
+
+
+# On the driver.
+
+def say(text):
+    print(f"label: {text}", file=sys.stderr, flush=True)
+
+
+Listed = collections.namedtuple("Listed", "path bytes")
+
+
+def list_files(spark, patterns):
+    """The files that paths of Hadoop stand for, in the order of their names."""
+    hadoop = spark._jvm.org.apache.hadoop.fs
+    configuration = spark._jsc.hadoopConfiguration()
+    found = []
+    for pattern in patterns:
+        path = hadoop.Path(pattern)
+        filesystem = path.getFileSystem(configuration)
+        matches = filesystem.globStatus(path)
+        if not matches:
+            raise Wrong(f"no file matches {pattern}")
+        for match in matches:
+            files = filesystem.listStatus(match.getPath()) if match.isDirectory() else [match]
+            for file in files:
+                hidden = file.getPath().getName().startswith((".", "_"))
+                if file.isFile() and file.getLen() and not (match.isDirectory() and hidden):
+                    found.append(Listed(file.getPath().toString(), file.getLen()))
+    twice = [path for path, count in collections.Counter(f.path for f in found).items() if count > 1]
+    if twice:
+        raise Wrong(f"{twice[0]} is given twice: its rows would be doubled")
+    return sorted(found)
+
+
+def is_plain_lines(path):
+    return path.endswith((".json", ".jsonl"))
+
+
+def read_inputs(spark, files, portions):
+    """Frames of all files, and the names of files by their numbers."""
+    names, whole, cut = [], {}, {}
+    for file in files:
+        large = file.bytes > LARGE_BYTES and is_plain_lines(file.path)
+        if file.bytes >= 1 << 31 and not large:
+            raise Wrong(f"{file.path} has {file.bytes >> 20} MiB: only plain JSON lines (.jsonl) can be cut, "
+                        "and Spark takes 2 GiB at a time; have the Collector rotate its files")
+        (cut if large else whole)[file.path] = len(names)
+        shown = file.path.removeprefix("file://").removeprefix("file:")
+        names += [shown] * (math.ceil(file.bytes / SPLIT_BYTES) if large else 1)
+    if cut:
+        # Blocks are numbered by their places: all have the same length.
+        spark.conf.set("spark.sql.files.minPartitionNum", 1)
+    frames = []
+    read = spark.read
+    for numbers, cutter in ((whole, numbered), (cut, pieces)):
+        if not numbers:
+            continue
+        paths = list(numbers)
+        if cutter is numbered:
+            rows = read.format("binaryFile").load(paths).select("path", "content")
+        else:
+            rows = (read.option("lineSep", "\n").text(paths)
+                    .select("_metadata.file_path", "_metadata.file_block_start",
+                            F.col("value").cast("binary")))
+        plainly = spark.sparkContext.broadcast({plain(path): n for path, n in numbers.items()})
+        frames.append(rows.mapInArrow(functools.partial(decode, plainly, cutter, portions), FRAMES))
+    return functools.reduce(lambda a, b: a.unionAll(b), frames), names
+
+
+class Job:
+    """The job's folder on the driver, and the program that works with it."""
+
+    def __init__(self, spark, loadgen, folder):
+        self.spark = spark
+        self.loadgen = loadgen
+        self.folder = pathlib.Path(folder)
+
+    def take_run(self, run, others):
+        for number, source in enumerate([run, *others]):
+            if source is None:
+                continue
+            source = pathlib.Path(source)
+            target = self.folder if source == run else self.folder / f"others/{number:04}"
+            target.mkdir(parents=True, exist_ok=True)
+            if not (source / "timeline.jsonl").is_file():
+                raise Wrong(f"{source} has no timeline.jsonl: give a run's folder")
+            for name in ("timeline.jsonl", "faults.jsonl", "ledger.arrows"):
+                if (source / name).exists():
+                    shutil.copy(source / name, target / name)
+
+    def sent(self):
+        """What executors need of the folder."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return self.spark.sparkContext.broadcast({
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in files if path.name not in DRIVERS_OWN
+        })
+
+    def call(self, step, table=None, arguments=(), codes=(0,)):
+        """Has a step done on the driver; what it writes."""
+        stream = pa.BufferOutputStream()
+        if table is not None:
+            with pa.ipc.new_stream(stream, table.schema) as out:
+                out.write_table(table)
+        command = [self.loadgen, "spark", step, "--job", str(self.folder), *arguments]
+        done = subprocess.run(command, input=stream.getvalue(), capture_output=True)
+        if done.returncode not in codes:
+            raise Wrong(done.stderr.decode(errors="replace").strip())
+        return done
+
+    def requests(self, folder):
+        """The requests of ledgers as frames."""
+        written = self.call("requests").stdout
+        table = pa.ipc.open_stream(written).read_all()
+        return self.spark.createDataFrame(table, FRAMES) if table.num_rows else None
+
+    def put_together(self, figures, step, arguments=(), codes=(0,)):
+        """Hands figures of all partitions to a step."""
+        parts = figures.rdd.getNumPartitions()
+        if parts > MANY_PARTS:
+            figures = figures.coalesce(math.isqrt(parts))
+            figures = figures.mapInArrow(functools.partial(run_step, "merge", None), FRAMES)
+        return self.call(step, figures.toArrow(), arguments, codes)
+
+
+def label(spark, args, folder):
+    job = Job(spark, args.loadgen, folder)
+    job.take_run(args.run, args.other_runs)
+    spark.sparkContext.addFile(args.loadgen)
+    if pathlib.Path(args.loadgen).name != "loadgen":
+        raise Wrong(f"{args.loadgen}: the program has to be called loadgen")
+    files = list_files(spark, args.telemetry)
+    total = sum(file.bytes for file in files)
+    portions = args.portions or max(1, math.ceil(total / PORTION_BYTES),
+                                    min(2 * spark.sparkContext.defaultParallelism, total >> 20))
+    frames, names = read_inputs(spark, files, portions)
+    options = {"files": names, "portions": portions, "stamp": args.stamp, "strict": args.strict,
+               "steady_only": args.steady_only, "include_foreign": args.include_foreign,
+               "drop_leaks": args.drop_leaks}
+    (job.folder / "job.json").write_text(json.dumps(options))
+    if args.run:
+        requests = job.requests(folder)
+        frames = frames.unionAll(requests) if requests is not None else frames
+    say(f"{len(files)} files, {total >> 20} MiB, {portions} portions")
+    # Three steps go over it: it is kept on disk. Where that is lost, Spark makes it again.
+    frames = frames.repartitionById(portions, F.col("key").cast("int"))
+    frames = frames.persist(StorageLevel.DISK_ONLY)
+    records = frames.where("kind <> 'scan'")
+
+    def step(name):
+        return records.mapInArrow(functools.partial(run_step, name, job.sent()), FRAMES)
+
+    job.put_together(frames.where("kind = 'scan'"), "scanned")
+    say("files are read")
+    job.put_together(step("survey"), "surveyed")
+    say("portions are surveyed")
+    job.put_together(step("normals"), "limits")
+    rows = records.mapInArrow(functools.partial(make_rows, job.sent(), args.out), FRAMES)
+    with tempfile.TemporaryDirectory() as made:
+        # 7 and 8: warnings, not usable.
+        done = job.put_together(rows, "finish", ["--out", made], codes=(0, 7, 8))
+        filesystem, root = place(args.out)
+        # The audit comes last: where there is one, the dataset is whole.
+        for file in sorted(pathlib.Path(made).iterdir(), key=lambda file: file.name.startswith("audit")):
+            write(filesystem, root, file.name, file.read_bytes())
+    frames.unpersist()
+    return done
+
+
+def when(text):
+    moment = datetime.datetime.fromisoformat(text)
+    return moment.astimezone(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--telemetry", nargs="+", required=True, metavar="PATH",
+                        help="files, folders, patterns: any path of Hadoop")
+    parser.add_argument("--run", type=pathlib.Path, metavar="DIR",
+                        help="the run's folder on the driver: timeline.jsonl, ledger.arrows, faults.jsonl")
+    parser.add_argument("--other-runs", nargs="*", default=[], type=pathlib.Path, metavar="DIR",
+                        help="folders of runs whose telemetry is in the same files")
+    parser.add_argument("--out", required=True, metavar="URI",
+                        help="folder for the dataset, which all executors see: file, hdfs, s3, gs, abfs")
+    parser.add_argument("--loadgen", required=True, metavar="FILE", help="the program; Spark sends it around")
+    parser.add_argument("--portions", type=int, metavar="N",
+                        help="into how many portions the input is dealt [default: one for each 256 MiB]")
+    parser.add_argument("--stamp", type=when, metavar="TIME", help="time in the names of files [default: now]",
+                        default=datetime.datetime.now(datetime.timezone.utc).isoformat())
+    parser.add_argument("--strict", action="store_true", help="a line that can't be read is an error")
+    parser.add_argument("--steady-only", action="store_true", help="only rows whose phase is steady")
+    parser.add_argument("--include-foreign", action="store_true", help="keep rows that are not the run's")
+    parser.add_argument("--drop-leaks", action="store_true", help="leave columns out that give the label away")
+    args = parser.parse_args()
+    try:
+        filesystem, root = place(args.out)
+        if filesystem.get_file_info(pyarrow.fs.FileSelector(root, allow_not_found=True)):
+            raise Wrong(f"{args.out} is not empty: no dataset is written over")
+        spark = (SparkSession.builder.appName("loadgen-label")
+                 .config("spark.sql.files.maxPartitionBytes", SPLIT_BYTES)
+                 .config("spark.sql.sources.parallelPartitionDiscovery.threshold", 1 << 20)
+                 .config("spark.sql.execution.arrow.maxRecordsPerBatch", 256)
+                 .config("spark.sql.execution.arrow.maxBytesPerBatch", PIECE_BYTES)
+                 .config("spark.sql.adaptive.enabled", False)
+                 .getOrCreate())
+        with tempfile.TemporaryDirectory(prefix="loadgen-label-") as folder:
+            done = label(spark, args, folder)
+        print(done.stdout.decode())
+        spark.stop()
+        return done.returncode
+    except Wrong as wrong:
+        say(wrong)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -49,6 +49,11 @@ lint:
 bench:
     cargo bench --workspace
 
+# Measure the engine beside a bare loop, wrk and k6, each on a processor of its own: about 12 minutes (needs nginx, wrk, root).
+engine-speed *args:
+    cargo build --release
+    .ci/engine_speed.py {{args}}
+
 # Measure the extractor beside pandas, DuckDB and plain parsers, some 5 minutes: just extraction-speed --telemetry DIR --timeline FILE; with `--sizes 1 10 100` what larger inputs cost, too.
 extraction-speed *args:
     cargo build --release

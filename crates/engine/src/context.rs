@@ -18,9 +18,6 @@ use crate::headers::scenario_headers;
 use crate::shared::{Shared, Signal};
 use crate::way::Way;
 
-/// Records that fit without growing at the rate that the engine is built for.
-const BUFFER: usize = 4096;
-
 /// Records (some 150 MB of them) that a worker keeps while the recorder is behind, before it
 /// waits for it.
 const PATIENCE: usize = 1_000_000;
@@ -75,7 +72,7 @@ impl Context {
             headers,
             in_flight: scenarios.iter().map(|_| Cell::new(0)).collect(),
             ids: RefCell::new(rand::make_rng()),
-            records: RefCell::new(Vec::with_capacity(BUFFER)),
+            records: RefCell::default(),
             events,
             shared,
         }
@@ -102,10 +99,14 @@ impl Context {
     /// Hands over what was recorded. A recorder that is behind is waited for only when very much
     /// has come together: until then the records stay here, and the load is not disturbed.
     pub(crate) fn hand_over(&self) {
-        if self.records.borrow().is_empty() {
+        let length = self.records.borrow().len();
+        if length == 0 {
             return;
         }
-        let records = self.records.replace(Vec::with_capacity(BUFFER));
+        // Likely as many will come together again. What is handed over takes no more than it holds,
+        // as much of it may wait for the recorder.
+        let mut records = self.records.replace(Vec::with_capacity(length));
+        records.shrink_to_fit();
         if records.len() >= PATIENCE {
             // The other end is gone only when a consumer failed, which ends the run by itself.
             let _ = self.events.send(Event::Requests(records));

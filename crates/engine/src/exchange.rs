@@ -20,6 +20,7 @@ use loadgen_scenario::{Plan, Request, Step};
 use loadgen_timeline::Failure;
 use reqwest::{Client, Response, Url};
 
+use crate::client;
 use crate::cookies::Cookies;
 use crate::request;
 
@@ -104,13 +105,7 @@ impl Outgoing<'_> {
 impl Answered {
     /// Of an exchange that broke off.
     fn without(mut self, error: reqwest::Error) -> Self {
-        self.failure = Some(if error.is_timeout() {
-            Failure::Timeout
-        } else if error.is_connect() {
-            Failure::Connect
-        } else {
-            Failure::Io
-        });
+        self.failure = Some(client::failure(&error));
         self.error = Some(error);
         self
     }

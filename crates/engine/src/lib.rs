@@ -32,6 +32,7 @@ mod run;
 mod shared;
 #[cfg(test)]
 mod simulated;
+mod time_slice;
 mod way;
 mod windows;
 mod worker;

@@ -8,7 +8,7 @@ use crate::exchange::{Answered, Outgoing, exchange};
 /// A worker's way to the target.
 #[derive(Debug)]
 pub(crate) enum Way {
-    /// HTTP, with a client for each scenario.
+    /// HTTP, with a client for each scenario, or with one for all.
     Http(Vec<Client>),
     /// Answers that take simulated time.
     #[cfg(test)]
@@ -24,7 +24,10 @@ impl Way {
         out: Outgoing<'_>,
     ) -> Answered {
         match self {
-            Self::Http(clients) => exchange(&clients[scenario], cookies, out).await,
+            Self::Http(clients) => {
+                let client = clients.get(scenario).unwrap_or(&clients[0]);
+                exchange(client, cookies, out).await
+            }
             #[cfg(test)]
             Self::Simulated => crate::simulated::answer(&out).await,
         }

@@ -3,11 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::task::{JoinSet, spawn_local};
 
 use crate::context::{Context, Progress};
 use crate::executor;
+use crate::time_slice;
 
 /// How often a worker hands over what it recorded. Bounds what a kill can lose.
 const HAND_OVER: Duration = Duration::from_millis(250);
@@ -18,17 +20,18 @@ pub(crate) fn run(
     progress: UnboundedSender<Progress>,
 ) -> std::io::Result<()> {
     let notice = DeathNotice::new(&progress);
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    time_slice::shorten();
+    let runtime = Builder::new_current_thread()
         .enable_all()
         // Look for I/O and timers more often than by default: sends are due to the tenth of a ms.
         .event_interval(16)
-        .build()?;
-    LocalSet::new().block_on(&runtime, work(context(), progress));
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(work(context(), progress));
     notice.take_back();
     Ok(())
 }
 
-/// The work of a worker, on the [`LocalSet`] that it is called in.
+/// The work of a worker, on the local tasks of whoever calls it.
 pub(crate) async fn work(context: Context, progress: UnboundedSender<Progress>) {
     let context = Rc::new(context);
     let recorder = spawn_local({

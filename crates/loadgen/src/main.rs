@@ -8,6 +8,7 @@
 mod allow;
 mod args;
 mod commands;
+mod descriptors;
 mod display;
 mod drivers;
 mod embedded;
@@ -37,6 +38,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
+    descriptors::raise_limit();
     match commands::dispatch(args.command) {
         Ok(code) => code.into(),
         Err(failure) => {

@@ -11,7 +11,8 @@ use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
 use loadgen_engine::consumers::ClientSpanReport;
 use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target, judged_counts};
-use loadgen_timeline::summary::Summary;
+use loadgen_timeline::Failure;
+use loadgen_timeline::summary::{ScenarioSummary, Summary};
 
 pub(crate) use built::built;
 pub(crate) use dataset::{audit, dataset, verdict, window_label};
@@ -239,6 +240,16 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
     let mut out = format!("\n{table}\n{}", wrapped(legend, ""));
     if !failures.is_empty() {
         out += &format!("Requests that did not go as the flows expect:\n{failures}");
+    }
+    let of_scenario = |s: &ScenarioSummary| s.failures.get(Failure::Generator.name()).copied();
+    let short: u64 = summary.scenarios.iter().filter_map(of_scenario).sum();
+    if short > 0 {
+        out += &format!(
+            "warning: {short} requests were not sent, because this generator ran out of file \
+             descriptors or of ports: they say nothing of the target. Raise the hard limit \
+             (`ulimit -Hn`) and `net.ipv4.ip_local_port_range`, ask for fewer VUs, or share the \
+             run among several generators (--shard)\n"
+        );
     }
     for failure in &summary.fault_failures {
         out += &format!("warning: {failure}\n");

@@ -51,11 +51,14 @@ pub enum Failure {
     Interrupted,
     /// Not sent, because it could not be built as the step asks for it.
     Request,
+    /// Not sent, because the generator ran out of what a connection takes: file descriptors, or
+    /// ports of its own.
+    Generator,
 }
 
 impl Failure {
     /// All kinds, in the order of their discriminants.
-    pub const ALL: [Failure; 8] = [
+    pub const ALL: [Failure; 9] = [
         Failure::Timeout,
         Failure::Connect,
         Failure::Io,
@@ -64,6 +67,7 @@ impl Failure {
         Failure::Capture,
         Failure::Interrupted,
         Failure::Request,
+        Failure::Generator,
     ];
 
     /// The name in the ledger, in `summary.json` and in `error.type`.
@@ -77,6 +81,7 @@ impl Failure {
             Failure::Capture => "capture",
             Failure::Interrupted => "interrupted",
             Failure::Request => "request",
+            Failure::Generator => "generator",
         }
     }
 }

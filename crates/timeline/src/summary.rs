@@ -89,6 +89,9 @@ pub struct LatencySummary {
     pub p95_ms: f64,
     /// 99th percentile.
     pub p99_ms: f64,
+    /// 99.9th percentile; none: written by a version that did not say it.
+    #[serde(default)]
+    pub p999_ms: Option<f64>,
     /// Largest.
     pub max_ms: f64,
 }

@@ -212,7 +212,7 @@ fn of_ledger() -> Vec<Column> {
         new(
             "failure",
             Text(|r| r.failure.as_deref()),
-            "`timeout`, `connect`, `io`, `status`, `content_type`, `capture`, `interrupted` or `request`",
+            "`timeout`, `connect`, `io`, `status`, `content_type`, `capture`, `interrupted`, `request` or `generator`",
             "it went as the flow expects",
         ),
     ]

@@ -1,8 +1,8 @@
 //! The generator's own client spans, exported by OTLP, so that each trace has a root even when
 //! the target's edge exports nothing.
 //!
-//! Spans are made from the records after the fact, outside the workers, and handed to the
-//! OpenTelemetry exporter in batches by a task of its own.
+//! Spans are made from the records after the fact, by a task of its own that hands them to the
+//! OpenTelemetry exporter in batches.
 
 use std::io;
 use std::sync::mpsc::RecvTimeoutError;
@@ -59,17 +59,22 @@ pub struct ClientSpanReport {
 /// Exports a client span for each request.
 #[derive(Debug)]
 pub struct ClientSpans {
+    batches: Option<Sender<Vec<RequestRecord>>>,
+    ended: std::sync::mpsc::Receiver<()>,
+    /// Spans asked for so far.
+    asked: u64,
+    report: Arc<Mutex<ClientSpanReport>>,
+}
+
+/// Makes spans of records. What spans have in common they share.
+#[derive(Debug)]
+struct Spans {
     flows: Vec<Vec<StepNames>>,
     scenarios: Vec<StringValue>,
     flow_names: Vec<StringValue>,
     base_url: String,
     server: Vec<KeyValue>,
     scope: InstrumentationScope,
-    batches: Option<Sender<Vec<SpanData>>>,
-    ended: std::sync::mpsc::Receiver<()>,
-    /// Spans made so far.
-    made: u64,
-    report: Arc<Mutex<ClientSpanReport>>,
 }
 
 /// What all spans of a step have in common.
@@ -103,23 +108,12 @@ impl ClientSpans {
         let (batches, incoming) = channel(WAITING_BATCHES);
         let (end, ended) = std::sync::mpsc::channel();
         let report = Arc::new(Mutex::new(ClientSpanReport::default()));
-        tokio::spawn(export(exporter, incoming, report.clone(), end));
+        let spans = Spans::new(plan, base_url);
+        tokio::spawn(export(exporter, spans, incoming, report.clone(), end));
         Ok(Self {
-            flows: plan.flows.iter().map(step_names).collect(),
-            scenarios: plan
-                .scenarios
-                .iter()
-                .map(|s| s.name.clone().into())
-                .collect(),
-            flow_names: plan.flows.iter().map(|f| f.name.clone().into()).collect(),
-            base_url: base_url.to_owned(),
-            server: server(base_url),
-            scope: InstrumentationScope::builder("loadgen")
-                .with_version(env!("CARGO_PKG_VERSION"))
-                .build(),
             batches: Some(batches),
             ended,
-            made: 0,
+            asked: 0,
             report,
         })
     }
@@ -127,6 +121,25 @@ impl ClientSpans {
     /// Where the counts can be read after the run.
     pub fn handle(&self) -> Arc<Mutex<ClientSpanReport>> {
         self.report.clone()
+    }
+}
+
+impl Spans {
+    fn new(plan: &Plan, base_url: &str) -> Self {
+        Self {
+            flows: plan.flows.iter().map(step_names).collect(),
+            scenarios: plan.scenarios.iter().map(|s| shared(&s.name)).collect(),
+            flow_names: plan.flows.iter().map(|f| shared(&f.name)).collect(),
+            base_url: base_url.to_owned(),
+            server: server(base_url),
+            scope: InstrumentationScope::builder("loadgen")
+                .with_version(env!("CARGO_PKG_VERSION"))
+                .build(),
+        }
+    }
+
+    fn of(&self, records: &[RequestRecord]) -> Vec<SpanData> {
+        records.iter().map(|record| self.span(record)).collect()
     }
 
     fn span(&self, record: &RequestRecord) -> SpanData {
@@ -191,22 +204,14 @@ impl Consumer for ClientSpans {
         let Some(batches) = &self.batches else {
             return Ok(());
         };
-        self.made += records.len() as u64;
+        self.asked += records.len() as u64;
         for chunk in records.chunks(SPANS_A_CALL) {
-            let spans = chunk.iter().map(|record| self.span(record)).collect();
-            match batches.try_send(spans) {
-                Ok(()) => {}
-                Err(TrySendError::Full(spans)) => {
-                    lose(
-                        &self.report,
-                        spans.len(),
-                        "the OTLP receiver is slower than the load",
-                    );
-                }
-                Err(TrySendError::Closed(spans)) => {
-                    lose(&self.report, spans.len(), "the exporter broke down")
-                }
-            }
+            let why = match batches.try_send(chunk.to_vec()) {
+                Ok(()) => continue,
+                Err(TrySendError::Full(_)) => "the OTLP receiver is slower than the load",
+                Err(TrySendError::Closed(_)) => "the exporter broke down",
+            };
+            lose(&self.report, chunk.len(), why);
         }
         Ok(())
     }
@@ -218,7 +223,7 @@ impl Consumer for ClientSpans {
         while self.ended.recv_timeout(LAST_EXPORT) == Err(RecvTimeoutError::Timeout) {
             let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
             if exported == Some(report.exported) || report.exported == 0 {
-                report.lost = self.made.saturating_sub(report.exported);
+                report.lost = self.asked.saturating_sub(report.exported);
                 report.last_error.get_or_insert_with(|| {
                     "the OTLP receiver took nothing for 10 s; is it the right port for the \
                      protocol (usually 4317 for grpc, 4318 for http/protobuf)?"
@@ -240,25 +245,25 @@ fn lose(report: &Mutex<ClientSpanReport>, spans: usize, why: &str) {
 
 async fn export(
     exporter: SpanExporter,
-    mut incoming: Receiver<Vec<SpanData>>,
+    spans: Spans,
+    mut incoming: Receiver<Vec<RequestRecord>>,
     report: Arc<Mutex<ClientSpanReport>>,
     end: std::sync::mpsc::Sender<()>,
 ) {
     while let Some(batch) = incoming.recv().await {
-        let spans = batch.len() as u64;
-        let copy = batch.clone();
-        let mut result = exporter.export(batch).await;
+        let count = batch.len() as u64;
+        let mut result = exporter.export(spans.of(&batch)).await;
         // A receiver that is restarted or busy for a moment costs nothing. After a timeout it is
         // not known whether it took the spans, and twice would be wrong, too.
         if matches!(result, Err(OTelSdkError::InternalFailure(_))) {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            result = exporter.export(copy).await;
+            result = exporter.export(spans.of(&batch)).await;
         }
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(()) => report.exported += spans,
+            Ok(()) => report.exported += count,
             Err(error) => {
-                report.lost += spans;
+                report.lost += count;
                 report.last_error = Some(error.to_string());
             }
         }
@@ -292,15 +297,20 @@ fn exporter(target: &OtlpTarget) -> Result<SpanExporter, ExporterBuildError> {
     }
 }
 
+/// A text that spans share.
+fn shared(text: &str) -> StringValue {
+    Arc::<str>::from(text).into()
+}
+
 fn step_names(flow: &Flow) -> Vec<StepNames> {
     let names = |step: &Step| {
         let template = template(flow, step);
         StepNames {
             // HTTP client span name: method and `url.template` (semantic conventions for HTTP).
             span: format!("{} {template}", step.method),
-            step: step.name.clone().into(),
-            method: step.method.clone().into(),
-            template: template.into(),
+            step: shared(&step.name),
+            method: shared(&step.method),
+            template: shared(&template),
         }
     };
     flow.steps.iter().map(names).collect()
@@ -327,7 +337,7 @@ fn server(base_url: &str) -> Vec<KeyValue> {
     };
     let host = url
         .host_str()
-        .map(|host| KeyValue::new("server.address", host.to_owned()));
+        .map(|host| KeyValue::new("server.address", shared(host)));
     let port = url.port_or_known_default();
     host.into_iter()
         .chain(port.map(|p| KeyValue::new("server.port", i64::from(p))))

@@ -4,6 +4,7 @@ mod client_spans;
 mod ledger;
 mod summary;
 mod timeline;
+mod times;
 mod usage;
 
 pub use client_spans::{ClientSpanReport, ClientSpans, OtlpTarget};

@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hdrhistogram::Histogram;
 use loadgen_scenario::{ArrivalSchedule, Executor, Plan, PlannedScenario, Shard};
 use loadgen_timeline::RequestRecord;
 use loadgen_timeline::event::{Event as Line, WindowClosed};
-use loadgen_timeline::summary::{LatencySummary, ScenarioSummary, Summary};
+use loadgen_timeline::summary::{ScenarioSummary, Summary};
 
+use super::times::Times;
 use super::usage::{CpuSeconds, Meter};
 use crate::event::{Consumer, Event};
 
@@ -31,9 +31,9 @@ struct Tally {
     /// Its executor starts iterations.
     sends: bool,
     is_open_model: bool,
-    latency: Histogram<u64>,
-    from_intended: Histogram<u64>,
-    lag: Histogram<u64>,
+    latency: Times,
+    from_intended: Times,
+    lag: Times,
     opened_ns: Option<i64>,
     /// Processor time at the opening; none: not open, or not alone.
     cpu_at_opening: Option<CpuSeconds>,
@@ -118,6 +118,9 @@ impl SummaryFile {
         scenario.interrupted_iterations = closed.interrupted_iterations;
         scenario.dropped_iterations = closed.dropped;
         scenario.unsent_steps = closed.unsent_steps;
+        if drained {
+            self.scenarios[index].pack();
+        }
         if !drained && let Some(opened_ns) = self.scenarios[index].opened_ns {
             self.scenarios[index].sent_in_window = closed.sent;
             scenario.window_seconds = Some(seconds(closed.at_ns - opened_ns));
@@ -197,7 +200,7 @@ impl Consumer for SummaryFile {
         if let Some(meter) = &mut self.meter {
             summary.generator = meter.usage();
         }
-        for (tally, scenario) in self.scenarios.iter().zip(&mut summary.scenarios) {
+        for (tally, scenario) in self.scenarios.iter_mut().zip(&mut summary.scenarios) {
             tally.close(scenario);
         }
         // What sends nothing has no figures.
@@ -253,13 +256,12 @@ fn count(summary: &mut ScenarioSummary, record: &RequestRecord) {
 impl Tally {
     fn new(executor: &Executor) -> Self {
         let is_open_model = ArrivalSchedule::new(executor).is_some();
-        let histogram = latency_histogram;
         Self {
             sends: executor.sends(),
             is_open_model,
-            latency: histogram(),
-            from_intended: histogram(),
-            lag: histogram(),
+            latency: Times::default(),
+            from_intended: Times::default(),
+            lag: Times::default(),
             opened_ns: None,
             cpu_at_opening: None,
             is_open: false,
@@ -268,36 +270,30 @@ impl Tally {
     }
 
     fn add(&mut self, record: &RequestRecord) {
-        record_ns(&mut self.latency, record.finished_ns - record.sent_ns);
-        record_ns(
-            &mut self.from_intended,
-            record.finished_ns - record.intended_ns,
-        );
+        self.latency.add(record.finished_ns - record.sent_ns);
+        self.from_intended
+            .add(record.finished_ns - record.intended_ns);
         if !self.is_open_model || record.step == 0 {
-            record_ns(&mut self.lag, record.sent_ns - record.intended_ns);
+            self.lag.add(record.sent_ns - record.intended_ns);
         }
     }
 
-    fn close(&self, scenario: &mut ScenarioSummary) {
-        scenario.latency = quantiles(&self.latency);
-        scenario.latency_from_intended = quantiles(&self.from_intended);
-        scenario.scheduling_lag = quantiles(&self.lag);
+    /// Hardly anything comes any more.
+    fn pack(&mut self) {
+        for times in [&mut self.latency, &mut self.from_intended, &mut self.lag] {
+            times.pack();
+        }
+    }
+
+    fn close(&mut self, scenario: &mut ScenarioSummary) {
+        scenario.latency = self.latency.quantiles();
+        scenario.latency_from_intended = self.from_intended.quantiles();
+        scenario.scheduling_lag = self.lag.quantiles();
         if let Some(length_s) = scenario.window_seconds.filter(|s| *s > 0.0) {
             scenario.achieved_iterations_per_s = scenario.iterations as f64 / length_s;
             scenario.requests_per_s = self.sent_in_window as f64 / length_s;
         }
     }
-}
-
-/// None where nothing was recorded.
-fn quantiles(histogram: &Histogram<u64>) -> Option<LatencySummary> {
-    let ms = |us: u64| us as f64 / 1e3;
-    (!histogram.is_empty()).then(|| LatencySummary {
-        p50_ms: ms(histogram.value_at_quantile(0.50)),
-        p95_ms: ms(histogram.value_at_quantile(0.95)),
-        p99_ms: ms(histogram.value_at_quantile(0.99)),
-        max_ms: ms(histogram.max()),
-    })
 }
 
 /// Iterations per second that an arrival-rate executor is to start, on average: the integral of
@@ -327,16 +323,6 @@ fn asked_rate(executor: &Executor) -> Option<f64> {
         }
         _ => None,
     }
-}
-
-/// A histogram of microseconds with 3 significant digits from 1 µs to 10 min.
-fn latency_histogram() -> Histogram<u64> {
-    // The bounds are constants for which the constructor does not fail.
-    Histogram::new_with_bounds(1, 600_000_000, 3).unwrap_or_else(|_| unreachable!())
-}
-
-fn record_ns(histogram: &mut Histogram<u64>, ns: i64) {
-    histogram.saturating_record(u64::try_from(ns).unwrap_or(0).div_ceil(1000));
 }
 
 fn seconds(ns: i64) -> f64 {

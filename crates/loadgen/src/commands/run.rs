@@ -388,7 +388,6 @@ fn sender(args: &RunArgs, folder: &RunFolder, k6: Option<K6>, base: &BaseUrl) ->
         None => Sender::Workers {
             count: args.workers.into(),
             authorization: base.authorization.clone(),
-            client: RunOptions::client_defaults,
         },
     }
 }

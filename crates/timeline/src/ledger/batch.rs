@@ -62,9 +62,13 @@ pub struct RequestRow<'b> {
 }
 
 impl RequestRow<'_> {
-    /// Whether it was really handed to the network: one that could not be built was not.
+    /// Whether it was really handed to the network: one that could not be built was not, and one
+    /// that the generator had no connection for.
     pub fn was_sent(&self) -> bool {
-        self.failure != Some(Failure::Request.name())
+        let unsent = [Failure::Request, Failure::Generator].map(Failure::name);
+        !self
+            .failure
+            .is_some_and(|failure| unsent.contains(&failure))
     }
 }
 

@@ -32,7 +32,6 @@ mod run;
 mod shared;
 #[cfg(test)]
 mod simulated;
-mod time_slice;
 mod way;
 mod windows;
 mod worker;

@@ -9,7 +9,6 @@ use tokio::task::{JoinSet, spawn_local};
 
 use crate::context::{Context, Progress};
 use crate::executor;
-use crate::time_slice;
 
 /// How often a worker hands over what it recorded. Bounds what a kill can lose.
 const HAND_OVER: Duration = Duration::from_millis(250);
@@ -20,7 +19,6 @@ pub(crate) fn run(
     progress: UnboundedSender<Progress>,
 ) -> std::io::Result<()> {
     let notice = DeathNotice::new(&progress);
-    time_slice::shorten();
     let runtime = Builder::new_current_thread()
         .enable_all()
         // Look for I/O and timers more often than by default: sends are due to the tenth of a ms.

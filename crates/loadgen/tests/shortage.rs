@@ -21,8 +21,9 @@ scenarios:
 fn a_shortage_of_descriptors_is_the_generators_own() {
     let place = Place::new();
     place.write("many.yaml", FILE);
-    // So long that all virtual users wait at the same time.
-    let target = Target::start(|_| (Duration::from_secs(5), "text/plain", "ok".into()));
+    // So long that all virtual users wait at the same time, and short enough for the look at whether
+    // the target is there.
+    let target = Target::start(|_| (Duration::from_secs(3), "text/plain", "ok".into()));
     let run = place.command(["run", "many.yaml", "--no-client-spans", "--out", "run"]);
     // Both limits, as the soft one is raised to the hard one.
     let mut limited = Command::new("sh");

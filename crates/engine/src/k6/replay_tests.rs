@@ -1,5 +1,6 @@
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use super::super::log::{LogError, read_log};
 use super::*;
 use loadgen_scenario::{PlanOptions, plan_str};
 

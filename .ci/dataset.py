@@ -12,7 +12,6 @@ The readers are installed once, in pinned versions, into an environment in the c
 """
 
 import argparse
-import hashlib
 import json
 import os
 import subprocess
@@ -20,6 +19,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from trial import Wrong, call, environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 READERS = [
@@ -32,26 +33,6 @@ READERS = [
 ]
 # Records that are read of each record set by mlcroissant, which takes a millisecond for each.
 RECORDS = 20
-
-
-def run(*command, **options):
-    """Runs a command that must go well. Gives its standard output."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def environment(cache):
-    """Python with the readers, made once for each list of them."""
-    name = hashlib.sha256(" ".join(READERS).encode()).hexdigest()[:12]
-    folder = cache / f"dataset-readers-{name}"
-    python = folder / "bin" / "python"
-    if not (folder / "whole").exists():
-        run(sys.executable, "-m", "venv", "--clear", folder)
-        run(python, "-m", "pip", "install", "--quiet", *READERS)
-        (folder / "whole").touch()
-    return python
 
 
 def two_runs(loadgen, folder, time_scale):
@@ -79,7 +60,7 @@ def build(loadgen, out, *runs):
         sys.exit(f"dataset build: exit code {done.returncode}\n{done.stderr}")
     report = json.loads(done.stdout)
     print(f"built {report['files']} files, {report['bytes']} bytes in {time.monotonic() - began:.1f} s")
-    run("sha256sum", "--check", "--quiet", "SHA256SUMS", cwd=out)
+    call("sha256sum", "--check", "--quiet", "SHA256SUMS", cwd=out, quiet=True)
     return (out / "SHA256SUMS").read_text()
 
 
@@ -206,7 +187,7 @@ def main():
     args = parser.parse_args()
     if args.read:
         return read_all(args.read[0].resolve(), args.read[1:])
-    python = environment(args.cache.resolve())
+    python = environment(args.cache.resolve(), "dataset-readers", sys.executable, ((), READERS)) / "python"
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         runs = []
@@ -232,11 +213,15 @@ def main():
         }
         readers = os.environ | offline
         validate = python.parent / "mlcroissant"
-        said = run(validate, "validate", "--jsonld", dataset / "croissant.json", env=readers)
+        said = call(validate, "validate", "--jsonld", dataset / "croissant.json", env=readers,
+                    quiet=True)
         print(f"ok: mlcroissant validate {said.strip()}")
         reading = [python, Path(__file__).resolve(), "--cache", args.cache, "--read", dataset, *runs]
         subprocess.run([str(part) for part in reading], check=True, env=readers)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Wrong as wrong:
+        sys.exit(f"FAILED: {wrong}")

@@ -14,13 +14,14 @@ matter here: the set is far too small.
 
 import argparse
 import csv
-import importlib.util
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
+
+from trial import Steps, Wrong, call, environment, teller
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TRAIN = ROOT / "examples/train"
@@ -33,15 +34,7 @@ TORCH = ["numpy==2.3.5", "onnx==1.23.2", "pandas==3.1.1", "pyarrow==26.0.1", "to
 CLOSE = 1e-3
 
 
-def shared():
-    """Environments and calls, as python.py has them."""
-    spec = importlib.util.spec_from_file_location("ci_python", ROOT / ".ci/python.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-ci = shared()
+say = teller("examples")
 
 
 def runs(loadgen, out):
@@ -53,7 +46,7 @@ def runs(loadgen, out):
                      ("length: [8s, 15s]", "length: [10s, 15s]"), ("apart: 15s", "apart: 12s"),
                      ("length: [12s, 25s]", "length: [10s, 15s]")]:
         if was not in text:
-            raise ci.Wrong(f"scenarios/training.yaml has no {was}")
+            raise Wrong(f"scenarios/training.yaml has no {was}")
         text = text.replace(was, is_)
     file.write_text(text)
     folders = [out / f"run-{seed}" for seed in (1, 2)]
@@ -63,7 +56,7 @@ def runs(loadgen, out):
     # 6 to 8: what so short a run on a busy machine is worth is not tried here.
     codes = [run.wait() for run in started]
     if not set(codes) <= {0, 6, 7, 8}:
-        raise ci.Wrong(f"the runs ended with {codes}")
+        raise Wrong(f"the runs ended with {codes}")
     return folders
 
 
@@ -76,16 +69,16 @@ def scores(path):
 def same_scores(loadgen, run, model):
     """Whether the program gives the scores from telemetry that the script gave from tables."""
     live = model / "live.csv"
-    ci.call(loadgen, "detect", "--model", model / "model.onnx", run, "--out", live, quiet=True)
+    call(loadgen, "detect", "--model", model / "model.onnx", run, "--out", live, quiet=True)
     found, expected = scores(live), scores(model / "scores.csv")
     # The first and the last bucket are also of the time around the run.
     inside = sorted(key for key in expected if key[0] == next(iter(found))[0])[1:-1]
     if len(inside) < 10:
-        raise ci.Wrong(f"{model.name}: only {len(inside)} buckets of {run}")
+        raise Wrong(f"{model.name}: only {len(inside)} buckets of {run}")
     for key in inside:
         if key not in found or abs(found[key] - expected[key]) > CLOSE:
-            raise ci.Wrong(f"{model.name}: bucket {key} has {found.get(key)} and not {expected[key]}")
-    ci.say(f"{model.name}: {len(inside)} buckets with the same scores")
+            raise Wrong(f"{model.name}: bucket {key} has {found.get(key)} and not {expected[key]}")
+    say(f"{model.name}: {len(inside)} buckets with the same scores")
 
 
 def main():
@@ -100,7 +93,7 @@ def main():
     args = parser.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
     loadgen = args.loadgen.resolve()
-    step = ci.Steps()
+    step = Steps(say)
     out = pathlib.Path(tempfile.mkdtemp(prefix="loadgen-examples-"))
     try:
         found, run = args.set, args.run
@@ -108,7 +101,7 @@ def main():
             step("two short runs, and a dataset of them")
             folders = runs(loadgen, out)
             found, run = out / "set", folders[0]
-            ci.call(loadgen, "dataset", "build", *folders, "--out", found, "--unusable", "keep",
+            call(loadgen, "dataset", "build", *folders, "--out", found, "--unusable", "keep",
                     codes=(0, 8), quiet=True)
         source = {"PYTHONPATH": str(ROOT / "python/src"), "PYTHONDONTWRITEBYTECODE": "1"}
         kinds = [("sklearn", SKLEARN, "scikit_learn.py", ["--model", "random_forest"]),
@@ -118,19 +111,19 @@ def main():
         models = []
         for number, (name, packages, script, options) in enumerate(kinds):
             step(f"{script} {' '.join(options)}")
-            bin_ = ci.environment(args.cache, name, sys.executable, ((), packages))
+            bin_ = environment(args.cache, name, sys.executable, ((), packages))
             models.append(out / f"{name}-{number}")
-            ci.call(bin_ / "python", TRAIN / script, found, "--out", models[-1], *options, env=source)
+            call(bin_ / "python", TRAIN / script, found, "--out", models[-1], *options, env=source)
         step("loadgen detect with each model")
         asked = subprocess.run([loadgen, "detect", "--model", "none.onnx", out], text=True,
                                capture_output=True, check=False)
         if "this build has no" in asked.stderr:
-            ci.say("SKIPPED: this build has no detect")
+            say("SKIPPED: this build has no detect")
         else:
             for model in models:
                 same_scores(loadgen, run, model)
         step.end()
-    except ci.Wrong as wrong:
+    except Wrong as wrong:
         sys.exit(f"examples: wrong: {wrong}")
     finally:
         shutil.rmtree(out, ignore_errors=True)

@@ -19,7 +19,6 @@ the cost of each size is shown as a table and a plot.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -32,6 +31,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from trial import Wrong, call, environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ["pandas==3.1.1", "duckdb==2.0.1", "orjson==3.13.0", "zstandard==0.25.0"]
@@ -117,26 +118,6 @@ for path in sys.argv[1:]:
         for line in lines:
             orjson.loads(line)
 """
-
-
-def run(*command, **options):
-    """Runs a command that must go well. Gives its standard output."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def environment(cache):
-    """Python with the peers, made once for each list of them."""
-    name = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:12]
-    folder = cache / f"extraction-peers-{name}"
-    python = folder / "bin" / "python"
-    if not (folder / "whole").exists():
-        run(sys.executable, "-m", "venv", "--clear", folder)
-        run(python, "-m", "pip", "install", "--quiet", *PACKAGES)
-        (folder / "whole").touch()
-    return python
 
 
 def measured(command, may_exit=(0,), cores=None):
@@ -287,7 +268,7 @@ def main():
     args = parser.parse_args()
     loadgen = args.loadgen.resolve()
     examples = (args.examples or loadgen.parent / "examples").resolve()
-    python = environment(args.cache)
+    python = environment(args.cache, "extraction-peers", sys.executable, ((), PACKAGES)) / "python"
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         WORK = Path(folder)
         RESULT = WORK / "result.json"
@@ -337,10 +318,10 @@ def speed(args, loadgen, examples, python, telemetry, timeline, files, traces, m
     for folder in forms.values():
         folder.mkdir()
     for file in files:
-        run(examples / "to_protobuf", file, forms["protobuf"] / f"{file.stem}.bin")
+        call(examples / "to_protobuf", file, forms["protobuf"] / f"{file.stem}.bin", quiet=True)
         pack = ("import sys, zstandard; zstandard.ZstdCompressor().copy_stream("
                 "open(sys.argv[1], 'rb'), open(sys.argv[2], 'wb'))")
-        run(python, "-c", pack, file, forms["zstd"] / f"{file.name}.zst")
+        call(python, "-c", pack, file, forms["zstd"] / f"{file.name}.zst", quiet=True)
     for form, folder in forms.items():
         commands[f"loadgen: labels, of {form}"] = (
             extraction(loadgen, folder, timeline, labels), any_exit)
@@ -389,4 +370,7 @@ def sizes(args, loadgen, timeline, files, mb):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Wrong as wrong:
+        sys.exit(f"FAILED: {wrong}")

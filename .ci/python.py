@@ -18,7 +18,6 @@ where all holds, with 1 and what is wrong otherwise; what this machine can't hav
 
 import argparse
 import glob
-import hashlib
 import os
 import pathlib
 import re
@@ -26,7 +25,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
+
+from trial import Steps, Wrong, call, environment, teller
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "python"
@@ -48,40 +48,7 @@ READERS = ["RCAEval==1.8.1", "rcabench-platform==0.4.46", "TSB-AD==1.5"]
 TORCH = ["torch", "hurst", "arch", "stumpy", "tslearn", "einops", "h5py", "torchinfo"]
 
 
-class Wrong(Exception):
-    """What does not hold, in words."""
-
-
-def say(text):
-    print(f"python: {text}", file=sys.stderr, flush=True)
-
-
-def call(*command, env=None, codes=(0,), cwd=None, quiet=False):
-    done = subprocess.run([str(part) for part in command], env={**os.environ, **(env or {})},
-                          cwd=cwd, text=True, check=False, stderr=subprocess.STDOUT,
-                          stdout=subprocess.PIPE)
-    if done.returncode not in codes:
-        raise Wrong(f"{' '.join(map(str, command))}\n{done.stdout[-4000:]}")
-    if not quiet:
-        print(done.stdout, end="", flush=True)
-    return done.stdout
-
-
-class Steps:
-    """Steps, each with the time that it takes."""
-
-    def __init__(self):
-        self.name, self.began = None, 0.0
-
-    def __call__(self, name):
-        self.end()
-        self.name, self.began = name, time.monotonic()
-        say(name)
-
-    def end(self):
-        if self.name:
-            say(f"{self.name}: {time.monotonic() - self.began:.0f} s")
-        self.name = None
+say = teller("python")
 
 
 # Environments.
@@ -97,22 +64,6 @@ def interpreter(versions):
             if asked.returncode == 0:
                 return place
     return None
-
-
-def environment(cache, name, python, *groups):
-    """A virtual environment with these packages: (options of pip, packages) each."""
-    known = hashlib.sha256(repr((python, groups)).encode()).hexdigest()[:12]
-    place = cache / f"venv-{name}-{known}"
-    if not (place / "whole").exists():
-        shutil.rmtree(place, ignore_errors=True)
-        for old in cache.glob(f"venv-{name}-*"):
-            shutil.rmtree(old)
-        call(python, "-m", "venv", place, quiet=True)
-        for options, packages in groups:
-            call(place / "bin/python", "-m", "pip", "install", "--quiet",
-                 "--disable-pip-version-check", *options, *packages, quiet=True)
-        (place / "whole").touch()
-    return place / "bin"
 
 
 # What is checked.
@@ -247,7 +198,7 @@ def main():
     args.cache = pathlib.Path(args.cache).resolve()
     args.cache.mkdir(parents=True, exist_ok=True)
     loadgen = args.loadgen.resolve()
-    step = Steps()
+    step = Steps(say)
     out = pathlib.Path(tempfile.mkdtemp(prefix="loadgen-python-"))
     try:
         run = args.run

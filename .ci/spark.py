@@ -32,6 +32,8 @@ import tempfile
 import threading
 import time
 
+from trial import Skipped, Wrong, call, environment, expect, teller
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOB = ROOT / "deploy/spark/label.py"
 FORMS = ROOT / "crates/extract/tests/forms"
@@ -55,42 +57,7 @@ print(one[0])
 """
 
 
-class Wrong(Exception):
-    """What does not hold, in words."""
-
-
-class Skipped(Exception):
-    """What this machine does not have."""
-
-
-def say(text):
-    print(f"spark: {text}", file=sys.stderr, flush=True)
-
-
-def expect(holds, otherwise):
-    if not holds:
-        raise Wrong(otherwise)
-
-
-def call(*command, codes=(0,), env=None):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
-                          check=False, env={**os.environ, **(env or {})})
-    if done.returncode not in codes:
-        raise Wrong(f"{' '.join(map(str, command))}\n{(done.stdout + done.stderr)[-4000:]}")
-    return done.stdout
-
-
-def environment(cache):
-    """A virtual environment with the packages of deploy/spark, made once for each list of them."""
-    packages = ROOT / "deploy/spark/requirements.txt"
-    place = cache / f"venv-spark-{hashlib.sha256(packages.read_bytes()).hexdigest()[:12]}"
-    if not (place / "whole").exists():
-        shutil.rmtree(place, ignore_errors=True)
-        call(sys.executable, "-m", "venv", place)
-        call(place / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-             "-r", packages)
-        (place / "whole").touch()
-    return place / "bin"
+say = teller("spark")
 
 
 def java():
@@ -213,7 +180,7 @@ def children(of):
 def one_process(loadgen, telemetry, run, out):
     command = [loadgen, "extract", *telemetry, "--out", out]
     command += ["--timeline", run / "timeline.jsonl"] if run else []
-    call(*command, codes=(0, 7, 8))
+    call(*command, codes=(0, 7, 8), quiet=True)
 
 
 def newest(folder, pattern):
@@ -243,7 +210,8 @@ def compare(bin_, one, many):
         if not whole:
             expect(not (many / table).exists(), f"{table} is on Spark alone")
             continue
-        counts[table] = int(call(bin_ / "python", "-c", COMPARE, whole[0], many / table))
+        counts[table] = int(call(bin_ / "python", "-c", COMPARE, whole[0], many / table,
+                                 quiet=True))
     say(f"the same: {counts}")
 
 
@@ -340,7 +308,9 @@ def main():
     try:
         java()
         args.cache.mkdir(parents=True, exist_ok=True)
-        bin_ = environment(args.cache.resolve())
+        packages = (ROOT / "deploy/spark/requirements.txt").read_text().split("\n")
+        packages = [line for line in packages if line and not line.startswith("#")]
+        bin_ = environment(args.cache.resolve(), "spark", sys.executable, ((), packages))
         if args.cpu:
             processor_time(bin_, loadgen, args.cpu, args.cpu_run, out)
             return 0
@@ -349,7 +319,7 @@ def main():
             run = out / "run"
             say("a run of the demo shop")
             call(loadgen, "run", ROOT / "scenarios/quick.yaml", "--time-scale", "0.3", "--out", run,
-                 "--quiet", codes=(0, 7, 8))
+                 "--quiet", codes=(0, 7, 8), quiet=True)
         telemetry = in_forms([run / "telemetry" / f"{signal}.jsonl" for signal in ("traces", "metrics", "logs")],
                              out / "telemetry")
         cluster = Cluster(bin_, out)

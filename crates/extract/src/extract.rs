@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadgen_timeline::audit::{AUDIT_SCHEMA_VERSION, AuditFile, DatasetFile, Figures, Rows};
+use loadgen_timeline::audit::{
+    AUDIT_SCHEMA_VERSION, Audit, AuditFile, DatasetFile, Figures, LineProblem, Rows,
+};
 use loadgen_timeline::condition::NONE;
 
 use crate::audit::audit;
@@ -102,16 +104,14 @@ pub(crate) fn extract_from(
     files.extend(stages.write_windows(&truth, &figures, options.formats)?);
     files.push(stages.write_json("evidence", &run.evidence)?);
     let audit = audit(&figures);
-    let audit_file = AuditFile {
-        schema_version: AUDIT_SCHEMA_VERSION,
-        stamp: stages.stamp.clone(),
-        loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
-        audit: audit.clone(),
-        figures: figures.clone(),
-        skipped: problems.skipped.clone(),
-        files: files.iter().filter_map(dataset_file).collect(),
-    };
-    files.push(stages.write_json("audit", &audit_file)?);
+    let said = files.iter().filter_map(dataset_file).collect();
+    files.push(write_audit(
+        &mut stages,
+        &audit,
+        &figures,
+        &problems.skipped,
+        said,
+    )?);
     let report = ExtractReport {
         stamp: stages.stamp.clone(),
         output: options.output.clone(),
@@ -134,6 +134,26 @@ pub(crate) fn extract_from(
     check_rows(&report)?;
     stages.commit()?;
     Ok(report)
+}
+
+/// Writes the audit of a dataset of these files.
+pub(crate) fn write_audit(
+    stages: &mut Stages,
+    audit: &Audit,
+    figures: &Figures,
+    skipped: &[LineProblem],
+    files: Vec<DatasetFile>,
+) -> Result<StagedFile, ExtractError> {
+    let file = AuditFile {
+        schema_version: AUDIT_SCHEMA_VERSION,
+        stamp: stages.stamp.clone(),
+        loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
+        audit: audit.clone(),
+        figures: figures.clone(),
+        skipped: skipped.to_vec(),
+        files,
+    };
+    stages.write_json("audit", &file)
 }
 
 pub(crate) fn dataset_file(file: &StagedFile) -> Option<DatasetFile> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadgen_timeline::audit::{AUDIT_SCHEMA_VERSION, AuditFile, DatasetFile};
+use loadgen_timeline::audit::DatasetFile;
 
 use super::StepError;
 use super::figures::{self, Merged, RowFigures, ScanFigures, SurveyFigures};
@@ -16,6 +16,7 @@ use super::portion::{self, Portions};
 use crate::audit::audit;
 use crate::extract::{
     Read as ReadCounts, check_input, check_rows, counted, dataset_file, label_counts, row_rules,
+    write_audit,
 };
 use crate::ground_truth::{open_ledger, open_others, read_ledger};
 use crate::label::Offsets;
@@ -261,16 +262,13 @@ impl Job {
         let evidence = stages.write_json("evidence", &run.evidence)?;
         written.extend(dataset_file(&evidence));
         let audit = audit(&figures);
-        let file = AuditFile {
-            schema_version: AUDIT_SCHEMA_VERSION,
-            stamp: stages.stamp.clone(),
-            loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
-            audit: audit.clone(),
-            figures: figures.clone(),
-            skipped: problems.skipped.clone(),
-            files: written.clone(),
-        };
-        let audit_file = stages.write_json("audit", &file)?;
+        let audit_file = write_audit(
+            &mut stages,
+            &audit,
+            &figures,
+            &problems.skipped,
+            written.clone(),
+        )?;
         written.extend(dataset_file(&audit_file));
         let path = |file: DatasetFile| WrittenFile {
             path: output.join(file.name),

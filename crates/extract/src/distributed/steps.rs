@@ -24,6 +24,7 @@ use crate::label::truth::Truth;
 use crate::lines::Lines;
 use crate::measure::normal::Normals;
 use crate::measure::{self, RunFacts};
+use crate::options::{ExtractOptions, TableFormats};
 use crate::report::{ExtractReport, WrittenFile};
 use crate::scan::Scanned;
 use crate::stages::{Labelled, Stages};
@@ -189,7 +190,11 @@ impl Job {
         let run: RunState = self.load("run.bin")?;
         let normals: Normals = self.load("normals.bin")?;
         let (facts, mut audit_figures) = (run.facts(&truth)?, run.figures()?);
-        let options = self.extract_options(PathBuf::new());
+        // Portions hand on Parquet alone.
+        let options = ExtractOptions {
+            formats: TableFormats::Parquet,
+            ..self.extract_options(PathBuf::new())
+        };
         let rules = row_rules(
             &options,
             &truth,

@@ -162,10 +162,11 @@ pub(crate) struct PlanOverrides {
     pub(crate) scenarios: Vec<String>,
 }
 
-/// Where load and faults may go.
+/// Where load, faults and telemetry may go.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Allowed {
-    /// Hosts outside of this machine and of private networks that load and faults may go to
+    /// Hosts outside of this machine and of private networks that load, faults and telemetry may go
+    /// to
     #[arg(
         long = "allow-target",
         value_name = "HOST,…",

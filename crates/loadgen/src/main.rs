@@ -18,6 +18,7 @@ mod interrupts;
 mod otlp;
 mod reach;
 mod rendezvous;
+mod secrets;
 mod serve;
 mod shard;
 mod show;

@@ -19,7 +19,7 @@ import {
 import { logOpen, vuLog } from './log.js';
 import { Place } from './place.js';
 import { Prng } from './prng.js';
-import { REDIRECTS, becomesGet, hostOf, redirectTo } from './redirects.js';
+import { GO_ALONG, REDIRECTS, becomesGet, hostOf, originOf, redirectTo } from './redirects.js';
 
 /** A request was sent, and has ended. */
 const SENT = 0;
@@ -53,6 +53,7 @@ export function journey(plan, target, runId) {
   const scenarios = new Map();
   const saysCell = plan.head.client_cells === true;
   const ownHost = hostOf(baseUrl);
+  const ownOrigin = originOf(baseUrl);
   const listedHosts = plan.head.redirect_hosts || [];
   let scenario = null;
   let log = null;
@@ -228,7 +229,7 @@ export function journey(plan, target, runId) {
     if (wasRedirected) {
       const leg = { method: step.method, body, params: { ...params } };
       for (let hop = 0; to !== null && hop < REDIRECTS; hop++) {
-        follow(leg, answer.status, to, params.timeout - (now() - sent));
+        follow(leg, step, answer.status, to, params.timeout - (now() - sent));
         answer = request(leg.method, to, leg.body, leg.params);
         to = followed(answer);
       }
@@ -263,7 +264,7 @@ export function journey(plan, target, runId) {
   }
 
   /** Makes of a request the one that a redirect asks for. */
-  function follow(leg, status, to, leftMs) {
+  function follow(leg, step, status, to, leftMs) {
     leg.params.timeout = Math.max(leftMs, 1);
     leg.params.headers = { ...leg.params.headers };
     if (becomesGet(status)) {
@@ -271,7 +272,11 @@ export function journey(plan, target, runId) {
       leg.body = null;
       delete leg.params.headers['content-type'];
     }
-    if (hostOf(to) !== ownHost) delete leg.params.headers.authorization;
+    if (originOf(to) === ownOrigin) return;
+    delete leg.params.headers.authorization;
+    for (const { name } of step.headers) {
+      if (!GO_ALONG.includes(name)) delete leg.params.headers[name];
+    }
   }
 
   /** What is wrong with an answer; takes from it what the step captures. */
@@ -285,7 +290,8 @@ export function journey(plan, target, runId) {
       return 'content_type';
     }
     if (captures.length === 0) return '-';
-    const body = answer.body;
+    // An answer that can have no body (204, 304) has none in k6.
+    const body = answer.body || '';
     const bytes = body.indexOf('\ufffd') < 0 ? NaN : Number(answer.headers['Content-Length']);
     return iteration.capture(step, body, bytes) ? '-' : 'capture';
   }

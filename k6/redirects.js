@@ -6,6 +6,21 @@ export const REDIRECTS = 10;
 
 const ADDRESS = /^(https?:)\/\/(?:[^/?#]*@)?(\[[^\]]*\]|[^:/?#]*)(:\d+)?([^?#]*)(\?[^#]*)?/i;
 
+/**
+ * Headers of a step that also go to another scheme, host or port than the target's. Any other may be
+ * a secret of the target.
+ */
+export const GO_ALONG = ['accept', 'accept-language', 'content-type', 'user-agent'];
+
+/** Scheme, host and port of an address; undefined where it has none. */
+export function originOf(address) {
+  const found = ADDRESS.exec(address);
+  if (found === null) return undefined;
+  const scheme = found[1].toLowerCase();
+  const port = found[3] || (scheme === 'http:' ? ':80' : ':443');
+  return `${scheme}//${found[2].toLowerCase()}${port}`;
+}
+
 /** The host of an address, without its port; undefined where it has none. */
 export function hostOf(address) {
   const found = ADDRESS.exec(address);
@@ -22,7 +37,8 @@ export function hostOf(address) {
  */
 export function redirectTo(status, location, address) {
   if (![301, 302, 303, 307, 308].includes(status)) return null;
-  if (location === undefined) return null;
+  // One that is empty is none, as in Go.
+  if (!location) return null;
   const found = ADDRESS.exec(address);
   if (found === null) return null;
   const origin = `${found[1]}//${found[2]}${found[3] || ''}`;

@@ -1,6 +1,6 @@
 // Where redirects lead to.
 
-import { hostOf, redirectTo } from '../redirects.js';
+import { hostOf, originOf, redirectTo } from '../redirects.js';
 import { equal, run } from './testing.js';
 
 export { handleSummary, options } from './testing.js';
@@ -25,6 +25,13 @@ export default function () {
     'other answers are no redirects': () => {
       for (const status of [200, 300, 304, 305, 404]) equal(redirectTo(status, '/x', 'http://h/'), null, status);
       equal(redirectTo(302, undefined, 'http://h/'), null);
+      equal(redirectTo(302, '', 'http://h/'), null);
+    },
+    'an origin has the port that its scheme implies': () => {
+      equal(originOf('HTTP://u:p@Shop.example/x'), 'http://shop.example:80');
+      equal(originOf('https://shop.example?x'), 'https://shop.example:443');
+      equal(originOf('http://[::1]:8080/'), 'http://[::1]:8080');
+      equal(originOf('nothing'), undefined);
     },
     'the host is what stands before the port': () => {
       equal(hostOf('http://u:p@Shop.example:8080/x'), 'shop.example');

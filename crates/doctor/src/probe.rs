@@ -70,7 +70,9 @@ pub enum ProblemKind {
 
 /// Sends the steps of every flow that a scenario uses, one after the other, without their pauses.
 ///
-/// `sampled`: whether the target is asked to record the traces. Steps that are taken by chance are taken.
+/// `sampled`: whether the target is asked to record the traces. Steps that are taken by chance are
+/// taken. `client`: the HTTP client's settings, from
+/// [`RunOptions::client_defaults`](loadgen_engine::RunOptions::client_defaults).
 ///
 /// # Errors
 ///
@@ -79,11 +81,10 @@ pub async fn probe(
     plan: &Plan,
     base: &BaseUrl,
     sampled: bool,
+    client: reqwest::ClientBuilder,
 ) -> Result<Vec<StepOutcome>, reqwest::Error> {
-    let mut builder = loadgen_engine::RunOptions::client_defaults();
     // A target that never answers should not hold the preflight for the timeout of each step.
-    builder = builder.connect_timeout(Duration::from_secs(5));
-    let client = builder.build()?;
+    let client = client.connect_timeout(Duration::from_secs(5)).build()?;
     let mut certain = plan.clone();
     for step in certain.flows.iter_mut().flat_map(|flow| &mut flow.steps) {
         step.probability = None;

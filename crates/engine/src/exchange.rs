@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue,
-    LOCATION,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
 };
 use http::{Method, StatusCode};
 use loadgen_scenario::{Plan, Request, Step};
@@ -23,6 +22,10 @@ use reqwest::{Client, Response, Url};
 use crate::client;
 use crate::cookies::Cookies;
 use crate::request;
+
+/// Headers of a step that also go to another scheme, host or port than the target's. Any other may be a
+/// secret of the target.
+const GO_ALONG: [&str; 4] = ["accept", "accept-language", "content-type", "user-agent"];
 
 /// k6's default of `redirects`.
 const REDIRECTS: usize = 10;
@@ -119,18 +122,24 @@ fn next(out: &Outgoing<'_>, answer: &Response, body: Option<Bytes>) -> Option<re
         StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
         _ => return None,
     };
-    let location = answer.headers().get(LOCATION)?;
+    // One that is empty is none, as in Go.
+    let location = answer
+        .headers()
+        .get(LOCATION)
+        .filter(|location| !location.is_empty())?;
     let location = String::from_utf8_lossy(location.as_bytes());
     let url = answer.url().join(&location).ok()?;
     if !["http", "https"].contains(&url.scheme()) {
         return None;
     }
     let base = Url::parse(out.base_url).ok()?;
-    let is_same = url.host_str() == base.host_str();
+    let is_own = url.host_str() == base.host_str();
     let is_listed = |host: &str| out.plan.redirect_hosts.iter().any(|listed| listed == host);
-    if !is_same && !url.host_str().is_some_and(is_listed) {
+    if !is_own && !url.host_str().is_some_and(is_listed) {
         return None;
     }
+    // Another port or scheme may be another program, or a wire that others read.
+    let is_elsewhere = url.origin() != base.origin();
     let mut request = out.build(body.filter(|_| !becomes_get))?;
     *request.url_mut() = url;
     if becomes_get {
@@ -141,9 +150,14 @@ fn next(out: &Outgoing<'_>, answer: &Response, body: Option<Bytes>) -> Option<re
         request.headers_mut().remove(CONTENT_TYPE);
         request.headers_mut().remove(CONTENT_LENGTH);
     }
-    if !is_same {
-        request.headers_mut().remove(AUTHORIZATION);
-        request.headers_mut().remove(COOKIE);
+    if is_elsewhere {
+        let headers = request.headers_mut();
+        headers.remove(AUTHORIZATION);
+        for (name, _) in &out.request.headers {
+            if !GO_ALONG.contains(name) {
+                headers.remove(*name);
+            }
+        }
     }
     Some(request)
 }

@@ -63,17 +63,20 @@ pub enum Sender {
         count: usize,
         /// `Authorization` of every request, from credentials in the base URL.
         authorization: Option<HeaderValue>,
+        /// The HTTP client's settings; see [`RunOptions::client_defaults`].
+        client: fn() -> reqwest::ClientBuilder,
     },
     /// Stock k6, as a process of its own.
     K6(K6Options),
 }
 
 impl Sender {
-    /// Threads, without credentials.
+    /// Threads with the usual client and without credentials.
     pub fn workers(count: usize) -> Self {
         Self::Workers {
             count,
             authorization: None,
+            client: RunOptions::client_defaults,
         }
     }
 }
@@ -322,8 +325,9 @@ impl Crew {
             Sender::Workers {
                 count,
                 authorization,
+                client,
             } => {
-                let of_worker = |_| clients_of_worker(run.plan).map(Way::Http);
+                let of_worker = |_| clients_of_worker(run.plan, client).map(Way::Http);
                 let ways = (0..count.max(1)).map(of_worker);
                 Ok(Self::Workers {
                     ways: ways.collect::<Result<_, _>>()?,
@@ -421,14 +425,15 @@ impl Crew {
 }
 
 /// A client for each scenario, or one for all, which then share its connections.
-fn clients_of_worker(plan: &Plan) -> Result<Vec<reqwest::Client>, reqwest::Error> {
+fn clients_of_worker(
+    plan: &Plan,
+    client: fn() -> reqwest::ClientBuilder,
+) -> Result<Vec<reqwest::Client>, reqwest::Error> {
     let clients = match plan.renew_connections {
         true => plan.scenarios.len(),
         false => 1,
     };
-    (0..clients.max(1))
-        .map(|_| client::defaults().build())
-        .collect()
+    (0..clients.max(1)).map(|_| client().build()).collect()
 }
 
 impl Working {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loadgen_scenario::redact;
 use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
 
@@ -14,7 +15,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// The body of an answer that says yes.
 pub(crate) async fn answer(request: RequestBuilder, url: &str) -> Result<String, FaultError> {
     let unreachable = |source| FaultError::Unreachable {
-        url: url.to_owned(),
+        url: shown(url),
         source,
     };
     let answer = request.timeout(ANSWER_LIMIT).send().await;
@@ -28,7 +29,7 @@ pub(crate) async fn answer(request: RequestBuilder, url: &str) -> Result<String,
     let said: Option<serde_json::Value> = serde_json::from_str(&text).ok();
     let error = said.and_then(|said| Some(said.get("error")?.as_str()?.to_owned()));
     Err(FaultError::Refused {
-        url: url.to_owned(),
+        url: shown(url),
         status: status.as_u16(),
         message: error.unwrap_or(text),
     })
@@ -41,7 +42,12 @@ pub(crate) async fn read<T: DeserializeOwned>(
 ) -> Result<T, FaultError> {
     let body = answer(request, url).await?;
     serde_json::from_str(&body).map_err(|error| FaultError::Unclear {
-        url: url.to_owned(),
+        url: shown(url),
         reason: error.to_string(),
     })
+}
+
+/// An address as errors have it, which go onto the timeline.
+fn shown(url: &str) -> String {
+    redact::addresses(url).into_owned()
 }

@@ -110,7 +110,7 @@ impl Journal {
                 .mode(0o700)
                 .create(folder())?;
             let unnamed = path.with_extension("new");
-            let mut file = File::create_new(&unnamed)?;
+            let mut file = loadgen_files::create_new(&unnamed)?;
             file.lock()?;
             write_line(&mut file, &Line::Run(header.clone()))?;
             std::fs::rename(&unnamed, &path)?;

@@ -6,23 +6,56 @@
 //! elsewhere.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+/// Options for a file of the owner's that is not opened through a link. Whether it is read, made
+/// or emptied is still to be said.
+pub fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    // The flag's bits are small and positive on every system.
+    options
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    options
+}
+
+/// Makes a file for writing.
+///
+/// # Errors
+/// There is anything under that name, also a link that leads nowhere; or the file can't be made.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    options().write(true).create_new(true).open(path)
+}
+
 /// Makes a file for writing, or empties the one that is there.
 ///
 /// # Errors
 /// There is a link under that name; or the file can't be opened.
 pub fn create(path: &Path) -> io::Result<File> {
-    // The flag's bits are small and positive on every system.
-    let no_link = OFlags::NOFOLLOW.bits() as i32;
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    explained(options.mode(0o600).custom_flags(no_link).open(path))
+    let mut options = options();
+    explained(options.write(true).create(true).truncate(true).open(path))
+}
+
+/// Opens a file for reading and for writing at its end, and makes it where there is none.
+///
+/// # Errors
+/// There is a link under that name; or the file can't be opened.
+pub fn append(path: &Path) -> io::Result<File> {
+    let mut options = options();
+    explained(options.read(true).append(true).create(true).open(path))
+}
+
+/// Makes a file of these bytes.
+///
+/// # Errors
+/// As those of [`create_new`]; or the bytes can't be written.
+pub fn write_new(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    create_new(path)?.write_all(bytes.as_ref())
 }
 
 /// Makes a folder that only its owner can enter; its parents are made by the umask. One that is
@@ -69,13 +102,22 @@ mod tests {
         folder(&inner).unwrap();
         folder(&inner).unwrap();
         assert_eq!(mode(&inner), 0o700);
-        let path = inner.join("text");
-        // Made, then emptied.
-        for _ in 0..2 {
-            create(&path).unwrap();
-            assert_eq!(mode(&path), 0o600);
+        for (name, made) in [
+            ("new", create_new as fn(&Path) -> io::Result<File>),
+            ("emptied", create),
+            ("appended", append),
+        ] {
+            let path = inner.join(name);
+            made(&path).unwrap();
+            assert_eq!(mode(&path), 0o600, "{name}");
         }
-        assert!(folder(&path).is_err());
+        write_new(&inner.join("text"), "words").unwrap();
+        assert_eq!(
+            std::fs::read_to_string(inner.join("text")).unwrap(),
+            "words"
+        );
+        assert!(write_new(&inner.join("text"), "").is_err());
+        assert!(folder(&inner.join("text")).is_err());
     }
 
     #[test]
@@ -84,11 +126,16 @@ mod tests {
         let elsewhere = place.path().join("elsewhere");
         let link = place.path().join("link");
         symlink(&elsewhere, &link).unwrap();
-        create(&link).unwrap_err();
-        assert!(!elsewhere.exists());
+        for made in [create_new, create, append] {
+            made(&link).unwrap_err();
+            assert!(!elsewhere.exists());
+        }
         std::fs::write(&elsewhere, "kept").unwrap();
+        for made in [create_new, create, append] {
+            made(&link).unwrap_err();
+            assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "kept");
+        }
         let refused = create(&link).unwrap_err().to_string();
         assert!(refused.contains("symbolic link"), "{refused}");
-        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "kept");
     }
 }

@@ -167,10 +167,11 @@ pub(crate) struct PlanOverrides {
     pub(crate) scenarios: Vec<String>,
 }
 
-/// Where load and faults may go.
+/// Where load, faults and telemetry may go, and whose certificates are believed there.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Allowed {
-    /// Hosts outside of this machine and of private networks that load and faults may go to
+    /// Hosts outside of this machine and of private networks that load, faults and telemetry may go
+    /// to
     #[arg(
         long = "allow-target",
         value_name = "HOST,…",
@@ -178,6 +179,21 @@ pub(crate) struct Allowed {
         env = "LOADGEN_ALLOW_TARGET"
     )]
     pub(crate) hosts: Vec<String>,
+    /// Certificates to believe besides the system's, as PEM: authorities, or the target's own
+    #[arg(long, value_name = "FILE", env = "LOADGEN_CA")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+impl Allowed {
+    /// The same for a process that is started to do a part of the work.
+    pub(crate) fn pass_on(&self, command: &mut tokio::process::Command) {
+        if !self.hosts.is_empty() {
+            command.args(["--allow-target", &self.hosts.join(",")]);
+        }
+        if let Some(ca) = &self.ca {
+            command.arg("--ca").arg(ca);
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

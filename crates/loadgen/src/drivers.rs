@@ -67,8 +67,7 @@ pub(crate) struct Asked<'a> {
 pub(crate) async fn start(asked: Asked<'_>) -> Result<Drivers, Failure> {
     undo_leftovers(&client()?).await?;
     for (driver, told) in &asked.settings {
-        let urls = told.values().filter_map(|value| value.as_str());
-        for url in urls.filter(|text| text.starts_with("http")) {
+        for url in told.values().filter_map(|value| value.as_str()) {
             let what = format!("the address of the driver `{driver}`,");
             allow::check(&what, url, asked.allowed).await?;
         }
@@ -106,7 +105,7 @@ pub(crate) async fn flag_readers(
     plan: &Plan,
     allowed: &[String],
 ) -> Result<Vec<FlagReader>, Failure> {
-    let client = client()?;
+    let client = checked_client()?;
     let mut readers = Vec::with_capacity(plan.flags.len());
     for flag in &plan.flags {
         if let FlagSource::OfrepUrl(url) = &flag.source {
@@ -120,7 +119,7 @@ pub(crate) async fn flag_readers(
 
 /// Drivers that are told enough to be used.
 fn make(settings: &Settings, has_embedded_shop: bool) -> Result<Vec<Made>, Failure> {
-    let client = client()?;
+    let client = checked_client()?;
     let mut made = Vec::new();
     for (name, told) in settings {
         let driver = loadgen_fault::make(name, told, &client);
@@ -131,4 +130,10 @@ fn make(settings: &Settings, has_embedded_shop: bool) -> Result<Vec<Made>, Failu
         }));
     }
     Ok(made)
+}
+
+/// The client of drivers and flags, whose addresses are checked.
+fn checked_client() -> Result<reqwest::Client, Failure> {
+    let client = allow::client().build();
+    client.map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))
 }

@@ -10,13 +10,13 @@ use chrono::Utc;
 pub(crate) struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// Makes the folder; one that holds anything of a run already is refused before anything is
-    /// made.
+    /// Makes the folder, which only its owner can enter; one that holds anything of a run already,
+    /// or links under such names, is refused before anything is made.
     pub(crate) fn create(out: Option<&Path>, scenario_file: &Path) -> io::Result<Self> {
         let folder = Self::create_without_telemetry(
             &out.map_or_else(|| default_path(&stem(scenario_file)), Path::to_owned),
         )?;
-        std::fs::create_dir_all(folder.telemetry())?;
+        loadgen_files::folder(&folder.telemetry())?;
         Ok(folder)
     }
 
@@ -31,8 +31,14 @@ impl RunFolder {
             folder.scenario(),
             folder.telemetry(),
             folder.k6_module(),
+            folder.fault_record(),
+            folder.log_of("k6"),
+            folder.log_of("shop"),
+            folder.log_of("collect"),
         ];
-        if let Some(taken) = of_a_run.iter().find(|path| path.exists()) {
+        // Also a link that leads nowhere.
+        let is_there = |path: &&PathBuf| path.symlink_metadata().is_ok();
+        if let Some(taken) = of_a_run.iter().find(is_there) {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
                 format!(
@@ -41,7 +47,7 @@ impl RunFolder {
                 ),
             ));
         }
-        std::fs::create_dir_all(out)?;
+        loadgen_files::folder(out)?;
         Ok(folder)
     }
 

@@ -20,6 +20,8 @@ use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
+use crate::certificates;
+
 /// Attempts to clear faults, a second apart.
 const ATTEMPTS: u32 = 5;
 /// So long after the kill an injection may still come into force that was on its way.
@@ -42,11 +44,20 @@ enum Word {
 pub(crate) struct Guard(Child);
 
 impl Guard {
-    /// Starts a guard; `drives_faults`: the run may leave faults behind.
-    pub(crate) fn start(timeline: &Path, run_id: &str, drives_faults: bool) -> io::Result<Self> {
+    /// Starts a guard; `drives_faults`: the run may leave faults behind. `ca`: certificates that the
+    /// run believes.
+    pub(crate) fn start(
+        timeline: &Path,
+        run_id: &str,
+        drives_faults: bool,
+        ca: Option<&Path>,
+    ) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("guard").arg("--timeline").arg(timeline);
         command.args(["--run-id", run_id]);
+        if let Some(ca) = ca {
+            command.env(certificates::VARIABLE, ca);
+        }
         if !drives_faults {
             command.arg("--no-faults");
         }

@@ -7,6 +7,7 @@
 
 mod allow;
 mod args;
+mod certificates;
 mod commands;
 mod descriptors;
 mod display;
@@ -20,6 +21,7 @@ mod interrupts;
 mod otlp;
 mod reach;
 mod rendezvous;
+mod secrets;
 mod serve;
 mod shard;
 mod show;

@@ -3,7 +3,8 @@
 use loadgen_exporter::Endpoint;
 use loadgen_otlp::OtlpProtocol;
 
-use crate::args::Protocol;
+use crate::allow;
+use crate::args::{Allowed, Protocol};
 use crate::exit::{Exit, Failure};
 
 /// Where a receiver is unless anything else is said: the default of OTLP over HTTP.
@@ -17,15 +18,25 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 /// An endpoint without a scheme would be taken for one that never answers.
 pub(crate) fn check_endpoint(endpoint: Option<&str>) -> Result<(), Failure> {
     match endpoint {
-        Some(url) if !(url.starts_with("http://") || url.starts_with("https://")) => {
-            Err(Failure::new(
-                Exit::BadInput,
-                format!(
-                    "--otlp-endpoint {url}: give a URL with its scheme, such as http://127.0.0.1:4317"
-                ),
-            ))
-        }
+        Some(url) if !is_web(url) => Err(Failure::new(
+            Exit::BadInput,
+            format!(
+                "--otlp-endpoint {url}: give a URL with its scheme, such as http://127.0.0.1:4317"
+            ),
+        )),
         _ => Ok(()),
+    }
+}
+
+fn is_web(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme()))
+}
+
+/// Refuses a receiver that is neither in this machine nor in a private network, unless it is named.
+pub(crate) async fn check_host(address: Option<&str>, allowed: &Allowed) -> Result<(), Failure> {
+    match address {
+        Some(url) => allow::check("the receiver", url, &allowed.hosts).await,
+        None => Ok(()),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use loadgen_engine::{BaseUrl, RunOptions};
+use loadgen_engine::BaseUrl;
 
+use crate::allow;
 use crate::exit::{Exit, Failure};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -12,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// run.
 pub(crate) async fn check(base: &BaseUrl) -> Result<(), Failure> {
     let base_url = &base.url;
-    let client = (RunOptions::client_defaults)()
+    let client = allow::client()
         .build()
         .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
     // Not sampled: the dataset should hold no trace that is not of the run.
@@ -27,11 +28,15 @@ pub(crate) async fn check(base: &BaseUrl) -> Result<(), Failure> {
     match request.send().await {
         Ok(_) => Ok(()),
         Err(error) => {
-            let why = if error.is_timeout() {
+            let mut why = if error.is_timeout() {
                 format!("no answer within {} s", PATIENCE.as_secs())
             } else {
                 root_cause(&error)
             };
+            if why.contains("certificate") {
+                why += "\nThe certificates of an own authority, or the target's own, are believed where \
+                        --ca FILE names them.";
+            }
             Err(Failure::new(
                 Exit::NotReachable,
                 format!(

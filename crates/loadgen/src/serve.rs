@@ -38,6 +38,8 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 pub(crate) struct LivePage {
     /// Where it is.
     pub(crate) url: String,
+    /// Only this machine reaches it.
+    pub(crate) is_loopback: bool,
     shared: Arc<Shared>,
     /// Ends the server in good order: answers that were begun are given.
     close: oneshot::Sender<()>,
@@ -93,6 +95,7 @@ impl LivePage {
         });
         let server = tokio::spawn(server.into_future());
         Ok(Self {
+            is_loopback: listen.ip().to_canonical().is_loopback(),
             url,
             shared,
             close,

@@ -83,14 +83,30 @@ fn a_token_may_come_from_the_environment() {
 }
 
 #[test]
+fn a_token_may_come_from_a_file() {
+    let place = Place::new();
+    place.write("token", "secret\n");
+    let args = ["--token-file", "token"];
+    let proxy = start(&place, &args, "of-the-variable", Input::Empty);
+    let url = proxy.text("api_url");
+    for (token, status) in [("secret", "200"), ("of-the-variable", "401")] {
+        let header = format!("Authorization: Bearer {token}\r\n");
+        assert!(get(url, "/version", &header).contains(status), "{token}");
+    }
+}
+
+#[test]
 fn what_can_not_be_is_refused_with_a_reason() {
     let place = Place::new();
+    place.write("empty", "\n");
     place.write("wrong.json", "{}");
     for (args, code, told) in [
         (["--listen", "0.0.0.0:0"], 1, "LOADGEN_PROXY_TOKEN"),
         (["--proxy", "db"], 2, "NAME=LISTEN->UPSTREAM"),
         (["--config", "wrong.json"], 3, "wrong.json"),
         (["--config", "missing.json"], 3, "missing.json"),
+        (["--token-file", "missing"], 3, "missing"),
+        (["--token-file", "empty"], 3, "it must hold the token"),
     ] {
         let args = ["proxy"].into_iter().chain(args);
         let out = place.loadgen(args);

@@ -296,3 +296,54 @@ fn connections_are_kept_or_renewed_as_a_file_says() {
     // k6 renews with each iteration, or never.
     assert_eq!(connections("k6", "renew_connections: true"), 6);
 }
+
+/// Headers that come to another port of the target's host, by name.
+fn taken_along(engine: &str) -> Vec<String> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let book = came.clone();
+    let note = async move |headers: HeaderMap| {
+        let names = headers.keys().map(|name| name.as_str().to_owned());
+        book.lock().unwrap().extend(names);
+        "there"
+    };
+    let elsewhere = serve(&runtime, "127.0.0.1", Router::new().route("/", get(note)));
+    let to = elsewhere.url.clone();
+    let away = async move || answer(StatusCode::FOUND, &[("location", to.as_str())], "");
+    let shop = serve(&runtime, "127.0.0.1", Router::new().route("/", get(away)));
+    let place = Place::new();
+    place.write(
+        "file.yaml",
+        "
+version: 1
+defaults: {headers: {authorization: Bearer a, X-Api-Key: b, cookie: c=d, accept: text/plain}}
+flows: {default: {steps: [{path: /}]}}
+scenarios: {one: {executor: per-vu-iterations, vus: 1, iterations: 1, maxDuration: 2s}}
+",
+    );
+    let args = ["run", "file.yaml", "--base-url", &shop.url, "--quiet"];
+    let more = ["--no-client-spans", "--no-preflight", "--engine", engine];
+    let mut command = place.command(args.into_iter().chain(more));
+    let output = command.env("K6_BIN", k6::k6()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mut names = std::mem::take(&mut *came.lock().unwrap());
+    names.retain(|name| !["host", "user-agent", "accept-encoding"].contains(&name.as_str()));
+    names.sort();
+    names
+}
+
+#[test]
+fn a_redirect_to_another_port_takes_no_secret_along() {
+    let labels = [
+        "accept",
+        "baggage",
+        "traceparent",
+        "x-anomaly-label",
+        "x-anomaly-msg",
+        "x-anomaly-root-cause",
+        "x-anomaly-type",
+    ];
+    for engine in ["rust", "k6"] {
+        assert_eq!(taken_along(engine), labels, "{engine}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The starter's side: a program that this one has started.
 
+use std::fs::File;
 use std::io::{self, PipeWriter};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,13 +13,15 @@ use tokio::process::{ChildStderr, Command};
 use tokio::time::timeout;
 
 /// What a program finds on its standard input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Input {
     /// A pipe. It ends when the program is asked to stop, and when this process has ended, however
     /// that came.
     Held,
     /// Nothing.
     Empty,
+    /// A file.
+    File(File),
 }
 
 /// A program that was started. It has a process group of its own: a Ctrl+C in the terminal is for
@@ -28,7 +31,8 @@ pub enum Input {
 #[derive(Debug)]
 pub struct Child {
     process: tokio::process::Child,
-    input: Input,
+    /// Its input is a pipe, or was one.
+    is_held: bool,
     /// The end of a pipe that is held.
     stdin: Option<PipeWriter>,
 }
@@ -64,6 +68,7 @@ impl Child {
     pub fn start(mut command: Command, input: Input) -> io::Result<Self> {
         // Not tokio's pipe: what waits for the program would close it, and only a runtime could
         // write into it.
+        let is_held = matches!(input, Input::Held);
         let stdin = match input {
             Input::Held => {
                 let (reader, writer) = io::pipe()?;
@@ -74,11 +79,15 @@ impl Child {
                 command.stdin(Stdio::null());
                 None
             }
+            Input::File(file) => {
+                command.stdin(file);
+                None
+            }
         };
         let process = command.process_group(0).spawn()?;
         Ok(Self {
             process,
-            input,
+            is_held,
             stdin,
         })
     }
@@ -161,9 +170,9 @@ impl Child {
 
     /// Asks it to end: its standard input ends or, where it has none, it gets a SIGTERM.
     pub fn ask_to_end(&mut self) {
-        match self.input {
-            Input::Held => self.stdin = None,
-            Input::Empty => self.signal(Signal::TERM),
+        match self.is_held {
+            true => self.stdin = None,
+            false => self.signal(Signal::TERM),
         }
     }
 

@@ -433,6 +433,18 @@ pub enum Part {
     Text(String),
     /// A variable's value.
     Var(VarRef),
+    /// What is read when the run begins, so that it is in no plan: a secret.
+    Secret(SecretSource),
+}
+
+/// Where a secret is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretSource {
+    /// An environment variable, by its name.
+    Env(String),
+    /// A file, by its path; its last end of line is left out.
+    File(String),
 }
 
 /// A reference to a variable or to something inside it.

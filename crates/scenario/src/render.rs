@@ -83,6 +83,8 @@ fn fill<'p>(
         match part {
             Part::Text(text) => filled.push_str(text),
             Part::Var(reference) => put(&mut filled, &as_text(look_up(reference, values)?)),
+            // Nothing is sent without what it stands for: `secrets::filled`.
+            Part::Secret(_) => return Err(usize::MAX),
         }
     }
     Ok(Cow::Owned(filled))
@@ -90,7 +92,7 @@ fn fill<'p>(
 
 /// A value as text: a string as it is, everything else as compact JSON, numbers as JavaScript
 /// writes them.
-fn as_text(value: &Value) -> Cow<'_, str> {
+pub(crate) fn as_text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => Cow::Borrowed(text),
         // Values in memory can all be written, and as UTF-8.
@@ -108,6 +110,7 @@ fn check(template: &JsonTemplate, values: &Values<'_>) -> Result<(), usize> {
         JsonTemplate::Text(text) => text.0.iter().try_for_each(|part| match part {
             Part::Text(_) => Ok(()),
             Part::Var(reference) => look_up(reference, values).map(drop),
+            Part::Secret(_) => Err(usize::MAX),
         }),
         JsonTemplate::Array(list) => list.iter().try_for_each(|item| check(item, values)),
         JsonTemplate::Object(map) => map.iter().try_for_each(|(_, item)| check(item, values)),

@@ -1,5 +1,7 @@
 //! Text with holes as it is written: `${name}`, `${name.field.0}` for something inside of the
-//! value, `$${` for a literal `${`.
+//! value, `${env:NAME}` and `${file:PATH}` for what is not in the file, `$${` for a literal `${`.
+
+use crate::plan::SecretSource;
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +11,11 @@ pub(crate) enum Piece {
         name: String,
         /// JSON Pointer into the value.
         pointer: String,
+        place: InText,
+    },
+    /// What is not in the file: `${env:NAME}`, `${file:PATH}`.
+    Outside {
+        source: SecretSource,
         place: InText,
     },
 }
@@ -72,6 +79,9 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece>, BadTemplate> {
 }
 
 fn reference(inside: &str, place: InText) -> Result<Piece, BadTemplate> {
+    if let Some(source) = outside(inside, place)? {
+        return Ok(Piece::Outside { source, place });
+    }
     let (name, fields) = inside
         .split_once('.')
         .map_or((inside, None), |(n, f)| (n, Some(f)));
@@ -99,6 +109,32 @@ fn reference(inside: &str, place: InText) -> Result<Piece, BadTemplate> {
         pointer,
         place,
     })
+}
+
+/// What is read from the environment or from a file; none: a variable's name.
+fn outside(inside: &str, place: InText) -> Result<Option<SecretSource>, BadTemplate> {
+    let Some((kind, name)) = inside.split_once(':') else {
+        return Ok(None);
+    };
+    let bad = |message: String, help| {
+        Err(BadTemplate {
+            place,
+            message,
+            help,
+        })
+    };
+    match kind {
+        "env" if is_variable_name(name) => Ok(Some(SecretSource::Env(name.to_owned()))),
+        "env" => bad(
+            format!("`{name}` is not the name of an environment variable"),
+            "write ${env:NAME}: letters, digits and `_`, no blanks",
+        ),
+        "file" if !name.is_empty() => Ok(Some(SecretSource::File(name.to_owned()))),
+        _ => bad(
+            format!("`${{{inside}}}` names nothing that can be read"),
+            "write ${env:NAME} or ${file:PATH}, or ${name} for a variable",
+        ),
+    }
 }
 
 /// Letters, digits and `_`, not beginning with a digit.
@@ -148,8 +184,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_in_the_file_is_named() {
+        let outside = |source, at, length| {
+            let place = InText { at, length };
+            Piece::Outside { source, place }
+        };
+        let env = SecretSource::Env("API_TOKEN".to_owned());
+        let file = SecretSource::File("/run/secrets/a b".to_owned());
+        assert_eq!(
+            pieces("Bearer ${env:API_TOKEN}${file:/run/secrets/a b}"),
+            Ok(vec![
+                text("Bearer "),
+                outside(env, 7, 16),
+                outside(file, 23, 24)
+            ])
+        );
+        // A variable may be called so.
+        assert_eq!(pieces("${env.x}"), Ok(vec![hole("env", "/x", 0, 8)]));
+    }
+
+    #[test]
     fn bad_ones_say_where() {
         for (template, at) in [
+            ("a${env:}", 1),
+            ("${env:A B}", 0),
+            ("${file:}", 0),
+            ("${vault:a}", 0),
             ("x${", 1),
             ("${}", 0),
             ("${a b}", 0),

@@ -393,3 +393,42 @@ fn vus_that_a_flag_says() {
     let errors = plan_str("test.yaml", &text("5"), &options(51)).unwrap_err();
     assert!(errors.to_string().contains("`max_vus` is 50"), "{errors}");
 }
+
+/// The findings of a file whose step has these headers or this baggage.
+fn refused_step(step: &str) -> String {
+    let file = format!(
+        "version: 1\nflows:\n  default:\n    vars: {{pick: {{pick: [a, {}]}}}}\n    steps:\n      - {step}\n\
+         scenarios: {{a: {{executor: constant-vus, duration: 1s}}}}\n",
+        "b".repeat(5000)
+    );
+    let made = plan_str("test.yaml", &file, &PlanOptions::default());
+    made.err().map(|e| e.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn headers_and_baggage_are_bounded_by_the_most_they_may_come_to() {
+    let long = "x".repeat(8190);
+    let half = "x".repeat(4100);
+    for step in [
+        format!("{{path: /, headers: {{a: b, long: {long}}}}}"),
+        format!("{{path: /, headers: {{a: {half}, long: '{half}'}}}}"),
+        "{path: /, headers: {a: '${pick}', long: '${pick}'}}".to_owned(),
+        format!("{{path: /, baggage: {{a: b, long: {long}}}}}"),
+        // Percent-encoded, each is three bytes.
+        format!("{{path: /, baggage: {{long: '{}'}}}}", "/".repeat(2800)),
+    ] {
+        let refused = refused_step(&step);
+        let shown = &step[..60.min(step.len())];
+        assert!(
+            refused.contains("bytes, and 8192 is the most"),
+            "{shown}: {refused}"
+        );
+        assert!(refused.contains("test.yaml:6:"), "{shown}: {refused}");
+    }
+    for step in [
+        format!("{{path: /, headers: {{a: {half}}}, baggage: {{a: {half}}}}}"),
+        "{path: /, headers: {a: '${pick}'}, baggage: {a: '${pick}'}}".to_owned(),
+    ] {
+        assert_eq!(refused_step(&step), "");
+    }
+}

@@ -4,7 +4,7 @@
 //! Without a file to write to nothing here costs anything.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -87,7 +87,7 @@ impl Record {
         let Some(path) = path else {
             return Ok(Self::default());
         };
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = loadgen_files::append(path)?;
         let (lines, received) = channel();
         thread::Builder::new()
             .name("record".to_owned())

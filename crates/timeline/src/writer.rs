@@ -20,7 +20,8 @@ pub struct TimelineWriter {
 impl TimelineWriter {
     /// Creates the file; one that exists already is an error, so that no ground truth is lost.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = File::options().append(true).create_new(true).open(path)?;
+        let mut options = loadgen_files::options();
+        let file = options.append(true).create_new(true).open(path)?;
         Ok(Self {
             file,
             line: Vec::with_capacity(512),

@@ -322,6 +322,8 @@ fn template(flow: &Flow, step: &Step) -> String {
     for part in &step.path.0 {
         match part {
             Part::Text(text) => out.push_str(text),
+            // Not in a path.
+            Part::Secret(_) => {}
             Part::Var(var) => {
                 let name = flow.variables.get(var.slot).map_or("", String::as_str);
                 out.extend(["{", name, "}"]);

@@ -1,7 +1,8 @@
 //! k6 at work: reads what it writes, tells the conductor how far it is, and ends it.
 
 use std::borrow::Cow;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter, Seek};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -60,12 +61,14 @@ pub struct K6Options {
     pub k6: K6,
     /// Folder that the module is written to.
     pub module: PathBuf,
-    /// The plan as JSON.
-    pub plan_file: PathBuf,
+    /// The plan as JSON; none: it holds what must be in no file, and k6 gets it otherwise.
+    pub plan_file: Option<PathBuf>,
     /// File for what k6 itself says.
     pub log: PathBuf,
     /// `user:password` of the target, which are in no file.
     pub credentials: Option<String>,
+    /// Certificates to believe besides the system's, as PEM.
+    pub certificates: Option<PathBuf>,
 }
 
 /// A k6 whose clocks have just started.
@@ -100,7 +103,13 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
         &options.module.join(program::CONFIG),
         api_address.as_deref().unwrap_or(""),
     ));
-    let plan_file = std::path::absolute(&options.plan_file).map_err(io)?;
+    let (plan_file, input) = match &options.plan_file {
+        Some(file) => (std::path::absolute(file).map_err(io)?, Input::Empty),
+        None => {
+            let file = unnamed(run.plan).map_err(io)?;
+            (PathBuf::from("/dev/stdin"), Input::File(file))
+        }
+    };
     let mut log = Log::create(options.log.clone()).map_err(io)?;
     if !run.shard.is_whole() {
         let [segment, sequence] = segment::options(run.shard);
@@ -116,6 +125,10 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
     } else {
         command.env_remove("LOADGEN_START_AT");
     }
+    if let Some(file) = &options.certificates {
+        // Go reads the system's folders of certificates all the same.
+        command.env("SSL_CERT_FILE", std::path::absolute(file).map_err(io)?);
+    }
     command
         .env("LOADGEN_PLAN", plan_file)
         .env("LOADGEN_RUN_ID", run.run_id)
@@ -128,7 +141,7 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
         // Not into a file: a k6 that is left alone ends at its next line, because nobody reads it.
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = Child::start(command, Input::Empty).map_err(io)?;
+    let mut child = Child::start(command, input).map_err(io)?;
     let stderr = child
         .take_stderr()
         .ok_or_else(|| cannot("no pipe".into()))?;
@@ -158,6 +171,15 @@ pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Starte
         api_address,
         zero_ns: zero_ms * 1_000_000,
     })
+}
+
+/// A plan in a file without a name, which is gone when nobody has it open.
+fn unnamed(plan: &Plan) -> io::Result<File> {
+    let mut file = BufWriter::new(tempfile::tempfile()?);
+    serde_json::to_writer(&mut file, plan)?;
+    let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 impl Started {

@@ -1,6 +1,6 @@
 //! The k6 binary: where it is, whether it will do, and how it is started with our module.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -164,16 +164,17 @@ fn major(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-/// Writes the module into a folder, which is made: scripts import `loadgen.js` from there.
+/// Writes the module into a folder, which is made: scripts import `loadgen.js` from there. Files of
+/// an earlier version are written over.
 ///
 /// # Errors
-/// The folder or a file can't be written.
+/// The folder or a file can't be written, or is a link.
 pub fn write_module(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (name, text) in MODULE {
-        std::fs::write(folder.join(name), text)?;
+        loadgen_files::create(&folder.join(name))?.write_all(text.as_bytes())?;
     }
-    std::fs::write(folder.join(CONFIG), "{}\n")
+    loadgen_files::create(&folder.join(CONFIG))?.write_all(b"{}\n")
 }
 
 /// An address on which k6's REST API can listen.

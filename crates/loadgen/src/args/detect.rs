@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::{EXIT_CODES, Protocol};
+use super::{Allowed, EXIT_CODES, Protocol};
 
 /// Score a run's telemetry by an ONNX model, also while it comes (a build with --features detect).
 ///
@@ -15,6 +15,8 @@ use super::{EXIT_CODES, Protocol};
 #[command(after_help = EXIT_CODES)]
 #[cfg_attr(not(feature = "detect"), allow(dead_code))]
 pub(crate) struct DetectArgs {
+    #[command(flatten)]
+    pub(crate) allowed: Allowed,
     /// The folder of the run, or of what its Collector writes.
     pub(crate) dir: PathBuf,
     /// The model.

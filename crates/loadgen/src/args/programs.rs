@@ -5,8 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
+use super::Allowed;
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ShopArgs {
+    #[command(flatten)]
+    pub(crate) allowed: Allowed,
     /// Address of the shop's edge; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
@@ -93,6 +97,10 @@ pub(crate) struct ProxyArgs {
         hide_env = true
     )]
     pub(crate) token: Option<String>,
+    /// A file with the token, instead of --token and the variable. An end of line at its end is left
+    /// out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,

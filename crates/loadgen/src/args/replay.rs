@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use loadgen_replay::Speed;
 
-use super::{EXIT_CODES, Protocol};
+use super::{Allowed, EXIT_CODES, Protocol};
 
 /// Send a run's telemetry again.
 ///
@@ -15,6 +15,8 @@ use super::{EXIT_CODES, Protocol};
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) allowed: Allowed,
     /// The folder of the run.
     #[arg(value_name = "DIR", required_unless_present = "telemetry")]
     pub(crate) run: Option<PathBuf>,

@@ -343,9 +343,7 @@ fn start(
     if !args.overrides.scenarios.is_empty() {
         command.args(["--scenarios", &args.overrides.scenarios.join(",")]);
     }
-    if !args.allowed.hosts.is_empty() {
-        command.args(["--allow-target", &args.allowed.hosts.join(",")]);
-    }
+    args.allowed.pass_on(&mut command);
     if let Some(url) = &args.admin_url {
         command.args(["--admin-url", url]);
     }

@@ -24,6 +24,7 @@ const SILENT_LOOKS: u32 = 20;
 
 pub(super) async fn detect(args: DetectArgs) -> Result<Exit, Failure> {
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    otlp::check_host(args.otlp_endpoint.as_deref(), &args.allowed).await?;
     let mut session = Session::begin(&args)?;
     let mut silent = 0;
     let exit = loop {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use loadgen_doctor::diagnose::{Diagnosis, diagnose};
 use loadgen_doctor::probe::{self, StepOutcome};
 use loadgen_doctor::{Finding, Level};
-use loadgen_engine::{BaseUrl, RunOptions};
+use loadgen_engine::BaseUrl;
 use loadgen_extract::find::{FoundSpan, find_spans};
 use loadgen_fault::Settings;
 use loadgen_scenario::{Plan, Target};
@@ -21,7 +21,7 @@ use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
 use crate::shard::new_run_id;
-use crate::{allow, reach, tables};
+use crate::{allow, reach, secrets, tables};
 
 /// Pause between two looks for the traces.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -43,7 +43,11 @@ enum Traces {
 }
 
 pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
-    let plan = plan::load(&args.plan)?;
+    let plan = secrets::filled(&plan::load(&args.plan)?)?;
+    allow::remember(&args.allowed)?;
+    if let Some(url) = &args.jaeger {
+        allow::check("Jaeger at", url, &args.allowed.hosts).await?;
+    }
     let mut result = match &plan.target {
         Target::BaseUrl(url) => {
             let base = BaseUrl::new(url);
@@ -179,7 +183,9 @@ async fn examine(
     wait: f64,
 ) -> Result<Examination, Failure> {
     let client_error = |e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}"));
-    let steps = probe::probe(plan, base, true).await.map_err(client_error)?;
+    let steps = probe::probe(plan, base, true, allow::client())
+        .await
+        .map_err(client_error)?;
     let mut findings = probe::findings(&steps);
     let diagnosis = match traces {
         Traces::Nowhere => {
@@ -251,9 +257,7 @@ async fn from_jaeger(url: &str, traces: &HashSet<u128>) -> Result<Vec<FoundSpan>
     let unreachable = |e: &dyn std::fmt::Display| {
         Failure::new(Exit::NotReachable, format!("Jaeger at {url}: {e}"))
     };
-    let client = (RunOptions::client_defaults)()
-        .build()
-        .map_err(|e| unreachable(&e))?;
+    let client = allow::client().build().map_err(|e| unreachable(&e))?;
     let scratch = tempfile::NamedTempFile::new().map_err(|e| unreachable(&e))?;
     let mut found = Vec::new();
     for trace in traces {
@@ -276,7 +280,7 @@ async fn from_jaeger(url: &str, traces: &HashSet<u128>) -> Result<Vec<FoundSpan>
 
 /// The first half alone: does the target answer as the flows expect? Traces of it are not recorded.
 pub(super) async fn preflight(plan: &Plan, base: &BaseUrl) -> Result<(), Failure> {
-    let steps = probe::probe(plan, base, false)
+    let steps = probe::probe(plan, base, false, allow::client())
         .await
         .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
     let findings = probe::findings(&steps);

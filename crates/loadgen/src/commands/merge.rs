@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 
 use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
 use loadgen_engine::{Consumer, Event};
-use loadgen_scenario::{Plan, Shard};
+use loadgen_scenario::{Plan, Shard, redact};
 use loadgen_timeline::event::{Event as Line, RunStatus};
 use loadgen_timeline::merge::{ShardTimeline, merge as merge_timelines, missing};
 use loadgen_timeline::summary::{GeneratorUsage, Summary};
@@ -239,13 +239,15 @@ fn unite(whole: &mut Plan, plan: Plan) {
 
 /// The plan, and the scenario file where there is one.
 fn write_inputs(folders: &[RunFolder], plan: &Plan, out: &RunFolder) -> Result<(), Failure> {
-    fs::write(out.plan(), super::json(plan)?).map_err(|e| cannot(&out.plan(), e))?;
+    loadgen_files::write_new(&out.plan(), super::json(&redact::plan(plan))?)
+        .map_err(|e| cannot(&out.plan(), e))?;
     if let Some(file) = folders
         .iter()
         .map(RunFolder::scenario)
         .find(|path| path.exists())
     {
-        fs::copy(file, out.scenario()).map_err(|e| cannot(&out.scenario(), e))?;
+        let text = fs::read(&file).map_err(|e| cannot(&file, e))?;
+        loadgen_files::write_new(&out.scenario(), text).map_err(|e| cannot(&out.scenario(), e))?;
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use self::faults::undo_leftovers;
 use crate::args::Command;
+use crate::certificates;
+use crate::display::shown;
 use crate::exit::{Exit, Failure};
 
 /// Runs a command to its end.
@@ -87,7 +89,7 @@ fn asynchronously(command: impl Future<Output = Result<Exit, Failure>>) -> Resul
 
 /// The HTTP client of fault drivers.
 pub(crate) fn client() -> Result<reqwest::Client, Failure> {
-    let client = loadgen_engine::RunOptions::client_defaults().build();
+    let client = certificates::client().build();
     client.map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))
 }
 
@@ -103,11 +105,14 @@ fn now_ns() -> i64 {
     i64::try_from(now.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Prints to standard output. A reader that has gone, as in `loadgen plan F | head`, is no error.
+/// Prints to standard output what [may be shown](shown). A reader that has gone, as in `loadgen plan F | head`, is no error.
 fn print(text: &str) -> Result<Exit, Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out
+        .write_all(shown(text).as_bytes())
+        .and_then(|()| out.flush())
+    {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
             Exit::Failed,
             format!("can't write to standard output: {error}"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loadgen_scenario::{Loaded, Plan, PlanOptions, ScenarioNotes};
+use loadgen_scenario::{Loaded, Plan, PlanOptions, ScenarioNotes, redact};
 
 use crate::args::{Format, PlanArgs, PlanChanges, PlanOverrides};
 use crate::display::say;
@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::tables;
 
 pub(super) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
-    let plan = load(&args.plan)?;
+    let plan = redact::plan(&load(&args.plan)?);
     match args.format {
         Format::Table => super::print(&tables::timetable(&plan)),
         Format::Json => super::print(&super::json(&plan)?),

@@ -19,6 +19,7 @@ use crate::{otlp, tables};
 pub(super) async fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
     check(&args)?;
     let endpoint = otlp::endpoint(args.otlp_endpoint.as_deref(), args.otlp_protocol)?;
+    otlp::check_host(Some(&endpoint.url), &args.allowed).await?;
     let patience = Patience {
         limit: seconds("--retry", args.retry)?,
     };

@@ -13,7 +13,7 @@ use loadgen_extract::follow::Watch;
 use loadgen_extract::{ExtractOptions, ExtractReport};
 use loadgen_fault::Drivers;
 use loadgen_otlp::OtlpProtocol;
-use loadgen_scenario::{Plan, Shard, Target};
+use loadgen_scenario::{Plan, Shard, Target, redact};
 use loadgen_timeline::audit::DatasetVerdict;
 use loadgen_timeline::event::{RunShard, RunStatus};
 use loadgen_timeline::summary::Summary;
@@ -33,7 +33,7 @@ use crate::interrupts::Interrupts;
 use crate::serve::LivePage;
 use crate::shard::{self, Identity};
 use crate::upload::Place;
-use crate::{allow, failed_requests, otlp, reach, tables};
+use crate::{allow, failed_requests, otlp, reach, secrets, tables};
 
 /// What a run leaves behind, for `--json`.
 #[derive(Debug, Serialize)]
@@ -53,6 +53,13 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         plan.drivers.clear();
     }
     otlp::check_endpoint(args.otlp_endpoint.as_deref())?;
+    allow::remember(&args.allowed)?;
+    if !args.no_client_spans {
+        otlp::check_host(receiver(&args, &plan).as_deref(), &args.allowed).await?;
+    }
+    // What is written down has no secrets, and what is sent has them.
+    let mut written = redact::plan(&plan);
+    plan = secrets::filled(&plan)?;
     let store = match &args.upload {
         Some(url) => Some(Place::open(url).await?),
         None => None,
@@ -86,15 +93,17 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     if let Some(base) = &given {
         // Credentials stay out of everything that is written down.
         plan.target = Target::BaseUrl(base.url.clone());
+        written.target = plan.target.clone();
     }
     let identity = tokio::select! {
-        agreed = shard::agree(&args, &plan) => agreed?,
+        agreed = shard::agree(&args, &written) => agreed?,
         () = interrupts.nth(1) => {
             let message = "ended by a signal before the load began";
             return Err(Failure::new(Exit::Interrupted, message));
         }
     };
-    let folder = make_folder(&args, &plan)?;
+    let folder = make_folder(&args, &written)?;
+    let is_private = plan != written;
     let plan = Arc::new(shard::part_of(&plan, &identity));
     let live = listener.map(|listener| show_live(listener, &plan, &folder));
     let live = live.transpose()?;
@@ -118,6 +127,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         folder: &folder,
         interrupts: &interrupts,
         live: live.as_ref(),
+        is_private,
     };
     let ran = send_load(job, k6, base, embedded.as_mut()).await;
     // Whatever came of it, the shop and the collector are stopped, and what they stored is kept.
@@ -232,6 +242,8 @@ struct Job<'r> {
     folder: &'r RunFolder,
     interrupts: &'r Interrupts,
     live: Option<&'r LivePage>,
+    /// The plan has secrets, which are in no file of the run.
+    is_private: bool,
 }
 
 async fn send_load(
@@ -247,6 +259,7 @@ async fn send_load(
         folder,
         interrupts,
         live,
+        is_private,
     } = job;
     if embedded.is_some() {
         reach::check(&base).await?;
@@ -269,7 +282,9 @@ async fn send_load(
     let (mut consumers, results) =
         consumers(args, plan, folder, &base.url, identity, embedded.as_deref())?;
     consumers.extend(live.map(LivePage::consumer));
-    let guard = Guard::start(&folder.timeline(), &run_id, identity.drives_faults())
+    let drives_faults = identity.drives_faults();
+    let ca = args.allowed.ca.as_deref();
+    let guard = Guard::start(&folder.timeline(), &run_id, drives_faults, ca)
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
     let guard = Arc::new(Mutex::new(Some(guard)));
     consumers.push(Box::new(GuardedProcess(guard.clone())));
@@ -277,7 +292,7 @@ async fn send_load(
     interrupts.forward(interrupt.clone());
     let options = RunOptions {
         run_id,
-        sender: sender(args, folder, k6, &base),
+        sender: sender(args, folder, k6, &base, is_private),
         base_url: base.url,
         drivers,
         shard: identity.shard.clone(),
@@ -354,6 +369,11 @@ fn show_live(listener: TcpListener, plan: &Plan, folder: &RunFolder) -> Result<L
     let page = LivePage::start(listener, plan, folder.path());
     let page = page.map_err(|e| Failure::new(Exit::Failed, format!("--serve: {e}")))?;
     say(format_args!("the run as it goes: {}", page.url));
+    if !page.is_loopback {
+        say(
+            "warning: --serve: whoever reaches this address can look at the run: there is no token",
+        );
+    }
     Ok(page)
 }
 
@@ -376,18 +396,26 @@ fn find_k6(args: &RunArgs, plan: &Plan) -> Result<Option<K6>, Failure> {
         .map_err(|e| Failure::new(Exit::NotReachable, e))
 }
 
-fn sender(args: &RunArgs, folder: &RunFolder, k6: Option<K6>, base: &BaseUrl) -> Sender {
+fn sender(
+    args: &RunArgs,
+    folder: &RunFolder,
+    k6: Option<K6>,
+    base: &BaseUrl,
+    is_private: bool,
+) -> Sender {
     match k6 {
         Some(k6) => Sender::K6(K6Options {
             k6,
             module: folder.k6_module(),
-            plan_file: folder.plan(),
+            plan_file: (!is_private).then(|| folder.plan()),
             log: folder.log_of("k6"),
             credentials: base.credentials.clone(),
+            certificates: args.allowed.ca.clone(),
         }),
         None => Sender::Workers {
             count: args.workers.into(),
             authorization: base.authorization.clone(),
+            client: allow::client,
         },
     }
 }
@@ -434,19 +462,23 @@ struct Results {
     client_spans: Option<Arc<Mutex<ClientSpanReport>>>,
 }
 
+/// The run's folder, with the scenario file and the plan in it. `plan` has no secrets.
 fn make_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
     let cannot = |what: &Path, e: std::io::Error| {
         Failure::new(Exit::Failed, format!("can't write {}: {e}", what.display()))
     };
-    let scenario = std::fs::read(&args.plan.file).map_err(|e| cannot(&args.plan.file, e))?;
+    let scenario = std::fs::read_to_string(&args.plan.file);
+    let scenario = scenario.map_err(|e| cannot(&args.plan.file, e))?;
     let out = args
         .out
         .clone()
         .or_else(|| shard::default_folder(&args.shared));
     let folder = RunFolder::create(out.as_deref(), &args.plan.file)
         .map_err(|e| cannot(out.as_deref().unwrap_or(Path::new("runs")), e))?;
-    std::fs::write(folder.scenario(), scenario).map_err(|e| cannot(&folder.scenario(), e))?;
-    std::fs::write(folder.plan(), super::json(plan)?).map_err(|e| cannot(&folder.plan(), e))?;
+    loadgen_files::write_new(&folder.scenario(), redact::scenario_file(&scenario))
+        .map_err(|e| cannot(&folder.scenario(), e))?;
+    loadgen_files::write_new(&folder.plan(), super::json(plan)?)
+        .map_err(|e| cannot(&folder.plan(), e))?;
     Ok(folder)
 }
 
@@ -508,14 +540,26 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
     }
     let asked = otlp::variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
         .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_PROTOCOL"));
-    let address = args
-        .otlp_endpoint
-        .clone()
-        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
-        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
+    let address = named_receiver(args);
     OtlpTarget {
         endpoint: args.otlp_endpoint.clone(),
         protocol: otlp::protocol(args.otlp_protocol, asked.as_deref(), address.as_deref()),
+    }
+}
+
+/// The receiver of client spans that the flag or the environment names.
+fn named_receiver(args: &RunArgs) -> Option<String> {
+    args.otlp_endpoint
+        .clone()
+        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
+}
+
+/// The receiver that client spans go to, where it is not the embedded collector.
+fn receiver(args: &RunArgs, plan: &Plan) -> Option<String> {
+    match plan.target {
+        Target::Embedded => args.otlp_endpoint.clone(),
+        Target::BaseUrl(_) => named_receiver(args),
     }
 }
 

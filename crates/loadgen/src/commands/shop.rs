@@ -6,7 +6,9 @@ use crate::args::{ShopArgs, ShopServiceArgs};
 use crate::exit::{Exit, Failure};
 
 pub(super) async fn shop(args: ShopArgs) -> Result<Exit, Failure> {
-    crate::otlp::check_endpoint(args.otlp_endpoint.as_deref())?;
+    let endpoint = args.otlp_endpoint.as_deref();
+    crate::otlp::check_endpoint(endpoint)?;
+    crate::otlp::check_host(endpoint, &args.allowed).await?;
     loadgen_shop::supervise(ShopOptions {
         listen: args.listen,
         otlp_endpoint: args.otlp_endpoint,

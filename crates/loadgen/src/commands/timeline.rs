@@ -9,6 +9,7 @@ use loadgen_engine::Consumer;
 use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
 use loadgen_engine::k6::{Missing, read_log};
 use loadgen_scenario::plan::Parameters;
+use loadgen_scenario::redact;
 use loadgen_timeline::event::{Event, FaultChanged, RunStatus};
 use loadgen_timeline::summary::Summary;
 use loadgen_timeline::{Timeline, Window, WindowEnd, read_timeline};
@@ -49,7 +50,7 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
     let folder =
         RunFolder::create_without_telemetry(&args.output).map_err(|e| cannot(&args.output, e))?;
     let plan = &replay.plan;
-    std::fs::write(folder.plan(), super::json(plan.as_ref())?)
+    loadgen_files::write_new(&folder.plan(), super::json(&redact::plan(plan))?)
         .map_err(|e| cannot(&folder.plan(), e))?;
     let summary = SummaryFile::of_replay(&folder.summary(), plan, replay.shard);
     let figures = summary.handle();

@@ -8,7 +8,7 @@ pub(crate) mod replay;
 mod tally;
 
 use loadgen_engine::Consumer;
-use loadgen_scenario::Plan;
+use loadgen_scenario::{Plan, redact};
 
 pub(crate) use self::campaign::CampaignProgress;
 
@@ -16,7 +16,34 @@ pub(crate) use self::campaign::CampaignProgress;
 /// must not end a run.
 pub(crate) fn say(text: impl std::fmt::Display) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", shown(&text.to_string()));
+}
+
+/// A text as it may be shown: without names and passwords in addresses, and with control characters
+/// escaped. Some of it is what a target said, which must not move the cursor or retitle a terminal.
+pub(crate) fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in redact::addresses(text).chars() {
+        if is_shown(character) {
+            out.push(character);
+        } else {
+            // As JSON has it, which some of what is printed is.
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
+fn is_shown(character: char) -> bool {
+    match character {
+        '\n' | '\t' => true,
+        // These change the order in which a line is read.
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => false,
+        other => !other.is_control(),
+    }
 }
 
 /// The display that suits standard error.
@@ -26,5 +53,27 @@ pub(crate) fn progress(plan: &Plan) -> Box<dyn Consumer> {
         Box::new(bars::Bars::new(plan))
     } else {
         Box::new(plain::Plain::new(plan))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_target_says_acts_on_the_terminal() {
+        let said = "a\u{1b}]0;title\u{7}\r\u{9b}2J\u{202e}b\tc\nd é";
+        let escaped = "a\\u001b]0;title\\u0007\\u000d\\u009b2J\\u202eb\tc\nd é";
+        assert_eq!(shown(said), escaped);
+        // It is the same text for who reads it as JSON.
+        let json = serde_json::to_string("a\u{9b}\u{202e}").unwrap();
+        let read: String = serde_json::from_str(&shown(&json)).unwrap();
+        assert_eq!(read, "a\u{9b}\u{202e}");
+    }
+
+    #[test]
+    fn addresses_are_shown_without_passwords() {
+        let shown = shown("Jaeger at http://u:p@127.0.0.1:1: refused");
+        assert_eq!(shown, "Jaeger at http://REDACTED@127.0.0.1:1: refused");
     }
 }

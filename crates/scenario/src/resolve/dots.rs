@@ -51,6 +51,8 @@ fn segments(path: &Template) -> Vec<Segment<'_>> {
     let mut segments = vec![Segment::default()];
     for part in &path.0 {
         match part {
+            // Not in a path: reported.
+            Part::Secret(_) => {}
             Part::Var(hole) => {
                 if let Some(segment) = segments.last_mut() {
                     segment.is_open = segment.hole.replace(hole).is_some();
@@ -98,6 +100,7 @@ mod tests {
                 slot: usize::from(name == "u"),
                 pointer,
             }),
+            Piece::Outside { source, .. } => Part::Secret(source),
         };
         let template = Template(pieces(path).unwrap().into_iter().map(part).collect());
         find(&template, &HashMap::from([(0, &list[..])]))

@@ -72,6 +72,7 @@ fn flow(
         variables: &variables,
         known: HashSet::new(),
         picks: HashMap::new(),
+        drawn: HashMap::new(),
         next_site: 1,
         pending: Vec::new(),
         rounds: Vec::new(),

@@ -8,6 +8,7 @@ mod executor;
 mod faults;
 mod flags;
 mod flows;
+mod lengths;
 mod notes;
 mod parameters;
 mod selection;

@@ -6,6 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde_json::Value;
 
 use super::dots::{self, Dots};
+use super::lengths::{self, Drawn, Form, Longest};
 use crate::diagnostic::{Finding, Span};
 use crate::file::{Defaults, FlagSpec, Pause, StepSpec, VarSpec};
 use crate::plan::{
@@ -40,6 +41,8 @@ pub(super) struct FlowMaker<'f> {
     pub(super) known: HashSet<usize>,
     /// What the variables are picked from that are picked, by slot.
     pub(super) picks: HashMap<usize, &'f [Value]>,
+    /// How long drawn variables can be, by slot.
+    pub(super) drawn: Drawn<'f>,
     pub(super) next_site: u32,
     /// Draws of the flow or of a round that the next request makes.
     pub(super) pending: Vec<(&'f str, &'f VarSpec)>,
@@ -119,6 +122,7 @@ impl<'f> FlowMaker<'f> {
         if probability.is_none() && self.rounds.is_empty() {
             let is_captured = |slot| captures.iter().any(|capture| capture.slot == slot);
             self.picks.retain(|slot, _| !is_captured(*slot));
+            self.drawn.retain(|slot, _| !is_captured(*slot));
         }
         let timeout = spec.timeout.or(self.defaults.timeout);
         if timeout.is_some_and(|timeout| timeout.ns == 0) {
@@ -170,6 +174,11 @@ impl<'f> FlowMaker<'f> {
         };
         let slot = self.variables.get_index_of(name)?;
         self.known.insert(slot);
+        let longest = match &spec.pick {
+            Some(list) => Longest::Of(list),
+            None => Longest::Bytes(lengths::of_choice(&choice)),
+        };
+        self.drawn.insert(slot, longest);
         match &spec.pick {
             Some(list) => self.picks.insert(slot, list),
             None => self.picks.remove(&slot),
@@ -222,7 +231,7 @@ impl<'f> FlowMaker<'f> {
             Part::Text(text) => text
                 .chars()
                 .find(|c| !c.is_ascii_graphic() || "#\"<>\\^`{|}".contains(*c)),
-            Part::Var(_) => None,
+            Part::Var(_) | Part::Secret(_) => None,
         });
         if let Some(bad) = bad {
             self.findings.push(
@@ -230,8 +239,23 @@ impl<'f> FlowMaker<'f> {
                     .help("percent-encode it (a blank is %20); values of variables are encoded by themselves"),
             );
         }
+        self.refuse_secrets(&template, span, "path");
         self.check_dots(&template, span);
         template
+    }
+
+    /// Paths and baggage are in traces and logs of the target.
+    fn refuse_secrets(&mut self, template: &Template, span: Span, place: &str) {
+        if template
+            .0
+            .iter()
+            .any(|part| matches!(part, Part::Secret(_)))
+        {
+            let message =
+                format!("what is read from outside of the file cannot stand in a {place}");
+            let help = "it would be in traces and logs: send it in a header or in `json`";
+            self.findings.push(Finding::at(span, message).help(help));
+        }
     }
 
     fn check_dots(&mut self, path: &Template, span: Span) {
@@ -256,6 +280,7 @@ impl<'f> FlowMaker<'f> {
 
     fn headers(&mut self, spec: &StepSpec, at: &Node) -> Vec<(String, Template)> {
         let mut headers: IndexMap<String, Template> = IndexMap::new();
+        let mut places = HashMap::new();
         let groups = [
             (&self.defaults.headers, self.defaults_node),
             (&spec.headers, at),
@@ -268,22 +293,25 @@ impl<'f> FlowMaker<'f> {
                 let template = self.template(&text.0, node.child(name));
                 let control = |part: &Part| match part {
                     Part::Text(text) => text.chars().any(char::is_control),
-                    Part::Var(_) => false,
+                    Part::Var(_) | Part::Secret(_) => false,
                 };
                 if template.0.iter().any(control) {
                     let message = format!("the header `{name}` holds a control character");
                     self.findings
                         .push(Finding::at(node.value(name), message).help("write it on one line"));
                 }
+                places.insert(lower.clone(), node.value(name));
                 headers.insert(lower, template);
             }
         }
+        self.check_lengths(&headers, &places, Form::Header);
         headers.into_iter().collect()
     }
 
     /// Members of `baggage`: those of the defaults, replaced one by one by the step's own.
     fn baggage(&mut self, spec: &StepSpec, at: &Node) -> Vec<(String, Template)> {
         let mut baggage: IndexMap<String, Template> = IndexMap::new();
+        let mut places = HashMap::new();
         let groups = [
             (&self.defaults.baggage, self.defaults_node),
             (&spec.baggage, at),
@@ -305,10 +333,42 @@ impl<'f> FlowMaker<'f> {
                     );
                 }
                 let template = self.template(&text.0, node.child(name));
+                self.refuse_secrets(&template, node.value(name), "member of baggage");
+                places.insert(name.clone(), node.value(name));
                 baggage.insert(name.clone(), template);
             }
         }
+        self.check_lengths(&baggage, &places, Form::Baggage);
         baggage.into_iter().collect()
+    }
+
+    /// Reports what may become too long in all, at the longest of it.
+    fn check_lengths(
+        &mut self,
+        entries: &IndexMap<String, Template>,
+        places: &HashMap<String, Span>,
+        form: Form,
+    ) {
+        let of = |(name, template): (&String, &Template)| {
+            name.len() + lengths::most(template, &self.drawn, form)
+        };
+        let bytes = entries.iter().map(of).fold(0, usize::saturating_add);
+        let Some((longest, _)) = entries.iter().max_by_key(|entry| of(*entry)) else {
+            return;
+        };
+        if bytes > lengths::MOST {
+            let what = match form {
+                Form::Header => "headers",
+                Form::Baggage => "members of `baggage`",
+            };
+            let most = lengths::MOST;
+            let message = format!(
+                "the {what} of this step may come to {bytes} bytes, and {most} is the most"
+            );
+            let finding = Finding::at(places[longest], message);
+            self.findings
+                .push(finding.help("shorten them: servers refuse or cut what is longer"));
+        }
     }
 
     fn check_header_name(&mut self, name: &str, lower: &str, span: Span) {
@@ -455,6 +515,7 @@ impl<'f> FlowMaker<'f> {
                 self.variable(&name, span)
                     .map(|slot| Part::Var(VarRef { slot, pointer }))
             }
+            Piece::Outside { source, .. } => Some(Part::Secret(source)),
         });
         Template(parts.collect())
     }

@@ -48,7 +48,7 @@ impl std::fmt::Debug for LedgerWriter {
 impl LedgerWriter {
     /// Creates the file; one that exists already is an error.
     pub fn create(path: &Path, plan: &Plan, run_id: &str) -> io::Result<Self> {
-        let file = File::options().write(true).create_new(true).open(path)?;
+        let file = loadgen_files::create_new(path)?;
         let schema = Arc::new(schema::of_run(run_id));
         let mut out = BufWriter::new(file);
         let encoder = Encoder::begin(&mut out, &schema).map_err(io::Error::other)?;

@@ -364,9 +364,7 @@ fn start(
     if !args.scenarios.is_empty() {
         command.args(["--scenarios", &args.scenarios.join(",")]);
     }
-    if !args.allowed.hosts.is_empty() {
-        command.args(["--allow-target", &args.allowed.hosts.join(",")]);
-    }
+    args.allowed.pass_on(&mut command);
     // Signals don't reach it by themselves: they are handed on, each once.
     Child::start(command, Input::Held)
 }

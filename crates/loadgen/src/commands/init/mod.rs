@@ -61,6 +61,7 @@ async fn of_a_target(args: &InitArgs) -> Result<(String, String), Failure> {
             (draft.map_err(|e| wrong(file, e))?, "a recording")
         }
         (_, _, Some(target)) => {
+            allow::remember(&args.allowed)?;
             allow::check("the target", target, &args.allowed.hosts).await?;
             match ask(target).await? {
                 Some(draft) => (draft, "its own OpenAPI document"),
@@ -96,7 +97,9 @@ fn origin(address: &str) -> Result<String, Failure> {
 
 /// What the target says of its routes, if it does.
 async fn ask(target: &str) -> Result<Option<Draft>, Failure> {
-    let client = super::client()?;
+    let client = allow::client().build();
+    let client = client
+        .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
     for path in USUAL_PATHS {
         let url = format!("{target}{path}");
         let answer = match client.get(url).timeout(PATIENCE).send().await {

@@ -12,6 +12,7 @@ mod spark;
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::campaign::CampaignArgs;
@@ -144,7 +145,7 @@ pub(crate) struct PlanChanges {
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct PlanOverrides {
     /// Where requests go, instead of the file's target [env: BASE_URL]
-    #[arg(long, value_name = "URL", env = "BASE_URL", hide_env = true)]
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) base_url: Option<String>,
     /// Seed of every choice, instead of the file's.
     #[arg(long, value_name = "N")]
@@ -165,6 +166,16 @@ pub(crate) struct PlanOverrides {
     /// Only these scenarios, by name. The time in which only others would run is cut out.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub(crate) scenarios: Vec<String>,
+}
+
+impl PlanOverrides {
+    /// With what the variable `BASE_URL` says, where no flag does. `BASE_URL=` is how a shell takes a
+    /// variable back.
+    pub(crate) fn with_variable(mut self) -> Self {
+        let of_variable = || std::env::var("BASE_URL").ok().filter(|url| !url.is_empty());
+        self.base_url = self.base_url.or_else(of_variable);
+        self
+    }
 }
 
 /// Where load, faults and telemetry may go, and whose certificates are believed there.

@@ -11,7 +11,8 @@ pub(crate) enum Exit {
     Success = 0,
     /// The run failed; what was written so far is kept.
     Failed = 1,
-    // 2 is clap's: the command line is wrong.
+    /// The command line is wrong, in a way that clap does not see.
+    Usage = 2,
     /// An input file is wrong or can't be read.
     BadInput = 3,
     /// The target or a service that loadgen starts is not there.

@@ -1,6 +1,7 @@
 //! A run's telemetry, scored by a real model beside the run and after it.
 #![cfg(feature = "detect")]
 
+#[path = "it/program/mod.rs"]
 mod program;
 
 use std::collections::BTreeMap;

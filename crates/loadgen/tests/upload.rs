@@ -2,6 +2,7 @@
 
 #![cfg(feature = "upload")]
 
+#[path = "it/program/mod.rs"]
 mod program;
 
 use std::net::TcpListener;

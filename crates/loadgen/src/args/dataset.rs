@@ -9,7 +9,8 @@ use super::EXIT_CODES;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct ExtractArgs {
-    /// Telemetry as a Collector stored it, of any signals, also mixed.
+    /// Telemetry as a Collector stored it, of any signals, also mixed; files or folders. The folder of
+    /// a run stands for its timeline, and where it is alone for its telemetry.
     pub(crate) inputs: Vec<PathBuf>,
     /// Files that hold traces.
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -31,9 +32,10 @@ pub(crate) struct ExtractArgs {
     /// [default: faults.jsonl beside the timeline, if there is one]
     #[arg(long, value_name = "FILE", requires = "timeline")]
     pub(crate) faults: Option<PathBuf>,
-    /// Folder for the dataset; with --runs for a folder for each run.
+    /// Folder for the dataset; with --runs for a folder for each run [default: `dataset` in the
+    /// folder of the run, if one is given]
     #[arg(long = "out", visible_alias = "output", value_name = "DIR")]
-    pub(crate) output: PathBuf,
+    pub(crate) output: Option<PathBuf>,
     /// Look moments up by times that are corrected by the offset of each service's clock. Rows keep
     /// the times as they came.
     #[arg(long)]
@@ -96,7 +98,7 @@ pub(crate) struct ExtractArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct AuditArgs {
-    /// The folder of a dataset.
+    /// The folder of a dataset, or of a run that has one.
     pub(crate) dataset: PathBuf,
     /// Which extraction in it [default: the last]
     #[arg(long, value_name = "YYYYMMDD_HHMMSS")]

@@ -20,7 +20,8 @@ use crate::exit::{Exit, Failure};
 use crate::folder;
 use crate::interrupts::Interrupts;
 
-pub(super) async fn compare(args: CompareArgs) -> Result<Exit, Failure> {
+pub(super) async fn compare(mut args: CompareArgs) -> Result<Exit, Failure> {
+    args.overrides = args.overrides.with_variable();
     if !(args.tolerance.is_finite() && args.tolerance > 0.0) {
         let message = format!("--tolerance {}: give a number above 0", args.tolerance);
         return Err(Failure::new(Exit::BadInput, message));

@@ -1,5 +1,6 @@
 //! `loadgen extract`.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadgen_extract::follow::{self, Missing, PassOptions, Watch};
@@ -10,20 +11,57 @@ use super::report;
 use crate::args::{ExtractArgs, FormatsChoice};
 use crate::display::say;
 use crate::exit::{Exit, Failure};
+use crate::folder::RunFolder;
 use crate::interrupts::Interrupts;
 use crate::tables;
 
-pub(super) fn extract(args: &ExtractArgs) -> Result<Exit, Failure> {
+pub(super) fn extract(mut args: ExtractArgs) -> Result<Exit, Failure> {
     if args.wait.is_some() {
         let message = "--wait is for --follow and --runs: this extracts what is there now";
-        return Err(Failure::new(Exit::BadInput, message));
+        return Err(Failure::new(Exit::Usage, message));
     }
-    let report = loadgen_extract::extract(&options(args)).map_err(failure)?;
-    show(args, &report)?;
+    let output = place(&mut args)?;
+    let report = loadgen_extract::extract(&options(&args, output)).map_err(failure)?;
+    show(&args, &report)?;
     Ok(exit(&report.audit))
 }
 
-fn options(args: &ExtractArgs) -> ExtractOptions {
+/// Where the dataset goes. The folder of a run among the inputs is replaced by what it stands for.
+fn place(args: &mut ExtractArgs) -> Result<PathBuf, Failure> {
+    let run = match args.timeline {
+        Some(_) => None,
+        None => take_run(&mut args.inputs),
+    };
+    if let Some(run) = &run {
+        args.timeline = Some(run.timeline());
+        let others = [&args.inputs, &args.traces, &args.metrics, &args.logs];
+        if others.iter().all(|paths| paths.is_empty()) {
+            let telemetry = run.telemetry();
+            if !telemetry.is_dir() {
+                let message = format!(
+                    "{} is not there: name what the target's Collector wrote beside the run's folder",
+                    telemetry.display()
+                );
+                return Err(Failure::new(Exit::BadInput, message));
+            }
+            args.inputs.push(telemetry);
+        }
+    }
+    let of_run = || run.as_ref().map(RunFolder::dataset);
+    (args.output.clone().or_else(of_run)).ok_or_else(|| {
+        let message = "where should the dataset go? --out DIR, or the folder of a run as an input";
+        Failure::new(Exit::Usage, message)
+    })
+}
+
+/// Takes the folder of a run out of the inputs.
+fn take_run(inputs: &mut Vec<PathBuf>) -> Option<RunFolder> {
+    let is_run = |path: &PathBuf| RunFolder::of(path).timeline().is_file();
+    let at = inputs.iter().position(is_run)?;
+    Some(RunFolder::of(&inputs.remove(at)))
+}
+
+fn options(args: &ExtractArgs, output: PathBuf) -> ExtractOptions {
     ExtractOptions {
         inputs: args.inputs.clone(),
         traces: args.traces.clone(),
@@ -33,7 +71,7 @@ fn options(args: &ExtractArgs) -> ExtractOptions {
         ledger: args.ledger.clone(),
         faults: args.faults.clone(),
         other_runs: Vec::new(),
-        output: args.output.clone(),
+        output,
         stamp: None,
         correct_skew: args.correct_skew,
         steady_only: args.steady_only,
@@ -71,18 +109,19 @@ const CONTINUOUS_WAIT: Duration = Duration::from_secs(900);
 
 /// Extracts again and again while the input grows. Each dataset is whole when it takes the place of
 /// the one before; labels that were not known yet become known.
-pub(super) async fn follow(args: ExtractArgs) -> Result<Exit, Failure> {
+pub(super) async fn follow(mut args: ExtractArgs) -> Result<Exit, Failure> {
+    let output = place(&mut args)?;
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     let pause = Duration::try_from_secs_f64(args.every.max(1.0)).unwrap_or(Duration::from_secs(10));
     let wait = wait(args.wait, FOLLOW_WAIT)?;
     let mut last: Option<ExtractReport> = None;
     let mut looks_without_growth = 0;
-    let mut watch = Some(Watch::new(&options(&args)));
+    let mut watch = Some(Watch::new(&options(&args, output.clone())));
     loop {
         // What the look saw is in the files before the extraction opens them.
         let still_missing = look(&mut watch, wait).await?;
         // Files that are not there yet may come.
-        let options = options(&args);
+        let options = options(&args, output.clone());
         match blocking(move || loadgen_extract::extract(&options)).await? {
             Ok(report) => {
                 let has_grown = last
@@ -208,12 +247,18 @@ pub(super) fn wait(typed: Option<f64>, default: Duration) -> Result<Duration, Fa
 pub(super) async fn continuously(args: ExtractArgs) -> Result<Exit, Failure> {
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     let runs = args.runs.clone().unwrap_or_default();
+    let output = args.output.clone().ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            "where should the datasets go? --runs needs --out DIR",
+        )
+    })?;
     let pass = PassOptions {
         telemetry: args.inputs.clone(),
         runs: runs.clone(),
-        output: args.output.clone(),
+        output: output.clone(),
         wait: wait(args.wait, CONTINUOUS_WAIT)?,
-        rows: options(&args),
+        rows: options(&args, output),
     };
     let pass = tokio::select! {
         pass = blocking(move || follow::extract_new(&pass)) => pass?.map_err(failure)?,

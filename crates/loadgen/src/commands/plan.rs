@@ -19,7 +19,8 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
 
 /// The plan that a command line asks for; what is worth knowing of it is said.
 pub(super) fn load(changes: &PlanChanges) -> Result<Plan, Failure> {
-    let Loaded { plan, notes } = load_with(&changes.file, &changes.overrides)?;
+    let Loaded { plan, notes } =
+        load_with(&changes.file, &changes.overrides.clone().with_variable())?;
     say_notes(&notes);
     Ok(plan)
 }
@@ -28,8 +29,7 @@ pub(super) fn load(changes: &PlanChanges) -> Result<Plan, Failure> {
 pub(super) fn load_with(file: &Path, overrides: &PlanOverrides) -> Result<Loaded, Failure> {
     let options = PlanOptions {
         seed: overrides.seed,
-        // `BASE_URL=` is how a shell takes a variable back.
-        base_url: overrides.base_url.clone().filter(|url| !url.is_empty()),
+        base_url: overrides.base_url.clone(),
         time_scale: overrides.time_scale,
         vus: overrides.vus,
         scenarios: overrides.scenarios.clone(),

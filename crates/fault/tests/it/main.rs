@@ -1,0 +1,4 @@
+//! Tests of the crate as others use it: one binary, because each links all of it.
+
+mod flagd;
+mod proxy;

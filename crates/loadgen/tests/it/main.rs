@@ -1,0 +1,35 @@
+//! Tests of the program as a person runs it: one binary, because each links all of it.
+
+mod campaign;
+mod certificates;
+mod commands;
+mod compare;
+mod dataset_build;
+mod doctor;
+mod drivers;
+mod engines_send_the_same;
+mod executors_of_both_engines;
+mod fault_record;
+mod faults;
+mod flags;
+mod follow;
+mod init;
+mod k6;
+mod k6_module;
+mod leases;
+mod live_features;
+mod odd_answers;
+mod program;
+mod proxy;
+mod replay;
+mod report_page;
+mod runs;
+mod scenario_files;
+mod secrets;
+mod seed;
+mod sessions;
+mod shards;
+mod shortage;
+mod show;
+mod stall;
+mod verdicts;

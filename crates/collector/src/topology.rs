@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+use tracing::debug;
 
 /// Why a request was refused, in terms that each protocol has a code for.
 #[derive(Clone, Debug)]
@@ -127,6 +128,7 @@ impl Topology {
         drop(request);
         S::exporter(&self.exporters).append(line).await?;
         S::counter(&self.counters).fetch_add(items, Ordering::Relaxed);
+        debug!(items, bytes, "stored");
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! One iteration on the wire: takes the pure [`Iteration`] from step to step, sends its requests,
 //! and records each.
 
+use std::error::Error;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -8,10 +9,11 @@ use std::time::{Duration, Instant};
 use loadgen_scenario::{Iteration, Request, StepRequest};
 use loadgen_timeline::{Failure, RequestRecord};
 use rand::Rng;
+use tracing::{debug, trace};
 
 use crate::context::Context;
 use crate::cookies::Cookies;
-use crate::exchange::Outgoing;
+use crate::exchange::{Answered, Outgoing};
 use crate::headers::traceparent;
 use crate::shared::Signal;
 
@@ -60,6 +62,7 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
                         .err()
                         .map(|_| Failure::Capture),
                 };
+                tell(&iteration, step, &answered, failure);
                 in_flight.end(finished, answered.status, failure);
             }
         }
@@ -75,6 +78,21 @@ pub(crate) async fn run(context: &Rc<Context>, scenario: usize, number: u64, due
         tokio::time::sleep(Duration::from_nanos(wait_ns)).await;
     }
     interrupted.disarm();
+}
+
+/// Logs how a request ended.
+fn tell(iteration: &Iteration<'_>, step: usize, answered: &Answered, failure: Option<Failure>) {
+    let step = &iteration.step(step).name;
+    let status = answered.status;
+    let Some(failure) = failure else {
+        trace!(%step, status, "answered");
+        return;
+    };
+    let error = answered
+        .error
+        .as_ref()
+        .map(|error| error as &(dyn Error + 'static));
+    debug!(%step, status, failure = failure.name(), error, "not as the flow expects");
 }
 
 /// A request on its way. Dropped before its end, because its task was aborted, it records itself

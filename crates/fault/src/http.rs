@@ -5,6 +5,7 @@ use std::time::Duration;
 use loadgen_scenario::redact;
 use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
+use tracing::debug;
 
 use crate::FaultError;
 
@@ -19,6 +20,11 @@ pub(crate) async fn answer(request: RequestBuilder, url: &str) -> Result<String,
         source,
     };
     let answer = request.timeout(ANSWER_LIMIT).send().await;
+    debug!(
+        url = shown(url),
+        status = answer.as_ref().ok().map(|a| a.status().as_u16()),
+        "asked"
+    );
     let answer = answer.map_err(unreachable)?;
     let status = answer.status();
     let text = answer.text().await;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use loadgen_scenario::plan::{Fault, FaultKey};
+use tracing::info;
 
 use crate::journal::{Entry, Journal};
 use crate::{ActiveFault, Cleared, Confirmation, FaultDriver, FaultError, Injection};
@@ -110,6 +111,7 @@ impl JournaledDriver {
         };
         let result = self.driver.inject(&injection).await;
         drop(on_its_way);
+        self.tell("inject", fault, result.as_ref().err());
         if !was_open && result.as_ref().is_err_and(FaultError::changed_nothing) {
             self.end(&key).await?;
         }
@@ -126,9 +128,17 @@ impl JournaledDriver {
         let Some(injection) = self.known().get(&key).map(|known| known.injection.clone()) else {
             return Ok(Cleared::default());
         };
-        let cleared = self.driver.clear(&injection).await?;
+        let cleared = self.driver.clear(&injection).await;
+        self.tell("clear", fault, cleared.as_ref().err());
+        let cleared = cleared?;
         self.end(&key).await?;
         Ok(cleared)
+    }
+
+    fn tell(&self, change: &str, fault: &Fault, error: Option<&FaultError>) {
+        let Fault { fault, service, .. } = fault;
+        let error = error.map(ToString::to_string);
+        info!(driver = self.name(), change, fault, service, error);
     }
 
     /// All faults that are in force, as far as the driver can see.

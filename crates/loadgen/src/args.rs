@@ -13,7 +13,7 @@ mod spark;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::campaign::CampaignArgs;
 pub(crate) use self::dataset::{
@@ -57,6 +57,9 @@ Where several hold, run ends with the first of 1, 8, 6, 5.";
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Say more of what is done, on standard error: -v, -vv, -vvv [env: RUST_LOG, by target]
+    #[arg(long, short, global = true, action = ArgAction::Count, display_order = 1000)]
+    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]

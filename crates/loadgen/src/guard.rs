@@ -19,8 +19,9 @@ use loadgen_timeline::{Clock, TimelineWriter, WindowEnd, read_timeline};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
+use tracing::info;
 
-use crate::certificates;
+use crate::{certificates, logs};
 
 /// Attempts to clear faults, a second apart.
 const ATTEMPTS: u32 = 5;
@@ -61,7 +62,13 @@ impl Guard {
         if !drives_faults {
             command.arg("--no-faults");
         }
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        logs::pass_on(&mut command);
+        // It may outlive the terminal.
+        let said = match logs::is_on() {
+            true => Stdio::inherit(),
+            false => Stdio::null(),
+        };
+        command.stdout(Stdio::null()).stderr(said);
         Child::start(command, Input::Held).map(Self)
     }
 
@@ -88,6 +95,7 @@ pub(crate) async fn stand(
     let Some(processes) = heard.map_err(io::Error::other)? else {
         return Ok(());
     };
+    info!(?processes, "the run was killed");
     processes.into_iter().for_each(kill_group);
     if no_faults {
         // What the journal of the run's id says is another shard's.
@@ -113,6 +121,11 @@ pub(crate) async fn stand(
         undone.retain(|undone| undone.result.is_ok());
         undone.extend(undoing.attempt().await?);
     }
+    info!(
+        faults = undone.len(),
+        all = undoing.is_done(),
+        "faults undone"
+    );
     write_end(timeline, &undone)?;
     while killed.elapsed() < LATE {
         tokio::time::sleep(Duration::from_secs(1)).await;

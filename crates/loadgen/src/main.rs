@@ -18,6 +18,7 @@ mod failed_requests;
 mod folder;
 mod guard;
 mod interrupts;
+mod logs;
 mod otlp;
 mod reach;
 mod rendezvous;
@@ -41,7 +42,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     descriptors::raise_limit();
-    match commands::dispatch(args.command) {
+    match logs::begin(args.verbose).and_then(|()| commands::dispatch(args.command)) {
         Ok(code) => code.into(),
         Err(failure) => {
             display::say(&failure);

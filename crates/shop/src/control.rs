@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 use crate::error::ShopError;
 use crate::fault::board::FaultBoard;
@@ -49,10 +50,12 @@ async fn inject(
     Json(strength): Json<Strength>,
 ) -> Response {
     let Strength { intensity, clients } = strength;
+    info!(%fault, ?intensity, "injected");
     answer(faults.inject(fault, intensity, clients).await)
 }
 
 async fn clear(State(faults): State<Arc<FaultBoard>>, Path(fault): Path<Fault>) -> Response {
+    info!(%fault, "cleared");
     answer(faults.clear(fault).await)
 }
 

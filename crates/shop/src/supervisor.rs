@@ -12,6 +12,7 @@ use loadgen_program::{Child, Input, NotReady, Stop, say_ready};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::process::Command;
+use tracing::info;
 
 use crate::admin;
 use crate::control::guarded;
@@ -196,6 +197,7 @@ async fn start(options: &ServiceOptions) -> Result<Running, ShopError> {
         NotReady::Ended(_) => not_ready(format!("{error}; its own message is above")),
         _ => not_ready(error.to_string()),
     })?;
+    info!(%service, pid = child.id(), "started");
     Ok(Running {
         service,
         ready,

@@ -16,6 +16,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 use tower::{Layer, Service};
+use tracing::debug;
 
 /// A client that takes longer than this for one request holds memory for nothing.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -196,6 +197,7 @@ where
             }
             if code.is_some_and(|code| code != Code::Ok) {
                 admission.topology.count_refusal();
+                debug!(?code, "refused");
             }
             Ok(response)
         })

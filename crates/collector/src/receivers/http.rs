@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
+use tracing::debug;
 
 /// A client that takes longer than this to send its body holds memory for nothing.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -213,6 +214,7 @@ async fn export<S: Signal>(
         Ok(()) => encoding.success(),
         Err((code, status)) => {
             receiver.topology.count_refusal();
+            debug!(code = %code, message = status.message(), "refused");
             encoding.failure(code, &status)
         }
     }

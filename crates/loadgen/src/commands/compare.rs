@@ -345,6 +345,7 @@ fn start(
         command.args(["--scenarios", &args.overrides.scenarios.join(",")]);
     }
     args.allowed.pass_on(&mut command);
+    crate::logs::pass_on(&mut command);
     if let Some(url) = &args.admin_url {
         command.args(["--admin-url", url]);
     }

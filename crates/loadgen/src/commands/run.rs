@@ -605,22 +605,12 @@ async fn flushed(args: &RunArgs, options: &ExtractOptions) -> Result<(), Failure
 /// How a dataset can be made of a run that made none.
 fn next_command(folder: &RunFolder, has_telemetry: bool) -> String {
     let at = folder.path().display();
-    let (timeline, output) = (folder.timeline(), folder.dataset());
     if has_telemetry {
-        return format!(
-            "\nThe run is in {at}. Next:\n  loadgen extract --traces {} --metrics {} --logs {} --timeline {} --out {}\n",
-            folder.traces().display(),
-            folder.metrics().display(),
-            folder.logs().display(),
-            timeline.display(),
-            output.display(),
-        );
+        return format!("\nThe run is in {at}. Next:\n  loadgen extract {at}\n");
     }
     format!(
-        "\nThe run is in {at}. The target's telemetry is where its collector put it; label it with:\n  \
-         loadgen extract <traces.jsonl> <metrics.jsonl> <logs.jsonl> --timeline {} --out {}\n",
-        timeline.display(),
-        output.display(),
+        "\nThe run is in {at}. The target's telemetry is where its Collector put it, in files or a folder; \
+         label it with:\n  loadgen extract {at} <telemetry>\n"
     )
 }
 

@@ -49,7 +49,7 @@ fn is_shown(character: char) -> bool {
 /// The display that suits standard error.
 pub(crate) fn progress(plan: &Plan) -> Box<dyn Consumer> {
     use std::io::IsTerminal;
-    if std::io::stderr().is_terminal() {
+    if std::io::stderr().is_terminal() && !crate::logs::is_on() {
         Box::new(bars::Bars::new(plan))
     } else {
         Box::new(plain::Plain::new(plan))

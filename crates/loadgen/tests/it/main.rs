@@ -18,6 +18,7 @@ mod k6;
 mod k6_module;
 mod leases;
 mod live_features;
+mod logs;
 mod odd_answers;
 mod program;
 mod proxy;

@@ -365,6 +365,7 @@ fn start(
         command.args(["--scenarios", &args.scenarios.join(",")]);
     }
     args.allowed.pass_on(&mut command);
+    crate::logs::pass_on(&mut command);
     // Signals don't reach it by themselves: they are handed on, each once.
     Child::start(command, Input::Held)
 }

@@ -85,7 +85,7 @@ pub struct OfType {
 
 /// What a campaign came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figures {
+pub struct CampaignFigures {
     /// Runs in the dataset.
     pub runs: u64,
     /// Runs whose dataset is not usable for another reason than single windows: they are not in the
@@ -137,7 +137,7 @@ impl Case {
     }
 }
 
-impl Figures {
+impl CampaignFigures {
     /// Reads the dataset that was built, of which so many runs were left out, and puts it beside the
     /// journal.
     ///
@@ -409,7 +409,7 @@ mod tests {
             reason: None,
         };
         let share = Share::new(20, 100);
-        let figures = Figures::of(&cases, share, 0, &[ended(false), ended(true)]);
+        let figures = CampaignFigures::of(&cases, share, 0, &[ended(false), ended(true)]);
         let of = &figures.types[0];
         assert_eq!((figures.types.len(), of.windows, of.weak), (1, 3, 1));
         assert_eq!((of.supported.count, of.first.count), (1, 2));

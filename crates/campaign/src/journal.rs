@@ -124,13 +124,13 @@ pub struct Ended {
 
 /// The folder of a campaign, which nobody else works on.
 #[derive(Debug)]
-pub struct Journal {
+pub struct CampaignJournal {
     folder: PathBuf,
     file: File,
     ended: Vec<Ended>,
 }
 
-impl Journal {
+impl CampaignJournal {
     /// Begins a campaign in a folder that is new or empty, or goes on with the one that is there.
     ///
     /// # Errors
@@ -336,7 +336,7 @@ mod tests {
     fn what_was_done_is_known_after_a_kill_in_the_middle_of_a_line() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("campaign");
-        let mut journal = Journal::open(&folder, &asked()).unwrap();
+        let mut journal = CampaignJournal::open(&folder, &asked()).unwrap();
         for name in ["runs/0000", "runs/0001", "runs/0001-2"] {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
@@ -347,22 +347,22 @@ mod tests {
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{whole}{{\"run\":2,\"se")).unwrap();
 
-        let mut journal = Journal::open(&folder, &asked()).unwrap();
+        let mut journal = CampaignJournal::open(&folder, &asked()).unwrap();
         assert_eq!(journal.ended().len(), 2);
         assert!(!journal.is_open(0) && journal.is_open(1) && journal.is_open(2));
         journal.add(ended(1, "runs/0001-2", true)).unwrap();
         drop(journal);
-        let journal = Journal::open(&folder, &asked()).unwrap();
+        let journal = CampaignJournal::open(&folder, &asked()).unwrap();
         assert_eq!(journal.done(1).unwrap().folder, "runs/0001-2");
         drop(journal);
         fs::remove_dir(folder.join("runs/0000")).unwrap();
-        assert!(Journal::open(&folder, &asked()).unwrap().is_open(0));
+        assert!(CampaignJournal::open(&folder, &asked()).unwrap().is_open(0));
     }
 
     #[test]
     fn a_run_is_tried_three_times() {
         let place = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(place.path(), &asked()).unwrap();
+        let mut journal = CampaignJournal::open(place.path(), &asked()).unwrap();
         for n in 0..TRIES {
             assert!(journal.is_open(0));
             journal
@@ -375,31 +375,33 @@ mod tests {
     #[test]
     fn a_folder_is_of_one_campaign_and_of_one_process() {
         let place = tempfile::tempdir().unwrap();
-        let journal = Journal::open(place.path(), &asked()).unwrap();
-        let busy = Journal::open(place.path(), &asked()).unwrap_err();
+        let journal = CampaignJournal::open(place.path(), &asked()).unwrap();
+        let busy = CampaignJournal::open(place.path(), &asked()).unwrap_err();
         assert!(matches!(busy, CampaignError::Busy { .. }), "{busy}");
         drop(journal);
         let other = Asked {
             first_seed: 8,
             ..asked()
         };
-        let error = Journal::open(place.path(), &other).unwrap_err().to_string();
+        let error = CampaignJournal::open(place.path(), &other)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("its first seed is 7, and 8 is asked for"),
             "{error}"
         );
         let taken = tempfile::tempdir().unwrap();
         fs::write(taken.path().join("thesis.tex"), "").unwrap();
-        let error = Journal::open(taken.path(), &asked()).unwrap_err();
+        let error = CampaignJournal::open(taken.path(), &asked()).unwrap_err();
         assert!(matches!(error, CampaignError::Taken { .. }), "{error}");
     }
 
     #[test]
     fn a_line_that_is_wrong_is_named() {
         let place = tempfile::tempdir().unwrap();
-        Journal::open(place.path(), &asked()).unwrap();
+        CampaignJournal::open(place.path(), &asked()).unwrap();
         fs::write(place.path().join(DONE), "{}\n").unwrap();
-        let error = Journal::open(place.path(), &asked())
+        let error = CampaignJournal::open(place.path(), &asked())
             .unwrap_err()
             .to_string();
         assert!(
@@ -411,7 +413,7 @@ mod tests {
     #[test]
     fn folders_that_no_line_speaks_of_are_left_over() {
         let place = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(place.path(), &asked()).unwrap();
+        let mut journal = CampaignJournal::open(place.path(), &asked()).unwrap();
         for name in ["runs/0000", "runs/0001", "runs/0001-2"] {
             fs::create_dir_all(place.path().join(name)).unwrap();
         }

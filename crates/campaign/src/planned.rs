@@ -80,12 +80,12 @@ pub fn take<E>(
 
 /// What is left to do, as time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pace {
+pub struct TimeLeft {
     /// How much longer a run takes than its timetable, s: start, last requests, labelling, report.
     pub beyond_s: f64,
 }
 
-impl Pace {
+impl TimeLeft {
     /// The pace of runs that are done: length of the timetable and time from start to end, s each. Before
     /// the first is done a guess.
     pub fn of(done: &[(f64, f64)]) -> Self {
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_time_left_counts_what_is_waiting_and_what_has_begun() {
-        let pace = Pace::of(&[(100.0, 110.0), (100.0, 130.0)]);
+        let pace = TimeLeft::of(&[(100.0, 110.0), (100.0, 130.0)]);
         assert_eq!(pace.beyond_s, 20.0);
         assert_eq!(pace.left_s(&[run(1); 3], &[], 1), 360.0);
         assert_eq!(pace.left_s(&[run(1); 3], &[(run(1), 60.0)], 2), 210.0);
@@ -165,6 +165,6 @@ mod tests {
         );
         // One that takes longer than was thought ends at any moment.
         assert_eq!(pace.left_s(&[], &[(run(1), 500.0)], 1), 0.0);
-        assert_eq!(Pace::of(&[]).beyond_s, 20.0);
+        assert_eq!(TimeLeft::of(&[]).beyond_s, 20.0);
     }
 }

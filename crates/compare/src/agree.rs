@@ -3,7 +3,7 @@
 
 use loadgen_scenario::Plan;
 
-use crate::load::Run;
+use crate::load::LoadedRun;
 use crate::pair::Pair;
 
 /// What should be known before a comparison of these runs is trusted.
@@ -62,7 +62,7 @@ pub(crate) fn warnings(pairs: &[Pair]) -> Vec<String> {
 }
 
 /// What differs in what two runs were asked for, apart from their seeds.
-fn differences(a: &Run, b: &Run) -> Vec<String> {
+fn differences(a: &LoadedRun, b: &LoadedRun) -> Vec<String> {
     let (at, bt) = (a.folder.display(), b.folder.display());
     let mut found = Vec::new();
     let mut differ = |what: &str, x: &dyn std::fmt::Display, y: &dyn std::fmt::Display| {
@@ -84,7 +84,7 @@ fn differences(a: &Run, b: &Run) -> Vec<String> {
         differ("scenarios", &of_a, &of_b);
     }
     if a.started.scenario_sha256 != b.started.scenario_sha256 {
-        let short = |run: &Run| match run.started.scenario_sha256.get(..12) {
+        let short = |run: &LoadedRun| match run.started.scenario_sha256.get(..12) {
             Some(digits) => digits.to_owned(),
             None => "none (a script)".to_owned(),
         };

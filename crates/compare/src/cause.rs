@@ -2,7 +2,7 @@
 //! measured differently.
 
 use crate::comparison::{Row, Sides};
-use crate::statistics::Verdict;
+use crate::statistics::FigureVerdict;
 
 /// Writes the note of each row of a scenario that differs and whose cause can be told.
 pub(crate) fn explain(rows: &mut [Row], sides: &Sides, a_was_first: &[bool], is_open_model: bool) {
@@ -11,7 +11,7 @@ pub(crate) fn explain(rows: &mut [Row], sides: &Sides, a_was_first: &[bool], is_
             Some((what, quantile)) => (what, quantile),
             None => (&*rows[index].metric.id, ""),
         };
-        if rows[index].verdict != Verdict::Different {
+        if rows[index].verdict != FigureVerdict::Different {
             continue;
         }
         let note = match what {
@@ -31,35 +31,37 @@ pub(crate) fn explain(rows: &mut [Row], sides: &Sides, a_was_first: &[bool], is_
 fn client(rows: &[Row], p: &str, sides: &Sides, a_was_first: &[bool], this: &Row) -> String {
     let server = find(rows, &format!("server.{p}"));
     let outside = outside(rows, p, sides);
-    match server.map_or(Verdict::NotAvailable, |server| server.verdict) {
-        Verdict::Same => format!(
+    match server.map_or(FigureVerdict::NotAvailable, |server| server.verdict) {
+        FigureVerdict::Same => format!(
             "The target itself answered alike (target side {}), so the difference arises outside of \
              it: the generators' own overhead, unless requests wait before the target begins its \
              span. {outside}.",
             percent(server)
         ),
-        Verdict::Different => format!(
+        FigureVerdict::Different => format!(
             "The target itself answered differently (target side {}): the order of the runs, \
              warm-up, noise, or a generator that takes processor time from a target on the same \
              machine{}. {outside}.",
             percent(server),
             order(this, a_was_first)
         ),
-        Verdict::NotEnoughData => format!(
+        FigureVerdict::NotEnoughData => format!(
             "Whether the target itself answered differently can't be told from these runs \
              (target side {}). {outside}.",
             percent(server)
         ),
-        Verdict::NotAvailable => "What the target itself measured is not available, so whether it \
+        FigureVerdict::NotAvailable => {
+            "What the target itself measured is not available, so whether it \
                                   answered differently or the generator adds the difference can't \
                                   be told."
-            .to_owned(),
+                .to_owned()
+        }
     }
 }
 
 fn intended(rows: &[Row], p: &str, sides: &Sides, a_was_first: &[bool], this: &Row) -> String {
     match find(rows, &format!("client.{p}")) {
-        Some(sent) if sent.verdict == Verdict::Different => {
+        Some(sent) if sent.verdict == FigureVerdict::Different => {
             client(rows, p, sides, a_was_first, this)
         }
         Some(sent) => {

@@ -8,12 +8,12 @@ use crate::comparison::{
     COMPARISON_SCHEMA_VERSION, Comparison, Difference, Intervals, LeftOut, PairOfRuns, Row,
     RunReference, ScenarioComparison, Sides,
 };
-use crate::figures::{self, Figure, Metric, Unit, Value};
-use crate::load::{Run, ScenarioRequests};
+use crate::figures::{self, ComparedFigure, Figure, FigureUnit, Value};
+use crate::load::{LoadedRun, ScenarioRequests};
 use crate::pair::Pair;
 use crate::statistics::{
-    BOOTSTRAP_SEED, CONFIDENCE, Estimate, Kind, RESAMPLES, Sample, Verdict, paired_quantiles,
-    paired_scalars, pairs_to_settle, verdict,
+    BOOTSTRAP_SEED, CONFIDENCE, FigureVerdict, Kind, MeanDifference, RESAMPLES, SortedValues,
+    paired_quantiles, paired_scalars, pairs_to_settle, verdict,
 };
 use crate::work::{WorkAgreement, agreement};
 use crate::{agree, cause};
@@ -106,7 +106,7 @@ fn sides(first: Option<&Pair>) -> Sides {
 }
 
 fn pair_of_runs(pair: &Pair) -> PairOfRuns {
-    let reference = |run: &Run| RunReference {
+    let reference = |run: &LoadedRun| RunReference {
         folder: run.folder.clone(),
         run_id: run.started.run_id.clone(),
         engine: run.engine().to_owned(),
@@ -130,12 +130,12 @@ fn scenario(
     sides: &Sides,
     options: &Options,
 ) -> Option<ScenarioComparison> {
-    let requests = |run: &Run| run.scenarios.iter().position(|s| s.scenario == name);
+    let requests = |run: &LoadedRun| run.scenarios.iter().position(|s| s.scenario == name);
     let runs = || pairs.iter().flat_map(|pair| [&pair.a, &pair.b]);
     if runs().any(|run| requests(run).is_none()) {
         return None;
     }
-    let of = |run: &Run| -> usize { requests(run).unwrap_or_default() };
+    let of = |run: &LoadedRun| -> usize { requests(run).unwrap_or_default() };
     let kinds: BTreeSet<String> = runs()
         .flat_map(|run| run.scenarios[of(run)].failures.keys().cloned())
         .collect();
@@ -173,7 +173,7 @@ fn scenario(
 }
 
 fn figures_of_scenario<'r>(
-    run: &'r Run,
+    run: &'r LoadedRun,
     index: usize,
     is_open_model: bool,
     kinds: &BTreeSet<String>,
@@ -198,7 +198,7 @@ fn rows(scenario: &str, by_pair: Vec<OfPair<'_>>, options: &Options) -> Vec<Row>
         return Vec::new();
     };
     let metrics = first.iter().map(|figure| figure.metric.clone());
-    let of_metric = |metric: Metric| {
+    let of_metric = |metric: ComparedFigure| {
         let values: Vec<_> = by_pair
             .iter()
             .map(|(a, b)| (value(a, &metric.id), value(b, &metric.id)))
@@ -214,14 +214,14 @@ fn value<'r>(figures: &[Figure<'r>], id: &str) -> Option<Value<'r>> {
 
 type Values<'r> = (Option<Value<'r>>, Option<Value<'r>>);
 
-fn row(scenario: &str, metric: Metric, values: &[Values<'_>], options: &Options) -> Row {
+fn row(scenario: &str, metric: ComparedFigure, values: &[Values<'_>], options: &Options) -> Row {
     let number = |value: &Option<Value<'_>>| value.and_then(|value| value.number());
     let mut row = Row {
         a: values.iter().map(|(a, _)| number(a)).collect(),
         b: values.iter().map(|(_, b)| number(b)).collect(),
         metric,
         difference: None,
-        verdict: Verdict::NotAvailable,
+        verdict: FigureVerdict::NotAvailable,
         repetitions_to_settle: None,
         note: String::new(),
     };
@@ -233,7 +233,7 @@ fn row(scenario: &str, metric: Metric, values: &[Values<'_>], options: &Options)
     };
     let tolerance = match (kind, row.metric.unit) {
         (Kind::Relative, _) => options.tolerance_percent,
-        (Kind::Absolute, Unit::Percent) => options.tolerance_percent * POINTS,
+        (Kind::Absolute, FigureUnit::Percent) => options.tolerance_percent * POINTS,
         (Kind::Absolute, _) => 0.0,
     };
     let seed = BOOTSTRAP_SEED ^ fnv_1a(&format!("{scenario}/{}", row.metric.id));
@@ -254,9 +254,10 @@ fn row(scenario: &str, metric: Metric, values: &[Values<'_>], options: &Options)
     row
 }
 
-fn estimate(both: &[(Value<'_>, Value<'_>)], kind: Kind, seed: u64) -> Option<Estimate> {
+fn estimate(both: &[(Value<'_>, Value<'_>)], kind: Kind, seed: u64) -> Option<MeanDifference> {
     if let Some((Value::Quantile(_, p), _)) = both.first() {
-        let samples: Vec<(&Sample, &Sample)> = both.iter().filter_map(samples).collect();
+        let samples: Vec<(&SortedValues, &SortedValues)> =
+            both.iter().filter_map(samples).collect();
         return paired_quantiles(&samples, *p, kind, seed);
     }
     let numbers: Vec<(f64, f64)> = both
@@ -266,7 +267,7 @@ fn estimate(both: &[(Value<'_>, Value<'_>)], kind: Kind, seed: u64) -> Option<Es
     paired_scalars(&numbers, kind, seed)
 }
 
-fn samples<'r>(both: &(Value<'r>, Value<'r>)) -> Option<(&'r Sample, &'r Sample)> {
+fn samples<'r>(both: &(Value<'r>, Value<'r>)) -> Option<(&'r SortedValues, &'r SortedValues)> {
     match both {
         (Value::Quantile(a, _), Value::Quantile(b, _)) => Some((a, b)),
         _ => None,
@@ -274,7 +275,7 @@ fn samples<'r>(both: &(Value<'r>, Value<'r>)) -> Option<(&'r Sample, &'r Sample)
 }
 
 /// Why there is no interval, where more pairs alone would not help.
-fn why_not(both: &[(Value<'_>, Value<'_>)], estimate: &Estimate) -> String {
+fn why_not(both: &[(Value<'_>, Value<'_>)], estimate: &MeanDifference) -> String {
     let is_quantile = matches!(both.first(), Some((Value::Quantile(..), _)));
     if is_quantile && estimate.interval.is_none() {
         "Too few requests lie beyond this quantile in one of the runs.".to_owned()

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::figures::Metric;
-use crate::statistics::{Kind, Verdict};
+use crate::figures::ComparedFigure;
+use crate::statistics::{FigureVerdict, Kind};
 use crate::work::WorkAgreement;
 
 /// Version of the form of `comparison.json`, raised when a reader of the old form would misread the
@@ -126,7 +126,7 @@ pub struct ScenarioComparison {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// Which figure.
-    pub metric: Metric,
+    pub metric: ComparedFigure,
     /// Its values on side a, by pair; null: that run does not have it.
     pub a: Vec<Option<f64>>,
     /// Its values on side b.
@@ -134,7 +134,7 @@ pub struct Row {
     /// The difference; none where no pair has the figure on both sides.
     pub difference: Option<Difference>,
     /// Whether it is the same on both sides.
-    pub verdict: Verdict,
+    pub verdict: FigureVerdict,
     /// How many repetitions in all would settle it, if mean and spread stay as they are; none: it is
     /// settled, it can't be told, or more than 1,000 would be needed. Comparisons of older versions
     /// don't say.

@@ -7,18 +7,18 @@ use loadgen_timeline::summary::{ScenarioSummary, Summary};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::load::{Run, ScenarioRequests, TargetSide};
-use crate::statistics::{Kind, Sample};
+use crate::load::{LoadedRun, ScenarioRequests, TargetSide};
+use crate::statistics::{Kind, SortedValues};
 
 /// A figure that is compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Metric {
+pub struct ComparedFigure {
     /// Its name for programs, which stays the same: `client.p95`, `failed.timeout`, …
     pub id: String,
     /// Its name for people.
     pub title: String,
     /// What its values are in.
-    pub unit: Unit,
+    pub unit: FigureUnit,
     /// What it is about.
     pub group: Group,
 }
@@ -26,7 +26,7 @@ pub struct Metric {
 /// Units of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Unit {
+pub enum FigureUnit {
     /// A number of things.
     Count,
     /// Per second.
@@ -63,23 +63,23 @@ pub enum Group {
     Coverage,
 }
 
-impl Unit {
+impl FigureUnit {
     /// The unit as it stands behind a number; empty for counts.
     pub fn symbol(self) -> &'static str {
         match self {
-            Unit::Count => "",
-            Unit::PerSecond => "/s",
-            Unit::Percent => "%",
-            Unit::Milliseconds => "ms",
-            Unit::CpuSeconds => "CPU s",
-            Unit::Mebibytes => "MiB",
+            FigureUnit::Count => "",
+            FigureUnit::PerSecond => "/s",
+            FigureUnit::Percent => "%",
+            FigureUnit::Milliseconds => "ms",
+            FigureUnit::CpuSeconds => "CPU s",
+            FigureUnit::Mebibytes => "MiB",
         }
     }
 
     /// How figures of the unit are compared where nothing speaks against it.
     pub fn kind(self) -> Kind {
         match self {
-            Unit::Percent => Kind::Absolute,
+            FigureUnit::Percent => Kind::Absolute,
             _ => Kind::Relative,
         }
     }
@@ -91,7 +91,7 @@ pub enum Value<'r> {
     /// One number.
     Scalar(f64),
     /// A quantile of what was measured of each request.
-    Quantile(&'r Sample, f64),
+    Quantile(&'r SortedValues, f64),
 }
 
 impl Value<'_> {
@@ -108,7 +108,7 @@ impl Value<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure<'r> {
     /// Which.
-    pub metric: Metric,
+    pub metric: ComparedFigure,
     /// How much.
     pub value: Option<Value<'r>>,
 }
@@ -116,12 +116,12 @@ pub struct Figure<'r> {
 fn figure<'r>(
     id: impl Into<String>,
     title: impl Into<String>,
-    unit: Unit,
+    unit: FigureUnit,
     group: Group,
     value: Option<Value<'r>>,
 ) -> Figure<'r> {
     Figure {
-        metric: Metric {
+        metric: ComparedFigure {
             id: id.into(),
             title: title.into(),
             unit,
@@ -148,21 +148,21 @@ pub(crate) fn of_scenario<'r>(
         figure(
             "requests",
             "requests sent",
-            Unit::Count,
+            FigureUnit::Count,
             Group::Work,
             number(sent as f64),
         ),
         figure(
             "iterations",
             "iterations started",
-            Unit::Count,
+            FigureUnit::Count,
             Group::Work,
             number(summary.iterations as f64),
         ),
         figure(
             "iterations_per_s",
             "iterations started per second",
-            Unit::PerSecond,
+            FigureUnit::PerSecond,
             Group::Work,
             summary
                 .window_seconds
@@ -171,21 +171,21 @@ pub(crate) fn of_scenario<'r>(
         figure(
             "requests_per_s",
             "requests sent per second",
-            Unit::PerSecond,
+            FigureUnit::PerSecond,
             Group::Work,
             summary.window_seconds.and(number(summary.requests_per_s)),
         ),
         figure(
             "dropped",
             "iterations dropped, of those due",
-            Unit::Percent,
+            FigureUnit::Percent,
             Group::Failures,
             percent(summary.dropped_iterations, due),
         ),
         figure(
             "interrupted",
             "iterations broken off, of those started",
-            Unit::Percent,
+            FigureUnit::Percent,
             Group::Failures,
             percent(summary.interrupted_iterations, summary.iterations),
         ),
@@ -194,7 +194,7 @@ pub(crate) fn of_scenario<'r>(
     figures.push(figure(
         "failed",
         "requests failed",
-        Unit::Percent,
+        FigureUnit::Percent,
         Group::Failures,
         percent(failed, sent),
     ));
@@ -203,18 +203,18 @@ pub(crate) fn of_scenario<'r>(
         figures.push(figure(
             format!("failed.{kind}"),
             format!("requests failed: {kind}"),
-            Unit::Percent,
+            FigureUnit::Percent,
             Group::Failures,
             percent(count, sent),
         ));
     }
-    let mut quantiles = |id: &str, title: &str, group, sample: &'r Sample, which: &[f64]| {
+    let mut quantiles = |id: &str, title: &str, group, sample: &'r SortedValues, which: &[f64]| {
         for &p in which {
             let name = format!("p{:.0}", 100.0 * p);
             figures.push(figure(
                 format!("{id}.{name}"),
                 format!("{title}, {name}"),
-                Unit::Milliseconds,
+                FigureUnit::Milliseconds,
                 group,
                 (!sample.is_empty()).then_some(Value::Quantile(sample, p)),
             ));
@@ -261,7 +261,7 @@ pub(crate) fn of_scenario<'r>(
     figures.push(figure(
         "label_coverage",
         "requests found labelled in the dataset",
-        Unit::Percent,
+        FigureUnit::Percent,
         Group::Coverage,
         requests
             .labelled
@@ -281,14 +281,14 @@ fn cost<'r>(
         figure(
             "cpu_per_1000",
             "CPU of the generator per 1,000 requests",
-            Unit::CpuSeconds,
+            FigureUnit::CpuSeconds,
             Group::Cost,
             generator.and_then(&per_1000),
         ),
         figure(
             "cpu_per_1000_all",
             "CPU of generator and harness per 1,000 requests",
-            Unit::CpuSeconds,
+            FigureUnit::CpuSeconds,
             Group::Cost,
             all.and_then(&per_1000),
         ),
@@ -296,7 +296,7 @@ fn cost<'r>(
 }
 
 /// The figures of a run as a whole.
-pub(crate) fn of_run(run: &Run) -> Vec<Figure<'_>> {
+pub(crate) fn of_run(run: &LoadedRun) -> Vec<Figure<'_>> {
     let sent: u64 = run.scenarios.iter().map(|s| s.sent).sum();
     let per_1000 =
         |cpu_seconds: f64| (sent > 0).then(|| Value::Scalar(1000.0 * cpu_seconds / sent as f64));
@@ -306,7 +306,7 @@ pub(crate) fn of_run(run: &Run) -> Vec<Figure<'_>> {
     let mut figures = vec![figure(
         "requests",
         "requests sent",
-        Unit::Count,
+        FigureUnit::Count,
         Group::Work,
         Some(Value::Scalar(sent as f64)),
     )];
@@ -318,21 +318,21 @@ pub(crate) fn of_run(run: &Run) -> Vec<Figure<'_>> {
     figures.push(figure(
         "max_rss",
         "peak memory of the generator",
-        Unit::Mebibytes,
+        FigureUnit::Mebibytes,
         Group::Cost,
         usage.map(|usage| mib(usage.max_rss_bytes)),
     ));
     figures.push(figure(
         "max_rss_all",
         "peak memory of generator and harness",
-        Unit::Mebibytes,
+        FigureUnit::Mebibytes,
         Group::Cost,
         usage.map(|usage| mib(usage.max_rss_bytes + usage.harness_max_rss_bytes.unwrap_or(0))),
     ));
     figures.push(figure(
         "header_coverage",
         "server spans that carry the anomaly header",
-        Unit::Percent,
+        FigureUnit::Percent,
         Group::Coverage,
         run.target_side
             .as_ref()

@@ -37,5 +37,5 @@ pub use comparison::{
     COMPARISON_SCHEMA_VERSION, Comparison, Difference, Intervals, LeftOut, PairOfRuns, Row,
     RunReference, ScenarioComparison, Sides, comparison_json_schema,
 };
-pub use load::{Choice, LoadError, Run, ScenarioRequests, TargetSide};
+pub use load::{LoadError, LoadedRun, RequestChoice, ScenarioRequests, TargetSide};
 pub use pair::Pair;

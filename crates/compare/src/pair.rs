@@ -1,6 +1,6 @@
 //! What is compared: two runs.
 
-use crate::load::Run;
+use crate::load::LoadedRun;
 
 /// Two runs of one repetition.
 #[derive(Debug)]
@@ -8,9 +8,9 @@ pub struct Pair {
     /// Number of the repetition, from 1.
     pub repetition: u32,
     /// The run that differences refer to.
-    pub a: Run,
+    pub a: LoadedRun,
     /// The other one.
-    pub b: Run,
+    pub b: LoadedRun,
 }
 
 impl Pair {

@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::load::Choice;
+use crate::load::RequestChoice;
 
 /// How far the iterations of two runs are alike; counts over all pairs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +34,7 @@ impl AddAssign for WorkAgreement {
 }
 
 /// Compares what was sent; both sorted.
-pub fn agreement(a: &[Choice], b: &[Choice]) -> WorkAgreement {
+pub fn agreement(a: &[RequestChoice], b: &[RequestChoice]) -> WorkAgreement {
     let mut found = WorkAgreement::default();
     let mut others = b.chunk_by(|x, y| x.iteration == y.iteration).peekable();
     for ours in a.chunk_by(|x, y| x.iteration == y.iteration) {
@@ -47,7 +47,7 @@ pub fn agreement(a: &[Choice], b: &[Choice]) -> WorkAgreement {
             continue;
         };
         found.iterations += 1;
-        let step = |choice: &Choice| (choice.flow, choice.step);
+        let step = |choice: &RequestChoice| (choice.flow, choice.step);
         let is_same = ours.iter().zip(theirs).all(|(x, y)| step(x) == step(y));
         found.same_iterations += u64::from(is_same);
         for choice in ours {
@@ -65,8 +65,8 @@ pub fn agreement(a: &[Choice], b: &[Choice]) -> WorkAgreement {
 mod tests {
     use super::*;
 
-    fn choice(iteration: u64, flow: u16, step: u16, path: u64) -> Choice {
-        Choice {
+    fn choice(iteration: u64, flow: u16, step: u16, path: u64) -> RequestChoice {
+        RequestChoice {
             iteration,
             step,
             flow,

@@ -17,7 +17,7 @@ use crate::columns::{COLUMNS_SCHEMA_VERSION, dictionary};
 use crate::croissant::{CROISSANT, croissant};
 use crate::error::BuildError;
 use crate::facts::Facts;
-use crate::input::{self, Input, Source};
+use crate::input::{self, Input, RunSource};
 use crate::out::OutFolder;
 use crate::place::Unlisted;
 use crate::requests::{self, REQUESTS};
@@ -28,7 +28,7 @@ use crate::windows;
 
 /// Something that puts more files into the folder before checksums are made: see
 /// [`BuildOptions::finish`].
-pub type Finish = Arc<dyn Fn(&Path, &[Source]) -> std::io::Result<()> + Send + Sync>;
+pub type Finish = Arc<dyn Fn(&Path, &[RunSource]) -> std::io::Result<()> + Send + Sync>;
 
 /// What is asked for.
 #[derive(Clone)]
@@ -194,7 +194,7 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
     };
     describe(&facts, &index, &mut out)?;
     if let Some(finish) = &options.finish {
-        let sources: Vec<Source> = runs.iter().map(|run| run.input.source()).collect();
+        let sources: Vec<RunSource> = runs.iter().map(|run| run.input.source()).collect();
         finish(&out.root(), &sources).map_err(|source| out.cannot(source))?;
         out.take_others()?;
     }

@@ -31,7 +31,7 @@ const NEEDED: [&str; 2] = ["windows", "traces_labeled"];
 
 /// Where the parts of one run lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct RunSource {
     /// The run.
     pub run_id: String,
     /// The folder of its dataset.
@@ -61,9 +61,9 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    pub(crate) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> RunSource {
         let timeline = self.run_files.get("timeline.jsonl");
-        Source {
+        RunSource {
             run_id: self.run_id.clone(),
             dataset: self.folder.clone(),
             stamp: self.stamp.clone(),

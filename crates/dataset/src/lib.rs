@@ -39,7 +39,7 @@ pub use build::{
     About, BuildOptions, BuildReport, ClassFacts, Finish, TableFacts, Unusable, build,
 };
 pub use error::BuildError;
-pub use input::Source;
+pub use input::RunSource;
 pub use splits::{
     EMBARGO_S, FOLDS, SPLIT_SEED, SPLITS_VERSION, SplitBy, SplitLists, SplitOptions, Splits,
     splits_json_schema,

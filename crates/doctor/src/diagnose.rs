@@ -6,7 +6,7 @@ use loadgen_extract::find::{FoundSpan, SentSpan, clock_offsets};
 use serde::Serialize;
 
 use crate::probe::{MARKER, StepOutcome};
-use crate::{Finding, Level};
+use crate::{Finding, FindingLevel};
 
 /// A clock that is certainly so far off is worth a warning, in nanoseconds.
 const SKEW_WARNING_NS: i64 = 100_000_000;
@@ -15,7 +15,7 @@ const KIND_SERVER: i32 = 2;
 
 /// What is known of one service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Service {
+pub struct ObservedService {
     /// Its spans in the marked traces.
     pub spans: u64,
     /// Attributes on them that hold the marker: captured headers.
@@ -43,7 +43,7 @@ pub struct Diagnosis {
     /// Services on the longest way through them.
     pub most_services: usize,
     /// By service.
-    pub services: BTreeMap<String, Service>,
+    pub services: BTreeMap<String, ObservedService>,
     /// What to fix.
     pub findings: Vec<Finding>,
 }
@@ -151,7 +151,7 @@ fn silent_steps(
         .filter(|o| o.trace_id != 0 && o.status.is_some());
     (!names.is_empty()).then(|| Finding {
         id: "lost-traces",
-        level: Level::Warning,
+        level: FindingLevel::Warning,
         message: format!(
             "of {} of {} traces no span arrived: {}",
             names.len(),
@@ -174,7 +174,7 @@ fn silent_services(found: &Diagnosis, expected: &BTreeSet<&str>) -> Option<Findi
     let known: Vec<&str> = found.services.keys().map(String::as_str).collect();
     (!missing.is_empty()).then(|| Finding {
         id: "silent-service",
-        level: Level::Error,
+        level: FindingLevel::Error,
         message: format!(
             "no span names {}, where the file's anomalies have their root cause; spans name {}",
             missing.join(", "),
@@ -199,7 +199,7 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
     if found.sent > 0 && found.arrived == 0 {
         add(
             "no-traces",
-            Level::Error,
+            FindingLevel::Error,
             format!("none of {} traces arrived", found.sent),
             "Either the target does not take our trace context (traceparent) over, or its spans do not get to where they were looked for. Look \
              at OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_TRACES_EXPORTER of the services, the Collector's pipeline, and whether the edge passes traceparent \
@@ -212,7 +212,7 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
         let names: Vec<&str> = entries.keys().copied().collect();
         add(
             "root-lost",
-            Level::Warning,
+            FindingLevel::Warning,
             format!(
                 "{lost} traces begin at {} with a parent that nobody exported",
                 names.join(", ")
@@ -226,7 +226,7 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
         let names: Vec<&str> = found.begins_at.keys().map(String::as_str).collect();
         add(
             "edge-without-spans",
-            Level::Info,
+            FindingLevel::Info,
             format!("traces begin at {}", names.join(", ")),
             "The edge passes the trace context on and exports no span of its own. Nothing is lost by that: loadgen's own client spans are the \
              roots.",
@@ -235,7 +235,7 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
     if found.arrived > 0 && found.most_services < 2 {
         add(
             "one-service",
-            Level::Warning,
+            FindingLevel::Warning,
             "no trace has more than one service".to_owned(),
             "Services do not pass the trace context on, or only one of them is instrumented: OTEL_PROPAGATORS=tracecontext,baggage in each.",
         );
@@ -245,7 +245,7 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
     if found.arrived > 0 && !any_header {
         add(
             "headers-lost",
-            Level::Warning,
+            FindingLevel::Warning,
             "no service captured the x-anomaly headers".to_owned(),
             "Labels do not need them, but nothing can be cross-checked. Either the edge drops them (nginx: `proxy_set_header x-anomaly-type $http_x_anomaly_type;` and likewise for \
              label, root-cause and msg; headers with underscores are dropped unless `underscores_in_headers on;`), or no service captures them: Java \
@@ -256,7 +256,7 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
     if found.arrived > 0 && !any_baggage {
         add(
             "no-baggage",
-            Level::Info,
+            FindingLevel::Info,
             "no span shows the baggage".to_owned(),
             "Baggage is passed on by most SDKs but only shows with a span processor: Node `@opentelemetry/baggage-span-processor`, Python \
              `opentelemetry-processor-baggage`, Java OTEL_JAVA_EXPERIMENTAL_SPAN_ATTRIBUTES_COPY_FROM_BAGGAGE_INCLUDE=anomaly.type.",
@@ -268,7 +268,7 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
         {
             add(
                 "clock-skew",
-                Level::Warning,
+                FindingLevel::Warning,
                 format!(
                     "the clock of {name} is {:+.3} s off, ± {:.3} s",
                     ahead as f64 / 1e9,
@@ -282,7 +282,7 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
     if found.arrived > 0 && servers == 0 {
         add(
             "no-server-spans",
-            Level::Warning,
+            FindingLevel::Warning,
             "no span is of kind server".to_owned(),
             "The services' HTTP servers are not instrumented.",
         );

@@ -12,7 +12,7 @@ use serde::Serialize;
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum FindingLevel {
     /// Good to know.
     Info,
     /// A dataset can be made, with care.
@@ -27,7 +27,7 @@ pub struct Finding {
     /// Its name, which stays the same.
     pub id: &'static str,
     /// How bad it is.
-    pub level: Level,
+    pub level: FindingLevel,
     /// What was seen.
     pub message: String,
     /// What to fix, in the words of the technology that it is in.

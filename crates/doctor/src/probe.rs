@@ -10,7 +10,7 @@ use loadgen_scenario::{Iteration, Plan, Prng, StepRequest};
 use loadgen_timeline::Failure;
 use serde::Serialize;
 
-use crate::{Finding, Level};
+use crate::{Finding, FindingLevel};
 
 /// The anomaly type that probes carry: no scenario's, so that it can't be mistaken.
 pub const MARKER: &str = "loadgen_doctor";
@@ -312,7 +312,7 @@ pub fn findings(outcomes: &[StepOutcome]) -> Vec<Finding> {
             let (id, advice) = advice(kind);
             (!of.is_empty()).then(|| Finding {
                 id,
-                level: Level::Error,
+                level: FindingLevel::Error,
                 message: of.join("; "),
                 advice: advice.to_owned(),
             })

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Fault, Target};
+use crate::{HostFault, ProcessSelector};
 
 /// A fault, its target, and all that is needed to undo it.
 ///
@@ -15,9 +15,9 @@ use crate::{Fault, Target};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Before {
     /// The fault.
-    pub fault: Fault,
+    pub fault: HostFault,
     /// On what; nothing for a fault that needs no process.
-    pub target: Option<Target>,
+    pub target: Option<ProcessSelector>,
     /// `loadgen-<owner>-<number>`, never used twice. Files and cgroups of the fault have this name.
     pub id: String,
     /// Which start of the machine this belongs to: pids and cgroups mean nothing after a restart.
@@ -147,7 +147,7 @@ pub struct Look {
 
 /// What clearing a fault did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Cleared {
+pub struct HostCleared {
     /// Whether the fault, or part of it, was in force until now.
     pub was_in_force: bool,
     /// What shows that it is gone.

@@ -1,12 +1,16 @@
 //! Systems other than Linux: nothing is possible.
 
-use crate::{Before, Cleared, Fault, HostError, Look, Process, ReadBack, Target};
+use crate::{Before, HostCleared, HostError, HostFault, Look, Process, ProcessSelector, ReadBack};
 
-pub(crate) fn prepare(_: &Fault, _: Option<&Target>, _: &str) -> Result<Before, HostError> {
+pub(crate) fn prepare(
+    _: &HostFault,
+    _: Option<&ProcessSelector>,
+    _: &str,
+) -> Result<Before, HostError> {
     Err(HostError::NeedsLinux)
 }
 
-pub(crate) fn find(_: &Target) -> Result<Vec<Process>, HostError> {
+pub(crate) fn find(_: &ProcessSelector) -> Result<Vec<Process>, HostError> {
     Err(HostError::NeedsLinux)
 }
 
@@ -14,7 +18,7 @@ pub(crate) fn inject(_: &Before) -> Result<ReadBack, HostError> {
     Err(HostError::NeedsLinux)
 }
 
-pub(crate) fn clear(_: &Before) -> Result<Cleared, HostError> {
+pub(crate) fn clear(_: &Before) -> Result<HostCleared, HostError> {
     Err(HostError::NeedsLinux)
 }
 

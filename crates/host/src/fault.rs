@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::HostError;
 
-/// Workers of [`Fault::StressCpu`], at most.
+/// Workers of [`HostFault::StressCpu`], at most.
 const MOST_WORKERS: u32 = 1024;
 
 /// A fault on processes of this machine. It acts on the target and all its descendants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum HostFault {
     /// Stops all threads by SIGSTOP; SIGCONT undoes it. Sockets still accept, so callers wait.
     Stop {},
     /// Ends the processes; a command starts the service again.
@@ -31,7 +31,7 @@ pub enum Fault {
         /// CPUs, at least 0.01; 0.5 is half of one.
         cpus: f64,
     },
-    /// Freezes the processes by the cgroup. Unlike [`Fault::Stop`] they can't notice or undo it.
+    /// Freezes the processes by the cgroup. Unlike [`HostFault::Stop`] they can't notice or undo it.
     Freeze {},
     /// Limits memory by the cgroup. Below the limit it has no effect; above it the kernel takes
     /// pages back, swaps, or kills a process.
@@ -55,7 +55,7 @@ pub enum Fault {
     },
 }
 
-/// How much [`Fault::FillDisk`] fills.
+/// How much [`HostFault::FillDisk`] fills.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fill {
@@ -65,7 +65,7 @@ pub enum Fill {
     Bytes(u64),
 }
 
-/// How [`Fault::Kill`] ends a process.
+/// How [`HostFault::Kill`] ends a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum KillSignal {
@@ -82,7 +82,7 @@ pub enum KillSignal {
     Abrt,
 }
 
-impl Fault {
+impl HostFault {
     /// The name that scenario files and journals use.
     pub fn name(&self) -> &'static str {
         match self {
@@ -140,47 +140,48 @@ pub(crate) fn check_owner(owner: &str) -> Result<(), HostError> {
 mod tests {
     use super::*;
 
-    fn refused(fault: &Fault) -> String {
+    fn refused(fault: &HostFault) -> String {
         fault.check().unwrap_err().to_string()
     }
 
     #[test]
     fn parameters_out_of_range_are_refused_by_name() {
-        let kill = |restart: &[&str]| Fault::Kill {
+        let kill = |restart: &[&str]| HostFault::Kill {
             signal: KillSignal::Kill,
             restart: restart.iter().map(ToString::to_string).collect(),
         };
         assert!(refused(&kill(&[])).contains("restart"));
         assert!(refused(&kill(&[""])).contains("restart"));
         for cpus in [0.0, -1.0, 0.001, f64::NAN, f64::INFINITY] {
-            assert!(refused(&Fault::CpuQuota { cpus }).contains("`cpus` is"));
+            assert!(refused(&HostFault::CpuQuota { cpus }).contains("`cpus` is"));
         }
-        assert!(refused(&Fault::MemoryLimit { bytes: 0 }).contains("bytes"));
-        let stress = |workers, load_percent| Fault::StressCpu {
+        assert!(refused(&HostFault::MemoryLimit { bytes: 0 }).contains("bytes"));
+        let stress = |workers, load_percent| HostFault::StressCpu {
             workers,
             load_percent,
         };
         assert!(refused(&stress(0, 50)).contains("workers"));
         assert!(refused(&stress(1, 101)).contains("load_percent"));
         for percent in [0.0, 100.0, f64::NAN] {
-            let fault = Fault::FillDisk {
+            let fault = HostFault::FillDisk {
                 folder: "/".into(),
                 fill: Fill::UntilPercent(percent),
             };
             assert!(refused(&fault).contains("until_percent"));
         }
         assert!(stress(1, 1).check().is_ok());
-        assert!(Fault::CpuQuota { cpus: 0.01 }.check().is_ok());
+        assert!(HostFault::CpuQuota { cpus: 0.01 }.check().is_ok());
     }
 
     #[test]
     fn faults_are_written_as_they_are_read() {
         let text = r#"{"kind":"fill_disk","folder":"/var","fill":{"until_percent":90.0}}"#;
-        let fault: Fault = serde_json::from_str(text).unwrap();
+        let fault: HostFault = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&fault).unwrap(), text);
-        let kill: Fault = serde_json::from_str(r#"{"kind":"kill","restart":["true"]}"#).unwrap();
+        let kill: HostFault =
+            serde_json::from_str(r#"{"kind":"kill","restart":["true"]}"#).unwrap();
         assert_eq!(kill.name(), "kill");
-        assert!(serde_json::from_str::<Fault>(r#"{"kind":"stop","cpus":1}"#).is_err());
+        assert!(serde_json::from_str::<HostFault>(r#"{"kind":"stop","cpus":1}"#).is_err());
     }
 
     #[test]

@@ -28,27 +28,31 @@ mod system;
 #[path = "linux/mod.rs"]
 mod system;
 
-pub use before::{Before, Cleared, Look, Process, ReadBack};
+pub use before::{Before, HostCleared, Look, Process, ReadBack};
 pub use error::HostError;
-pub use fault::{Fault, Fill, KillSignal};
-pub use target::Target;
+pub use fault::{Fill, HostFault, KillSignal};
+pub use target::ProcessSelector;
 
 /// Finds the target of a fault, checks parameters and rights, and notes what is needed to undo the
 /// fault. Changes nothing.
 ///
 /// `owner` (letters, digits, `.`, `_` and `-`, 64 at most) stands in the names of the files and
-/// cgroups that the fault makes. [`Fault::FillDisk`] needs no target, all others do.
+/// cgroups that the fault makes. [`HostFault::FillDisk`] needs no target, all others do.
 ///
 /// # Errors
 /// The target is not found or not one, a parameter is out of range, a right is missing, or this
 /// machine lacks what the fault needs.
-pub fn prepare(fault: &Fault, target: Option<&Target>, owner: &str) -> Result<Before, HostError> {
+pub fn prepare(
+    fault: &HostFault,
+    target: Option<&ProcessSelector>,
+    owner: &str,
+) -> Result<Before, HostError> {
     fault.check()?;
     fault::check_owner(owner)?;
     system::prepare(fault, target, owner)
 }
 
-impl Target {
+impl ProcessSelector {
     /// The processes that this target is now. Their descendants belong to it but are not listed.
     ///
     /// # Errors
@@ -74,7 +78,7 @@ impl Before {
     ///
     /// # Errors
     /// The fault, or part of it, could not be undone.
-    pub fn clear(&self) -> Result<Cleared, HostError> {
+    pub fn clear(&self) -> Result<HostCleared, HostError> {
         system::clear(self)
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Names one service among the processes of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub enum ProcessSelector {
     /// The process whose number stands in a file.
     PidFile(PathBuf),
     /// Who listens on a TCP port of this network namespace.
@@ -20,7 +20,7 @@ pub enum Target {
     Container(String),
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ProcessSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PidFile(path) => write!(f, "pid file {}", path.display()),

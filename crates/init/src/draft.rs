@@ -13,20 +13,20 @@ pub struct Draft {
     /// Where requests go, if the document says it: scheme, host and port.
     pub base_url: Option<String>,
     /// Journeys.
-    pub flows: Vec<Flow>,
+    pub flows: Vec<DraftFlow>,
     /// What was left out and why, a line each.
     pub left_out: Vec<String>,
 }
 
 /// A journey.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Flow {
+pub struct DraftFlow {
     /// Its name.
     pub name: String,
     /// Variables, of which values are drawn for each iteration.
     pub variables: Vec<Variable>,
     /// Its requests.
-    pub steps: Vec<Step>,
+    pub steps: Vec<DraftStep>,
 }
 
 /// A variable of a flow.
@@ -42,7 +42,7 @@ pub struct Variable {
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Step {
+pub struct DraftStep {
     /// Its name.
     pub name: String,
     /// HTTP method.
@@ -61,15 +61,15 @@ pub struct Step {
 
 /// A draft for a target of which only the address is known: its first page.
 pub fn address_alone() -> Draft {
-    let mut flow = Flow {
+    let mut flow = DraftFlow {
         name: "visit".to_owned(),
-        ..Flow::default()
+        ..DraftFlow::default()
     };
-    flow.push(Step {
+    flow.push(DraftStep {
         name: "home".to_owned(),
         method: "GET".to_owned(),
         path: "/".to_owned(),
-        ..Step::default()
+        ..DraftStep::default()
     });
     Draft {
         flows: vec![flow],
@@ -118,9 +118,9 @@ impl Draft {
     }
 }
 
-impl Flow {
+impl DraftFlow {
     /// Adds a step, under a name that no other has.
-    pub(crate) fn push(&mut self, mut step: Step) {
+    pub(crate) fn push(&mut self, mut step: DraftStep) {
         step.name = unused(&name(&step.name), |name| {
             self.steps.iter().any(|step| step.name == name)
         });
@@ -128,7 +128,7 @@ impl Flow {
     }
 }
 
-fn write_flow(text: &mut String, flow: &Flow) {
+fn write_flow(text: &mut String, flow: &DraftFlow) {
     let _ = writeln!(text, "  {}:", flow.name);
     if !flow.variables.is_empty() {
         text.push_str("    vars:\n");
@@ -193,17 +193,17 @@ mod tests {
 
     #[test]
     fn a_file_of_anything_is_a_scenario_file() {
-        let mut flow = Flow {
+        let mut flow = DraftFlow {
             name: "visit".to_owned(),
             variables: vec![Variable {
                 name: "id".to_owned(),
                 values: vec![json!(7), json!("it's")],
                 is_made_up: true,
             }],
-            ..Flow::default()
+            ..DraftFlow::default()
         };
         for name in ["Get it!", "get it", "ß"] {
-            flow.push(Step {
+            flow.push(DraftStep {
                 name: name.to_owned(),
                 method: "POST".to_owned(),
                 path: "/it's/${id}?q='a'".to_owned(),
@@ -215,7 +215,7 @@ mod tests {
         }
         let names: Vec<&str> = flow.steps.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["get_it", "get_it_2", "root"]);
-        let second = Flow {
+        let second = DraftFlow {
             name: "second".to_owned(),
             ..flow.clone()
         };

@@ -6,8 +6,8 @@ use chrono::DateTime;
 use serde_json::Value;
 use url::Url;
 
-use crate::Unusable;
-use crate::draft::{Draft, Flow, Step};
+use crate::UnusableDocument;
+use crate::draft::{Draft, DraftFlow, DraftStep};
 
 /// The longest pause that is written down, in milliseconds: longer ones are somebody who did
 /// something else.
@@ -27,10 +27,10 @@ const STATIC: [&str; 14] = [
 ///
 /// # Errors
 /// It is no recording, or has no request to the address.
-pub fn from_har(document: &Value, base_url: Option<&str>) -> Result<Draft, Unusable> {
+pub fn from_har(document: &Value, base_url: Option<&str>) -> Result<Draft, UnusableDocument> {
     let entries = document.pointer("/log/entries").and_then(Value::as_array);
     let Some(entries) = entries else {
-        return Err(Unusable(
+        return Err(UnusableDocument(
             "it has no `log.entries`, as HAR files have".to_owned(),
         ));
     };
@@ -39,7 +39,7 @@ pub fn from_har(document: &Value, base_url: Option<&str>) -> Result<Draft, Unusa
     let origin = match base_url.and_then(|url| Url::parse(url).ok()) {
         Some(url) => url.origin().ascii_serialization(),
         None => most_frequent(&entries)
-            .ok_or_else(|| Unusable("it has no request by HTTP".to_owned()))?,
+            .ok_or_else(|| UnusableDocument("it has no request by HTTP".to_owned()))?,
     };
     let count = entries.len();
     entries.retain(|entry| entry.origin() == origin);
@@ -61,9 +61,9 @@ pub fn from_har(document: &Value, base_url: Option<&str>) -> Result<Draft, Unusa
             "{files} requests for scripts, styles, pictures and fonts"
         ));
     }
-    let mut flow = Flow {
+    let mut flow = DraftFlow {
         name: "recorded".to_owned(),
-        ..Flow::default()
+        ..DraftFlow::default()
     };
     for (index, entry) in entries.iter().enumerate() {
         let next_ms = entries.get(index + 1).map(|next| next.began_ms);
@@ -77,7 +77,7 @@ pub fn from_har(document: &Value, base_url: Option<&str>) -> Result<Draft, Unusa
         }
     }
     if flow.steps.is_empty() {
-        return Err(Unusable(format!(
+        return Err(UnusableDocument(format!(
             "it has no request to {origin} that can be sent"
         )));
     }
@@ -128,7 +128,7 @@ impl<'d> Entry<'d> {
         STATIC.iter().any(|ending| path.ends_with(ending))
     }
 
-    fn step(&self, next_ms: Option<i64>) -> Result<Step, &'static str> {
+    fn step(&self, next_ms: Option<i64>) -> Result<DraftStep, &'static str> {
         let path = match self.url.query() {
             Some(query) => format!("{}?{query}", self.url.path()),
             None => self.url.path().to_owned(),
@@ -150,7 +150,7 @@ impl<'d> Entry<'d> {
         let is_success = (200..300).contains(&self.status) || self.status == 0;
         // A copy that the browser had is answered anew.
         let status = (!is_success && self.status != 304).then_some(self.status);
-        Ok(Step {
+        Ok(DraftStep {
             name: format!("{} {}", self.method, self.url.path()),
             method: self.method.to_ascii_uppercase(),
             path,

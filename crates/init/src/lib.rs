@@ -20,14 +20,14 @@ mod draft;
 mod har;
 mod openapi;
 
-pub use draft::{Draft, Flow, Step, address_alone};
+pub use draft::{Draft, DraftFlow, DraftStep, address_alone};
 pub use har::from_har;
 pub use openapi::from_openapi;
 
 /// Why a document gives no scenario file.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
-pub struct Unusable(pub(crate) String);
+pub struct UnusableDocument(pub(crate) String);
 
 /// A name that scenario files take, from any text: letters, digits, `_` and `-`, at most 60.
 pub(crate) fn name(text: &str) -> String {

@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::draft::{Draft, Flow, Step, Variable};
-use crate::{Unusable, name};
+use crate::draft::{Draft, DraftFlow, DraftStep, Variable};
+use crate::{UnusableDocument, name};
 
 /// Flows of a description of an API, one for each tag. Only requests that change nothing are in
 /// them (GET); the others are named as left out.
 ///
 /// # Errors
 /// The document is no such description, or has no route that can be asked for.
-pub fn from_openapi(document: &Value) -> Result<Draft, Unusable> {
+pub fn from_openapi(document: &Value) -> Result<Draft, UnusableDocument> {
     let has = |key: &str| document.get(key).is_some();
     let Some(paths) = document.get("paths").and_then(Value::as_object) else {
-        return Err(Unusable(
+        return Err(UnusableDocument(
             "it has no `paths`, as OpenAPI documents have".to_owned(),
         ));
     };
     if !has("openapi") && !has("swagger") {
-        return Err(Unusable(
+        return Err(UnusableDocument(
             "it says neither `openapi` nor `swagger`".to_owned(),
         ));
     }
@@ -29,7 +29,7 @@ pub fn from_openapi(document: &Value) -> Result<Draft, Unusable> {
         ..Draft::default()
     };
     let before = base_path(document);
-    let mut flows: BTreeMap<String, Flow> = BTreeMap::new();
+    let mut flows: BTreeMap<String, DraftFlow> = BTreeMap::new();
     for (path, item) in paths {
         let item = resolved(document, item);
         for (method, operation) in item.as_object().into_iter().flatten() {
@@ -45,15 +45,15 @@ pub fn from_openapi(document: &Value) -> Result<Draft, Unusable> {
             }
             let tag = operation.pointer("/tags/0").and_then(Value::as_str);
             let flow_name = name(tag.unwrap_or("visit"));
-            let flow = flows.entry(flow_name.clone()).or_insert_with(|| Flow {
+            let flow = flows.entry(flow_name.clone()).or_insert_with(|| DraftFlow {
                 name: flow_name,
-                ..Flow::default()
+                ..DraftFlow::default()
             });
             let mut path = format!("{before}{path}");
             for parameter in parameters(document, item, operation) {
                 fill_in(flow, &mut path, parameter);
             }
-            flow.push(Step {
+            flow.push(DraftStep {
                 name: match operation.get("operationId").and_then(Value::as_str) {
                     Some(id) => id.to_owned(),
                     None => path.replace(['$', '{', '}'], ""),
@@ -61,13 +61,13 @@ pub fn from_openapi(document: &Value) -> Result<Draft, Unusable> {
                 method,
                 path,
                 content_type: media_type(document, operation),
-                ..Step::default()
+                ..DraftStep::default()
             });
         }
     }
     draft.flows = flows.into_values().collect();
     if draft.flows.is_empty() {
-        return Err(Unusable(
+        return Err(UnusableDocument(
             "it has no route that is asked for by GET".to_owned(),
         ));
     }
@@ -124,7 +124,7 @@ fn parameters<'d>(
 }
 
 /// Puts a variable where a parameter's value goes: in the path, or in the query if it must be there.
-fn fill_in(flow: &mut Flow, path: &mut String, parameter: &Value) {
+fn fill_in(flow: &mut DraftFlow, path: &mut String, parameter: &Value) {
     let text = |key: &str| parameter.get(key).and_then(Value::as_str);
     let (Some(original), Some(place)) = (text("name"), text("in")) else {
         return;

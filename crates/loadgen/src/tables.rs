@@ -343,9 +343,9 @@ pub(crate) fn doctor(
     }
     for finding in findings {
         let level = match finding.level {
-            loadgen_doctor::Level::Error => "ERROR",
-            loadgen_doctor::Level::Warning => "WARNING",
-            loadgen_doctor::Level::Info => "info",
+            loadgen_doctor::FindingLevel::Error => "ERROR",
+            loadgen_doctor::FindingLevel::Warning => "WARNING",
+            loadgen_doctor::FindingLevel::Info => "info",
         };
         out += &format!(
             "\n{level} {}: {}\n  {}\n",

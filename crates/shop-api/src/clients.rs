@@ -11,7 +11,7 @@ pub const CELL_KEY: &str = "client.cell";
 /// The clients of some cells that follow one another; after the last comes the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Cells")]
-pub struct Clients {
+pub struct ClientCells {
     from: u32,
     count: u32,
 }
@@ -23,17 +23,17 @@ struct Cells {
     count: u32,
 }
 
-impl TryFrom<Cells> for Clients {
+impl TryFrom<Cells> for ClientCells {
     type Error = String;
 
     fn try_from(Cells { from, count }: Cells) -> Result<Self, String> {
-        Clients::new(from, count).ok_or_else(|| {
+        ClientCells::new(from, count).ok_or_else(|| {
             format!("`clients` are {count} cells from {from}, but must be 1 to {CELLS} cells from below {CELLS}")
         })
     }
 }
 
-impl Clients {
+impl ClientCells {
     /// Those of `count` cells from `from` on; none: there are no such cells.
     pub fn new(from: u32, count: u32) -> Option<Self> {
         (from < CELLS && (1..=CELLS).contains(&count)).then_some(Self { from, count })
@@ -51,10 +51,10 @@ mod tests {
 
     #[test]
     fn after_the_last_cell_comes_the_first() {
-        let clients = Clients::new(90, 20).expect("cells");
+        let clients = ClientCells::new(90, 20).expect("cells");
         let cells: Vec<u32> = (0..200).filter(|cell| clients.contain(*cell)).collect();
         assert_eq!(cells, (0..10).chain(90..100).collect::<Vec<_>>());
-        let all = Clients::new(7, 100).expect("cells");
+        let all = ClientCells::new(7, 100).expect("cells");
         assert!((0..100).all(|cell| all.contain(cell)));
     }
 
@@ -62,7 +62,10 @@ mod tests {
     fn cells_that_are_none_are_not_read() {
         for (from, count) in [(100, 1), (0, 0), (0, 101)] {
             let text = format!("{{\"from\":{from},\"count\":{count}}}");
-            assert!(serde_json::from_str::<Clients>(&text).is_err(), "{text}");
+            assert!(
+                serde_json::from_str::<ClientCells>(&text).is_err(),
+                "{text}"
+            );
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::service::Service;
 /// A fault that the shop can really have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fault {
+pub enum ShopFault {
     /// Statements do more work in the database.
     SlowQuery,
     /// The connections of the pool are held by open transactions.
@@ -50,50 +50,50 @@ pub enum Fault {
     ClockSkew,
 }
 
-impl Fault {
+impl ShopFault {
     /// All of them.
-    pub const ALL: [Fault; 18] = [
-        Fault::SlowQuery,
-        Fault::PoolExhaustion,
-        Fault::CpuSaturation,
-        Fault::CacheMissStorm,
-        Fault::SlowGateway,
-        Fault::Hang,
-        Fault::ErrorResponses,
-        Fault::NetworkPartition,
-        Fault::RetryStorm,
-        Fault::MemoryLeak,
-        Fault::FdExhaustion,
-        Fault::DiskFull,
-        Fault::NoisyNeighbour,
-        Fault::SlowConsumer,
-        Fault::BadDeployment,
-        Fault::Deployment,
-        Fault::DataCorruption,
-        Fault::ClockSkew,
+    pub const ALL: [ShopFault; 18] = [
+        ShopFault::SlowQuery,
+        ShopFault::PoolExhaustion,
+        ShopFault::CpuSaturation,
+        ShopFault::CacheMissStorm,
+        ShopFault::SlowGateway,
+        ShopFault::Hang,
+        ShopFault::ErrorResponses,
+        ShopFault::NetworkPartition,
+        ShopFault::RetryStorm,
+        ShopFault::MemoryLeak,
+        ShopFault::FdExhaustion,
+        ShopFault::DiskFull,
+        ShopFault::NoisyNeighbour,
+        ShopFault::SlowConsumer,
+        ShopFault::BadDeployment,
+        ShopFault::Deployment,
+        ShopFault::DataCorruption,
+        ShopFault::ClockSkew,
     ];
 
     /// Name in snake case, as scenarios and the admin API have it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Fault::SlowQuery => "slow_query",
-            Fault::PoolExhaustion => "pool_exhaustion",
-            Fault::CpuSaturation => "cpu_saturation",
-            Fault::CacheMissStorm => "cache_miss_storm",
-            Fault::SlowGateway => "slow_gateway",
-            Fault::Hang => "hang",
-            Fault::ErrorResponses => "error_responses",
-            Fault::NetworkPartition => "network_partition",
-            Fault::RetryStorm => "retry_storm",
-            Fault::MemoryLeak => "memory_leak",
-            Fault::FdExhaustion => "fd_exhaustion",
-            Fault::DiskFull => "disk_full",
-            Fault::NoisyNeighbour => "noisy_neighbour",
-            Fault::SlowConsumer => "slow_consumer",
-            Fault::BadDeployment => "bad_deployment",
-            Fault::Deployment => "deployment",
-            Fault::DataCorruption => "data_corruption",
-            Fault::ClockSkew => "clock_skew",
+            ShopFault::SlowQuery => "slow_query",
+            ShopFault::PoolExhaustion => "pool_exhaustion",
+            ShopFault::CpuSaturation => "cpu_saturation",
+            ShopFault::CacheMissStorm => "cache_miss_storm",
+            ShopFault::SlowGateway => "slow_gateway",
+            ShopFault::Hang => "hang",
+            ShopFault::ErrorResponses => "error_responses",
+            ShopFault::NetworkPartition => "network_partition",
+            ShopFault::RetryStorm => "retry_storm",
+            ShopFault::MemoryLeak => "memory_leak",
+            ShopFault::FdExhaustion => "fd_exhaustion",
+            ShopFault::DiskFull => "disk_full",
+            ShopFault::NoisyNeighbour => "noisy_neighbour",
+            ShopFault::SlowConsumer => "slow_consumer",
+            ShopFault::BadDeployment => "bad_deployment",
+            ShopFault::Deployment => "deployment",
+            ShopFault::DataCorruption => "data_corruption",
+            ShopFault::ClockSkew => "clock_skew",
         }
     }
 
@@ -101,68 +101,73 @@ impl Fault {
     pub fn services(self) -> &'static [Service] {
         use Service::{Cart, Catalogue, Dispatch, Payment, Ratings, Shipping, User, Web};
         match self {
-            Fault::SlowQuery | Fault::PoolExhaustion | Fault::FdExhaustion | Fault::DiskFull => {
-                &[Catalogue, User, Cart, Shipping, Ratings, Dispatch]
-            }
-            Fault::CpuSaturation | Fault::NoisyNeighbour | Fault::ClockSkew => &[
+            ShopFault::SlowQuery
+            | ShopFault::PoolExhaustion
+            | ShopFault::FdExhaustion
+            | ShopFault::DiskFull => &[Catalogue, User, Cart, Shipping, Ratings, Dispatch],
+            ShopFault::CpuSaturation | ShopFault::NoisyNeighbour | ShopFault::ClockSkew => &[
                 Web, Catalogue, User, Cart, Shipping, Ratings, Payment, Dispatch,
             ],
-            Fault::CacheMissStorm => &[Catalogue, Shipping],
-            Fault::SlowGateway => &[Payment],
-            Fault::Hang => &[Catalogue, User, Cart, Shipping, Ratings, Payment],
-            Fault::ErrorResponses | Fault::BadDeployment | Fault::Deployment => {
+            ShopFault::CacheMissStorm => &[Catalogue, Shipping],
+            ShopFault::SlowGateway => &[Payment],
+            ShopFault::Hang => &[Catalogue, User, Cart, Shipping, Ratings, Payment],
+            ShopFault::ErrorResponses | ShopFault::BadDeployment | ShopFault::Deployment => {
                 &[Catalogue, User, Cart, Shipping, Ratings]
             }
-            Fault::NetworkPartition | Fault::RetryStorm => &[Web, Cart, Shipping, Ratings, Payment],
-            Fault::MemoryLeak => &[Web, Catalogue, User, Cart, Shipping, Ratings, Payment],
-            Fault::SlowConsumer => &[Dispatch],
-            Fault::DataCorruption => &[Cart],
+            ShopFault::NetworkPartition | ShopFault::RetryStorm => {
+                &[Web, Cart, Shipping, Ratings, Payment]
+            }
+            ShopFault::MemoryLeak => &[Web, Catalogue, User, Cart, Shipping, Ratings, Payment],
+            ShopFault::SlowConsumer => &[Dispatch],
+            ShopFault::DataCorruption => &[Cart],
         }
     }
 
     /// What happens, in a sentence.
     pub fn summary(self) -> &'static str {
         match self {
-            Fault::SlowQuery => "Statements do more work in the database, one after the other.",
-            Fault::PoolExhaustion => {
+            ShopFault::SlowQuery => "Statements do more work in the database, one after the other.",
+            ShopFault::PoolExhaustion => {
                 "The connections of the database pool are held by open transactions."
             }
-            Fault::CpuSaturation => "Computation competes for the service's thread.",
-            Fault::CacheMissStorm => "Keys explode: lookups miss, and entries are evicted.",
-            Fault::SlowGateway => {
+            ShopFault::CpuSaturation => "Computation competes for the service's thread.",
+            ShopFault::CacheMissStorm => "Keys explode: lookups miss, and entries are evicted.",
+            ShopFault::SlowGateway => {
                 "The outside payment gateway is slow, and works on few requests at a time."
             }
-            Fault::Hang => "Requests are accepted and not answered.",
-            Fault::ErrorResponses => "The service can't open its database and answers 503.",
-            Fault::NetworkPartition => {
+            ShopFault::Hang => "Requests are accepted and not answered.",
+            ShopFault::ErrorResponses => "The service can't open its database and answers 503.",
+            ShopFault::NetworkPartition => {
                 "The service's calls of others get no connection, as over a cut network."
             }
-            Fault::RetryStorm => {
+            ShopFault::RetryStorm => {
                 "The service does not accept answers of others and asks again at once, up to ten times."
             }
-            Fault::MemoryLeak => {
+            ShopFault::MemoryLeak => {
                 "Each request leaves memory behind, and goes through all that was left."
             }
-            Fault::FdExhaustion => {
+            ShopFault::FdExhaustion => {
                 "Open files use up the process's file descriptors: no connection can be opened or accepted."
             }
-            Fault::DiskFull => {
+            ShopFault::DiskFull => {
                 "The process may not write to its disk any more: statements that change something fail."
             }
-            Fault::NoisyNeighbour => {
+            ShopFault::NoisyNeighbour => {
                 "Another process computes on the processor on which the service answers requests."
             }
-            Fault::SlowConsumer => "Consumers of the queue stand still, so that messages pile up.",
-            Fault::BadDeployment => {
+            ShopFault::SlowConsumer => {
+                "Consumers of the queue stand still, so that messages pile up."
+            }
+            ShopFault::BadDeployment => {
                 "A new release answers a share of the requests: it asks the database too often, and fails."
             }
-            Fault::Deployment => {
+            ShopFault::Deployment => {
                 "A new release answers a share of the requests as the old one does; it begins with empty caches and no connections."
             }
-            Fault::DataCorruption => {
+            ShopFault::DataCorruption => {
                 "Carts are stored and answered with a wrong total, and can't be used afterwards."
             }
-            Fault::ClockSkew => {
+            ShopFault::ClockSkew => {
                 "The clock by which the service stamps its spans and log records is ahead."
             }
         }
@@ -170,12 +175,12 @@ impl Fault {
 
     /// Whether it breaks nothing: data of its time is normal.
     pub fn is_harmless(self) -> bool {
-        self == Fault::Deployment
+        self == ShopFault::Deployment
     }
 
     /// Whether it acts on single requests, so that it can be for some clients only.
     pub fn is_by_client(self) -> bool {
-        use Fault::{
+        use ShopFault::{
             BadDeployment, DataCorruption, Deployment, ErrorResponses, Hang, MemoryLeak,
             NetworkPartition, RetryStorm, SlowQuery,
         };
@@ -197,23 +202,23 @@ impl Fault {
     /// service itself for all else.
     pub fn process(self, service: Service) -> Service {
         match self {
-            Fault::SlowGateway => Service::Gateway,
+            ShopFault::SlowGateway => Service::Gateway,
             _ => service,
         }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ShopFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Fault {
+impl FromStr for ShopFault {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        Fault::ALL
+        ShopFault::ALL
             .into_iter()
             .find(|f| f.as_str() == name)
             .ok_or(())
@@ -259,12 +264,12 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for fault in Fault::ALL {
+        for fault in ShopFault::ALL {
             assert_eq!(fault.as_str().parse(), Ok(fault));
             let json = serde_json::to_string(&fault).expect("a name is JSON");
             assert_eq!(json, format!("\"{fault}\""));
         }
-        assert_eq!("slow-query".parse::<Fault>(), Err(()));
+        assert_eq!("slow-query".parse::<ShopFault>(), Err(()));
     }
 
     #[test]

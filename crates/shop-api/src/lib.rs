@@ -8,7 +8,7 @@ mod fault;
 mod messages;
 mod service;
 
-pub use clients::{CELL_KEY, CELLS, Clients};
-pub use fault::{Fault, Intensity};
-pub use messages::{ActiveFault, ActiveFaults, Cleared, Injection, Renewed};
+pub use clients::{CELL_KEY, CELLS, ClientCells};
+pub use fault::{Intensity, ShopFault};
+pub use messages::{ActiveFaults, ClearAnswer, FaultState, InjectRequest, Renewed};
 pub use service::Service;

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clients::Clients;
-use crate::fault::Fault;
+use crate::clients::ClientCells;
+use crate::fault::ShopFault;
 use crate::service::Service;
 
 /// Body of `PUT /faults/{fault}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Injection {
+pub struct InjectRequest {
     /// Which service is to have the fault. Without one the request is refused, with the services
     /// to choose from.
     pub service: Option<String>,
@@ -20,7 +20,7 @@ pub struct Injection {
     pub owner: String,
     /// Which clients meet it. Nothing: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clients: Option<Clients>,
+    pub clients: Option<ClientCells>,
     /// How long the fault stays without being renewed, ms. Nothing: until it is taken off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_ms: Option<u64>,
@@ -28,9 +28,9 @@ pub struct Injection {
 
 /// A fault that is in force, or may be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ActiveFault {
+pub struct FaultState {
     /// Which.
-    pub fault: Fault,
+    pub fault: ShopFault,
     /// The service that has it.
     pub service: Service,
     /// How strong.
@@ -40,7 +40,7 @@ pub struct ActiveFault {
     pub owner: String,
     /// Which clients meet it. Nothing: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clients: Option<Clients>,
+    pub clients: Option<ClientCells>,
     /// Whether the service has confirmed it. Until then, and after a change that was not
     /// confirmed, it may be in force or not.
     #[serde(default = "confirmed")]
@@ -58,14 +58,14 @@ fn confirmed() -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActiveFaults {
     /// By fault and service.
-    pub faults: Vec<ActiveFault>,
+    pub faults: Vec<FaultState>,
 }
 
 /// Answer to `DELETE /faults/{fault}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Cleared {
+pub struct ClearAnswer {
     /// Which fault.
-    pub fault: Fault,
+    pub fault: ShopFault,
     /// In which service.
     pub service: Service,
     /// Whether the owner had it there.

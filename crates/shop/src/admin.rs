@@ -12,8 +12,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use loadgen_shop_api::{ActiveFault, ActiveFaults, Cleared, Injection, Renewed};
-use loadgen_shop_api::{Fault, Intensity, Service};
+use loadgen_shop_api::{ActiveFaults, ClearAnswer, FaultState, InjectRequest, Renewed};
+use loadgen_shop_api::{Intensity, Service, ShopFault};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
@@ -35,20 +35,20 @@ struct Admin {
     http: reqwest::Client,
     controls: BTreeMap<Service, String>,
     /// Faults that are on, or may be.
-    held: Mutex<BTreeMap<(Fault, Service), Held>>,
+    held: Mutex<BTreeMap<(ShopFault, Service), Held>>,
     /// By process: its changes come one after the other.
     turns: BTreeMap<Service, Arc<tokio::sync::Mutex<()>>>,
 }
 
 /// A fault that is on, or may be.
 struct Held {
-    active: ActiveFault,
+    active: FaultState,
     lease: Option<Lease>,
 }
 
 impl Held {
     /// Its lease begins now.
-    fn new(active: ActiveFault) -> Self {
+    fn new(active: FaultState) -> Self {
         Held {
             lease: active
                 .lease_ms
@@ -119,8 +119,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-fn is_held(other: &ActiveFault) -> Refusal {
-    let ActiveFault {
+fn is_held(other: &FaultState) -> Refusal {
+    let FaultState {
         fault,
         service,
         owner,
@@ -138,10 +138,10 @@ fn is_held(other: &ActiveFault) -> Refusal {
 }
 
 /// The names in a path and body, read and checked against each other.
-fn target(fault: &str, service: Option<&str>) -> Result<(Fault, Service), Refusal> {
+fn target(fault: &str, service: Option<&str>) -> Result<(ShopFault, Service), Refusal> {
     let names = |list: &[Service]| json!(list.iter().map(|s| s.as_str()).collect::<Vec<_>>());
-    let fault: Fault = fault.parse().map_err(|()| {
-        let all: Vec<_> = Fault::ALL.iter().map(|f| f.as_str()).collect();
+    let fault: ShopFault = fault.parse().map_err(|()| {
+        let all: Vec<_> = ShopFault::ALL.iter().map(|f| f.as_str()).collect();
         Refusal::new(
             StatusCode::NOT_FOUND,
             format!("there is no fault `{fault}`"),
@@ -173,8 +173,8 @@ async fn inject(
     State(admin): State<Arc<Admin>>,
     Path(fault): Path<String>,
     body: Bytes,
-) -> Result<Json<ActiveFault>, Refusal> {
-    let body: Injection = serde_json::from_slice(&body).map_err(|error| {
+) -> Result<Json<FaultState>, Refusal> {
+    let body: InjectRequest = serde_json::from_slice(&body).map_err(|error| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
             format!("the body cannot be read: {error}"),
@@ -196,13 +196,13 @@ async fn inject(
             .with("allowed", json!({ "at_least": least, "at_most": most })));
     }
     if body.clients.is_some() && !fault.is_by_client() {
-        let by_client = Fault::ALL.iter().filter(|fault| fault.is_by_client());
+        let by_client = ShopFault::ALL.iter().filter(|fault| fault.is_by_client());
         let all: Vec<_> = by_client.map(|fault| fault.as_str()).collect();
         let reason =
             format!("{fault} acts on no single requests: it can't be for some clients only");
         return Err(Refusal::new(StatusCode::BAD_REQUEST, reason).with("allowed", json!(all)));
     }
-    let asked = ActiveFault {
+    let asked = FaultState {
         fault,
         service,
         intensity: intensity.get(),
@@ -237,7 +237,7 @@ async fn clear(
     State(admin): State<Arc<Admin>>,
     Path(fault): Path<String>,
     Query(which): Query<WhichFaults>,
-) -> Result<Json<Cleared>, Refusal> {
+) -> Result<Json<ClearAnswer>, Refusal> {
     let (fault, service) = target(&fault, which.service.as_deref())?;
     let change = async move { admin.clear(fault, service, &which.owner).await };
     to_its_end(change).await.map(Json)
@@ -311,9 +311,9 @@ async fn health(State(admin): State<Arc<Admin>>) -> Response {
 impl Admin {
     async fn inject(
         self: &Arc<Self>,
-        asked: ActiveFault,
+        asked: FaultState,
         intensity: Intensity,
-    ) -> Result<ActiveFault, Refusal> {
+    ) -> Result<FaultState, Refusal> {
         let (fault, service) = (asked.fault, asked.service);
         let url = self.control(fault, service)?;
         let _turn = self.turn(fault, service).await;
@@ -335,7 +335,7 @@ impl Admin {
         let clients = asked.clients;
         let request = self.http.put(url).json(&Strength { intensity, clients });
         self.change(service, request).await?;
-        let active = ActiveFault {
+        let active = FaultState {
             confirmed: true,
             ..asked
         };
@@ -344,14 +344,19 @@ impl Admin {
         Ok(active)
     }
 
-    async fn clear(&self, fault: Fault, service: Service, owner: &str) -> Result<Cleared, Refusal> {
+    async fn clear(
+        &self,
+        fault: ShopFault,
+        service: Service,
+        owner: &str,
+    ) -> Result<ClearAnswer, Refusal> {
         let url = self.control(fault, service)?;
         let _turn = self.turn(fault, service).await;
         let held = self
             .held()
             .get(&(fault, service))
             .map(|held| held.active.clone());
-        let mut cleared = Cleared {
+        let mut cleared = ClearAnswer {
             fault,
             service,
             was_active: held.as_ref().is_some_and(|held| held.owner == owner),
@@ -366,25 +371,30 @@ impl Admin {
     }
 
     /// In its turn.
-    async fn take_off(&self, url: String, fault: Fault, service: Service) -> Result<(), Refusal> {
+    async fn take_off(
+        &self,
+        url: String,
+        fault: ShopFault,
+        service: Service,
+    ) -> Result<(), Refusal> {
         self.change(service, self.http.delete(url)).await?;
         self.held().remove(&(fault, service));
         Ok(())
     }
 
     /// Takes a fault off when its lease is over. Ends when the fault is gone or has no lease.
-    async fn watch_lease(self: Arc<Self>, fault: Fault, service: Service) {
+    async fn watch_lease(self: Arc<Self>, fault: ShopFault, service: Service) {
         let lease = || self.lease(fault, service);
         let take_off = || Arc::clone(&self).end_lease(fault, service);
         lease::watch(lease, take_off).await;
     }
 
-    fn lease(&self, fault: Fault, service: Service) -> Option<Lease> {
+    fn lease(&self, fault: ShopFault, service: Service) -> Option<Lease> {
         self.held().get(&(fault, service))?.lease
     }
 
     /// Whether the fault is off, or need not be any more.
-    async fn end_lease(self: Arc<Self>, fault: Fault, service: Service) -> bool {
+    async fn end_lease(self: Arc<Self>, fault: ShopFault, service: Service) -> bool {
         let Ok(url) = self.control(fault, service) else {
             return false;
         };
@@ -396,24 +406,24 @@ impl Admin {
         }
     }
 
-    fn list(&self) -> Vec<ActiveFault> {
+    fn list(&self) -> Vec<FaultState> {
         self.held()
             .values()
             .map(|held| held.active.clone())
             .collect()
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Fault, Service), Held>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ShopFault, Service), Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until no other change of the process is on its way.
-    async fn turn(&self, fault: Fault, service: Service) -> OwnedMutexGuard<()> {
+    async fn turn(&self, fault: ShopFault, service: Service) -> OwnedMutexGuard<()> {
         let turns = self.turns.get(&fault.process(service)).cloned();
         turns.unwrap_or_default().lock_owned().await
     }
 
-    fn control(&self, fault: Fault, service: Service) -> Result<String, Refusal> {
+    fn control(&self, fault: ShopFault, service: Service) -> Result<String, Refusal> {
         let process = fault.process(service);
         let base = self.controls.get(&process).ok_or_else(|| {
             Refusal::new(

@@ -15,7 +15,7 @@ use opentelemetry::{Context, KeyValue};
 use crate::fault::dial::Dial;
 use crate::record::Effect;
 use crate::telemetry::Telemetry;
-use loadgen_shop_api::Fault;
+use loadgen_shop_api::ShopFault;
 
 /// New keys that push into the cache at each lookup of a full storm, for each entry of capacity.
 const FLOOD: f64 = 0.25;
@@ -95,7 +95,7 @@ impl<V: Clone + Default + Send + 'static> Cache<V> {
         let hit = found.is_some();
         if storm {
             let effect = if hit { Effect::Delayed } else { Effect::Missed };
-            let (fault, took) = (Fault::CacheMissStorm, Some(since.elapsed()));
+            let (fault, took) = (ShopFault::CacheMissStorm, Some(since.elapsed()));
             self.telemetry
                 .record
                 .touch(fault, effect, span.context(), took);

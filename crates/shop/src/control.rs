@@ -14,7 +14,7 @@ use tracing::info;
 use crate::error::ShopError;
 use crate::fault::board::FaultBoard;
 use loadgen_control::Access;
-use loadgen_shop_api::{Clients, Fault, Intensity, Service};
+use loadgen_shop_api::{ClientCells, Intensity, Service, ShopFault};
 
 /// Body of `PUT /faults/{fault}` at a service.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub(crate) struct Strength {
     pub(crate) intensity: Intensity,
     /// None: all.
     #[serde(default)]
-    pub(crate) clients: Option<Clients>,
+    pub(crate) clients: Option<ClientCells>,
 }
 
 /// `GET /health`, `PUT /faults/{fault}`, `DELETE /faults/{fault}`.
@@ -46,7 +46,7 @@ pub(crate) fn guarded(routes: Router) -> Result<Router, ShopError> {
 
 async fn inject(
     State(faults): State<Arc<FaultBoard>>,
-    Path(fault): Path<Fault>,
+    Path(fault): Path<ShopFault>,
     Json(strength): Json<Strength>,
 ) -> Response {
     let Strength { intensity, clients } = strength;
@@ -54,7 +54,7 @@ async fn inject(
     answer(faults.inject(fault, intensity, clients).await)
 }
 
-async fn clear(State(faults): State<Arc<FaultBoard>>, Path(fault): Path<Fault>) -> Response {
+async fn clear(State(faults): State<Arc<FaultBoard>>, Path(fault): Path<ShopFault>) -> Response {
     info!(%fault, "cleared");
     answer(faults.clear(fault).await)
 }

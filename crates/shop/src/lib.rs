@@ -42,7 +42,7 @@ mod supervisor;
 mod telemetry;
 
 pub use error::ShopError;
-pub use loadgen_shop_api::{Fault, Intensity, Service};
+pub use loadgen_shop_api::{Intensity, Service, ShopFault};
 pub use options::ServiceOptions;
 pub use service::run_service;
 pub use supervisor::{SERVICE_COMMAND, SERVICE_CONFIG, ShopOptions, supervise};

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use crate::record::Effect;
 use crate::telemetry::Telemetry;
 use crate::telemetry::span::ActiveSpan;
-use loadgen_shop_api::Fault;
+use loadgen_shop_api::ShopFault;
 
 /// Name of the queue.
 pub(crate) const ORDERS: &str = "orders";
@@ -201,9 +201,9 @@ impl Outlet {
             said,
         );
         let record = &self.telemetry.record;
-        if record.was_on(Fault::SlowConsumer, queued) {
+        if record.was_on(ShopFault::SlowConsumer, queued) {
             let (effect, took) = (Effect::Delayed, Some(queued.elapsed()));
-            record.touch(Fault::SlowConsumer, effect, span.context(), took);
+            record.touch(ShopFault::SlowConsumer, effect, span.context(), took);
         }
         Some(Delivery {
             span,

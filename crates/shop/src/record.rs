@@ -17,7 +17,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 use serde::Serialize;
 
-use loadgen_shop_api::{Fault, Service};
+use loadgen_shop_api::{Service, ShopFault};
 
 /// When a call was sent, Unix nanoseconds, in a header that only calls between services have, and
 /// only while a record is kept. Without it nobody knows how long a request waited to be taken.
@@ -52,7 +52,7 @@ struct Touch {
     at_ns: u64,
     /// The service that the fault is in.
     service: Service,
-    fault: Fault,
+    fault: ShopFault,
     effect: Effect,
     trace_id: String,
     /// The span that was the current one.
@@ -70,7 +70,7 @@ struct Kept {
     service: Service,
     lines: Sender<Line>,
     /// Faults that are on (none), or when they were taken off.
-    faults: Mutex<HashMap<Fault, Option<Instant>>>,
+    faults: Mutex<HashMap<ShopFault, Option<Instant>>>,
     /// When the thread that answers requests could not, Unix nanoseconds.
     stretches: Mutex<VecDeque<(u64, u64)>>,
 }
@@ -110,14 +110,14 @@ impl Record {
     }
 
     /// Remembers that a fault is on.
-    pub(crate) fn put_on(&self, fault: Fault) {
+    pub(crate) fn put_on(&self, fault: ShopFault) {
         if let Some(kept) = &self.0 {
             locked(&kept.faults).insert(fault, None);
         }
     }
 
     /// Remembers that a fault was taken off.
-    pub(crate) fn took_off(&self, fault: Fault) {
+    pub(crate) fn took_off(&self, fault: ShopFault) {
         if let Some(kept) = &self.0
             && let Some(off) = locked(&kept.faults).get_mut(&fault)
         {
@@ -126,7 +126,7 @@ impl Record {
     }
 
     /// Whether a record is kept and a fault was on at any time since then.
-    pub(crate) fn was_on(&self, fault: Fault, since: Instant) -> bool {
+    pub(crate) fn was_on(&self, fault: ShopFault, since: Instant) -> bool {
         self.0.as_ref().is_some_and(|kept| {
             let off = locked(&kept.faults).get(&fault).copied();
             off.is_some_and(|off| off.is_none_or(|off| off >= since))
@@ -136,7 +136,7 @@ impl Record {
     /// Writes down what a fault did in a context.
     pub(crate) fn touch(
         &self,
-        fault: Fault,
+        fault: ShopFault,
         effect: Effect,
         context: &Context,
         took: Option<Duration>,
@@ -264,13 +264,13 @@ fn nanoseconds(time: Duration) -> u64 {
 /// because the caller went away.
 pub(crate) struct While<'a> {
     record: &'a Record,
-    fault: Fault,
+    fault: ShopFault,
     context: &'a Context,
     since: Instant,
 }
 
 impl<'a> While<'a> {
-    pub(crate) fn new(record: &'a Record, fault: Fault, context: &'a Context) -> Self {
+    pub(crate) fn new(record: &'a Record, fault: ShopFault, context: &'a Context) -> Self {
         Self {
             record,
             fault,
@@ -313,11 +313,16 @@ mod tests {
         let cart = Record::open(Service::Cart, Some(&path)).expect("opened");
         let gateway = Record::open(Service::Gateway, Some(&path)).expect("opened");
         let cx = context();
-        cart.touch(Fault::Hang, Effect::Failed, &cx, None);
+        cart.touch(ShopFault::Hang, Effect::Failed, &cx, None);
         cart.finish(Duration::from_secs(5));
         let took = Some(Duration::from_micros(3));
-        gateway.touch(Fault::SlowGateway, Effect::Delayed, &cx, took);
-        gateway.touch(Fault::SlowGateway, Effect::Delayed, &Context::new(), took);
+        gateway.touch(ShopFault::SlowGateway, Effect::Delayed, &cx, took);
+        gateway.touch(
+            ShopFault::SlowGateway,
+            Effect::Delayed,
+            &Context::new(),
+            took,
+        );
         gateway.finish(Duration::from_secs(5));
         let text = std::fs::read_to_string(&path).expect("UTF-8");
         let lines: Vec<serde_json::Value> = text
@@ -342,14 +347,14 @@ mod tests {
         let path = folder.path().join("record.jsonl");
         let record = Record::open(Service::Cart, Some(&path)).expect("opened");
         let before = Instant::now();
-        assert!(!record.was_on(Fault::Hang, before));
-        record.put_on(Fault::Hang);
-        assert!(record.was_on(Fault::Hang, Instant::now()));
-        record.took_off(Fault::Hang);
-        assert!(record.was_on(Fault::Hang, before));
+        assert!(!record.was_on(ShopFault::Hang, before));
+        record.put_on(ShopFault::Hang);
+        assert!(record.was_on(ShopFault::Hang, Instant::now()));
+        record.took_off(ShopFault::Hang);
+        assert!(record.was_on(ShopFault::Hang, before));
         thread::sleep(Duration::from_millis(1));
-        assert!(!record.was_on(Fault::Hang, Instant::now()));
-        assert!(!Record::default().was_on(Fault::Hang, before));
+        assert!(!record.was_on(ShopFault::Hang, Instant::now()));
+        assert!(!Record::default().was_on(ShopFault::Hang, before));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::fault::rounds::InRounds;
 use crate::fault::slow::{self, SlowQueries};
 use crate::record::{Effect, Record};
 use crate::telemetry::{Telemetry, has_bugs};
-use loadgen_shop_api::{Fault, Service};
+use loadgen_shop_api::{Service, ShopFault};
 
 /// Connections of a pool.
 pub(crate) const POOL_SIZE: usize = 8;
@@ -222,7 +222,11 @@ impl Database {
             false => Effect::Delayed,
         };
         // Where statements are slow, their connections are in use for longer.
-        let faults = [Fault::PoolExhaustion, Fault::FdExhaustion, Fault::SlowQuery];
+        let faults = [
+            ShopFault::PoolExhaustion,
+            ShopFault::FdExhaustion,
+            ShopFault::SlowQuery,
+        ];
         for fault in faults {
             if (failed || waited >= NOTABLE_WAIT) && record.was_on(fault, since) {
                 record.touch(fault, effect, cx, Some(waited));
@@ -424,8 +428,12 @@ impl Session<'_> {
             })?;
         }
         let took = Some(since.elapsed());
-        self.record()
-            .touch(Fault::BadDeployment, Effect::Repeated, &self.context, took);
+        self.record().touch(
+            ShopFault::BadDeployment,
+            Effect::Repeated,
+            &self.context,
+            took,
+        );
         Ok(())
     }
 
@@ -441,9 +449,9 @@ impl Session<'_> {
 
     /// What a statement or a transaction that failed has to do with a disk that is full.
     fn record_failure<T>(&self, context: &Context, since: Instant, result: &rusqlite::Result<T>) {
-        if result.is_err() && self.record().was_on(Fault::DiskFull, since) {
+        if result.is_err() && self.record().was_on(ShopFault::DiskFull, since) {
             self.record()
-                .touch(Fault::DiskFull, Effect::Failed, context, None);
+                .touch(ShopFault::DiskFull, Effect::Failed, context, None);
         }
     }
 
@@ -497,7 +505,7 @@ impl Session<'_> {
             spoken,
         );
         let since = Instant::now();
-        let slowed = match telemetry.reach.meets(Fault::SlowQuery, &self.context) {
+        let slowed = match telemetry.reach.meets(ShopFault::SlowQuery, &self.context) {
             true => self.database.slow.strike(self.connection),
             false => Ok(None),
         };
@@ -506,7 +514,7 @@ impl Session<'_> {
                 let context = span.context();
                 telemetry
                     .record
-                    .touch(Fault::SlowQuery, Effect::Delayed, context, took);
+                    .touch(ShopFault::SlowQuery, Effect::Delayed, context, took);
             }
             work()
         });

@@ -9,7 +9,7 @@ use loadgen_scenario::Plan;
 use loadgen_timeline::{Failure, LedgerReader, LedgerReport, RequestRow, Timeline};
 
 use super::LoadError;
-use crate::statistics::Sample;
+use crate::statistics::SortedValues;
 
 /// What one scenario sent.
 #[derive(Debug, Clone, Default)]
@@ -22,14 +22,14 @@ pub struct ScenarioRequests {
     pub failures: BTreeMap<String, u64>,
     /// From the send to the end of the answer, in ms. Like all samples here without requests that
     /// the engine itself broke off: their length is that of the window.
-    pub client_ms: Sample,
+    pub client_ms: SortedValues,
     /// From the intended send to the end of the answer, in ms.
-    pub intended_ms: Sample,
+    pub intended_ms: SortedValues,
     /// What the target measured, in ms: server spans whose parent is the request.
-    pub server_ms: Sample,
+    pub server_ms: SortedValues,
     /// For each request with a server span: from the send to the end of the answer less what the
     /// target measured, in ms. The network, the client's and the server's queues, the generator.
-    pub outside_ms: Sample,
+    pub outside_ms: SortedValues,
     /// Requests with a span of the target in the dataset that bears the scenario's name; none
     /// without a dataset.
     pub labelled: Option<u64>,
@@ -38,12 +38,12 @@ pub struct ScenarioRequests {
     /// When requests were sent, in seconds after the window opened.
     pub sent_at_s: Vec<f32>,
     /// What each request was, by iteration and step.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<RequestChoice>,
 }
 
 /// What a request was, apart from when it was sent and what came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Choice {
+pub struct RequestChoice {
     /// Number of the iteration within its scenario.
     pub iteration: u64,
     /// Position of the step in the flow.
@@ -144,7 +144,7 @@ impl Requests {
         }
         let mut hasher = DefaultHasher::new();
         row.path.hash(&mut hasher);
-        scenario.choices.push(Choice {
+        scenario.choices.push(RequestChoice {
             iteration: row.iteration,
             step: row.step_index,
             flow: flow.map_or(u16::MAX, |flow| flow as u16),
@@ -210,10 +210,10 @@ impl Requests {
             }
         }
         let fill = |(mut scenario, values): (ScenarioRequests, Values)| {
-            scenario.client_ms = Sample::new(values.client);
-            scenario.intended_ms = Sample::new(values.intended);
-            scenario.server_ms = Sample::new(values.server);
-            scenario.outside_ms = Sample::new(values.outside);
+            scenario.client_ms = SortedValues::new(values.client);
+            scenario.intended_ms = SortedValues::new(values.intended);
+            scenario.server_ms = SortedValues::new(values.server);
+            scenario.outside_ms = SortedValues::new(values.outside);
             scenario.labelled = has_dataset.then_some(values.labelled);
             scenario.choices.sort_unstable();
             scenario

@@ -15,11 +15,11 @@ use loadgen_timeline::{Severity, Timeline, consistency, read_timeline};
 use serde::de::DeserializeOwned;
 
 pub use error::LoadError;
-pub use ledger::{Choice, ScenarioRequests};
+pub use ledger::{RequestChoice, ScenarioRequests};
 
 /// A run as it lies in its folder.
 #[derive(Debug)]
-pub struct Run {
+pub struct LoadedRun {
     /// The folder, as it was given.
     pub folder: PathBuf,
     /// `run_started` of its timeline.
@@ -46,7 +46,7 @@ pub struct TargetSide {
     pub header_coverage_percent: Option<f64>,
 }
 
-impl Run {
+impl LoadedRun {
     /// Reads a run folder.
     ///
     /// # Errors

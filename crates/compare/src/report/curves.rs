@@ -1,14 +1,14 @@
 //! Points of the curves in plots. Pure.
 
 use crate::load::ScenarioRequests;
-use crate::statistics::Sample;
+use crate::statistics::SortedValues;
 
 /// Points of a curve.
 pub(super) type Points = Vec<(f64, f64)>;
 
 /// Quantiles of a sample, up to its largest value; only positive ones. They lie over −log10(1 − share):
 /// each further nine of 90, 99, 99.9 % has the same room, as tails are what latencies are about.
-pub(super) fn quantiles(sample: &Sample) -> Points {
+pub(super) fn quantiles(sample: &SortedValues) -> Points {
     const STEPS: usize = 240;
     if sample.is_empty() {
         return Vec::new();
@@ -68,11 +68,11 @@ mod tests {
 
     #[test]
     fn a_curve_goes_up_from_the_smallest_to_the_largest_value() {
-        let points = quantiles(&Sample::new((1..=1000).map(f64::from).collect()));
+        let points = quantiles(&SortedValues::new((1..=1000).map(f64::from).collect()));
         assert_eq!(points[0], (0.0, 1.0));
         assert_eq!(points.last().map(|p| p.1), Some(1000.0));
         assert!(points.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1));
-        assert!(quantiles(&Sample::default()).is_empty());
+        assert!(quantiles(&SortedValues::default()).is_empty());
     }
 
     #[test]

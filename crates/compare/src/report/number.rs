@@ -1,17 +1,17 @@
 //! Numbers as people read them.
 
 use crate::comparison::{Difference, Row};
-use crate::figures::Unit;
+use crate::figures::FigureUnit;
 use crate::statistics::Kind;
 
 /// A value in its unit, without the unit.
-pub(super) fn value(value: Option<f64>, unit: Unit) -> String {
+pub(super) fn value(value: Option<f64>, unit: FigureUnit) -> String {
     let Some(value) = value else {
         return "-".to_owned();
     };
     match unit {
-        Unit::Count if value.fract() == 0.0 => format!("{value:.0}"),
-        Unit::Percent => format!("{value:.2}"),
+        FigureUnit::Count if value.fract() == 0.0 => format!("{value:.0}"),
+        FigureUnit::Percent => format!("{value:.2}"),
         _ => significant(value),
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn signed(value: f64) -> String {
 /// The unit of a row's difference.
 pub(super) fn unit_of_difference(row: &Row) -> &'static str {
     match (row.difference.as_ref().map(|d| d.kind), row.metric.unit) {
-        (Some(Kind::Absolute), Unit::Percent) => "points",
+        (Some(Kind::Absolute), FigureUnit::Percent) => "points",
         (Some(Kind::Absolute), unit) => unit.symbol(),
         _ => "%",
     }
@@ -71,7 +71,7 @@ pub(super) fn interval(row: &Row) -> String {
 }
 
 /// A name or number and its unit.
-pub(super) fn with_unit(text: &str, unit: Unit) -> String {
+pub(super) fn with_unit(text: &str, unit: FigureUnit) -> String {
     match unit.symbol() {
         "" => text.to_owned(),
         symbol => format!("{text}, {symbol}"),

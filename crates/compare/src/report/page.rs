@@ -8,7 +8,7 @@ use super::curves::{self, Points};
 use super::text::same_work;
 use crate::comparison::Comparison;
 use crate::pair::Pair;
-use crate::statistics::Sample;
+use crate::statistics::SortedValues;
 
 /// What the page shows. Its scripts read it as JSON, by the names of these fields.
 #[derive(Serialize)]
@@ -65,7 +65,7 @@ fn scenario_curves<'c>(scenario: &'c str, pairs: &[Pair]) -> ScenarioCurves<'c> 
         let Some(requests) = of_run.find(|s| s.scenario == scenario) else {
             continue;
         };
-        let curve = |of: &'static str, sample: &Sample| Curve {
+        let curve = |of: &'static str, sample: &SortedValues| Curve {
             is_b,
             of,
             points: rounded(curves::quantiles(sample)),

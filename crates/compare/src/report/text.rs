@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::number;
 use crate::comparison::{Comparison, Row, ScenarioComparison};
-use crate::statistics::Verdict;
+use crate::statistics::FigureVerdict;
 use crate::work::WorkAgreement;
 
 /// Columns of a terminal that the text fits into, apart from what can't be broken.
@@ -86,15 +86,15 @@ fn overview(comparison: &Comparison) -> Table {
 }
 
 fn is_there(row: &Row) -> bool {
-    row.verdict != Verdict::NotAvailable
+    row.verdict != FigureVerdict::NotAvailable
 }
 
 fn cell(row: &Row) -> String {
     let sign = match row.verdict {
-        Verdict::Same => "=",
-        Verdict::Different => "≠",
-        Verdict::NotEnoughData => "?",
-        Verdict::NotAvailable => return "-".to_owned(),
+        FigureVerdict::Same => "=",
+        FigureVerdict::Different => "≠",
+        FigureVerdict::NotEnoughData => "?",
+        FigureVerdict::NotAvailable => return "-".to_owned(),
     };
     let difference = row.difference.as_ref().map_or(0.0, |d| d.mean);
     format!("{} {sign}", number::signed(difference))
@@ -132,7 +132,7 @@ fn different(comparison: &Comparison) -> String {
     });
     let rows: Vec<(&str, &Row)> = of_run
         .chain(of_scenarios)
-        .filter(|(_, row)| row.verdict == Verdict::Different)
+        .filter(|(_, row)| row.verdict == FigureVerdict::Different)
         .collect();
     if rows.is_empty() {
         return String::new();

@@ -3,7 +3,7 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Kind, Sample};
+use super::{Kind, SortedValues};
 
 /// Level of all intervals.
 pub const CONFIDENCE: f64 = 0.95;
@@ -14,7 +14,7 @@ pub const BOOTSTRAP_SEED: u64 = 0x6c6f_6164_6765_6e00;
 
 /// A mean of paired differences.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Estimate {
+pub struct MeanDifference {
     /// Mean of the differences: of relative ones the geometric mean of the ratios, less 1, so that
     /// twice and half as much cancel out and it does not matter which side is a.
     pub mean: f64,
@@ -26,14 +26,14 @@ pub struct Estimate {
 
 /// Mean difference of pairs of numbers `(a, b)`, with the interval of a bootstrap over the pairs.
 /// One pair has no interval; no pair, or ratios of what is not above 0, no estimate.
-pub fn paired_scalars(pairs: &[(f64, f64)], kind: Kind, seed: u64) -> Option<Estimate> {
+pub fn paired_scalars(pairs: &[(f64, f64)], kind: Kind, seed: u64) -> Option<MeanDifference> {
     let scaled: Option<Vec<f64>> = pairs.iter().map(|(a, b)| kind.scaled(*a, *b)).collect();
     let scaled = scaled?;
     let mean = mean(&scaled)?;
     let interval = (pairs.len() > 1)
         .then(|| interval(&scaled, mean, seed, |_, _| Some(0.0)))
         .flatten();
-    Some(Estimate::new(kind, &scaled, mean, interval))
+    Some(MeanDifference::new(kind, &scaled, mean, interval))
 }
 
 /// Mean difference of the `p`-quantiles of pairs of samples `(a, b)`, with the interval of a
@@ -41,11 +41,11 @@ pub fn paired_scalars(pairs: &[(f64, f64)], kind: Kind, seed: u64) -> Option<Est
 /// With one pair only the second stage is left: the interval then says nothing about how much runs
 /// differ from each other.
 pub fn paired_quantiles(
-    pairs: &[(&Sample, &Sample)],
+    pairs: &[(&SortedValues, &SortedValues)],
     p: f64,
     kind: Kind,
     seed: u64,
-) -> Option<Estimate> {
+) -> Option<MeanDifference> {
     let scaled: Option<Vec<f64>> = pairs
         .iter()
         .map(|(a, b)| kind.scaled(a.quantile(p)?, b.quantile(p)?))
@@ -63,10 +63,10 @@ pub fn paired_quantiles(
     let interval = enough
         .then(|| interval(&scaled, mean, seed, within))
         .flatten();
-    Some(Estimate::new(kind, &scaled, mean, interval))
+    Some(MeanDifference::new(kind, &scaled, mean, interval))
 }
 
-impl Estimate {
+impl MeanDifference {
     /// All numbers on the scale of [`Kind::scaled`].
     fn new(kind: Kind, scaled: &[f64], mean: f64, interval: Option<(f64, f64)>) -> Self {
         Self {

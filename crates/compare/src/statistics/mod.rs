@@ -9,8 +9,8 @@ mod settle;
 mod verdict;
 
 pub use bootstrap::{
-    BOOTSTRAP_SEED, CONFIDENCE, Estimate, RESAMPLES, paired_quantiles, paired_scalars,
+    BOOTSTRAP_SEED, CONFIDENCE, MeanDifference, RESAMPLES, paired_quantiles, paired_scalars,
 };
-pub use sample::Sample;
+pub use sample::SortedValues;
 pub use settle::{MOST_REPETITIONS, pairs_to_settle};
-pub use verdict::{Kind, Verdict, verdict};
+pub use verdict::{FigureVerdict, Kind, verdict};

@@ -5,13 +5,13 @@ use rand_distr::{Beta, Distribution};
 
 /// Values of one run, sorted. Values that are not finite are left out.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Sample(Vec<f64>);
+pub struct SortedValues(Vec<f64>);
 
 /// Requests that must lie above a quantile, and below it, before it is looked at: where fewer do it
 /// is an extreme, and the bootstrap of an extreme is wrong however often it is drawn.
 const BEYOND: f64 = 5.0;
 
-impl Sample {
+impl SortedValues {
     /// Sorts the values.
     pub fn new(mut values: Vec<f64>) -> Self {
         values.retain(|value| value.is_finite());
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_values_of_the_sample() {
-        let sample = Sample::new((1..=20).rev().map(f64::from).collect());
+        let sample = SortedValues::new((1..=20).rev().map(f64::from).collect());
         for (p, expected) in [
             (0.5, 10.0),
             (0.95, 19.0),
@@ -87,12 +87,12 @@ mod tests {
         ] {
             assert_eq!(sample.quantile(p), Some(expected), "{p}");
         }
-        assert_eq!(Sample::default().quantile(0.5), None);
+        assert_eq!(SortedValues::default().quantile(0.5), None);
     }
 
     #[test]
     fn a_quantile_with_hardly_anything_beyond_it_is_not_resampled() {
-        let sample = |n: u32| Sample::new((0..n).map(f64::from).collect());
+        let sample = |n: u32| SortedValues::new((0..n).map(f64::from).collect());
         assert!(sample(10).can_resample(0.5));
         assert!(!sample(99).can_resample(0.95));
         assert!(!sample(499).can_resample(0.99));
@@ -104,7 +104,7 @@ mod tests {
     fn the_short_way_is_the_long_way() {
         const N: usize = 40;
         const DRAWS: usize = 20_000;
-        let sample = Sample::new((0..N).map(|i| (i * i) as f64).collect());
+        let sample = SortedValues::new((0..N).map(|i| (i * i) as f64).collect());
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let (mut short, mut long) = ([0u32; N], [0u32; N]);
         let place = |value: f64| value.sqrt().round() as usize;
@@ -113,7 +113,7 @@ mod tests {
             let drawn: Vec<f64> = (0..N)
                 .map(|_| sample.values()[rng.random_range(0..N)])
                 .collect();
-            long[place(Sample::new(drawn).quantile(0.8).unwrap())] += 1;
+            long[place(SortedValues::new(drawn).quantile(0.8).unwrap())] += 1;
         }
         // Largest distance of the two distribution functions; 1.63 √(2/DRAWS) has p = 0.01.
         let mut sums = (0i64, 0i64);

@@ -1,7 +1,7 @@
 //! How many pairs would settle what is undecided.
 
 use super::bootstrap::student_97_5;
-use super::{Estimate, Kind, Verdict, verdict};
+use super::{FigureVerdict, Kind, MeanDifference, verdict};
 
 /// Beyond so many nobody repeats.
 pub const MOST_REPETITIONS: usize = 1000;
@@ -13,10 +13,10 @@ pub const MOST_REPETITIONS: usize = 1000;
 ///
 /// It is a guess: mean and spread of a few pairs are guesses themselves. Where the mean lies near the
 /// tolerance no number of pairs settles it soon.
-pub fn pairs_to_settle(estimate: &Estimate, kind: Kind, tolerance: f64) -> Option<usize> {
+pub fn pairs_to_settle(estimate: &MeanDifference, kind: Kind, tolerance: f64) -> Option<usize> {
     let now = estimate.by_pair.len();
     let (low, high) = estimate.interval.filter(|_| now > 1)?;
-    if verdict(Some((low, high)), tolerance) != Verdict::NotEnoughData {
+    if verdict(Some((low, high)), tolerance) != FigureVerdict::NotEnoughData {
         return None;
     }
     let scaled = |value: f64| kind.rescaled(value);
@@ -29,7 +29,7 @@ pub fn pairs_to_settle(estimate: &Estimate, kind: Kind, tolerance: f64) -> Optio
             kind.unscaled(mean - (mean - low) * factor),
             kind.unscaled(mean + (high - mean) * factor),
         );
-        verdict(Some(interval), tolerance) != Verdict::NotEnoughData
+        verdict(Some(interval), tolerance) != FigureVerdict::NotEnoughData
     })
 }
 
@@ -38,8 +38,8 @@ mod tests {
     use super::*;
     use crate::statistics::paired_scalars;
 
-    fn estimate(mean: f64, half: f64, pairs: usize) -> Estimate {
-        Estimate {
+    fn estimate(mean: f64, half: f64, pairs: usize) -> MeanDifference {
+        MeanDifference {
             mean,
             by_pair: vec![mean; pairs],
             interval: Some((mean - half, mean + half)),
@@ -69,7 +69,7 @@ mod tests {
             pairs_to_settle(&estimate(0.0, 50.0, 1), Kind::Absolute, 10.0),
             None
         );
-        let none = Estimate {
+        let none = MeanDifference {
             interval: None,
             ..estimate(0.0, 0.0, 3)
         };

@@ -47,7 +47,7 @@ impl Kind {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum FigureVerdict {
     /// The whole interval lies within the tolerance.
     Same,
     /// The whole interval lies outside of it.
@@ -58,25 +58,25 @@ pub enum Verdict {
     NotAvailable,
 }
 
-impl Verdict {
+impl FigureVerdict {
     /// The verdict in words.
     pub fn words(self) -> &'static str {
         match self {
-            Verdict::Same => "same",
-            Verdict::Different => "different",
-            Verdict::NotEnoughData => "not enough data",
-            Verdict::NotAvailable => "not available",
+            FigureVerdict::Same => "same",
+            FigureVerdict::Different => "different",
+            FigureVerdict::NotEnoughData => "not enough data",
+            FigureVerdict::NotAvailable => "not available",
         }
     }
 }
 
 /// The verdict on an interval and a tolerance, both in the unit of the difference. A tolerance of 0
 /// asks for equality.
-pub fn verdict(interval: Option<(f64, f64)>, tolerance: f64) -> Verdict {
+pub fn verdict(interval: Option<(f64, f64)>, tolerance: f64) -> FigureVerdict {
     match interval {
-        Some((low, high)) if -tolerance <= low && high <= tolerance => Verdict::Same,
-        Some((low, high)) if high < -tolerance || tolerance < low => Verdict::Different,
-        _ => Verdict::NotEnoughData,
+        Some((low, high)) if -tolerance <= low && high <= tolerance => FigureVerdict::Same,
+        Some((low, high)) if high < -tolerance || tolerance < low => FigureVerdict::Different,
+        _ => FigureVerdict::NotEnoughData,
     }
 }
 
@@ -87,14 +87,14 @@ mod tests {
     #[test]
     fn same_and_different_are_both_to_be_shown() {
         for (interval, expected) in [
-            (Some((-10.0, 10.0)), Verdict::Same),
-            (Some((0.0, 0.0)), Verdict::Same),
-            (Some((-1.0, 11.0)), Verdict::NotEnoughData),
-            (Some((9.0, 11.0)), Verdict::NotEnoughData),
-            (Some((-50.0, 50.0)), Verdict::NotEnoughData),
-            (Some((10.5, 11.0)), Verdict::Different),
-            (Some((-300.0, -10.1)), Verdict::Different),
-            (None, Verdict::NotEnoughData),
+            (Some((-10.0, 10.0)), FigureVerdict::Same),
+            (Some((0.0, 0.0)), FigureVerdict::Same),
+            (Some((-1.0, 11.0)), FigureVerdict::NotEnoughData),
+            (Some((9.0, 11.0)), FigureVerdict::NotEnoughData),
+            (Some((-50.0, 50.0)), FigureVerdict::NotEnoughData),
+            (Some((10.5, 11.0)), FigureVerdict::Different),
+            (Some((-300.0, -10.1)), FigureVerdict::Different),
+            (None, FigureVerdict::NotEnoughData),
         ] {
             assert_eq!(verdict(interval, 10.0), expected, "{interval:?}");
         }
@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn without_a_tolerance_only_equality_is_the_same() {
-        assert_eq!(verdict(Some((0.0, 0.0)), 0.0), Verdict::Same);
-        assert_eq!(verdict(Some((0.1, 2.0)), 0.0), Verdict::Different);
-        assert_eq!(verdict(Some((0.0, 2.0)), 0.0), Verdict::NotEnoughData);
+        assert_eq!(verdict(Some((0.0, 0.0)), 0.0), FigureVerdict::Same);
+        assert_eq!(verdict(Some((0.1, 2.0)), 0.0), FigureVerdict::Different);
+        assert_eq!(verdict(Some((0.0, 2.0)), 0.0), FigureVerdict::NotEnoughData);
     }
 }

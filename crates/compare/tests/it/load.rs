@@ -3,7 +3,7 @@
 use crate::made;
 use std::path::Path;
 
-use loadgen_compare::{LoadError, Run};
+use loadgen_compare::{LoadError, LoadedRun};
 use loadgen_extract::{ExtractOptions, extract};
 use loadgen_timeline::ledger::LedgerWriter;
 use loadgen_timeline::{Failure, RequestRecord};
@@ -123,7 +123,7 @@ fn requests_are_joined_to_what_the_target_measured() {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path());
     with_dataset(folder.path());
-    let run = Run::load(folder.path()).unwrap();
+    let run = LoadedRun::load(folder.path()).unwrap();
     assert_eq!(run.engine(), "k6");
     assert!(run.warnings.is_empty(), "{:?}", run.warnings);
     let first = &run.scenarios[0];
@@ -152,7 +152,7 @@ fn requests_are_joined_to_what_the_target_measured() {
 fn without_a_dataset_there_is_no_target_side() {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path());
-    let run = Run::load(folder.path()).unwrap();
+    let run = LoadedRun::load(folder.path()).unwrap();
     assert_eq!(run.target_side, None);
     assert_eq!(run.scenarios[0].client_ms.len(), 2);
     assert_eq!(run.scenarios[0].labelled, None);
@@ -164,7 +164,7 @@ fn a_folder_that_is_no_run_says_what_it_lacks() {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path());
     std::fs::remove_file(folder.path().join("ledger.arrows")).unwrap();
-    let error = Run::load(folder.path()).unwrap_err();
+    let error = LoadedRun::load(folder.path()).unwrap_err();
     assert!(
         matches!(
             error,
@@ -176,6 +176,6 @@ fn a_folder_that_is_no_run_says_what_it_lacks() {
         "{error}"
     );
     std::fs::write(folder.path().join("ledger.arrows"), "no ledger").unwrap();
-    let error = Run::load(folder.path()).unwrap_err();
+    let error = LoadedRun::load(folder.path()).unwrap_err();
     assert!(error.to_string().contains("ledger.arrows"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! What people and programs see, as they see it.
 
 use crate::made::{K6, Like, RUST, pair};
-use loadgen_compare::statistics::Verdict;
+use loadgen_compare::statistics::FigureVerdict;
 use loadgen_compare::{Comparison, LeftOut, Options, Pair, Row, compare, report};
 use loadgen_timeline::event::Engine;
 
@@ -48,7 +48,7 @@ fn the_csv() {
 fn overhead_of_the_generator_is_named_where_the_target_answered_alike() {
     let comparison = compared(&three(RUST, K6));
     let p50 = row(&comparison, "rate", "client.p50");
-    assert_eq!(p50.verdict, Verdict::Different);
+    assert_eq!(p50.verdict, FigureVerdict::Different);
     assert!(
         p50.note.contains("generators' own overhead"),
         "{}",
@@ -62,7 +62,7 @@ fn overhead_of_the_generator_is_named_where_the_target_answered_alike() {
     );
     assert_eq!(
         row(&comparison, "rate", "server.p50").verdict,
-        Verdict::Same
+        FigureVerdict::Same
     );
 }
 
@@ -74,7 +74,7 @@ fn a_target_that_answered_differently_is_named() {
     };
     let comparison = compared(&three(RUST, slower));
     let p95 = row(&comparison, "rate", "client.p95");
-    assert_eq!(p95.verdict, Verdict::Different);
+    assert_eq!(p95.verdict, FigureVerdict::Different);
     assert!(
         p95.note.contains("The target itself answered differently"),
         "{}",
@@ -97,10 +97,10 @@ fn a_generator_that_sends_late_is_named() {
     let comparison = compared(&three(RUST, late));
     assert_eq!(
         row(&comparison, "rate", "client.p50").verdict,
-        Verdict::Same
+        FigureVerdict::Same
     );
     let intended = row(&comparison, "rate", "intended.p50");
-    assert_eq!(intended.verdict, Verdict::Different);
+    assert_eq!(intended.verdict, FigureVerdict::Different);
     assert!(
         intended
             .note
@@ -119,10 +119,10 @@ fn without_a_dataset_the_rest_is_still_there() {
     let comparison = compared(&three(blind(RUST), blind(K6)));
     assert_eq!(
         row(&comparison, "rate", "server.p50").verdict,
-        Verdict::NotAvailable
+        FigureVerdict::NotAvailable
     );
     let p50 = row(&comparison, "rate", "client.p50");
-    assert_eq!(p50.verdict, Verdict::Different);
+    assert_eq!(p50.verdict, FigureVerdict::Different);
     assert!(p50.note.contains("is not available"), "{}", p50.note);
     assert!(
         comparison
@@ -137,15 +137,18 @@ fn without_a_dataset_the_rest_is_still_there() {
 fn what_nobody_did_is_the_same_and_what_only_one_did_is_not() {
     let failing = Like { timeouts: 30, ..K6 };
     let comparison = compared(&three(RUST, failing));
-    assert_eq!(row(&comparison, "rate", "dropped").verdict, Verdict::Same);
+    assert_eq!(
+        row(&comparison, "rate", "dropped").verdict,
+        FigureVerdict::Same
+    );
     assert_eq!(
         row(&comparison, "rate", "iterations").verdict,
-        Verdict::Same
+        FigureVerdict::Same
     );
     // Three points are a lot more than one.
     for id in ["failed", "failed.timeout"] {
         let failed = row(&comparison, "rate", id);
-        assert_eq!(failed.verdict, Verdict::Different, "{id}");
+        assert_eq!(failed.verdict, FigureVerdict::Different, "{id}");
         let difference = failed.difference.as_ref().unwrap();
         assert!((difference.mean - 3.0).abs() < 1e-9);
     }
@@ -156,11 +159,11 @@ fn one_pair_has_intervals_of_latencies_only() {
     let comparison = compared(&[pair(1, RUST, K6, 1.0)]);
     assert_eq!(
         row(&comparison, "rate", "iterations").verdict,
-        Verdict::NotEnoughData
+        FigureVerdict::NotEnoughData
     );
     assert_eq!(
         row(&comparison, "rate", "client.p50").verdict,
-        Verdict::Different
+        FigureVerdict::Different
     );
     assert!(
         comparison
@@ -277,14 +280,14 @@ fn what_is_undecided_says_how_many_repetitions_would_settle_it() {
     let comparison = compared(&pairs);
     let name = comparison.scenarios[0].scenario.clone();
     let of = row(&comparison, &name, "requests_per_s");
-    assert_eq!(of.verdict, Verdict::NotEnoughData);
+    assert_eq!(of.verdict, FigureVerdict::NotEnoughData);
     let needed = of.repetitions_to_settle.expect("a number");
     assert!((6..200).contains(&needed), "{needed}");
     let settled = comparison
         .scenarios
         .iter()
         .flat_map(|scenario| &scenario.rows);
-    for row in settled.filter(|row| row.verdict != Verdict::NotEnoughData) {
+    for row in settled.filter(|row| row.verdict != FigureVerdict::NotEnoughData) {
         assert_eq!(row.repetitions_to_settle, None, "{}", row.metric.id);
     }
 }

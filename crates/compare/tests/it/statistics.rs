@@ -1,7 +1,7 @@
 //! Properties of estimates and intervals. All random numbers have fixed seeds, so that a test that
 //! passes once passes always.
 
-use loadgen_compare::statistics::{Kind, Sample, paired_quantiles, paired_scalars};
+use loadgen_compare::statistics::{Kind, SortedValues, paired_quantiles, paired_scalars};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -20,18 +20,21 @@ fn kinds() -> impl Strategy<Value = Kind> {
     prop_oneof![Just(Kind::Relative), Just(Kind::Absolute)]
 }
 
-fn of(pairs: &[(Vec<f64>, Vec<f64>)], change: impl Fn(f64) -> f64) -> Vec<(Sample, Sample)> {
-    let sample = |values: &[f64]| Sample::new(values.to_vec());
-    let changed = |values: &[f64]| Sample::new(values.iter().map(|v| change(*v)).collect());
+fn of(
+    pairs: &[(Vec<f64>, Vec<f64>)],
+    change: impl Fn(f64) -> f64,
+) -> Vec<(SortedValues, SortedValues)> {
+    let sample = |values: &[f64]| SortedValues::new(values.to_vec());
+    let changed = |values: &[f64]| SortedValues::new(values.iter().map(|v| change(*v)).collect());
     pairs.iter().map(|(a, b)| (sample(a), changed(b))).collect()
 }
 
 fn quantiles(
-    pairs: &[(Sample, Sample)],
+    pairs: &[(SortedValues, SortedValues)],
     p: f64,
     kind: Kind,
-) -> loadgen_compare::statistics::Estimate {
-    let pairs: Vec<(&Sample, &Sample)> = pairs.iter().map(|(a, b)| (a, b)).collect();
+) -> loadgen_compare::statistics::MeanDifference {
+    let pairs: Vec<(&SortedValues, &SortedValues)> = pairs.iter().map(|(a, b)| (a, b)).collect();
     paired_quantiles(&pairs, p, kind, 1).unwrap()
 }
 
@@ -125,7 +128,7 @@ fn nothing_is_said_of_nothing() {
     assert_eq!(paired_scalars(&[], Kind::Absolute, 1), None);
     assert_eq!(paired_scalars(&[(0.0, 1.0)], Kind::Relative, 1), None);
     assert_eq!(paired_quantiles(&[], 0.5, Kind::Absolute, 1), None);
-    let empty = Sample::default();
+    let empty = SortedValues::default();
     assert_eq!(
         paired_quantiles(&[(&empty, &empty)], 0.5, Kind::Absolute, 1),
         None
@@ -160,8 +163,8 @@ fn quantiles_of_one_pair_are_covered_as_often_as_is_said() {
     // Both sides are alike but for a factor of 1.2.
     let latency = LogNormal::new(1.0, 0.8).unwrap();
     let share = coverage(200, |rng| {
-        let a = Sample::new((0..400).map(|_| latency.sample(rng)).collect());
-        let b = Sample::new((0..400).map(|_| 1.2 * latency.sample(rng)).collect());
+        let a = SortedValues::new((0..400).map(|_| latency.sample(rng)).collect());
+        let b = SortedValues::new((0..400).map(|_| 1.2 * latency.sample(rng)).collect());
         let estimate = paired_quantiles(&[(&a, &b)], 0.95, Kind::Relative, 1).unwrap();
         let (low, high) = estimate.interval.unwrap();
         low <= 20.0 && 20.0 <= high
@@ -178,7 +181,7 @@ fn quantiles_of_three_pairs_are_covered_at_least_as_often_as_is_said() {
     let share = coverage(200, |rng| {
         let mut side = |factor: f64| {
             let factor = factor * f64::exp(run.sample(rng));
-            Sample::new((0..300).map(|_| factor * latency.sample(rng)).collect())
+            SortedValues::new((0..300).map(|_| factor * latency.sample(rng)).collect())
         };
         let pairs: Vec<_> = (0..3).map(|_| (side(1.0), side(1.2))).collect();
         let (low, high) = quantiles(&pairs, 0.5, Kind::Relative).interval.unwrap();

@@ -23,4 +23,4 @@ pub use crew::K6Options;
 pub(crate) use crew::{Started, follow, start};
 pub use log::{LogError, Replay, read_log};
 pub use program::{K6, K6Error, why_not, write_module};
-pub use replay::Missing;
+pub use replay::MissingLines;

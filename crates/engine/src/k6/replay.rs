@@ -21,7 +21,7 @@ const BATCH: usize = 1024;
 
 /// A scenario of which lines are missing from the log.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Missing {
+pub struct MissingLines {
     /// Its name.
     pub scenario: String,
     /// Iterations that ended, as k6 counted them at its end.
@@ -36,7 +36,7 @@ impl Replay {
     ///
     /// # Errors
     /// A consumer or the file failed.
-    pub fn play(&self, consumers: &mut [Box<dyn Consumer>]) -> io::Result<Vec<Missing>> {
+    pub fn play(&self, consumers: &mut [Box<dyn Consumer>]) -> io::Result<Vec<MissingLines>> {
         let mut player = Player {
             replay: self,
             feed: Feed::new(self.plan.clone(), self.zero_ns, self.shard),
@@ -143,7 +143,7 @@ impl Player<'_, '_> {
     }
 
     /// Iterations that k6 counted and of which the log has no end.
-    fn missing(&self) -> Vec<Missing> {
+    fn missing(&self) -> Vec<MissingLines> {
         let Some(counts) = &self.replay.counts else {
             return Vec::new();
         };
@@ -151,7 +151,7 @@ impl Player<'_, '_> {
         let missing = scenarios.filter_map(|(index, scenario)| {
             let counted = counts.get(&scenario.name)?.iterations;
             let in_log = self.feed.counts(index).ended_iterations;
-            (in_log < counted).then(|| Missing {
+            (in_log < counted).then(|| MissingLines {
                 scenario: scenario.name.clone(),
                 counted,
                 in_log,

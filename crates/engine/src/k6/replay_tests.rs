@@ -48,7 +48,7 @@ fn log_of(lines: &[&str]) -> String {
 }
 
 /// The same of a log as it is, and what is missing from it.
-fn told(log: &str) -> Result<(Vec<String>, usize, Vec<Missing>), LogError> {
+fn told(log: &str) -> Result<(Vec<String>, usize, Vec<MissingLines>), LogError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.log");
     std::fs::write(&path, log).unwrap();
@@ -207,7 +207,7 @@ fn lines_that_are_lost_are_told_by_what_k6_counted() {
         let ends = read_log(&path).unwrap().ends_without_begin;
         (told(&log).unwrap().2, ends)
     };
-    let of_b = Missing {
+    let of_b = MissingLines {
         scenario: "b".to_owned(),
         counted: 2,
         in_log: 1,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use loadgen_host::{Before, Fault as HostFault, Fill, HostError, KillSignal, ReadBack, Target};
+use loadgen_host::{Before, Fill, HostError, HostFault, KillSignal, ProcessSelector, ReadBack};
 use loadgen_scenario::plan::{Fault, Parameters};
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
 use serde_json::Value;
@@ -224,7 +224,7 @@ fn confirmation(read_back: ReadBack) -> Confirmation {
 }
 
 /// What a fault's parameters say.
-fn resolve(fault: &Fault) -> Result<(HostFault, Option<Target>), FaultError> {
+fn resolve(fault: &Fault) -> Result<(HostFault, Option<ProcessSelector>), FaultError> {
     let given = &fault.parameters;
     let impossible = |reason: &str| FaultError::Impossible(format!("{}: {reason}", fault.fault));
     let number = |name: &str| given.get(name).and_then(Value::as_f64);
@@ -273,15 +273,15 @@ fn resolve(fault: &Fault) -> Result<(HostFault, Option<Target>), FaultError> {
 }
 
 /// The one target that is named.
-fn target(given: &Parameters) -> Result<Target, &'static str> {
+fn target(given: &Parameters) -> Result<ProcessSelector, &'static str> {
     let text = |name: &str| given.get(name).and_then(Value::as_str);
     let port = given.get("port").and_then(Value::as_u64);
     let port = port.map(|port| u16::try_from(port).map_err(|_| "`port` is above 65535"));
     let named = [
-        text("pid_file").map(|path| Target::PidFile(path.into())),
-        port.transpose()?.map(Target::Port),
-        text("cgroup").map(|path| Target::Cgroup(path.to_owned())),
-        text("container").map(|id| Target::Container(id.to_owned())),
+        text("pid_file").map(|path| ProcessSelector::PidFile(path.into())),
+        port.transpose()?.map(ProcessSelector::Port),
+        text("cgroup").map(|path| ProcessSelector::Cgroup(path.to_owned())),
+        text("container").map(|id| ProcessSelector::Container(id.to_owned())),
     ];
     let mut named = named.into_iter().flatten();
     match (named.next(), named.next()) {
@@ -326,7 +326,7 @@ mod tests {
         let quota = fault("cpu_quota", 0.5, json!({"cpus": 0.2, "port": 80}));
         let (quota, target) = resolve(&quota).unwrap();
         assert_eq!(quota, HostFault::CpuQuota { cpus: 0.4 });
-        assert_eq!(target, Some(Target::Port(80)));
+        assert_eq!(target, Some(ProcessSelector::Port(80)));
         let fill = fault("fill_disk", 0.5, json!({"folder": "/x", "bytes": 10}));
         let (fill, target) = resolve(&fill).unwrap();
         assert!(matches!(

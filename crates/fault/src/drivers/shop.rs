@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use loadgen_scenario::plan::{Clients, Fault, Parameters};
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
 use loadgen_shop_api::{
-    ActiveFaults, Cleared as ShopCleared, Clients as ShopClients, Injection as ShopInjection,
+    ActiveFaults, ClearAnswer as ShopCleared, ClientCells as ShopClients,
+    InjectRequest as ShopInjection,
 };
 use reqwest::Client;
 
@@ -26,7 +27,7 @@ pub struct ShopDriver {
 pub(super) fn catalogue() -> FaultCatalogue {
     let mut services: Vec<String> = Vec::new();
     let mut faults = Vec::new();
-    for fault in loadgen_shop_api::Fault::ALL {
+    for fault in loadgen_shop_api::ShopFault::ALL {
         let possible: Vec<String> = fault.services().iter().map(ToString::to_string).collect();
         for service in &possible {
             if !services.contains(service) {

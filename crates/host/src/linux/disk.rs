@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use serde_json::json;
 
 use crate::before::Filled;
-use crate::{Cleared, Fill, HostError, Look, ReadBack};
+use crate::{Fill, HostCleared, HostError, Look, ReadBack};
 
 /// What is left free for everybody else.
 const LEAVE_FREE: u64 = 256 << 20;
@@ -193,7 +193,7 @@ fn space(filled: &Filled) -> serde_json::Value {
     )
 }
 
-pub(super) fn clear(filled: &Filled) -> Result<Cleared, HostError> {
+pub(super) fn clear(filled: &Filled) -> Result<HostCleared, HostError> {
     let was_in_force = allocated(filled)?.is_some();
     match std::fs::remove_file(&filled.file) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -208,7 +208,7 @@ pub(super) fn clear(filled: &Filled) -> Result<Cleared, HostError> {
         let text = format!("{} was made again", filled.file.display());
         return Err(HostError::NotUndone(text));
     }
-    Ok(Cleared {
+    Ok(HostCleared {
         was_in_force,
         read_back: look(filled)?.read_back,
         remains: None,

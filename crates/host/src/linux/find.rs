@@ -9,7 +9,7 @@ use procfs::process::{FDTarget, Process as Entry};
 
 use super::cgroups::{self, Hierarchy};
 use super::processes::{self, Table, unreadable};
-use crate::{HostError, Process, Target};
+use crate::{HostError, Process, ProcessSelector};
 
 /// Digits of a container's id, at least.
 const SHORTEST_ID: usize = 4;
@@ -18,13 +18,13 @@ const RUNTIMES: [&str; 4] = ["docker-", "cri-containerd-", "libpod-", "crio-"];
 /// A process may have started this much later than its pid file says, by clocks that were set.
 const CLOCK_ERROR: Duration = Duration::from_secs(60);
 
-pub(crate) fn find(target: &Target) -> Result<Vec<Process>, HostError> {
+pub(crate) fn find(target: &ProcessSelector) -> Result<Vec<Process>, HostError> {
     let table = Table::read()?;
     let processes = match target {
-        Target::PidFile(path) => by_pid_file(target, path, &table)?,
-        Target::Port(port) => by_port(target, *port, &table)?,
-        Target::Cgroup(path) => by_cgroup(target, path, &table, &cgroups::hierarchies()?)?,
-        Target::Container(id) => by_container(target, id, &table)?,
+        ProcessSelector::PidFile(path) => by_pid_file(target, path, &table)?,
+        ProcessSelector::Port(port) => by_port(target, *port, &table)?,
+        ProcessSelector::Cgroup(path) => by_cgroup(target, path, &table, &cgroups::hierarchies()?)?,
+        ProcessSelector::Container(id) => by_container(target, id, &table)?,
     };
     let this = std::process::id();
     for row in table.family(&processes) {
@@ -40,14 +40,18 @@ pub(crate) fn find(target: &Target) -> Result<Vec<Process>, HostError> {
     Ok(processes)
 }
 
-fn not_found(target: &Target, reason: impl Into<String>) -> HostError {
+fn not_found(target: &ProcessSelector, reason: impl Into<String>) -> HostError {
     HostError::NotFound {
         target: target.to_string(),
         reason: reason.into(),
     }
 }
 
-fn by_pid_file(target: &Target, path: &Path, table: &Table) -> Result<Vec<Process>, HostError> {
+fn by_pid_file(
+    target: &ProcessSelector,
+    path: &Path,
+    table: &Table,
+) -> Result<Vec<Process>, HostError> {
     let text = match super::read(path) {
         Ok(text) => text,
         Err(HostError::Io { source, .. }) => return Err(not_found(target, source.to_string())),
@@ -83,7 +87,7 @@ fn is_older_than(path: &Path, process: &Process) -> Result<bool, HostError> {
     Ok(started > written + CLOCK_ERROR)
 }
 
-fn by_port(target: &Target, port: u16, table: &Table) -> Result<Vec<Process>, HostError> {
+fn by_port(target: &ProcessSelector, port: u16, table: &Table) -> Result<Vec<Process>, HostError> {
     let sockets = listening(port)?;
     if sockets.is_empty() {
         let reason = "nothing listens on it in this network namespace";
@@ -146,7 +150,7 @@ fn sockets_of(process: &Process) -> Option<BTreeSet<u64>> {
 }
 
 fn by_cgroup(
-    target: &Target,
+    target: &ProcessSelector,
     path: &str,
     table: &Table,
     hierarchies: &[Hierarchy],
@@ -173,7 +177,11 @@ fn by_cgroup(
     Ok(processes)
 }
 
-fn by_container(target: &Target, id: &str, table: &Table) -> Result<Vec<Process>, HostError> {
+fn by_container(
+    target: &ProcessSelector,
+    id: &str,
+    table: &Table,
+) -> Result<Vec<Process>, HostError> {
     if id.len() < SHORTEST_ID || !is_hex(id) {
         return Err(HostError::Parameter(format!(
             "`{id}` can't be the beginning of a container's id: it must be at least {SHORTEST_ID} hexadecimal digits"

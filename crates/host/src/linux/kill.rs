@@ -14,7 +14,7 @@ use serde_json::json;
 use super::processes::{self, Table};
 use super::wait::{CONFIRM, until};
 use crate::before::Killed;
-use crate::{Cleared, HostError, KillSignal, Look, Process, ReadBack, Target};
+use crate::{HostCleared, HostError, KillSignal, Look, Process, ProcessSelector, ReadBack};
 
 /// How long a service may take until it is found again.
 const RESTART: Duration = Duration::from_secs(60);
@@ -87,7 +87,7 @@ fn kill_all(family: &[Process]) -> Result<(), HostError> {
 }
 
 /// The target, if it runs.
-fn found(target: &Target) -> Result<Option<Vec<Process>>, HostError> {
+fn found(target: &ProcessSelector) -> Result<Option<Vec<Process>>, HostError> {
     match target.find() {
         Ok(processes) => Ok(Some(processes)),
         Err(HostError::NotFound { .. }) => Ok(None),
@@ -95,7 +95,7 @@ fn found(target: &Target) -> Result<Option<Vec<Process>>, HostError> {
     }
 }
 
-fn runs(target: &Target, processes: &[Process]) -> ReadBack {
+fn runs(target: &ProcessSelector, processes: &[Process]) -> ReadBack {
     let list = processes::listed(processes);
     ReadBack {
         how: format!("{target} is process {list}"),
@@ -103,7 +103,7 @@ fn runs(target: &Target, processes: &[Process]) -> ReadBack {
     }
 }
 
-pub(super) fn look(target: &Target) -> Result<Look, HostError> {
+pub(super) fn look(target: &ProcessSelector) -> Result<Look, HostError> {
     Ok(match found(target)? {
         Some(processes) => Look {
             in_force: false,
@@ -121,11 +121,11 @@ pub(super) fn look(target: &Target) -> Result<Look, HostError> {
 
 pub(super) fn clear(
     killed: &Killed,
-    target: &Target,
+    target: &ProcessSelector,
     signal: KillSignal,
     restart: &[String],
     is_of_another_start: bool,
-) -> Result<Cleared, HostError> {
+) -> Result<HostCleared, HostError> {
     if !is_of_another_start {
         finish(killed, signal)?;
     }
@@ -135,7 +135,7 @@ pub(super) fn clear(
         Some(processes) => processes,
         None => start_again(killed, target, restart)?,
     };
-    Ok(Cleared {
+    Ok(HostCleared {
         was_in_force,
         read_back: runs(target, &processes),
         remains: None,
@@ -165,7 +165,7 @@ fn finish(killed: &Killed, signal: KillSignal) -> Result<(), HostError> {
 
 fn start_again(
     killed: &Killed,
-    target: &Target,
+    target: &ProcessSelector,
     restart: &[String],
 ) -> Result<Vec<Process>, HostError> {
     let Some((program, arguments)) = restart.split_first() else {

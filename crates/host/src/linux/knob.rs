@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::before::Knob;
-use crate::{Fault, HostError};
+use crate::{HostError, HostFault};
 
 use super::cgroups::Version;
 
@@ -85,7 +85,11 @@ impl Knob {
     }
 
     /// The texts without and with the fault, for a cgroup that is there already.
-    pub(super) fn texts(self, folder: &Path, fault: &Fault) -> Result<(String, String), HostError> {
+    pub(super) fn texts(
+        self,
+        folder: &Path,
+        fault: &HostFault,
+    ) -> Result<(String, String), HostError> {
         let old = super::read(&folder.join(self.file()))?;
         let period_us = match self {
             Self::CpuV1 => super::read(&folder.join("cpu.cfs_period_us"))?.parse().ok(),
@@ -100,26 +104,26 @@ impl Knob {
     }
 
     /// The same for a cgroup that is made for the fault.
-    pub(super) fn texts_of_new(self, fault: &Fault) -> Result<(String, String), HostError> {
+    pub(super) fn texts_of_new(self, fault: &HostFault) -> Result<(String, String), HostError> {
         let old = self.lifted();
         let new = self.limited(fault, &old, PERIOD_US);
         Ok((old, new.map_err(HostError::Parameter)?))
     }
 
     /// What the file says with the fault. A fault that would loosen a limit is none.
-    fn limited(self, fault: &Fault, old: &str, period_us: u64) -> Result<String, String> {
+    fn limited(self, fault: &HostFault, old: &str, period_us: u64) -> Result<String, String> {
         let unclear = || format!("{} says {old:?}, which can't be understood", self.file());
         match (self, fault) {
-            (Self::CpuV1, Fault::CpuQuota { cpus }) => {
+            (Self::CpuV1, HostFault::CpuQuota { cpus }) => {
                 let old = parse_quota(old, "-1").ok_or_else(unclear)?;
                 Ok(quota_us(*cpus, old, period_us)?.to_string())
             }
-            (Self::CpuV2, Fault::CpuQuota { cpus }) => {
+            (Self::CpuV2, HostFault::CpuQuota { cpus }) => {
                 let old = CpuMax::parse(old).ok_or_else(unclear)?;
                 let quota_us = quota_us(*cpus, old.quota_us, old.period_us)?;
                 Ok(format!("{quota_us} {}", old.period_us))
             }
-            (Self::MemoryV1 | Self::MemoryV2, Fault::MemoryLimit { bytes }) => {
+            (Self::MemoryV1 | Self::MemoryV2, HostFault::MemoryLimit { bytes }) => {
                 let old = parse_quota(old, "max").ok_or_else(unclear)?;
                 let page = procfs::page_size();
                 let bytes = bytes / page * page;
@@ -258,8 +262,8 @@ fn counters(text: &str) -> Value {
 mod tests {
     use super::*;
 
-    fn quota(cpus: f64) -> Fault {
-        Fault::CpuQuota { cpus }
+    fn quota(cpus: f64) -> HostFault {
+        HostFault::CpuQuota { cpus }
     }
 
     #[test]
@@ -299,7 +303,7 @@ mod tests {
     fn a_memory_limit_is_whole_pages_and_only_tightens() {
         let page = procfs::page_size();
         let limit = |knob: Knob, old: &str, bytes| {
-            knob.limited(&Fault::MemoryLimit { bytes }, old, PERIOD_US)
+            knob.limited(&HostFault::MemoryLimit { bytes }, old, PERIOD_US)
         };
         let text = (page * 3).to_string();
         assert_eq!(
@@ -321,7 +325,7 @@ mod tests {
 
     #[test]
     fn what_is_frozen_by_somebody_else_is_left() {
-        let freeze = |knob: Knob, old| knob.limited(&Fault::Freeze {}, old, PERIOD_US);
+        let freeze = |knob: Knob, old| knob.limited(&HostFault::Freeze {}, old, PERIOD_US);
         assert_eq!(freeze(Knob::FreezerV1, "THAWED").unwrap(), "FROZEN");
         assert_eq!(freeze(Knob::FreezerV2, "0").unwrap(), "1");
         assert!(freeze(Knob::FreezerV1, "FROZEN").is_err());
@@ -337,10 +341,10 @@ mod tests {
         for (knob, fault) in [
             (Knob::CpuV1, quota(1.0)),
             (Knob::CpuV2, quota(1.0)),
-            (Knob::MemoryV1, Fault::MemoryLimit { bytes: 1 << 20 }),
-            (Knob::MemoryV2, Fault::MemoryLimit { bytes: 1 << 20 }),
-            (Knob::FreezerV1, Fault::Freeze {}),
-            (Knob::FreezerV2, Fault::Freeze {}),
+            (Knob::MemoryV1, HostFault::MemoryLimit { bytes: 1 << 20 }),
+            (Knob::MemoryV2, HostFault::MemoryLimit { bytes: 1 << 20 }),
+            (Knob::FreezerV1, HostFault::Freeze {}),
+            (Knob::FreezerV2, HostFault::Freeze {}),
         ] {
             let (old, new) = knob.texts_of_new(&fault).unwrap();
             assert_ne!(old, new, "{knob:?}");

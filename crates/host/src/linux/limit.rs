@@ -21,17 +21,17 @@ use super::place;
 use super::processes::{self, Table};
 use super::wait::{CONFIRM, until};
 use crate::before::{Knob, Limit};
-use crate::{Cleared, Fault, HostError, Look, Process, ReadBack};
+use crate::{HostCleared, HostError, HostFault, Look, Process, ReadBack};
 
 pub(super) fn prepare(
-    fault: &Fault,
+    fault: &HostFault,
     hierarchies: &[Hierarchy],
     target: &[Process],
     id: &str,
 ) -> Result<Limit, HostError> {
     let controller = match fault {
-        Fault::CpuQuota { .. } => Controller::Cpu,
-        Fault::MemoryLimit { .. } => Controller::Memory,
+        HostFault::CpuQuota { .. } => Controller::Cpu,
+        HostFault::MemoryLimit { .. } => Controller::Memory,
         _ => Controller::Freezer,
     };
     let hierarchy = cgroups::with(hierarchies, controller)?;
@@ -186,9 +186,9 @@ fn no_cgroup(limit: &Limit) -> ReadBack {
     }
 }
 
-pub(super) fn clear(limit: &Limit) -> Result<Cleared, HostError> {
+pub(super) fn clear(limit: &Limit) -> Result<HostCleared, HostError> {
     if !limit.folder.exists() {
-        return Ok(Cleared {
+        return Ok(HostCleared {
             was_in_force: false,
             read_back: no_cgroup(limit),
             remains: None,
@@ -201,7 +201,7 @@ pub(super) fn clear(limit: &Limit) -> Result<Cleared, HostError> {
 }
 
 /// Writes the old value over the fault's, and over no other.
-fn clear_own(limit: &Limit) -> Result<Cleared, HostError> {
+fn clear_own(limit: &Limit) -> Result<HostCleared, HostError> {
     let file = limit.folder.join(limit.knob.file());
     let now = super::read(&file)?;
     let was_in_force = limit.knob.is(&now, &limit.new);
@@ -213,7 +213,7 @@ fn clear_own(limit: &Limit) -> Result<Cleared, HostError> {
         format!("{file} was {old} before the fault; somebody changed it to {now}, which is left")
     });
     let text = super::read(&file)?;
-    Ok(Cleared {
+    Ok(HostCleared {
         was_in_force,
         read_back: ReadBack {
             how: limit.knob.how(&limit.folder, &text),
@@ -223,7 +223,7 @@ fn clear_own(limit: &Limit) -> Result<Cleared, HostError> {
     })
 }
 
-fn clear_new(limit: &Limit, from: &Path) -> Result<Cleared, HostError> {
+fn clear_new(limit: &Limit, from: &Path) -> Result<HostCleared, HostError> {
     let folder = &limit.folder;
     let now = super::read(&folder.join(limit.knob.file()))?;
     let is_hit = !cgroups::members(folder)?.is_empty();
@@ -257,7 +257,7 @@ fn clear_new(limit: &Limit, from: &Path) -> Result<Cleared, HostError> {
         let (from, home) = (from.display(), home.display());
         format!("the target came from the cgroup {from}, which is gone; it is in {home} now")
     });
-    Ok(Cleared {
+    Ok(HostCleared {
         was_in_force: is_hit && limit.knob.is(&now, &limit.new),
         read_back: ReadBack {
             how: format!("{} is removed", folder.display()),
@@ -325,7 +325,7 @@ mod tests {
             .clone();
         let id = format!("loadgen-unit-{}", process.pid);
         let limit = match prepare(
-            &Fault::Freeze {},
+            &HostFault::Freeze {},
             &hierarchies,
             std::slice::from_ref(&process),
             &id,
@@ -348,7 +348,7 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(300));
         assert_eq!(counting.count(), count);
         // Now it has a cgroup of its own, which is frozen.
-        let again = prepare(&Fault::Freeze {}, &hierarchies, &[process], &id).unwrap_err();
+        let again = prepare(&HostFault::Freeze {}, &hierarchies, &[process], &id).unwrap_err();
         assert!(
             again.to_string().contains("cgroup.freeze says 1 already"),
             "{again}"

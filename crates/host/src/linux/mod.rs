@@ -23,17 +23,17 @@ use serde_json::json;
 pub(crate) use self::find::find;
 use self::processes::Table;
 use crate::before::State;
-use crate::{Before, Cleared, Fault, HostError, Look, ReadBack, Target};
+use crate::{Before, HostCleared, HostError, HostFault, Look, ProcessSelector, ReadBack};
 
 pub(crate) fn prepare(
-    fault: &Fault,
-    target: Option<&Target>,
+    fault: &HostFault,
+    target: Option<&ProcessSelector>,
     owner: &str,
 ) -> Result<Before, HostError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let id = format!("loadgen-{owner}-{:x}", now.unwrap_or_default().as_nanos());
     let state = match fault {
-        Fault::FillDisk { folder, fill } => State::Fill(disk::prepare(folder, *fill, &id)?),
+        HostFault::FillDisk { folder, fill } => State::Fill(disk::prepare(folder, *fill, &id)?),
         _ => prepare_on_processes(fault, target, &id)?,
     };
     Ok(Before {
@@ -46,8 +46,8 @@ pub(crate) fn prepare(
 }
 
 fn prepare_on_processes(
-    fault: &Fault,
-    target: Option<&Target>,
+    fault: &HostFault,
+    target: Option<&ProcessSelector>,
     id: &str,
 ) -> Result<State, HostError> {
     let Some(target) = target else {
@@ -64,9 +64,9 @@ fn prepare_on_processes(
         });
     }
     match fault {
-        Fault::Stop {} => stop::prepare(&processes, &table).map(State::Stop),
-        Fault::Kill { .. } => kill::prepare(&processes, &table).map(State::Kill),
-        Fault::StressCpu { .. } => {
+        HostFault::Stop {} => stop::prepare(&processes, &table).map(State::Stop),
+        HostFault::Kill { .. } => kill::prepare(&processes, &table).map(State::Kill),
+        HostFault::StressCpu { .. } => {
             stress::prepare(&cgroups::hierarchies()?, &processes).map(State::Stress)
         }
         _ => limit::prepare(fault, &cgroups::hierarchies()?, &processes, id).map(State::Limit),
@@ -80,11 +80,11 @@ pub(crate) fn inject(before: &Before) -> Result<ReadBack, HostError> {
     }
     match (&before.state, &before.fault) {
         (State::Stop(stopped), _) => stop::inject(stopped),
-        (State::Kill(killed), Fault::Kill { signal, .. }) => kill::inject(killed, *signal),
+        (State::Kill(killed), HostFault::Kill { signal, .. }) => kill::inject(killed, *signal),
         (State::Limit(limit), _) => limit::inject(limit),
         (
             State::Stress(stress),
-            Fault::StressCpu {
+            HostFault::StressCpu {
                 workers,
                 load_percent,
             },
@@ -94,16 +94,16 @@ pub(crate) fn inject(before: &Before) -> Result<ReadBack, HostError> {
     }
 }
 
-pub(crate) fn clear(before: &Before) -> Result<Cleared, HostError> {
+pub(crate) fn clear(before: &Before) -> Result<HostCleared, HostError> {
     let is_over = is_of_another_start(before)?;
     match (&before.state, &before.fault, &before.target) {
         (State::Fill(filled), ..) => disk::clear(filled),
         // A service that was killed is still to be started again.
-        (State::Kill(killed), Fault::Kill { signal, restart }, Some(target)) => {
+        (State::Kill(killed), HostFault::Kill { signal, restart }, Some(target)) => {
             kill::clear(killed, target, *signal, restart, is_over)
         }
         (State::Kill(_), ..) => Err(mixed_up(before)),
-        _ if is_over => Ok(Cleared {
+        _ if is_over => Ok(HostCleared {
             was_in_force: false,
             read_back: restarted(),
             remains: None,
@@ -126,7 +126,7 @@ pub(crate) fn look(before: &Before) -> Result<Look, HostError> {
         }),
         (State::Stop(stopped), ..) => stop::look(stopped),
         (State::Limit(limit), ..) => limit::look(limit),
-        (State::Stress(stress), Fault::StressCpu { workers, .. }, _) => {
+        (State::Stress(stress), HostFault::StressCpu { workers, .. }, _) => {
             stress::look(stress, &before.id, *workers)
         }
         (State::Stress(_), ..) => Err(mixed_up(before)),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::processes::{self, Row, Table, thread_states};
 use super::wait::{CONFIRM, until};
 use crate::before::Stopped;
-use crate::{Cleared, HostError, Look, Process, ReadBack};
+use crate::{HostCleared, HostError, Look, Process, ReadBack};
 
 pub(super) fn prepare(target: &[Process], table: &Table) -> Result<Stopped, HostError> {
     let family = table.family(target);
@@ -101,7 +101,7 @@ pub(super) fn look(stopped: &Stopped) -> Result<Look, HostError> {
     })
 }
 
-pub(super) fn clear(stopped: &Stopped) -> Result<Cleared, HostError> {
+pub(super) fn clear(stopped: &Stopped) -> Result<HostCleared, HostError> {
     let mut was_in_force = false;
     let done = until(CONFIRM, || {
         let table = Table::read()?;
@@ -117,7 +117,7 @@ pub(super) fn clear(stopped: &Stopped) -> Result<Cleared, HostError> {
         Ok((!is_any_stopped).then(|| read_back(&family)))
     })?;
     match done {
-        Some(read_back) => Ok(Cleared {
+        Some(read_back) => Ok(HostCleared {
             was_in_force,
             read_back,
             remains: None,

@@ -17,7 +17,7 @@ use super::cgroups::{self, Hierarchy, Version};
 use super::processes::{self, Row, Table};
 use super::wait::{CONFIRM, until};
 use crate::before::Stress;
-use crate::{Cleared, HostError, Look, Process, ReadBack};
+use crate::{HostCleared, HostError, Look, Process, ReadBack};
 
 const PROGRAM: &str = "stress-ng";
 /// The variable that says to which fault a process belongs.
@@ -151,7 +151,7 @@ pub(super) fn look(stress: &Stress, id: &str, workers: u32) -> Result<Look, Host
     })
 }
 
-pub(super) fn clear(id: &str) -> Result<Cleared, HostError> {
+pub(super) fn clear(id: &str) -> Result<HostCleared, HostError> {
     let mut ended = BTreeSet::new();
     let done = until(CONFIRM, || {
         let table = Table::read()?;
@@ -168,7 +168,7 @@ pub(super) fn clear(id: &str) -> Result<Cleared, HostError> {
         let text = format!("`{PROGRAM}` still runs {seconds} s after SIGKILL");
         return Err(HostError::NotUndone(text));
     }
-    Ok(Cleared {
+    Ok(HostCleared {
         was_in_force: !ended.is_empty(),
         read_back: ReadBack {
             how: format!("no process with {MARK}={id} in its environment"),

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use loadgen_host::{Fault, HostError, Target, prepare};
+use loadgen_host::{HostError, HostFault, ProcessSelector, prepare};
 
 use crate::support::{Group, Service, cgroup, children, cpu_ms, hierarchy, kept, until};
 
-const QUOTA: Fault = Fault::CpuQuota { cpus: 0.1 };
+const QUOTA: HostFault = HostFault::CpuQuota { cpus: 0.1 };
 
 /// CPU time used in about a second, as a share of it.
 fn share(pid: i32) -> f64 {
@@ -74,7 +74,7 @@ fn a_quota_on_a_cgroup_of_the_targets_own_is_written_and_restored() {
     group.write("cpu.cfs_period_us", "50000");
     group.write("cpu.cfs_quota_us", "45000");
     let path = format!("/{}", group.0.file_name().unwrap().display());
-    let target = Target::Cgroup(path);
+    let target = ProcessSelector::Cgroup(path);
     assert_eq!(target.find().unwrap()[0].pid, service.pid());
     let before = kept(&prepare(&QUOTA, Some(&target), "test").unwrap());
 
@@ -82,7 +82,7 @@ fn a_quota_on_a_cgroup_of_the_targets_own_is_written_and_restored() {
     assert_eq!(group.read("cpu.cfs_quota_us"), "5000");
     assert!(before.look().unwrap().in_force);
     // A fault over a fault would hide who is the cause.
-    let looser = Fault::CpuQuota { cpus: 0.5 };
+    let looser = HostFault::CpuQuota { cpus: 0.5 };
     let error = prepare(&looser, Some(&target), "test")
         .unwrap_err()
         .to_string();
@@ -168,14 +168,14 @@ fn a_container_is_found_by_the_beginning_of_its_id() {
         std::fs::create_dir(folder).unwrap();
         std::fs::write(folder.join("cgroup.procs"), service.pid().to_string()).unwrap();
     }
-    let whole = Target::Container(ids[1].clone()).find().unwrap();
+    let whole = ProcessSelector::Container(ids[1].clone()).find().unwrap();
     assert_eq!(whole[0].pid, services[1].pid());
-    let both = Target::Container(ids[0][..12].to_owned())
+    let both = ProcessSelector::Container(ids[0][..12].to_owned())
         .find()
         .unwrap_err();
     assert!(matches!(both, HostError::Several { .. }), "{both}");
 
-    let target = Target::Container(ids[0].clone());
+    let target = ProcessSelector::Container(ids[0].clone());
     let before = kept(&prepare(&QUOTA, Some(&target), "test").unwrap());
     before.inject().unwrap();
     let quota = || std::fs::read_to_string(folders[0].join("cpu.cfs_quota_us")).unwrap();
@@ -197,7 +197,7 @@ fn frozen_processes_make_no_progress_until_thawed() {
     };
     let service = Service::counting();
     let home = cgroup(service.pid(), "freezer");
-    let before = service.prepare(&Fault::Freeze {});
+    let before = service.prepare(&HostFault::Freeze {});
     let read_back = before.inject().unwrap();
     assert!(read_back.how.starts_with("FROZEN in "), "{}", read_back.how);
     // Its children are in there too.
@@ -233,11 +233,11 @@ fn a_cgroup_of_the_targets_own_is_frozen_and_thawed() {
             .iter()
             .all(|child| cgroup(*child, "freezer") != "/")
     });
-    let before = service.prepare(&Fault::Freeze {});
+    let before = service.prepare(&HostFault::Freeze {});
     before.inject().unwrap();
     assert_eq!(group.read("freezer.state"), "FROZEN");
     assert!(before.look().unwrap().in_force);
-    let again = prepare(&Fault::Freeze {}, Some(&service.pid_file()), "test").unwrap_err();
+    let again = prepare(&HostFault::Freeze {}, Some(&service.pid_file()), "test").unwrap_err();
     assert!(again.to_string().contains("FROZEN already"), "{again}");
     let count = service.count();
     assert!(before.clear().unwrap().was_in_force);
@@ -257,7 +257,7 @@ fn a_memory_limit_holds_for_what_is_used_from_then_on() {
     );
     let home = cgroup(service.pid(), "memory");
     let limit = 16 << 20;
-    let before = service.prepare(&Fault::MemoryLimit { bytes: limit + 5 });
+    let before = service.prepare(&HostFault::MemoryLimit { bytes: limit + 5 });
     let read_back = before.inject().unwrap();
     assert!(
         read_back.how.starts_with("16777216 in "),

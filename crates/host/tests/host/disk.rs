@@ -1,6 +1,6 @@
 //! Filling a disk.
 
-use loadgen_host::{Fault, Fill, prepare};
+use loadgen_host::{Fill, HostFault, prepare};
 
 use crate::support::kept;
 
@@ -23,7 +23,7 @@ fn a_disk_has_the_file_until_cleared() {
         println!("skipped: too little space in {}", folder.path().display());
         return;
     }
-    let fault = Fault::FillDisk {
+    let fault = HostFault::FillDisk {
         folder: folder.path().to_owned(),
         fill: Fill::Bytes(bytes),
     };
@@ -71,7 +71,7 @@ fn a_disk_has_the_file_until_cleared() {
 fn a_disk_is_never_full() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |fill| {
-        let fault = Fault::FillDisk {
+        let fault = HostFault::FillDisk {
             folder: folder.path().to_owned(),
             fill,
         };
@@ -80,7 +80,7 @@ fn a_disk_is_never_full() {
     let all = free(folder.path());
     assert!(refused(Fill::Bytes(all)).contains("must stay free"));
     assert!(refused(Fill::UntilPercent(99.999_999)).contains("must stay free"));
-    let fault = Fault::FillDisk {
+    let fault = HostFault::FillDisk {
         folder: folder.path().join("none"),
         fill: Fill::Bytes(1),
     };

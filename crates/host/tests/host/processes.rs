@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use loadgen_host::{Fault, HostError, KillSignal, Target, prepare};
+use loadgen_host::{HostError, HostFault, KillSignal, ProcessSelector, prepare};
 
 use crate::support::{Service, children, kept, state, until};
 
@@ -28,7 +28,7 @@ fn a_process_is_found_by_pid_file_and_port() {
     let by_file = service.pid_file().find().unwrap();
     assert_eq!(by_file.len(), 1);
     assert_eq!(by_file[0].pid, service.pid());
-    assert_eq!(Target::Port(port).find().unwrap(), by_file);
+    assert_eq!(ProcessSelector::Port(port).find().unwrap(), by_file);
     assert!(by_file[0].name.starts_with("python3"), "{by_file:?}");
 }
 
@@ -42,7 +42,7 @@ fn two_services_on_one_port_are_told() {
             .replace("\"0\"", &format!("\"{port}\"")),
     );
     until("it listens", || other.folder.path().join("port").exists());
-    let error = Target::Port(port).find().unwrap_err();
+    let error = ProcessSelector::Port(port).find().unwrap_err();
     assert!(matches!(error, HostError::Several { .. }), "{error}");
     let text = error.to_string();
     for pid in [one.pid(), other.pid()] {
@@ -54,7 +54,7 @@ fn two_services_on_one_port_are_told() {
 fn what_is_not_there_is_told() {
     let mut service = Service::idle();
     let target = service.pid_file();
-    let not_found = |target: &Target| match target.find() {
+    let not_found = |target: &ProcessSelector| match target.find() {
         Err(e @ HostError::NotFound { .. }) => e.to_string(),
         other => panic!("{other:?}"),
     };
@@ -77,11 +77,11 @@ fn what_is_not_there_is_told() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    assert!(not_found(&Target::Port(port)).contains("nothing listens"));
-    assert!(not_found(&Target::Cgroup("/no/such".into())).contains("no hierarchy"));
-    assert!(not_found(&Target::Container("0123456789ab".into())).contains("container"));
-    assert!(Target::Container("xyz".into()).find().is_err());
-    let none = prepare(&Fault::Stop {}, None, "test").unwrap_err();
+    assert!(not_found(&ProcessSelector::Port(port)).contains("nothing listens"));
+    assert!(not_found(&ProcessSelector::Cgroup("/no/such".into())).contains("no hierarchy"));
+    assert!(not_found(&ProcessSelector::Container("0123456789ab".into())).contains("container"));
+    assert!(ProcessSelector::Container("xyz".into()).find().is_err());
+    let none = prepare(&HostFault::Stop {}, None, "test").unwrap_err();
     assert!(none.to_string().contains("give it a target"));
 }
 
@@ -105,20 +105,20 @@ fn this_program_and_its_parents_are_no_target() {
     let file = folder.path().join("pid");
     for pid in [std::process::id(), std::os::unix::process::parent_id()] {
         std::fs::write(&file, pid.to_string()).unwrap();
-        let error = Target::PidFile(file.clone()).find().unwrap_err();
+        let error = ProcessSelector::PidFile(file.clone()).find().unwrap_err();
         assert!(
             matches!(error, HostError::Itself { pid: found, .. } if found == pid.cast_signed())
         );
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = Target::Port(listener.local_addr().unwrap().port());
+    let port = ProcessSelector::Port(listener.local_addr().unwrap().port());
     assert!(matches!(port.find(), Err(HostError::Itself { .. })));
 }
 
 #[test]
 fn a_stopped_process_and_its_children_make_no_progress_until_cleared() {
     let service = Service::counting();
-    let before = service.prepare(&Fault::Stop {});
+    let before = service.prepare(&HostFault::Stop {});
     assert!(!before.look().unwrap().in_force);
 
     let read_back = before.inject().unwrap();
@@ -155,7 +155,7 @@ fn a_half_done_stop_is_undone() {
     // The child ignores nothing and has no children of its own.
     let service = Service::script("sleep 600 & sleep 600 & wait");
     until("it has children", || children(service.pid()).len() == 2);
-    let before = service.prepare(&Fault::Stop {});
+    let before = service.prepare(&HostFault::Stop {});
     // As far as a crash after the first signal gets.
     let pid = service.pid();
     Command::new("kill")
@@ -179,7 +179,7 @@ fn what_was_stopped_before_stays_stopped() {
         .status()
         .unwrap();
     until("the child is stopped", || state(child) == "T");
-    let before = service.prepare(&Fault::Stop {});
+    let before = service.prepare(&HostFault::Stop {});
     before.inject().unwrap();
     assert_eq!(state(service.pid()), "T");
     before.clear().unwrap();
@@ -187,14 +187,14 @@ fn what_was_stopped_before_stays_stopped() {
     assert_eq!(state(child), "T");
 
     std::fs::write(service.folder.path().join("pid"), child.to_string()).unwrap();
-    let error = prepare(&Fault::Stop {}, Some(&service.pid_file()), "test").unwrap_err();
+    let error = prepare(&HostFault::Stop {}, Some(&service.pid_file()), "test").unwrap_err();
     assert!(error.to_string().contains("stopped already"));
 }
 
 #[test]
 fn a_process_that_is_gone_is_no_error_when_cleared() {
     let mut service = Service::idle();
-    let before = service.prepare(&Fault::Stop {});
+    let before = service.prepare(&HostFault::Stop {});
     before.inject().unwrap();
     service.end();
     assert!(!before.look().unwrap().in_force);
@@ -206,7 +206,7 @@ fn a_process_that_is_gone_is_no_error_when_cleared() {
 #[test]
 fn another_process_with_the_same_pid_is_not_hit() {
     let service = Service::idle();
-    let before = service.prepare(&Fault::Stop {});
+    let before = service.prepare(&HostFault::Stop {});
     // The record of a process that had this pid earlier.
     let mut record = serde_json::to_value(&before).unwrap();
     let start = &mut record["state"]["processes"][0]["start_ticks"];
@@ -238,10 +238,10 @@ fn another_process_with_the_same_pid_is_not_hit() {
 }
 
 /// A service that its restart command starts in the background, with a pid file.
-fn kill_fault(service: &Service, signal: KillSignal) -> Fault {
+fn kill_fault(service: &Service, signal: KillSignal) -> HostFault {
     let folder = service.folder.path().display();
     let script = format!("cd {folder}; sleep 600 & echo $! > next; mv next pid");
-    Fault::Kill {
+    HostFault::Kill {
         signal,
         restart: vec!["sh".to_owned(), "-c".to_owned(), script],
     }
@@ -323,22 +323,22 @@ fn a_listener_is_started_again_in_the_foreground() {
     let restart = ["env", &format!("PORT={port}"), "sh", "-c"].map(ToOwned::to_owned);
     let mut restart = restart.to_vec();
     restart.push(format!("cd {folder}; {LISTENER}"));
-    let fault = Fault::Kill {
+    let fault = HostFault::Kill {
         signal: KillSignal::Term,
         restart,
     };
-    let before = kept(&prepare(&fault, Some(&Target::Port(port)), "test").unwrap());
+    let before = kept(&prepare(&fault, Some(&ProcessSelector::Port(port)), "test").unwrap());
     before.inject().unwrap();
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
     assert!(before.clear().unwrap().was_in_force);
     std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    end(Target::Port(port).find().unwrap()[0].pid);
+    end(ProcessSelector::Port(port).find().unwrap()[0].pid);
 }
 
 #[test]
 fn a_restart_command_that_fails_is_told() {
     let service = Service::idle();
-    let fault = Fault::Kill {
+    let fault = HostFault::Kill {
         signal: KillSignal::Kill,
         restart: vec!["false".to_owned()],
     };

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use loadgen_host::{Fault, HostError, Target, prepare};
+use loadgen_host::{HostError, HostFault, ProcessSelector, prepare};
 
 use crate::support::Service;
 
@@ -13,11 +13,11 @@ const NAME: &str = "rights::a_missing_right_is_named";
 #[test]
 fn a_missing_right_is_named() {
     if let Ok(file) = std::env::var(PID_FILE) {
-        try_without_rights(&Target::PidFile(file.into()));
+        try_without_rights(&ProcessSelector::PidFile(file.into()));
         return;
     }
     let service = Service::idle();
-    let Target::PidFile(file) = service.pid_file() else {
+    let ProcessSelector::PidFile(file) = service.pid_file() else {
         return;
     };
     // The folder of a test is for its user only.
@@ -40,13 +40,13 @@ fn a_missing_right_is_named() {
     }
 }
 
-fn try_without_rights(target: &Target) {
-    let right = |fault: &Fault| match prepare(fault, Some(target), "test") {
+fn try_without_rights(target: &ProcessSelector) {
+    let right = |fault: &HostFault| match prepare(fault, Some(target), "test") {
         Err(error @ HostError::Right { .. }) => error.to_string(),
         other => panic!("{other:?}"),
     };
-    assert!(right(&Fault::Stop {}).contains("needs CAP_KILL or the same user"));
-    for fault in [Fault::CpuQuota { cpus: 0.1 }, Fault::Freeze {}] {
+    assert!(right(&HostFault::Stop {}).contains("needs CAP_KILL or the same user"));
+    for fault in [HostFault::CpuQuota { cpus: 0.1 }, HostFault::Freeze {}] {
         match prepare(&fault, Some(target), "test") {
             Err(HostError::Right { action, needs }) => {
                 assert!(action.contains("/sys/fs/cgroup"), "{action}");

@@ -2,11 +2,11 @@
 
 use std::process::{Command, Stdio};
 
-use loadgen_host::{Fault, HostError, prepare};
+use loadgen_host::{HostError, HostFault, prepare};
 
 use crate::support::{Group, Service, cgroup, cpu_ms, hierarchy, kept, state, until};
 
-const STRESS: Fault = Fault::StressCpu {
+const STRESS: HostFault = HostFault::StressCpu {
     workers: 2,
     load_percent: 50,
 };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use loadgen_host::{Before, Fault, Target, prepare};
+use loadgen_host::{Before, HostFault, ProcessSelector, prepare};
 
 /// For what comes in milliseconds on an idle machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -57,12 +57,12 @@ impl Service {
         self.child.id().cast_signed()
     }
 
-    pub(crate) fn pid_file(&self) -> Target {
-        Target::PidFile(self.folder.path().join("pid"))
+    pub(crate) fn pid_file(&self) -> ProcessSelector {
+        ProcessSelector::PidFile(self.folder.path().join("pid"))
     }
 
     /// The fault, kept as text and read again, as after a crash.
-    pub(crate) fn prepare(&self, fault: &Fault) -> Before {
+    pub(crate) fn prepare(&self, fault: &HostFault) -> Before {
         kept(&prepare(fault, Some(&self.pid_file()), "test").unwrap())
     }
 

@@ -7,7 +7,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use loadgen_compare::{Comparison, LeftOut, Options, Pair, Run, compare as compare_pairs, report};
+use loadgen_compare::{
+    Comparison, LeftOut, LoadedRun, Options, Pair, compare as compare_pairs, report,
+};
 use loadgen_engine::k6::{self, K6};
 use loadgen_program::{Child, Input, Log, Signal};
 use loadgen_scenario::Loaded;
@@ -51,7 +53,7 @@ struct Made {
 }
 
 fn compare_runs(args: &CompareArgs, a: &Path, b: &Path) -> Result<Made, Failure> {
-    let load = |folder: &Path| Run::load(folder).map_err(|e| Failure::new(Exit::BadInput, e));
+    let load = |folder: &Path| LoadedRun::load(folder).map_err(|e| Failure::new(Exit::BadInput, e));
     let pair = Pair {
         repetition: 1,
         a: load(a)?,
@@ -365,7 +367,7 @@ async fn load(out: &Path, repetition: u32) -> Result<Pair, LeftOut> {
     let mut runs = Vec::new();
     for folder in folders {
         let at = folder.clone();
-        let read = tokio::task::spawn_blocking(move || Run::load(&at)).await;
+        let read = tokio::task::spawn_blocking(move || LoadedRun::load(&at)).await;
         let reason = match read {
             Ok(Ok(run)) => {
                 runs.push(run);
@@ -380,7 +382,7 @@ async fn load(out: &Path, repetition: u32) -> Result<Pair, LeftOut> {
             reason,
         });
     }
-    match <[Run; 2]>::try_from(runs) {
+    match <[LoadedRun; 2]>::try_from(runs) {
         Ok([a, b]) => Ok(Pair { repetition, a, b }),
         Err(_) => unreachable!("two folders were read"),
     }

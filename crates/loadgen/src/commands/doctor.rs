@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use loadgen_doctor::diagnose::{Diagnosis, diagnose};
 use loadgen_doctor::probe::{self, StepOutcome};
-use loadgen_doctor::{Finding, Level};
+use loadgen_doctor::{Finding, FindingLevel};
 use loadgen_engine::BaseUrl;
 use loadgen_extract::find::{FoundSpan, find_spans};
 use loadgen_fault::Settings;
@@ -103,8 +103,8 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
         ))?;
     }
     Ok(match result.findings.iter().map(|f| f.level).max() {
-        Some(Level::Error) => Exit::NotUsable,
-        Some(Level::Warning) => Exit::Warnings,
+        Some(FindingLevel::Error) => Exit::NotUsable,
+        Some(FindingLevel::Warning) => Exit::Warnings,
         _ => Exit::Success,
     })
 }
@@ -152,7 +152,7 @@ async fn try_faults(
         findings.push(match (injected, cleared) {
             (Ok(confirmation), Ok(_)) => finding(
                 "fault-works",
-                Level::Info,
+                FindingLevel::Info,
                 format!(
                     "{name}: injected, confirmed ({}), and cleared",
                     confirmation.how
@@ -161,13 +161,13 @@ async fn try_faults(
             ),
             (Err(error), Ok(_)) => finding(
                 "fault-not-injected",
-                Level::Error,
+                FindingLevel::Error,
                 format!("{name}: {error}"),
                 "The windows of this fault would be labelled `unknown`.",
             ),
             (_, Err(error)) => finding(
                 "fault-not-cleared",
-                Level::Error,
+                FindingLevel::Error,
                 format!("{name}: {error}"),
                 "It may still be in force: `loadgen faults list`, `loadgen faults clear`.",
             ),
@@ -191,7 +191,7 @@ async fn examine(
         Traces::Nowhere => {
             findings.push(Finding {
                 id: "traces-not-looked-for",
-                level: Level::Warning,
+                level: FindingLevel::Warning,
                 message: "nobody has looked whether traces arrive".to_owned(),
                 advice: "Say where they are: --traces FILE of the Collector's file exporter, or --jaeger URL.".to_owned(),
             });

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use loadgen_dataset::Source;
+use loadgen_dataset::RunSource;
 use loadgen_extract::ExtractReport;
 use loadgen_report::{ReportError, RunReport, Sources, write};
 
@@ -68,7 +68,7 @@ pub(super) fn beside_dataset(report: &ExtractReport, timeline: Option<&Path>) ->
 
 /// The page of a dataset of several runs. Nothing in it says where they lie, so that it is the same
 /// wherever that is.
-pub(super) fn of_runs(sources: &[Source], page: &Path) {
+pub(super) fn of_runs(sources: &[RunSource], page: &Path) {
     let whole = sources.len() <= WHOLE_RUNS;
     let runs: Vec<RunReport> = sources
         .iter()

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use loadgen_engine::Consumer;
 use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
-use loadgen_engine::k6::{Missing, read_log};
+use loadgen_engine::k6::{MissingLines, read_log};
 use loadgen_scenario::plan::Parameters;
 use loadgen_scenario::redact;
 use loadgen_timeline::event::{Event, FaultChanged, RunStatus};
@@ -38,7 +38,7 @@ struct Made {
     /// Ends of requests whose begin is not in the log.
     ends_without_begin: u64,
     /// Scenarios of which k6 counted more iterations than the log has.
-    missing: Vec<Missing>,
+    missing: Vec<MissingLines>,
     summary: Summary,
 }
 
@@ -78,7 +78,7 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
             replay.ends_without_begin
         ));
     }
-    for Missing {
+    for MissingLines {
         scenario,
         counted,
         in_log,

@@ -17,7 +17,7 @@ use crate::record::{Effect, While};
 use crate::store::{Database, DbError};
 use crate::telemetry::{NewRelease, Telemetry};
 use loadgen_shop_api::Service;
-use loadgen_shop_api::{Clients, Fault, Intensity};
+use loadgen_shop_api::{ClientCells, Intensity, ShopFault};
 
 /// A process's switches.
 pub(crate) struct FaultBoard {
@@ -99,9 +99,9 @@ impl FaultBoard {
     /// force.
     pub(crate) async fn inject(
         &self,
-        fault: Fault,
+        fault: ShopFault,
         intensity: Intensity,
-        clients: Option<Clients>,
+        clients: Option<ClientCells>,
     ) -> Result<(), String> {
         self.telemetry.record.put_on(fault);
         self.telemetry.reach.limit(fault, clients);
@@ -112,16 +112,16 @@ impl FaultBoard {
         injected
     }
 
-    async fn put_on(&self, fault: Fault, intensity: Intensity) -> Result<(), String> {
+    async fn put_on(&self, fault: ShopFault, intensity: Intensity) -> Result<(), String> {
         let level = intensity.get();
         match fault {
-            Fault::SlowQuery => self
+            ShopFault::SlowQuery => self
                 .database(fault)?
                 .slow_down(level)
                 .await
                 .map_err(|e| e.to_string())?,
-            Fault::PoolExhaustion => self.database(fault)?.hold(level).await,
-            Fault::CpuSaturation => {
+            ShopFault::PoolExhaustion => self.database(fault)?.hold(level).await,
+            ShopFault::CpuSaturation => {
                 let mut burner = self.burner.lock().await;
                 match burner.as_ref() {
                     Some(burner) => burner.set(level),
@@ -133,25 +133,25 @@ impl FaultBoard {
                     }
                 }
             }
-            Fault::CacheMissStorm => {
+            ShopFault::CacheMissStorm => {
                 let caches = self.caches();
                 if caches.is_empty() {
                     return Err(self.impossible(fault));
                 }
                 caches.iter().for_each(|cache| cache.storm(level));
             }
-            Fault::SlowGateway => self.gateway.set(level),
-            Fault::Hang => self.hang.set(level),
-            Fault::ErrorResponses => {
+            ShopFault::SlowGateway => self.gateway.set(level),
+            ShopFault::Hang => self.hang.set(level),
+            ShopFault::ErrorResponses => {
                 self.database(fault)?;
                 self.refuse.set(level);
             }
-            Fault::NetworkPartition => self.partition.begin(level).await?,
-            Fault::RetryStorm => self.retry.set(level),
-            Fault::MemoryLeak => self.leak.begin(level),
-            Fault::FdExhaustion => self.database(fault)?.leak(level).await,
-            Fault::DiskFull => self.disk.on(NoDisk::new()?, level).await,
-            Fault::NoisyNeighbour => {
+            ShopFault::NetworkPartition => self.partition.begin(level).await?,
+            ShopFault::RetryStorm => self.retry.set(level),
+            ShopFault::MemoryLeak => self.leak.begin(level),
+            ShopFault::FdExhaustion => self.database(fault)?.leak(level).await,
+            ShopFault::DiskFull => self.disk.on(NoDisk::new()?, level).await,
+            ShopFault::NoisyNeighbour => {
                 self.neighbour.begin(level).await?;
                 let record = &self.telemetry.record;
                 if record.is_kept() {
@@ -159,24 +159,24 @@ impl FaultBoard {
                     self.heartbeat.lock().await.get_or_insert_with(beat);
                 }
             }
-            Fault::SlowConsumer => self.consumers.set(level),
-            Fault::BadDeployment => {
+            ShopFault::SlowConsumer => self.consumers.set(level),
+            ShopFault::BadDeployment => {
                 self.prepare_new_release()?;
                 self.bad_release.set(level);
             }
-            Fault::Deployment => {
+            ShopFault::Deployment => {
                 self.prepare_new_release()?;
                 self.start_cold();
                 self.good_release.set(level);
             }
-            Fault::DataCorruption => self.corruption.set(level),
-            Fault::ClockSkew => self.telemetry.skew_clock(level),
+            ShopFault::DataCorruption => self.corruption.set(level),
+            ShopFault::ClockSkew => self.telemetry.skew_clock(level),
         }
         Ok(())
     }
 
     /// Takes a fault off. Returns when it is gone. Taking off what is not on changes nothing.
-    pub(crate) async fn clear(&self, fault: Fault) -> Result<(), String> {
+    pub(crate) async fn clear(&self, fault: ShopFault) -> Result<(), String> {
         let cleared = self.take_off(fault).await;
         if cleared.is_ok() {
             self.is_off(fault);
@@ -184,56 +184,56 @@ impl FaultBoard {
         cleared
     }
 
-    fn is_off(&self, fault: Fault) {
+    fn is_off(&self, fault: ShopFault) {
         self.telemetry.record.took_off(fault);
         self.telemetry.reach.limit(fault, None);
     }
 
-    async fn take_off(&self, fault: Fault) -> Result<(), String> {
+    async fn take_off(&self, fault: ShopFault) -> Result<(), String> {
         match fault {
-            Fault::SlowQuery => {
+            ShopFault::SlowQuery => {
                 if let Some(database) = self.database.get() {
                     database.speed_up();
                 }
             }
-            Fault::PoolExhaustion => {
+            ShopFault::PoolExhaustion => {
                 if let Some(database) = self.database.get() {
                     database.release().await;
                 }
             }
-            Fault::CpuSaturation => {
+            ShopFault::CpuSaturation => {
                 let burner = self.burner.lock().await.take();
                 if let Some(burner) = burner {
                     burner.stop().await;
                 }
             }
-            Fault::CacheMissStorm => self.caches().iter().for_each(|cache| cache.storm(0.0)),
-            Fault::SlowGateway => self.gateway.set(0.0),
-            Fault::Hang => self.hang.set(0.0),
-            Fault::ErrorResponses => self.refuse.set(0.0),
-            Fault::NetworkPartition => self.partition.end(),
-            Fault::RetryStorm => self.retry.set(0.0),
-            Fault::MemoryLeak => self.leak.end(),
-            Fault::FdExhaustion => {
+            ShopFault::CacheMissStorm => self.caches().iter().for_each(|cache| cache.storm(0.0)),
+            ShopFault::SlowGateway => self.gateway.set(0.0),
+            ShopFault::Hang => self.hang.set(0.0),
+            ShopFault::ErrorResponses => self.refuse.set(0.0),
+            ShopFault::NetworkPartition => self.partition.end(),
+            ShopFault::RetryStorm => self.retry.set(0.0),
+            ShopFault::MemoryLeak => self.leak.end(),
+            ShopFault::FdExhaustion => {
                 if let Some(database) = self.database.get() {
                     database.stop_leak().await;
                 }
             }
-            Fault::DiskFull => self.disk.off().await,
-            Fault::NoisyNeighbour => {
+            ShopFault::DiskFull => self.disk.off().await,
+            ShopFault::NoisyNeighbour => {
                 self.neighbour.end().await?;
                 self.heartbeat.lock().await.take();
             }
-            Fault::SlowConsumer => self.consumers.set(0.0),
-            Fault::BadDeployment => self.bad_release.set(0.0),
-            Fault::Deployment => self.good_release.set(0.0),
-            Fault::DataCorruption => {
+            ShopFault::SlowConsumer => self.consumers.set(0.0),
+            ShopFault::BadDeployment => self.bad_release.set(0.0),
+            ShopFault::Deployment => self.good_release.set(0.0),
+            ShopFault::DataCorruption => {
                 self.corruption.set(0.0);
                 if let (Some(database), Some(sql)) = (self.database.get(), self.mend.get()) {
                     database.mend(sql).await.map_err(|e| e.to_string())?;
                 }
             }
-            Fault::ClockSkew => self.telemetry.skew_clock(0.0),
+            ShopFault::ClockSkew => self.telemetry.skew_clock(0.0),
         }
         Ok(())
     }
@@ -241,38 +241,38 @@ impl FaultBoard {
     /// A request waits here while the service hangs. Those that still wait when the fault is taken
     /// off go on.
     pub(crate) async fn hang_point(&self, context: &Context) {
-        if self.meets(Fault::Hang, context) && self.hang.strikes() {
-            let _recorded = While::new(&self.telemetry.record, Fault::Hang, context);
+        if self.meets(ShopFault::Hang, context) && self.hang.strikes() {
+            let _recorded = While::new(&self.telemetry.record, ShopFault::Hang, context);
             self.hang.off().await;
         }
     }
 
     /// The error of a request that the database refuses; none as a rule.
     pub(crate) async fn refusal(&self, context: &Context) -> Option<DbError> {
-        if !self.meets(Fault::ErrorResponses, context) || !self.refuse.strikes() {
+        if !self.meets(ShopFault::ErrorResponses, context) || !self.refuse.strikes() {
             return None;
         }
         let refused = self.database.get()?.refused(context).await;
         if refused.is_some() {
             self.telemetry
                 .record
-                .touch(Fault::ErrorResponses, Effect::Failed, context, None);
+                .touch(ShopFault::ErrorResponses, Effect::Failed, context, None);
         }
         refused
     }
 
     /// Whether a fault is for the client of a request.
-    pub(crate) fn meets(&self, fault: Fault, context: &Context) -> bool {
+    pub(crate) fn meets(&self, fault: ShopFault, context: &Context) -> bool {
         self.telemetry.reach.meets(fault, context)
     }
 
     /// The new release that answers a request, where it is not the old one.
     pub(crate) fn release_for(&self, context: &Context) -> Option<NewRelease> {
         let answers = |fault, share: &Dial| self.meets(fault, context) && share.strikes();
-        if answers(Fault::BadDeployment, &self.bad_release) {
+        if answers(ShopFault::BadDeployment, &self.bad_release) {
             return Some(NewRelease { has_bugs: true });
         }
-        answers(Fault::Deployment, &self.good_release).then_some(NewRelease { has_bugs: false })
+        answers(ShopFault::Deployment, &self.good_release).then_some(NewRelease { has_bugs: false })
     }
 
     fn prepare_new_release(&self) -> Result<(), String> {
@@ -289,7 +289,7 @@ impl FaultBoard {
         }
     }
 
-    fn database(&self, fault: Fault) -> Result<&Database, String> {
+    fn database(&self, fault: ShopFault) -> Result<&Database, String> {
         self.database.get().ok_or_else(|| self.impossible(fault))
     }
 
@@ -297,7 +297,7 @@ impl FaultBoard {
         self.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn impossible(&self, fault: Fault) -> String {
+    fn impossible(&self, fault: ShopFault) -> String {
         format!("{fault} is not possible in {}", self.service)
     }
 }

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use loadgen_shop_api::{CELL_KEY, Clients, Fault};
+use loadgen_shop_api::{CELL_KEY, ClientCells, ShopFault};
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt;
 
 /// The faults of a process that are for some clients only.
 #[derive(Debug, Default)]
-pub(crate) struct Reach(RwLock<BTreeMap<Fault, Clients>>);
+pub(crate) struct Reach(RwLock<BTreeMap<ShopFault, ClientCells>>);
 
 impl Reach {
     /// From now on a fault is for these clients; none: for all.
-    pub(crate) fn limit(&self, fault: Fault, clients: Option<Clients>) {
+    pub(crate) fn limit(&self, fault: ShopFault, clients: Option<ClientCells>) {
         let mut limits = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match clients {
             Some(clients) => limits.insert(fault, clients),
@@ -23,7 +23,7 @@ impl Reach {
 
     /// Whether a fault is for the client of a request. One that does not say its cell meets only
     /// what is for all.
-    pub(crate) fn meets(&self, fault: Fault, context: &Context) -> bool {
+    pub(crate) fn meets(&self, fault: ShopFault, context: &Context) -> bool {
         let limits = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match limits.get(&fault) {
             None => true,
@@ -46,15 +46,15 @@ mod tests {
         let reach = Reach::default();
         let meets = |cell: &str| {
             let context = Context::new().with_baggage([KeyValue::new(CELL_KEY, cell.to_owned())]);
-            reach.meets(Fault::Hang, &context)
+            reach.meets(ShopFault::Hang, &context)
         };
         assert!(meets("7") && meets("x"));
-        reach.limit(Fault::Hang, Clients::new(5, 3));
+        reach.limit(ShopFault::Hang, ClientCells::new(5, 3));
         let met = ["4", "5", "7", "8", "x", ""].map(meets);
         assert_eq!(met, [false, true, true, false, false, false]);
-        assert!(!reach.meets(Fault::Hang, &Context::new()));
-        assert!(reach.meets(Fault::SlowQuery, &Context::new()));
-        reach.limit(Fault::Hang, None);
+        assert!(!reach.meets(ShopFault::Hang, &Context::new()));
+        assert!(reach.meets(ShopFault::SlowQuery, &Context::new()));
+        reach.limit(ShopFault::Hang, None);
         assert!(meets("4"));
     }
 }

@@ -19,7 +19,7 @@ use crate::record::Effect;
 use crate::store::{Database, Session, Statement};
 use crate::telemetry::client::Client;
 use crate::telemetry::server::Cx;
-use loadgen_shop_api::{Fault, Service};
+use loadgen_shop_api::{Service, ShopFault};
 
 const GET: Statement = Statement {
     operation: "SELECT",
@@ -324,7 +324,7 @@ fn load(session: &Session<'_>, id: &str) -> rusqlite::Result<Option<Cart>> {
         true => Ok(Some(cart)),
         false => {
             let (record, context) = (session.record(), session.context());
-            record.touch(Fault::DataCorruption, Effect::Failed, context, None);
+            record.touch(ShopFault::DataCorruption, Effect::Failed, context, None);
             Err(wrong("the cart's total is not the sum of its items".into()))
         }
     }
@@ -336,10 +336,10 @@ fn save(
     id: &str,
     mut cart: Cart,
 ) -> rusqlite::Result<Cart> {
-    let meets = faults.meets(Fault::DataCorruption, session.context());
+    let meets = faults.meets(ShopFault::DataCorruption, session.context());
     if meets && faults.corruption.strikes() {
         let (record, context) = (session.record(), session.context());
-        record.touch(Fault::DataCorruption, Effect::Corrupted, context, None);
+        record.touch(ShopFault::DataCorruption, Effect::Corrupted, context, None);
         cart.total = cents(cart.total * CENTS);
     }
     let body = serde_json::to_string(&cart)

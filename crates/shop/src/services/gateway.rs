@@ -15,7 +15,7 @@ use crate::fault::board::FaultBoard;
 use crate::kit::Kit;
 use crate::record::While;
 use crate::telemetry::Telemetry;
-use loadgen_shop_api::Fault;
+use loadgen_shop_api::ShopFault;
 
 /// Milliseconds of an authorisation in good times.
 const USUAL_MS: std::ops::Range<f64> = 8.0..20.0;
@@ -45,7 +45,7 @@ async fn charge(State(gateway): State<Gateway>, headers: HeaderMap) -> Json<Valu
     let usual = Duration::from_secs_f64(rand::random_range(USUAL_MS) / 1e3);
     if gateway.faults.gateway.level() > 0.0 {
         let context = gateway.telemetry.extract(&headers);
-        let _recorded = While::new(&gateway.telemetry.record, Fault::SlowGateway, &context);
+        let _recorded = While::new(&gateway.telemetry.record, ShopFault::SlowGateway, &context);
         tokio::select! {
             () = slow_lane(&gateway) => {}
             // Those that queue when the fault is taken off go on at once.

@@ -18,7 +18,7 @@ use super::Telemetry;
 use super::span::{ActiveSpan, CANCELLED};
 use crate::fault::board::FaultBoard;
 use crate::record::Effect;
-use loadgen_shop_api::{Fault, Service};
+use loadgen_shop_api::{Service, ShopFault};
 
 /// How often a call is made at most while a retry storm is on.
 const TRIES: u32 = 10;
@@ -217,8 +217,8 @@ impl Client {
     /// once.
     async fn send(&self, context: &Context, outgoing: Outgoing) -> Result<Reply, CallError> {
         for _ in 1..TRIES {
-            let storm =
-                self.faults.meets(Fault::RetryStorm, context) && self.faults.retry.level() > 0.0;
+            let storm = self.faults.meets(ShopFault::RetryStorm, context)
+                && self.faults.retry.level() > 0.0;
             let rejects = storm && self.faults.retry.strikes();
             let again = Again { storm, rejects };
             let result = self.exchange(context, &outgoing, again).await;
@@ -279,12 +279,12 @@ impl Client {
         self.telemetry.record.send(&mut headers);
         self.telemetry.inject(exchange.span.context(), &mut headers);
         let mut target = url.clone();
-        if self.faults.meets(Fault::NetworkPartition, context)
+        if self.faults.meets(ShopFault::NetworkPartition, context)
             && let Some(port) = self.faults.partition.strikes()
         {
             // It can only fail for a URL without a host.
             let _ = target.set_port(Some(port));
-            exchange.touched = Some((Fault::NetworkPartition, Effect::Failed));
+            exchange.touched = Some((ShopFault::NetworkPartition, Effect::Failed));
         }
         let mut request = self
             .http
@@ -304,14 +304,14 @@ impl Client {
         exchange.ended = true;
         let failed = (result.as_ref()).map_or(true, |(status, ..)| status.is_server_error());
         if storm && (failed || rejects) {
-            exchange.touched = Some((Fault::RetryStorm, Effect::Repeated));
+            exchange.touched = Some((ShopFault::RetryStorm, Effect::Repeated));
         } else if result.is_err()
             && self
                 .telemetry
                 .record
-                .was_on(Fault::FdExhaustion, exchange.since)
+                .was_on(ShopFault::FdExhaustion, exchange.since)
         {
-            exchange.touched = Some((Fault::FdExhaustion, Effect::Failed));
+            exchange.touched = Some((ShopFault::FdExhaustion, Effect::Failed));
         }
         let span = &exchange.span;
         match result {
@@ -384,7 +384,7 @@ struct Exchange<'a> {
     /// False: no answer yet, and no reason to expect none.
     ended: bool,
     /// What a fault did to it.
-    touched: Option<(Fault, Effect)>,
+    touched: Option<(ShopFault, Effect)>,
 }
 
 impl Drop for Exchange<'_> {

@@ -22,7 +22,7 @@ use crate::answer::Answer;
 use crate::fault::board::FaultBoard;
 use crate::queue::PUBLISH_PATH;
 use crate::record::Effect;
-use loadgen_shop_api::Fault;
+use loadgen_shop_api::ShopFault;
 
 /// The share of requests that a new release with a bug fails.
 const FAILS: f64 = 0.2;
@@ -94,17 +94,17 @@ pub(crate) async fn answer_traced(
 async fn strike(layer: &ServerLayer, context: &Context) -> Option<Answer> {
     let (faults, record) = (&layer.faults, &layer.telemetry.record);
     faults.hang_point(context).await;
-    if faults.meets(Fault::MemoryLeak, context)
+    if faults.meets(ShopFault::MemoryLeak, context)
         && let Some(took) = faults.leak.strike()
     {
-        record.touch(Fault::MemoryLeak, Effect::Delayed, context, Some(took));
+        record.touch(ShopFault::MemoryLeak, Effect::Delayed, context, Some(took));
     }
     if let Some(error) = faults.refusal(context).await {
         return Some(Answer::from(error));
     }
     let fails = has_bugs(context) && rand::random::<f64>() < FAILS;
     if fails {
-        record.touch(Fault::BadDeployment, Effect::Failed, context, None);
+        record.touch(ShopFault::BadDeployment, Effect::Failed, context, None);
     }
     fails.then(|| Answer::failed("the new release does not know the setting `currency`"))
 }
@@ -199,7 +199,7 @@ impl Exchange {
     fn record_of_clocks_and_processor(&self) {
         let record = &self.telemetry.record;
         let context = self.span.context();
-        for fault in [Fault::CpuSaturation, Fault::NoisyNeighbour] {
+        for fault in [ShopFault::CpuSaturation, ShopFault::NoisyNeighbour] {
             if record.was_on(fault, self.since) {
                 let lost = record.stood_still(self.sent_ns);
                 if lost > Duration::ZERO {
@@ -209,7 +209,7 @@ impl Exchange {
         }
         let ahead = self.span.ahead();
         if ahead > Duration::ZERO {
-            record.touch(Fault::ClockSkew, Effect::Stamped, context, Some(ahead));
+            record.touch(ShopFault::ClockSkew, Effect::Stamped, context, Some(ahead));
         }
     }
 }

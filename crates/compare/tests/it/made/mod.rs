@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use loadgen_compare::statistics::Sample;
-use loadgen_compare::{Choice, Pair, Run, ScenarioRequests, TargetSide};
+use loadgen_compare::statistics::SortedValues;
+use loadgen_compare::{LoadedRun, Pair, RequestChoice, ScenarioRequests, TargetSide};
 use loadgen_scenario::{Plan, PlanOptions, plan_str};
 use loadgen_timeline::event::{Engine, RunStarted};
 use serde_json::json;
@@ -75,7 +75,7 @@ pub(crate) fn plan() -> Plan {
     plan_str("made.yaml", FILE, &PlanOptions::default()).unwrap()
 }
 
-fn run(repetition: u32, side: &str, like: Like, at_ns: i64) -> Run {
+fn run(repetition: u32, side: &str, like: Like, at_ns: i64) -> LoadedRun {
     let plan = plan();
     let started = RunStarted {
         schema_version: 1,
@@ -117,7 +117,7 @@ fn run(repetition: u32, side: &str, like: Like, at_ns: i64) -> Run {
             "harness_max_rss_bytes": is_k6.then_some(30 << 20),
         },
     });
-    Run {
+    LoadedRun {
         folder: PathBuf::from(format!("rep-{repetition}-{side}")),
         started,
         scenarios: plan
@@ -138,10 +138,10 @@ fn run(repetition: u32, side: &str, like: Like, at_ns: i64) -> Run {
 fn requests(name: &str, like: Like) -> ScenarioRequests {
     const N: u64 = 1000;
     let target = |i: u64| -like.target_ms * (1.0 - (i as f64 + 0.5) / N as f64).ln();
-    let all = |of: &dyn Fn(u64) -> f64| Sample::new((0..N).map(of).collect());
-    let of_target = |sample: Sample| match like.has_dataset {
+    let all = |of: &dyn Fn(u64) -> f64| SortedValues::new((0..N).map(of).collect());
+    let of_target = |sample: SortedValues| match like.has_dataset {
         true => sample,
-        false => Sample::default(),
+        false => SortedValues::default(),
     };
     // What is outside varies a little from request to request.
     let outside = |i: u64| like.outside_ms * (0.9 + 0.2 * ((i * 7919) % N) as f64 / N as f64);
@@ -158,7 +158,7 @@ fn requests(name: &str, like: Like) -> ScenarioRequests {
         window_s: Some(10.0),
         sent_at_s: (0..N).map(|i| i as f32 / 100.0).collect(),
         choices: (0..N)
-            .map(|iteration| Choice {
+            .map(|iteration| RequestChoice {
                 iteration,
                 step: 0,
                 flow: 0,

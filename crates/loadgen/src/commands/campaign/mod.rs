@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use loadgen_campaign::CampaignError;
-use loadgen_campaign::figures::Figures;
-use loadgen_campaign::journal::{Asked, Journal};
+use loadgen_campaign::figures::CampaignFigures;
+use loadgen_campaign::journal::{Asked, CampaignJournal};
 use loadgen_campaign::planned::{self, PlannedRun, Wanted};
 use loadgen_dataset::{BuildOptions, BuildReport, Unusable};
 use loadgen_engine::BaseUrl;
@@ -35,7 +35,8 @@ pub(super) async fn campaign(args: CampaignArgs) -> Result<Exit, Failure> {
     let first = plan_of(&args, args.seed)?;
     let runs = runs(&args, &first)?;
     let targets = targets(&args, &first);
-    let journal = Journal::open(&args.out, &asked(&args, &first, &targets)?).map_err(failure)?;
+    let journal =
+        CampaignJournal::open(&args.out, &asked(&args, &first, &targets)?).map_err(failure)?;
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     let mut work = Work::new(&args, runs, targets, journal)?;
     let halted = work.all(&interrupts).await?;
@@ -66,7 +67,8 @@ pub(super) async fn campaign(args: CampaignArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     };
     let left_out = report.left_out.len() as u64;
-    let figures = Figures::read(&report.output, left_out, journal.ended()).map_err(failure)?;
+    let figures =
+        CampaignFigures::read(&report.output, left_out, journal.ended()).map_err(failure)?;
     show(&args, &report, &figures)?;
     Ok(match halted {
         Some(_) => Exit::Failed,
@@ -221,11 +223,15 @@ fn remove(folder: &Path) -> std::io::Result<()> {
 /// What a campaign made, for `--json` and figures.json.
 #[derive(Debug, Serialize)]
 struct Made<'m> {
-    figures: &'m Figures,
+    figures: &'m CampaignFigures,
     dataset: &'m BuildReport,
 }
 
-fn show(args: &CampaignArgs, report: &BuildReport, figures: &Figures) -> Result<(), Failure> {
+fn show(
+    args: &CampaignArgs,
+    report: &BuildReport,
+    figures: &CampaignFigures,
+) -> Result<(), Failure> {
     let made = super::json(&Made {
         figures,
         dataset: report,

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use loadgen_campaign::disk;
-use loadgen_campaign::journal::{Ended, Journal, RUNS};
-use loadgen_campaign::planned::{Pace, PlannedRun};
+use loadgen_campaign::journal::{CampaignJournal, Ended, RUNS};
+use loadgen_campaign::planned::{PlannedRun, TimeLeft};
 use loadgen_program::{Child, Input, Log, Signal};
 use loadgen_timeline::event::RunStatus;
 use loadgen_timeline::summary::Summary;
@@ -40,7 +40,7 @@ pub(super) enum Halt {
 pub(super) struct Work<'a> {
     args: &'a CampaignArgs,
     runs: Vec<PlannedRun>,
-    journal: Journal,
+    journal: CampaignJournal,
     /// Numbers of runs that have not begun.
     waiting: VecDeque<usize>,
     /// Places without a run.
@@ -75,7 +75,7 @@ impl<'a> Work<'a> {
         args: &'a CampaignArgs,
         runs: Vec<PlannedRun>,
         places: Vec<Place>,
-        journal: Journal,
+        journal: CampaignJournal,
     ) -> Result<Self, Failure> {
         let cannot =
             |e: io::Error| Failure::new(Exit::Failed, format!("{}: {e}", args.out.display()));
@@ -100,7 +100,7 @@ impl<'a> Work<'a> {
         })
     }
 
-    pub(super) fn into_journal(self) -> Journal {
+    pub(super) fn into_journal(self) -> CampaignJournal {
         self.journal
     }
 
@@ -291,7 +291,7 @@ impl<'a> Work<'a> {
             .iter()
             .map(|run| (self.runs[run.number], run.since.elapsed().as_secs_f64()))
             .collect();
-        let left_s = Pace::of(&done).left_s(&waiting, &begun, self.places);
+        let left_s = TimeLeft::of(&done).left_s(&waiting, &begun, self.places);
         let of_done = (0..self.runs.len()).filter(|n| self.journal.done(*n as u64).is_some());
         let done: Vec<u64> = of_done.map(|n| self.runs[n].episodes).collect();
         self.progress.show(done.len(), done.iter().sum(), left_s);

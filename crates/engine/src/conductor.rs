@@ -6,14 +6,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use loadgen_timeline::event::{
-    ClockStepped, Event as Line, GeneratorStalled, Heartbeat, WindowClosed,
-};
+use loadgen_timeline::event::{ClockStepped, Event, GeneratorStalled, Heartbeat, WindowClosed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::context::Progress;
 use crate::error::Interrupt;
-use crate::event::Event;
+use crate::event::EngineEvent;
 use crate::flags::{Flags, Look};
 use crate::injector::{FaultJob, HASTY};
 use crate::pacer::Pacer;
@@ -40,7 +38,7 @@ pub(crate) enum Broken {
 
 pub(crate) struct Conductor {
     shared: Arc<Shared>,
-    events: SyncSender<Event>,
+    events: SyncSender<EngineEvent>,
     faults: UnboundedSender<FaultJob>,
     windows: Windows,
     flags: Flags,
@@ -55,7 +53,7 @@ impl Conductor {
     pub(crate) fn new(
         shared: Arc<Shared>,
         keeps_to_the_plan: bool,
-        events: SyncSender<Event>,
+        events: SyncSender<EngineEvent>,
         faults: UnboundedSender<FaultJob>,
     ) -> Self {
         let windows = Windows::new(
@@ -198,7 +196,7 @@ impl Conductor {
         for action in actions {
             match action {
                 Action::Open { scenario, at_ns } => {
-                    self.send(Line::WindowOpened(self.windows.opened(scenario, at_ns)));
+                    self.send(Event::WindowOpened(self.windows.opened(scenario, at_ns)));
                     if let Some(line) = self.flags.opened(scenario, at_ns) {
                         self.send(line);
                     }
@@ -207,12 +205,12 @@ impl Conductor {
                 Action::Signal { scenario, signal } => self.shared.signal(scenario, signal),
                 Action::Close { scenario, at_ns } => {
                     self.flags.closed(scenario);
-                    self.send(Line::WindowClosed(self.totals(scenario, at_ns)));
+                    self.send(Event::WindowClosed(self.totals(scenario, at_ns)));
                 }
                 Action::LetGo { scenario } => self.let_go(scenario),
                 Action::DropTheRest { scenario } => self.drop_the_rest(scenario),
                 Action::Drain { scenario, at_ns } => {
-                    self.send(Line::WindowDrained(self.totals(scenario, at_ns)));
+                    self.send(Event::WindowDrained(self.totals(scenario, at_ns)));
                 }
             }
         }
@@ -253,7 +251,7 @@ impl Conductor {
     fn look_for_a_stall(&self, due: Instant) {
         let late = self.shared.clock.now().saturating_duration_since(due);
         if late > STALL {
-            self.send(Line::GeneratorStalled(GeneratorStalled {
+            self.send(Event::GeneratorStalled(GeneratorStalled {
                 at_ns: self.shared.clock.now_ns(),
                 for_ns: u64::try_from(late.as_nanos()).unwrap_or(u64::MAX),
                 shard: None,
@@ -275,10 +273,10 @@ impl Conductor {
             beat.failed += scenario.counters.failed.load(Relaxed);
             beat.dropped += scenario.counters.dropped.load(Relaxed);
         }
-        self.send(Line::Heartbeat(beat));
+        self.send(Event::Heartbeat(beat));
         let offset_ns = self.shared.clock.wall_offset_ns();
         if (offset_ns - self.clock_offset_ns).abs() > CLOCK_STEP_NS {
-            self.send(Line::ClockStepped(ClockStepped {
+            self.send(Event::ClockStepped(ClockStepped {
                 at_ns: beat.at_ns,
                 offset_ns,
                 shard: None,
@@ -303,7 +301,7 @@ impl Conductor {
         }
     }
 
-    fn send(&self, line: Line) {
+    fn send(&self, line: Event) {
         send(&self.events, line);
     }
 }

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use loadgen_timeline::RequestRecord;
 use rand::rngs::SmallRng;
 
-use crate::event::Event;
+use crate::event::EngineEvent;
 use crate::headers::scenario_headers;
 use crate::shared::{Shared, Signal};
 use crate::way::Way;
@@ -45,7 +45,7 @@ pub(crate) struct Context {
     pub(crate) in_flight: Vec<Cell<u32>>,
     pub(crate) ids: RefCell<SmallRng>,
     records: RefCell<Vec<RequestRecord>>,
-    events: SyncSender<Event>,
+    events: SyncSender<EngineEvent>,
 }
 
 impl Context {
@@ -54,7 +54,7 @@ impl Context {
         index: usize,
         way: Way,
         authorization: Option<HeaderValue>,
-        events: SyncSender<Event>,
+        events: SyncSender<EngineEvent>,
     ) -> Self {
         let scenarios = &shared.plan.scenarios;
         let mut headers: Vec<HeaderMap> = scenarios
@@ -109,9 +109,9 @@ impl Context {
         records.shrink_to_fit();
         if records.len() >= PATIENCE {
             // The other end is gone only when a consumer failed, which ends the run by itself.
-            let _ = self.events.send(Event::Requests(records));
-        } else if let Err(TrySendError::Full(Event::Requests(records))) =
-            self.events.try_send(Event::Requests(records))
+            let _ = self.events.send(EngineEvent::Requests(records));
+        } else if let Err(TrySendError::Full(EngineEvent::Requests(records))) =
+            self.events.try_send(EngineEvent::Requests(records))
         {
             *self.records.borrow_mut() = records;
         }
@@ -119,6 +119,6 @@ impl Context {
 
     /// Hands over the rest, however long that takes.
     pub(crate) fn hand_over_the_rest(&self) {
-        let _ = self.events.send(Event::Requests(self.records.take()));
+        let _ = self.events.send(EngineEvent::Requests(self.records.take()));
     }
 }

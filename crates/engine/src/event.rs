@@ -3,7 +3,7 @@
 
 use std::io;
 
-use loadgen_timeline::{Event as TimelineEvent, RequestRecord};
+use loadgen_timeline::{Event, RequestRecord};
 
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
@@ -11,11 +11,11 @@ use loadgen_timeline::{Event as TimelineEvent, RequestRecord};
     clippy::large_enum_variant,
     reason = "a few lines a second, and patterns do not go through a box"
 )]
-pub enum Event {
+pub enum EngineEvent {
     /// A process beside this one sends the load: its id.
     Generator(u32),
     /// A line for the timeline.
-    Timeline(TimelineEvent),
+    Timeline(Event),
     /// Requests that ended since the last such event of the same worker, in order of their end.
     Requests(Vec<RequestRecord>),
 }
@@ -29,7 +29,7 @@ pub trait Consumer: Send {
     fn name(&self) -> &str;
 
     /// Takes an event. An error ends the run, in good order.
-    fn take(&mut self, event: &Event) -> io::Result<()>;
+    fn take(&mut self, event: &EngineEvent) -> io::Result<()>;
 
     /// Called once after the last event, also when the run failed.
     fn finish(&mut self) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use loadgen_fault::FlagReader;
 use loadgen_scenario::{Executor, Plan};
 use loadgen_timeline::Clock;
-use loadgen_timeline::event::{Event as Line, FlagChanged, FlagLost, VusChanged};
+use loadgen_timeline::event::{Event, FlagChanged, FlagLost, VusChanged};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// A look at a flag.
@@ -66,7 +66,7 @@ impl Flags {
     }
 
     /// Takes what a look has shown. Returns what the timeline is told.
-    pub(crate) fn take(&mut self, look: &Look) -> Vec<Line> {
+    pub(crate) fn take(&mut self, look: &Look) -> Vec<Event> {
         let mut told = Vec::new();
         let Some(known) = self.known.get_mut(look.flag) else {
             return told;
@@ -76,7 +76,7 @@ impl Flags {
         match &look.value {
             Ok(value) => {
                 if known.is_lost || known.value != Some(*value) {
-                    told.push(Line::FlagChanged(FlagChanged {
+                    told.push(Event::FlagChanged(FlagChanged {
                         flag: flag(),
                         value: *value,
                         at_ns,
@@ -89,7 +89,7 @@ impl Flags {
             }
             Err(reason) => {
                 if !known.is_lost {
-                    told.push(Line::FlagLost(FlagLost {
+                    told.push(Event::FlagLost(FlagLost {
                         flag: flag(),
                         reason: reason.clone(),
                         at_ns,
@@ -107,7 +107,7 @@ impl Flags {
     }
 
     /// A scenario's window has opened.
-    pub(crate) fn opened(&mut self, scenario: usize, at_ns: i64) -> Option<Line> {
+    pub(crate) fn opened(&mut self, scenario: usize, at_ns: i64) -> Option<Event> {
         self.told_vus(scenario, at_ns)
     }
 
@@ -131,13 +131,13 @@ impl Flags {
     }
 
     /// The line that says how many VUs a scenario runs, where the timeline has another number.
-    fn told_vus(&mut self, scenario: usize, at_ns: i64) -> Option<Line> {
+    fn told_vus(&mut self, scenario: usize, at_ns: i64) -> Option<Event> {
         let vus = self.vus(scenario)?;
         if self.vus[scenario] == Some(vus) {
             return None;
         }
         self.vus[scenario] = Some(vus);
-        Some(Line::VusChanged(VusChanged {
+        Some(Event::VusChanged(VusChanged {
             scenario: self.plan.scenarios[scenario].name.clone(),
             vus,
             at_ns,
@@ -174,11 +174,11 @@ scenarios:
         }
     }
 
-    fn told(lines: impl IntoIterator<Item = Line>) -> Vec<String> {
+    fn told(lines: impl IntoIterator<Item = Event>) -> Vec<String> {
         let text = |line| match line {
-            Line::FlagChanged(f) => format!("{} {} is {}", f.at_ns, f.flag, f.value),
-            Line::FlagLost(f) => format!("{} {} lost: {}", f.at_ns, f.flag, f.reason),
-            Line::VusChanged(v) => format!("{} {} runs {}", v.at_ns, v.scenario, v.vus),
+            Event::FlagChanged(f) => format!("{} {} is {}", f.at_ns, f.flag, f.value),
+            Event::FlagLost(f) => format!("{} {} lost: {}", f.at_ns, f.flag, f.reason),
+            Event::VusChanged(v) => format!("{} {} runs {}", v.at_ns, v.scenario, v.vus),
             other => format!("{other:?}"),
         };
         lines.into_iter().map(text).collect()

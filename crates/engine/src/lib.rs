@@ -39,6 +39,6 @@ mod worker;
 pub use base_url::BaseUrl;
 pub use cookies::Cookies;
 pub use error::{EngineError, Interrupt};
-pub use event::{Consumer, Event};
+pub use event::{Consumer, EngineEvent};
 pub use exchange::{Answered, Outgoing, exchange};
 pub use run::{RunOptions, Sender, run};

@@ -2,11 +2,11 @@
 
 use std::sync::mpsc;
 
-use loadgen_timeline::event::Event as Line;
+use loadgen_timeline::event::Event;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::error::EngineError;
-use crate::event::{Consumer, Event};
+use crate::event::{Consumer, EngineEvent};
 
 /// Events that may wait for the recorder. Workers keep their records when it is full.
 pub(crate) const WAITING_EVENTS: usize = 1024;
@@ -15,7 +15,7 @@ pub(crate) const WAITING_EVENTS: usize = 1024;
 /// through `failed` at once, which ends the run; the consumers that still work see the rest of it.
 pub(crate) fn record(
     mut consumers: Vec<Box<dyn Consumer>>,
-    incoming: &mpsc::Receiver<Event>,
+    incoming: &mpsc::Receiver<EngineEvent>,
     failed: &UnboundedSender<()>,
 ) -> Option<EngineError> {
     let mut error = None;
@@ -32,7 +32,7 @@ pub(crate) fn record(
                 false
             }
         });
-        if matches!(event, Event::Timeline(Line::RunFinished(_))) {
+        if matches!(event, EngineEvent::Timeline(Event::RunFinished(_))) {
             break;
         }
     }
@@ -46,6 +46,6 @@ pub(crate) fn record(
 
 /// Sends a line for the timeline. The other end is gone only together with the recorder, whose
 /// end the run notices by itself.
-pub(crate) fn send(events: &mpsc::SyncSender<Event>, line: Line) {
-    let _ = events.send(Event::Timeline(line));
+pub(crate) fn send(events: &mpsc::SyncSender<EngineEvent>, line: Event) {
+    let _ = events.send(EngineEvent::Timeline(line));
 }

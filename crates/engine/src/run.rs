@@ -11,7 +11,7 @@ use loadgen_fault::{Drivers, FlagReader};
 use loadgen_scenario::{Plan, Shard};
 use loadgen_timeline::Clock;
 use loadgen_timeline::event::{
-    Engine, Event as Line, RunFinished, RunShard, RunStarted, RunStatus, TIMELINE_SCHEMA_VERSION,
+    Engine, Event, RunFinished, RunShard, RunStarted, RunStatus, TIMELINE_SCHEMA_VERSION,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use crate::client;
 use crate::conductor::{Broken, Conductor};
 use crate::context::{Context, Progress};
 use crate::error::{EngineError, Interrupt};
-use crate::event::{Consumer, Event};
+use crate::event::{Consumer, EngineEvent};
 use crate::flags;
 use crate::injector::{FirstLook, HASTY, Injector, first_look, must_end};
 use crate::k6::{self, K6Options};
@@ -185,7 +185,7 @@ impl Ready {
         // words.
         send(
             &events,
-            Line::RunFinished(RunFinished {
+            Event::RunFinished(RunFinished {
                 at_ns: clock.now_ns(),
                 status,
                 sha256: None,
@@ -204,7 +204,7 @@ impl Ready {
     /// and what broke down.
     async fn conduct(
         self,
-        events: &SyncSender<Event>,
+        events: &SyncSender<EngineEvent>,
         interrupts: &mut UnboundedReceiver<Interrupt>,
         failure: UnboundedReceiver<()>,
     ) -> Result<(RunStatus, Option<EngineError>), EngineError> {
@@ -226,7 +226,10 @@ impl Ready {
             crew.size(),
         );
         let shared = Arc::new(shared);
-        send(events, Line::RunStarted(run_started(&shared, &crew, shard)));
+        send(
+            events,
+            Event::RunStarted(run_started(&shared, &crew, shard)),
+        );
         let keeps_to_the_plan = crew.is_k6();
         let (progress, from_workers) = unbounded_channel();
         let working = crew.start(&shared, events, progress)?;
@@ -380,7 +383,7 @@ impl Crew {
     fn start(
         self,
         shared: &Arc<Shared>,
-        events: &SyncSender<Event>,
+        events: &SyncSender<EngineEvent>,
         progress: UnboundedSender<Progress>,
     ) -> Result<Working, EngineError> {
         match self {
@@ -414,7 +417,7 @@ impl Crew {
             }
             Self::K6 { started, .. } => {
                 if let Some(pid) = started.pid() {
-                    let _ = events.send(Event::Generator(pid));
+                    let _ = events.send(EngineEvent::Generator(pid));
                 }
                 let (shared, events) = (shared.clone(), events.clone());
                 let follow = k6::follow(*started, shared, events, progress);

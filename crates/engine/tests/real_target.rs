@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loadgen_engine::consumers::{ClientSpans, OtlpTarget};
-use loadgen_engine::{Consumer, Event, Interrupt, RunOptions, Sender, run};
+use loadgen_engine::{Consumer, EngineEvent, Interrupt, RunOptions, Sender, run};
 use loadgen_otlp::OtlpProtocol;
 use loadgen_scenario::plan::*;
-use loadgen_timeline::event::{Event as Line, RunStatus, WindowClosed};
+use loadgen_timeline::event::{Event, RunStatus, WindowClosed};
 use loadgen_timeline::{Failure, RequestRecord};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -89,14 +89,14 @@ fn plan(executor: Executor, steps: Vec<Step>) -> Plan {
 }
 
 #[derive(Default, Clone)]
-struct Kept(Arc<Mutex<Vec<Event>>>);
+struct Kept(Arc<Mutex<Vec<EngineEvent>>>);
 
 impl Consumer for Kept {
     fn name(&self) -> &str {
         "the test's memory"
     }
 
-    fn take(&mut self, event: &Event) -> std::io::Result<()> {
+    fn take(&mut self, event: &EngineEvent) -> std::io::Result<()> {
         self.0.lock().unwrap().push(event.clone());
         Ok(())
     }
@@ -106,26 +106,26 @@ impl Kept {
     fn records(&self) -> Vec<RequestRecord> {
         let events = self.0.lock().unwrap();
         let batches = events.iter().filter_map(|e| match e {
-            Event::Requests(records) => Some(records.clone()),
-            Event::Timeline(_) | Event::Generator(_) => None,
+            EngineEvent::Requests(records) => Some(records.clone()),
+            EngineEvent::Timeline(_) | EngineEvent::Generator(_) => None,
         });
         let mut records: Vec<_> = batches.flatten().collect();
         records.sort_by_key(|r| (r.iteration, r.step));
         records
     }
 
-    fn lines(&self) -> Vec<Line> {
+    fn lines(&self) -> Vec<Event> {
         let events = self.0.lock().unwrap();
         let lines = events.iter().filter_map(|e| match e {
-            Event::Timeline(line) => Some(line.clone()),
-            Event::Requests(_) | Event::Generator(_) => None,
+            EngineEvent::Timeline(line) => Some(line.clone()),
+            EngineEvent::Requests(_) | EngineEvent::Generator(_) => None,
         });
         lines.collect()
     }
 
     fn drained(&self) -> WindowClosed {
         let drained = self.lines().into_iter().find_map(|line| match line {
-            Line::WindowDrained(drained) => Some(drained),
+            Event::WindowDrained(drained) => Some(drained),
             _ => None,
         });
         drained.expect("the window drained")
@@ -359,10 +359,10 @@ async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
         fn name(&self) -> &str {
             "a full disk"
         }
-        fn take(&mut self, event: &Event) -> std::io::Result<()> {
+        fn take(&mut self, event: &EngineEvent) -> std::io::Result<()> {
             match event {
-                Event::Requests(_) => Err(std::io::ErrorKind::StorageFull.into()),
-                Event::Timeline(_) | Event::Generator(_) => Ok(()),
+                EngineEvent::Requests(_) => Err(std::io::ErrorKind::StorageFull.into()),
+                EngineEvent::Timeline(_) | EngineEvent::Generator(_) => Ok(()),
             }
         }
     }
@@ -388,6 +388,6 @@ async fn a_consumer_that_fails_ends_the_run_and_the_others_see_its_end() {
         .unwrap_err();
     assert!(error.to_string().contains("a full disk"), "{error}");
     assert!(
-        matches!(kept.lines().last(), Some(Line::RunFinished(f)) if f.status == RunStatus::Failed)
+        matches!(kept.lines().last(), Some(Event::RunFinished(f)) if f.status == RunStatus::Failed)
     );
 }

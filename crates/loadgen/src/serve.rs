@@ -12,7 +12,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use loadgen_control::Access;
-use loadgen_engine::{Consumer, Event};
+use loadgen_engine::{Consumer, EngineEvent};
 use loadgen_report::{Live, LiveSeries, Page, RunReport, live_html};
 use loadgen_scenario::Plan;
 use tokio::net::TcpListener;
@@ -132,8 +132,8 @@ impl Consumer for Feed {
         "the live page"
     }
 
-    fn take(&mut self, event: &Event) -> io::Result<()> {
-        if let Event::Requests(records) = event {
+    fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
+        if let EngineEvent::Requests(records) = event {
             lock(&self.0.series).take(records);
         }
         Ok(())

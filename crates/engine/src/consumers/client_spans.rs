@@ -25,7 +25,7 @@ use reqwest::Url;
 use serde::Serialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 
-use crate::event::{Consumer, Event};
+use crate::event::{Consumer, EngineEvent};
 
 /// Spans in one export call; some 0.5 MB, well below the usual limit of 4 MB a message.
 const SPANS_A_CALL: usize = 1000;
@@ -197,8 +197,8 @@ impl Consumer for ClientSpans {
         "client spans"
     }
 
-    fn take(&mut self, event: &Event) -> io::Result<()> {
-        let Event::Requests(records) = event else {
+    fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
+        let EngineEvent::Requests(records) = event else {
             return Ok(());
         };
         let Some(batches) = &self.batches else {

@@ -6,7 +6,7 @@ use std::path::Path;
 use loadgen_scenario::Plan;
 use loadgen_timeline::ledger::LedgerWriter;
 
-use crate::event::{Consumer, Event};
+use crate::event::{Consumer, EngineEvent};
 
 /// Writes each hand-over of a worker as one batch, so a kill loses no more than one hand-over.
 #[derive(Debug)]
@@ -24,10 +24,10 @@ impl Consumer for LedgerFile {
         "ledger.arrows"
     }
 
-    fn take(&mut self, event: &Event) -> io::Result<()> {
+    fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
         match event {
-            Event::Requests(records) => self.0.append(records),
-            Event::Timeline(_) | Event::Generator(_) => Ok(()),
+            EngineEvent::Requests(records) => self.0.append(records),
+            EngineEvent::Timeline(_) | EngineEvent::Generator(_) => Ok(()),
         }
     }
 

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use loadgen_scenario::{ArrivalSchedule, Executor, Plan, PlannedScenario, Shard};
 use loadgen_timeline::RequestRecord;
-use loadgen_timeline::event::{Event as Line, WindowClosed};
+use loadgen_timeline::event::{Event, WindowClosed};
 use loadgen_timeline::summary::{ScenarioSummary, Summary};
 
 use super::times::Times;
 use super::usage::{CpuSeconds, Meter};
-use crate::event::{Consumer, Event};
+use crate::event::{Consumer, EngineEvent};
 
 /// Adds the figures up and writes them at the end. The clone of a handle reads them.
 #[derive(Debug)]
@@ -133,9 +133,9 @@ impl Consumer for SummaryFile {
         "summary.json"
     }
 
-    fn take(&mut self, event: &Event) -> io::Result<()> {
+    fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
         match event {
-            Event::Requests(records) => {
+            EngineEvent::Requests(records) => {
                 let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(meter) = &mut self.meter {
                     meter.look();
@@ -146,24 +146,26 @@ impl Consumer for SummaryFile {
                     count(&mut summary.scenarios[index], record);
                 }
             }
-            Event::Generator(pid) => {
+            EngineEvent::Generator(pid) => {
                 if let Some(meter) = &mut self.meter {
                     meter.follow(*pid);
                 }
             }
-            Event::Timeline(Line::RunStarted(run)) => {
+            EngineEvent::Timeline(Event::RunStarted(run)) => {
                 self.started_ns = Some(run.at_ns);
                 let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
                 summary.run = Some(run.clone());
             }
-            Event::Timeline(Line::WindowOpened(opened)) => {
+            EngineEvent::Timeline(Event::WindowOpened(opened)) => {
                 if let Some(index) = self.names.iter().position(|n| *n == opened.scenario) {
                     self.window_opened(index, opened.at_ns);
                 }
             }
-            Event::Timeline(Line::WindowClosed(closed)) => self.window_ended(closed, false),
-            Event::Timeline(Line::WindowDrained(drained)) => self.window_ended(drained, true),
-            Event::Timeline(Line::FaultFailed(failed)) => {
+            EngineEvent::Timeline(Event::WindowClosed(closed)) => self.window_ended(closed, false),
+            EngineEvent::Timeline(Event::WindowDrained(drained)) => {
+                self.window_ended(drained, true)
+            }
+            EngineEvent::Timeline(Event::FaultFailed(failed)) => {
                 let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
                 let (scenario, fault) = (&failed.scenario, &failed.fault);
                 let line = format!(
@@ -172,24 +174,24 @@ impl Consumer for SummaryFile {
                 );
                 summary.fault_failures.push(line);
             }
-            Event::Timeline(Line::ClockStepped(step)) => {
+            EngineEvent::Timeline(Event::ClockStepped(step)) => {
                 let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
                 summary.clock_steps_ns.push(step.offset_ns);
             }
-            Event::Timeline(Line::RunFinished(finished)) => {
+            EngineEvent::Timeline(Event::RunFinished(finished)) => {
                 let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
                 summary.status = Some(finished.status);
                 summary.seconds = self.started_ns.map_or(0.0, |s| seconds(finished.at_ns - s));
             }
-            Event::Timeline(
-                Line::Heartbeat(_)
-                | Line::FaultInjected(_)
-                | Line::FaultCleared(_)
-                | Line::FaultNoticed(_)
-                | Line::FlagChanged(_)
-                | Line::FlagLost(_)
-                | Line::VusChanged(_)
-                | Line::GeneratorStalled(_),
+            EngineEvent::Timeline(
+                Event::Heartbeat(_)
+                | Event::FaultInjected(_)
+                | Event::FaultCleared(_)
+                | Event::FaultNoticed(_)
+                | Event::FlagChanged(_)
+                | Event::FlagLost(_)
+                | Event::VusChanged(_)
+                | Event::GeneratorStalled(_),
             ) => {}
         }
         Ok(())

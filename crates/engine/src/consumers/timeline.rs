@@ -5,7 +5,7 @@ use std::path::Path;
 
 use loadgen_timeline::TimelineWriter;
 
-use crate::event::{Consumer, Event};
+use crate::event::{Consumer, EngineEvent};
 
 /// Writes the timeline as it happens.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ impl Consumer for TimelineFile {
         "timeline.jsonl"
     }
 
-    fn take(&mut self, event: &Event) -> io::Result<()> {
+    fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
         match event {
-            Event::Timeline(line) => self.0.append(line),
-            Event::Requests(_) | Event::Generator(_) => Ok(()),
+            EngineEvent::Timeline(line) => self.0.append(line),
+            EngineEvent::Requests(_) | EngineEvent::Generator(_) => Ok(()),
         }
     }
 }

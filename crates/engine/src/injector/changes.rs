@@ -11,9 +11,7 @@ use std::time::Duration;
 use futures::future::select_all;
 use loadgen_fault::{Cleared, Confirmation, FaultError, JournaledDriver};
 use loadgen_scenario::plan::Fault;
-use loadgen_timeline::event::{
-    Event as Line, FaultChanged, FaultFailed, FaultNoticed, NoticedChange,
-};
+use loadgen_timeline::event::{Event, FaultChanged, FaultFailed, FaultNoticed, NoticedChange};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Timeout};
@@ -308,7 +306,7 @@ impl Changes {
             Ok(confirmation) => {
                 let at_ns = self.common.now_ns();
                 let changed = self.changed(&scenario, requested_ns, at_ns, &confirmation);
-                self.common.send(Line::FaultInjected(changed));
+                self.common.send(Event::FaultInjected(changed));
                 self.settled(at_ns, Some(self.fault.intensity));
                 self.holders.push(Holder {
                     scenario,
@@ -381,7 +379,7 @@ impl Changes {
                     let requested_ns = clearing.requested_ns;
                     let confirmation = &cleared.confirmation;
                     let changed = self.changed(&holder.scenario, requested_ns, at_ns, confirmation);
-                    self.common.send(Line::FaultCleared(changed));
+                    self.common.send(Event::FaultCleared(changed));
                 }
                 self.late.clear();
                 self.settled(at_ns, None);
@@ -397,7 +395,7 @@ impl Changes {
 
     /// The fault was not there any more when it was to be cleared.
     fn was_gone(&self, since_ns: i64, at_ns: i64) {
-        self.common.send(Line::FaultNoticed(FaultNoticed {
+        self.common.send(Event::FaultNoticed(FaultNoticed {
             driver: self.fault.driver.clone(),
             fault: self.fault.fault.clone(),
             service: self.fault.service.clone(),
@@ -463,7 +461,7 @@ impl Changes {
     }
 
     fn failed(&self, scenario: &str, change: &str, reason: String, requested_ns: i64) {
-        self.common.send(Line::FaultFailed(FaultFailed {
+        self.common.send(Event::FaultFailed(FaultFailed {
             scenario: scenario.to_owned(),
             driver: self.fault.driver.clone(),
             fault: self.fault.fault.clone(),

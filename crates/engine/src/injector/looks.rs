@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use loadgen_fault::{ActiveFault, Drivers, JournaledDriver};
-use loadgen_timeline::event::{Event as Line, FaultNoticed, NoticedChange};
+use loadgen_timeline::event::{Event, FaultNoticed, NoticedChange};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -134,7 +134,7 @@ impl Looks {
         let judgement = self.judge.look(seen, &known, asked_ns, answered_ns);
         for (key, noticed) in judgement.noticed {
             let lines = self.observer.take(&key, &noticed);
-            for line in lines.unwrap_or_else(|| vec![Line::FaultNoticed(noticed)]) {
+            for line in lines.unwrap_or_else(|| vec![Event::FaultNoticed(noticed)]) {
                 self.common.send(line);
             }
         }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use loadgen_fault::{CHANGE_LIMIT, Drivers};
 use loadgen_scenario::plan::{Fault, ObservedFault};
 use loadgen_timeline::Clock;
-use loadgen_timeline::event::{Event as Line, FaultFailed};
+use loadgen_timeline::event::{Event, FaultFailed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ use self::book::{Book, Key};
 use self::changes::{Change, Changes};
 pub(crate) use self::looks::{FirstLook, first_look};
 use self::observer::Observer;
-use crate::event::Event;
+use crate::event::EngineEvent;
 use crate::recorder::send;
 
 /// How long changes may take once the run must stop at once.
@@ -56,7 +56,7 @@ struct Common {
     /// The run.
     owner: Arc<str>,
     clock: Clock,
-    events: SyncSender<Event>,
+    events: SyncSender<EngineEvent>,
     book: Arc<Book>,
     /// Marks that something was changed, so that it is looked at.
     changed: watch::Sender<()>,
@@ -69,7 +69,7 @@ impl Common {
         self.clock.unix_ns(Instant::now().into_std())
     }
 
-    fn send(&self, line: Line) {
+    fn send(&self, line: Event) {
         send(&self.events, line);
     }
 
@@ -117,7 +117,7 @@ impl Injector {
         drivers: Drivers,
         owner: &str,
         clock: Clock,
-        events: SyncSender<Event>,
+        events: SyncSender<EngineEvent>,
         deadline: watch::Sender<Option<Instant>>,
         observed: Vec<ObservedFault>,
     ) -> Self {
@@ -224,7 +224,7 @@ impl Injector {
                     ..
                 } = change
                 {
-                    self.common.send(Line::FaultFailed(FaultFailed {
+                    self.common.send(Event::FaultFailed(FaultFailed {
                         scenario,
                         driver: fault.driver,
                         fault: fault.fault,

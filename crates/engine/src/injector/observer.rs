@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use loadgen_scenario::plan::{ObservedFault, Parameters};
 use loadgen_timeline::event::{
-    Event as Line, FaultChanged, FaultNoticed, NoticedChange, WindowClosed, WindowOpened,
+    Event, FaultChanged, FaultNoticed, NoticedChange, WindowClosed, WindowOpened,
 };
 
 use super::book::Key;
@@ -36,7 +36,7 @@ impl Observer {
     }
 
     /// The lines that a change is worth; none: the plan says nothing of that fault.
-    pub(super) fn take(&mut self, key: &Key, noticed: &FaultNoticed) -> Option<Vec<Line>> {
+    pub(super) fn take(&mut self, key: &Key, noticed: &FaultNoticed) -> Option<Vec<Event>> {
         let is_it = |o: &&ObservedFault| o.driver == noticed.driver && o.fault == noticed.fault;
         let observed = self.observed.iter().find(is_it)?.clone();
         Some(match noticed.change {
@@ -51,7 +51,7 @@ impl Observer {
         key: &Key,
         noticed: &FaultNoticed,
         observed: ObservedFault,
-    ) -> Vec<Line> {
+    ) -> Vec<Event> {
         let number = self.numbers.entry(noticed.fault.clone()).or_default();
         *number += 1;
         let scenario = format!("{}_{number}", noticed.fault);
@@ -87,12 +87,12 @@ impl Observer {
             at_ns: noticed.at_ns,
             guard_ns: GUARD_NS,
         };
-        vec![Line::WindowOpened(opened), Line::FaultInjected(injected)]
+        vec![Event::WindowOpened(opened), Event::FaultInjected(injected)]
     }
 
     /// It may have gone at any time since the last look that showed it: that is when the change
     /// counts as asked for.
-    fn gone(&mut self, key: &Key, noticed: &FaultNoticed) -> Vec<Line> {
+    fn gone(&mut self, key: &Key, noticed: &FaultNoticed) -> Vec<Event> {
         let Some(injected) = self.open.remove(key) else {
             return Vec::new();
         };
@@ -103,20 +103,20 @@ impl Observer {
             ..injected
         };
         vec![
-            Line::FaultCleared(cleared),
-            Line::WindowClosed(closed.clone()),
-            Line::WindowDrained(closed),
+            Event::FaultCleared(cleared),
+            Event::WindowClosed(closed.clone()),
+            Event::WindowDrained(closed),
         ]
     }
 
     /// The lines at the end of the run: what is still in force stays so, but nobody looks any more.
-    pub(super) fn end(&mut self, at_ns: i64) -> Vec<Line> {
+    pub(super) fn end(&mut self, at_ns: i64) -> Vec<Event> {
         let open = std::mem::take(&mut self.open).into_values();
         open.flat_map(|injected| {
             let closed = closed(&injected.scenario, at_ns);
             [
-                Line::WindowClosed(closed.clone()),
-                Line::WindowDrained(closed),
+                Event::WindowClosed(closed.clone()),
+                Event::WindowDrained(closed),
             ]
         })
         .collect()

@@ -272,9 +272,9 @@ async fn play(target: &Target, script: Script<'_>) -> (Vec<String>, u64) {
         format!("{sign}{} {sham}{} {from}..{to}", f.scenario, f.fault)
     };
     let line = |event| match event {
-        Event::Timeline(Line::FaultInjected(f)) => changed('+', &f),
-        Event::Timeline(Line::FaultCleared(f)) => changed('-', &f),
-        Event::Timeline(Line::FaultFailed(f)) => format!(
+        EngineEvent::Timeline(Event::FaultInjected(f)) => changed('+', &f),
+        EngineEvent::Timeline(Event::FaultCleared(f)) => changed('-', &f),
+        EngineEvent::Timeline(Event::FaultFailed(f)) => format!(
             "!{} {} {} {}..{}: {}",
             f.scenario,
             f.change,
@@ -283,7 +283,7 @@ async fn play(target: &Target, script: Script<'_>) -> (Vec<String>, u64) {
             ms(f.at_ns),
             f.reason
         ),
-        Event::Timeline(Line::FaultNoticed(f)) => {
+        EngineEvent::Timeline(Event::FaultNoticed(f)) => {
             let what = match f.change {
                 NoticedChange::Lost => "lost",
                 NoticedChange::Appeared => "appeared",

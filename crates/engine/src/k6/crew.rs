@@ -27,7 +27,7 @@ use super::segment;
 use crate::client;
 use crate::context::Progress;
 use crate::error::EngineError;
-use crate::event::Event;
+use crate::event::EngineEvent;
 use crate::run::Whole;
 use crate::shared::{Shared, Signal};
 
@@ -193,7 +193,7 @@ impl Started {
 pub(crate) async fn follow(
     started: Started,
     shared: Arc<Shared>,
-    events: SyncSender<Event>,
+    events: SyncSender<EngineEvent>,
     progress: UnboundedSender<Progress>,
 ) -> Result<(), EngineError> {
     let Started {
@@ -302,7 +302,7 @@ fn ends(plan: &Plan) -> Vec<End> {
 struct Crew {
     feed: Feed,
     shared: Arc<Shared>,
-    events: SyncSender<Event>,
+    events: SyncSender<EngineEvent>,
     progress: UnboundedSender<Progress>,
     log: Log,
     ends: Vec<End>,
@@ -407,9 +407,9 @@ impl Crew {
         let records = std::mem::take(&mut self.waiting);
         if everything {
             // The other end is gone only when a consumer failed, which ends the run by itself.
-            let _ = self.events.send(Event::Requests(records));
-        } else if let Err(TrySendError::Full(Event::Requests(records))) =
-            self.events.try_send(Event::Requests(records))
+            let _ = self.events.send(EngineEvent::Requests(records));
+        } else if let Err(TrySendError::Full(EngineEvent::Requests(records))) =
+            self.events.try_send(EngineEvent::Requests(records))
         {
             self.waiting = records;
         }

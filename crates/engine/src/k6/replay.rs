@@ -3,7 +3,7 @@
 use std::io;
 
 use loadgen_timeline::event::{
-    Engine, Event as Line, Heartbeat, RunFinished, RunShard, RunStarted, RunStatus,
+    Engine, Event, Heartbeat, RunFinished, RunShard, RunStarted, RunStatus,
     TIMELINE_SCHEMA_VERSION, WindowClosed,
 };
 
@@ -11,7 +11,7 @@ use super::feed::{Feed, Over};
 use super::kept::module_lines;
 use super::line::{self, LogLine};
 use super::log::Replay;
-use crate::event::{Consumer, Event};
+use crate::event::{Consumer, EngineEvent};
 use crate::windows::{Action, Windows};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -45,7 +45,7 @@ impl Replay {
             next_beat_ns: self.zero_ns,
             windows: Windows::new(self.plan.clone(), self.zero_ns, 1, true),
         };
-        player.send(Line::RunStarted(RunStarted {
+        player.send(Event::RunStarted(RunStarted {
             schema_version: TIMELINE_SCHEMA_VERSION,
             run_id: self.run_id.clone(),
             at_ns: self.zero_ns,
@@ -165,14 +165,14 @@ impl Player<'_, '_> {
             match action {
                 Action::Open { scenario, at_ns } => {
                     let opened = self.windows.opened(scenario, at_ns);
-                    self.send(Line::WindowOpened(opened))?;
+                    self.send(Event::WindowOpened(opened))?;
                 }
                 Action::Close { scenario, at_ns } => {
-                    self.send(Line::WindowClosed(self.totals(scenario, at_ns)))?;
+                    self.send(Event::WindowClosed(self.totals(scenario, at_ns)))?;
                 }
                 Action::Drain { scenario, at_ns } => {
                     self.hand_over(false)?;
-                    self.send(Line::WindowDrained(self.totals(scenario, at_ns)))?;
+                    self.send(Event::WindowDrained(self.totals(scenario, at_ns)))?;
                 }
                 // k6 did what it did, and counted what it dropped.
                 Action::Inject { .. }
@@ -235,7 +235,7 @@ impl Player<'_, '_> {
                 beat.dropped += self.replay.dropped(index).unwrap_or(0);
             }
         }
-        self.send(Line::Heartbeat(beat))
+        self.send(Event::Heartbeat(beat))
     }
 
     fn hand_over(&mut self, everything: bool) -> io::Result<()> {
@@ -250,7 +250,7 @@ impl Player<'_, '_> {
         if records.is_empty() {
             return Ok(());
         }
-        self.give(&Event::Requests(records))
+        self.give(&EngineEvent::Requests(records))
     }
 
     /// The log is at its end.
@@ -276,7 +276,7 @@ impl Player<'_, '_> {
         self.hand_over(true)?;
         if let Some(status) = self.replay.status {
             let at_ns = self.now_ns;
-            self.send(Line::RunFinished(RunFinished {
+            self.send(Event::RunFinished(RunFinished {
                 at_ns,
                 status,
                 sha256: None,
@@ -302,11 +302,11 @@ impl Player<'_, '_> {
         }
     }
 
-    fn send(&mut self, line: Line) -> io::Result<()> {
-        self.give(&Event::Timeline(line))
+    fn send(&mut self, line: Event) -> io::Result<()> {
+        self.give(&EngineEvent::Timeline(line))
     }
 
-    fn give(&mut self, event: &Event) -> io::Result<()> {
+    fn give(&mut self, event: &EngineEvent) -> io::Result<()> {
         self.consumers
             .iter_mut()
             .try_for_each(|consumer| consumer.take(event))

@@ -10,14 +10,14 @@ const SCENARIOS: &str = "  a: {executor: constant-vus, duration: 1s, graceful_st
                          b: {executor: shared-iterations, iterations: 2, max_duration: 5s}\n";
 
 #[derive(Default, Clone)]
-struct Kept(Arc<Mutex<Vec<Event>>>);
+struct Kept(Arc<Mutex<Vec<EngineEvent>>>);
 
 impl Consumer for Kept {
     fn name(&self) -> &str {
         "the test's memory"
     }
 
-    fn take(&mut self, event: &Event) -> io::Result<()> {
+    fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
         self.0.lock().unwrap().push(event.clone());
         Ok(())
     }
@@ -61,18 +61,18 @@ fn told(log: &str) -> Result<(Vec<String>, usize, Vec<MissingLines>), LogError> 
     let mut story = Vec::new();
     for event in events.iter() {
         let line = match event {
-            Event::Requests(records) => {
+            EngineEvent::Requests(records) => {
                 requests += records.len();
                 continue;
             }
-            Event::Timeline(line) => line,
-            Event::Generator(_) => continue,
+            EngineEvent::Timeline(line) => line,
+            EngineEvent::Generator(_) => continue,
         };
         story.push(match line {
-            Line::WindowOpened(w) => format!("{} opened {}", ms(w.at_ns), w.scenario),
-            Line::WindowClosed(w) => format!("{} closed {}", ms(w.at_ns), w.scenario),
-            Line::WindowDrained(w) => format!("{} drained {}", ms(w.at_ns), w.scenario),
-            Line::RunFinished(end) => format!("{} {:?}", ms(end.at_ns), end.status),
+            Event::WindowOpened(w) => format!("{} opened {}", ms(w.at_ns), w.scenario),
+            Event::WindowClosed(w) => format!("{} closed {}", ms(w.at_ns), w.scenario),
+            Event::WindowDrained(w) => format!("{} drained {}", ms(w.at_ns), w.scenario),
+            Event::RunFinished(end) => format!("{} {:?}", ms(end.at_ns), end.status),
             _ => continue,
         });
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use loadgen_fault::{Drivers, FlagReader};
 use loadgen_scenario::{Plan, PlanOptions, Shard, plan_str};
-use loadgen_timeline::event::{Event as Line, Heartbeat, RunShard, RunStatus, WindowClosed};
+use loadgen_timeline::event::{Event, Heartbeat, RunShard, RunStatus, WindowClosed};
 use loadgen_timeline::{Clock, Failure, RequestRecord};
 use reqwest::Url;
 use tokio::sync::mpsc::unbounded_channel;
@@ -24,7 +24,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::error::{EngineError, Interrupt};
-use crate::event::{Consumer, Event};
+use crate::event::{Consumer, EngineEvent};
 use crate::exchange::{Answered, Outgoing};
 use crate::injector::first_look;
 use crate::injector::tests::Target;
@@ -174,14 +174,14 @@ fn simulate_beside<F: Future<Output = ()> + 'static>(
 }
 
 #[derive(Default, Clone)]
-struct Kept(Arc<Mutex<Vec<Event>>>);
+struct Kept(Arc<Mutex<Vec<EngineEvent>>>);
 
 impl Consumer for Kept {
     fn name(&self) -> &str {
         "the test's memory"
     }
 
-    fn take(&mut self, event: &Event) -> std::io::Result<()> {
+    fn take(&mut self, event: &EngineEvent) -> std::io::Result<()> {
         self.0.lock().unwrap().push(event.clone());
         Ok(())
     }
@@ -190,7 +190,7 @@ impl Consumer for Kept {
 /// What a run did. Times are in milliseconds of the plan, which they are exactly.
 struct Seen {
     ended: Result<RunStatus, EngineError>,
-    events: Vec<Event>,
+    events: Vec<EngineEvent>,
 }
 
 fn ms(at_ns: i64) -> i64 {
@@ -200,18 +200,18 @@ fn ms(at_ns: i64) -> i64 {
 }
 
 impl Seen {
-    fn lines(&self) -> impl Iterator<Item = &Line> {
+    fn lines(&self) -> impl Iterator<Item = &Event> {
         self.events.iter().filter_map(|event| match event {
-            Event::Timeline(line) => Some(line),
-            Event::Requests(_) | Event::Generator(_) => None,
+            EngineEvent::Timeline(line) => Some(line),
+            EngineEvent::Requests(_) | EngineEvent::Generator(_) => None,
         })
     }
 
     /// Records of a scenario, in order of their iterations and steps.
     fn records(&self, scenario: u16) -> Vec<&RequestRecord> {
         let batches = self.events.iter().filter_map(|event| match event {
-            Event::Requests(records) => Some(records),
-            Event::Timeline(_) | Event::Generator(_) => None,
+            EngineEvent::Requests(records) => Some(records),
+            EngineEvent::Timeline(_) | EngineEvent::Generator(_) => None,
         });
         let mut records: Vec<_> = batches
             .flatten()
@@ -237,22 +237,22 @@ impl Seen {
 
     /// What the timeline says between its first line and the counts, but for heartbeats.
     fn story(&self) -> Vec<String> {
-        let told = |line: &Line| {
+        let told = |line: &Event| {
             Some(match line {
-                Line::RunStarted(_) | Line::Heartbeat(_) => return None,
-                Line::WindowOpened(w) => format!("{} opened {}", ms(w.at_ns), w.scenario),
-                Line::WindowClosed(w) => format!("{} closed {}", ms(w.at_ns), w.scenario),
-                Line::WindowDrained(w) => format!("{} drained {}", ms(w.at_ns), w.scenario),
-                Line::FaultInjected(f) => {
+                Event::RunStarted(_) | Event::Heartbeat(_) => return None,
+                Event::WindowOpened(w) => format!("{} opened {}", ms(w.at_ns), w.scenario),
+                Event::WindowClosed(w) => format!("{} closed {}", ms(w.at_ns), w.scenario),
+                Event::WindowDrained(w) => format!("{} drained {}", ms(w.at_ns), w.scenario),
+                Event::FaultInjected(f) => {
                     format!("{} {} is in for {}", ms(f.at_ns), f.fault, f.scenario)
                 }
-                Line::FaultCleared(f) => {
+                Event::FaultCleared(f) => {
                     format!("{} {} is out for {}", ms(f.at_ns), f.fault, f.scenario)
                 }
-                Line::VusChanged(v) => format!("{} {} runs {}", ms(v.at_ns), v.scenario, v.vus),
-                Line::FlagChanged(f) => format!("{} {} is {}", ms(f.at_ns), f.flag, f.value),
-                Line::FlagLost(f) => format!("{} {} is lost", ms(f.at_ns), f.flag),
-                Line::RunFinished(end) => format!("{} {:?}", ms(end.at_ns), end.status),
+                Event::VusChanged(v) => format!("{} {} runs {}", ms(v.at_ns), v.scenario, v.vus),
+                Event::FlagChanged(f) => format!("{} {} is {}", ms(f.at_ns), f.flag, f.value),
+                Event::FlagLost(f) => format!("{} {} is lost", ms(f.at_ns), f.flag),
+                Event::RunFinished(end) => format!("{} {:?}", ms(end.at_ns), end.status),
                 other => format!("{other:?}"),
             })
         };
@@ -263,7 +263,7 @@ impl Seen {
     fn drained(&self, scenario: &str) -> &WindowClosed {
         let mut lines = self.lines();
         let drained = lines.find_map(|line| match line {
-            Line::WindowDrained(drained) if drained.scenario == scenario => Some(drained),
+            Event::WindowDrained(drained) if drained.scenario == scenario => Some(drained),
             _ => None,
         });
         drained.expect("the window drained")
@@ -271,7 +271,7 @@ impl Seen {
 
     fn heartbeats(&self) -> Vec<&Heartbeat> {
         let beats = self.lines().filter_map(|line| match line {
-            Line::Heartbeat(beat) => Some(beat),
+            Event::Heartbeat(beat) => Some(beat),
             _ => None,
         });
         beats.collect()

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
-use loadgen_engine::{Consumer, Event};
+use loadgen_engine::{Consumer, EngineEvent};
 use loadgen_scenario::{Plan, Shard, redact};
-use loadgen_timeline::event::{Event as Line, RunStatus};
+use loadgen_timeline::event::{Event, RunStatus};
 use loadgen_timeline::merge::{ShardTimeline, merge as merge_timelines, missing};
 use loadgen_timeline::summary::{GeneratorUsage, Summary};
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
             lines.join("\n  ")
         ))
     })?;
-    let (Some(Line::RunStarted(run)), Some(Line::RunFinished(end))) =
+    let (Some(Event::RunStarted(run)), Some(Event::RunFinished(end))) =
         (events.first(), events.last())
     else {
         unreachable!("a merged timeline has a beginning and an end");
@@ -77,21 +77,21 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         .map_err(|e| cannot(&out.ledger(), e))?;
     let mut consumers: Vec<Box<dyn Consumer>> =
         vec![Box::new(timeline), Box::new(ledger), Box::new(summary)];
-    let mut give = |event: &Event| {
+    let mut give = |event: &EngineEvent| {
         consumers
             .iter_mut()
             .try_for_each(|consumer| consumer.take(event))
             .map_err(|e| cannot(out.path(), e))
     };
     // Each consumer takes lines and requests by themselves, so the requests may come in one piece.
-    give(&Event::Timeline(events[0].clone()))?;
+    give(&EngineEvent::Timeline(events[0].clone()))?;
     let mut requests = 0;
     while let Some(records) = ledgers.next()? {
         requests += records.len() as u64;
-        give(&Event::Requests(records))?;
+        give(&EngineEvent::Requests(records))?;
     }
     for line in &events[1..] {
-        give(&Event::Timeline(line.clone()))?;
+        give(&EngineEvent::Timeline(line.clone()))?;
     }
     add_costs(
         &mut figures.lock().unwrap_or_else(PoisonError::into_inner),

@@ -8,7 +8,7 @@ use loadgen_engine::consumers::{
     ClientSpanReport, ClientSpans, LedgerFile, OtlpTarget, SummaryFile, TimelineFile,
 };
 use loadgen_engine::k6::{self, K6, K6Options};
-use loadgen_engine::{BaseUrl, Consumer, EngineError, Event, Interrupt, RunOptions, Sender};
+use loadgen_engine::{BaseUrl, Consumer, EngineError, EngineEvent, Interrupt, RunOptions, Sender};
 use loadgen_extract::follow::Watch;
 use loadgen_extract::{ExtractOptions, ExtractReport};
 use loadgen_fault::Drivers;
@@ -428,10 +428,10 @@ impl Consumer for GuardedProcess {
         "the run's guard"
     }
 
-    fn take(&mut self, event: &Event) -> std::io::Result<()> {
+    fn take(&mut self, event: &EngineEvent) -> std::io::Result<()> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (event, guard.as_mut()) {
-            (Event::Generator(pid), Some(guard)) => guard.watch(*pid),
+            (EngineEvent::Generator(pid), Some(guard)) => guard.watch(*pid),
             _ => Ok(()),
         }
     }

@@ -5,9 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use loadgen_engine::{Consumer, Event};
+use loadgen_engine::{Consumer, EngineEvent};
 use loadgen_scenario::Plan;
-use loadgen_timeline::event::Event as Line;
+use loadgen_timeline::event::Event;
 
 use super::tally::Tally;
 
@@ -136,9 +136,9 @@ impl Consumer for Bars {
         "progress"
     }
 
-    fn take(&mut self, event: &Event) -> io::Result<()> {
+    fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
         let line = match event {
-            Event::Requests(records) => {
+            EngineEvent::Requests(records) => {
                 for window in &mut self.windows {
                     let index = window.scenario;
                     window
@@ -150,59 +150,59 @@ impl Consumer for Bars {
                 }
                 return Ok(());
             }
-            Event::Timeline(line) => line,
-            Event::Generator(_) => return Ok(()),
+            EngineEvent::Timeline(line) => line,
+            EngineEvent::Generator(_) => return Ok(()),
         };
         match line {
-            Line::RunStarted(run) => self.started_ns = run.at_ns,
-            Line::WindowOpened(opened) => {
+            Event::RunStarted(run) => self.started_ns = run.at_ns,
+            Event::WindowOpened(opened) => {
                 if let Some(window) = self.window(&opened.scenario) {
                     window.opened_ns = Some(opened.at_ns);
                     window.is_open = true;
                 }
             }
-            Line::FaultInjected(fault) => {
+            Event::FaultInjected(fault) => {
                 let text = format!("{} in {}", fault.fault, fault.service);
                 self.show_fault(&fault.scenario, &text);
             }
-            Line::FaultCleared(fault) => {
+            Event::FaultCleared(fault) => {
                 self.show_fault(&fault.scenario, "");
             }
-            Line::FaultFailed(fault) => {
+            Event::FaultFailed(fault) => {
                 self.warn(&format!(
                     "can't {} {}: {}",
                     fault.change, fault.fault, fault.reason
                 ));
             }
-            Line::WindowClosed(closed) => {
+            Event::WindowClosed(closed) => {
                 if let Some(window) = self.window(&closed.scenario) {
                     window.is_open = false;
                     window.bar.set_position(window.bar.length().unwrap_or(0));
                     window.show();
                 }
             }
-            Line::WindowDrained(drained) => {
+            Event::WindowDrained(drained) => {
                 if let Some(window) = self.window(&drained.scenario) {
                     window.show();
                 }
             }
-            Line::Heartbeat(beat) => {
+            Event::Heartbeat(beat) => {
                 self.moved_to(beat.at_ns);
                 self.run.set_message(format!(
                     "{} sent, {} failed, {} dropped",
                     beat.completed, beat.failed, beat.dropped
                 ));
             }
-            Line::ClockStepped(step) => {
+            Event::ClockStepped(step) => {
                 self.warn(&format!(
                     "the wall clock is off by {} ms now",
                     step.offset_ns / 1_000_000
                 ));
             }
-            Line::FaultNoticed(noticed) => self.warn(&noticed.describe()),
-            Line::GeneratorStalled(stall) => self.warn(&stall.describe()),
-            Line::FlagLost(lost) => self.warn(&lost.describe()),
-            Line::FlagChanged(_) | Line::VusChanged(_) | Line::RunFinished(_) => {}
+            Event::FaultNoticed(noticed) => self.warn(&noticed.describe()),
+            Event::GeneratorStalled(stall) => self.warn(&stall.describe()),
+            Event::FlagLost(lost) => self.warn(&lost.describe()),
+            Event::FlagChanged(_) | Event::VusChanged(_) | Event::RunFinished(_) => {}
         }
         Ok(())
     }

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use loadgen_engine::{Consumer, Event};
+use loadgen_engine::{Consumer, EngineEvent};
 use loadgen_scenario::Plan;
-use loadgen_timeline::event::Event as Line;
+use loadgen_timeline::event::Event;
 
 use super::say;
 use super::tally::Tally;
@@ -46,20 +46,20 @@ impl Consumer for Plain {
         "progress"
     }
 
-    fn take(&mut self, event: &Event) -> io::Result<()> {
+    fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
         let line = match event {
-            Event::Requests(records) => {
+            EngineEvent::Requests(records) => {
                 for (index, tally) in self.tallies.iter_mut().enumerate() {
                     tally.add(records.iter().filter(|r| usize::from(r.scenario) == index));
                 }
                 return Ok(());
             }
-            Event::Timeline(line) => line,
-            Event::Generator(_) => return Ok(()),
+            EngineEvent::Timeline(line) => line,
+            EngineEvent::Generator(_) => return Ok(()),
         };
         match line {
-            Line::RunStarted(run) => self.started_ns = run.at_ns,
-            Line::WindowOpened(opened) => {
+            Event::RunStarted(run) => self.started_ns = run.at_ns,
+            Event::WindowOpened(opened) => {
                 let index = self.names.iter().position(|n| *n == opened.scenario);
                 self.open.extend(index.filter(|index| self.sends[*index]));
                 let label = &opened.anomaly.kind;
@@ -68,22 +68,22 @@ impl Consumer for Plain {
                     &format!("{} opened, labelled {label}", opened.scenario),
                 );
             }
-            Line::FaultInjected(fault) => {
+            Event::FaultInjected(fault) => {
                 let text = format!("{} in force in {}", fault.fault, fault.service);
                 self.line(fault.at_ns, &text);
             }
-            Line::FaultCleared(fault) => {
+            Event::FaultCleared(fault) => {
                 let text = format!("{} cleared in {}", fault.fault, fault.service);
                 self.line(fault.at_ns, &text);
             }
-            Line::FaultFailed(fault) => {
+            Event::FaultFailed(fault) => {
                 let text = format!(
                     "warning: can't {} {}: {}",
                     fault.change, fault.fault, fault.reason
                 );
                 self.line(fault.at_ns, &text);
             }
-            Line::WindowClosed(closed) => {
+            Event::WindowClosed(closed) => {
                 self.open
                     .retain(|index| self.names[*index] != closed.scenario);
                 let dropped = match closed.dropped {
@@ -100,7 +100,7 @@ impl Consumer for Plain {
                 };
                 self.line(closed.at_ns, &text);
             }
-            Line::Heartbeat(beat) => {
+            Event::Heartbeat(beat) => {
                 self.heartbeats += 1;
                 let latest = self.open.last().copied();
                 if let (0, Some(index)) = (self.heartbeats % HEARTBEATS, latest) {
@@ -115,27 +115,27 @@ impl Consumer for Plain {
                     self.line(beat.at_ns, &text);
                 }
             }
-            Line::ClockStepped(step) => {
+            Event::ClockStepped(step) => {
                 let text = format!(
                     "warning: the wall clock is off by {} ms now",
                     step.offset_ns / 1_000_000
                 );
                 self.line(step.at_ns, &text);
             }
-            Line::FaultNoticed(noticed) => {
+            Event::FaultNoticed(noticed) => {
                 self.line(noticed.at_ns, &format!("warning: {}", noticed.describe()));
             }
-            Line::GeneratorStalled(stall) => {
+            Event::GeneratorStalled(stall) => {
                 self.line(stall.at_ns, &format!("warning: {}", stall.describe()));
             }
-            Line::FlagLost(lost) => {
+            Event::FlagLost(lost) => {
                 self.line(lost.at_ns, &format!("warning: {}", lost.describe()));
             }
-            Line::VusChanged(changed) => {
+            Event::VusChanged(changed) => {
                 let text = format!("{}: {} VUs", changed.scenario, changed.vus);
                 self.line(changed.at_ns, &text);
             }
-            Line::FlagChanged(_) | Line::WindowDrained(_) | Line::RunFinished(_) => {}
+            Event::FlagChanged(_) | Event::WindowDrained(_) | Event::RunFinished(_) => {}
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The ledgers of shards, read as one.
 
 use loadgen_scenario::{Plan, Stripe};
-use loadgen_timeline::event::{Event as Line, RunStarted};
+use loadgen_timeline::event::{Event, RunStarted};
 use loadgen_timeline::merge::ShardTimeline;
 use loadgen_timeline::{LedgerBatch, LedgerError, LedgerReader, RequestRecord, RequestRow};
 
@@ -34,7 +34,7 @@ impl<'p> Ledgers<'p> {
         let mut sources = Vec::new();
         for (timeline, folder) in timelines.iter().zip(folders) {
             let run = timeline.events.iter().find_map(|event| match event {
-                Line::RunStarted(run) => Some(run),
+                Event::RunStarted(run) => Some(run),
                 _ => None,
             });
             let shard = run.and_then(|run| run.shard.as_ref()?.shard());

@@ -19,7 +19,7 @@ use loadgen_timeline::event::{RunShard, RunStatus};
 use loadgen_timeline::summary::Summary;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{doctor, plan, report};
 use crate::args::{EngineChoice, RunArgs};
@@ -45,56 +45,15 @@ struct RunResult {
 }
 
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let mut plan = plan::load(&args.plan)?;
-    if args.no_faults {
-        plan.scenarios
-            .iter_mut()
-            .for_each(|scenario| scenario.fault = None);
-        plan.drivers.clear();
-    }
-    otlp::check_endpoint(args.otlp_endpoint.as_deref())?;
-    allow::remember(&args.allowed)?;
-    if !args.no_client_spans {
-        otlp::check_host(receiver(&args, &plan).as_deref(), &args.allowed).await?;
-    }
-    // What is written down has no secrets, and what is sent has them.
-    let mut written = redact::plan(&plan);
-    plan = secrets::filled(&plan)?;
-    let store = match &args.upload {
-        Some(url) => Some(Place::open(url).await?),
-        None => None,
-    };
-    shard::check(&args, &plan)?;
-    let k6 = find_k6(&args, &plan)?;
-    let listener = listen(&args).await?;
-    let interrupts = match args.stop_with_stdin {
-        true => Interrupts::listen_also_to_stdin(),
-        false => Interrupts::listen(),
-    };
-    let interrupts = interrupts.map_err(|e| Failure::new(Exit::Failed, e))?;
-    // A target that is given is looked at before anything is left behind.
-    let given = match &plan.target {
-        Target::Embedded => None,
-        Target::BaseUrl(url) => {
-            let base = BaseUrl::new(url);
-            allow::check("the target", &base.url, &args.allowed.hosts).await?;
-            reach::check(&base).await?;
-            if args.shared.shard.is_none_or(|shard| shard.index() == 0) {
-                drivers::check(
-                    &drivers::settings(&plan, args.admin_url.as_deref()),
-                    &plan,
-                    &base,
-                )?;
-            }
-            preflight(&args, &plan, &base, &interrupts).await?;
-            Some(base)
-        }
-    };
-    if let Some(base) = &given {
-        // Credentials stay out of everything that is written down.
-        plan.target = Target::BaseUrl(base.url.clone());
-        written.target = plan.target.clone();
-    }
+    let Prepared {
+        plan,
+        written,
+        target,
+        store,
+        k6,
+        listener,
+        interrupts,
+    } = prepare(&args).await?;
     let identity = tokio::select! {
         agreed = shard::agree(&args, &written) => agreed?,
         () = interrupts.nth(1) => {
@@ -108,7 +67,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let live = listener.map(|listener| show_live(listener, &plan, &folder));
     let live = live.transpose()?;
     let mut embedded = None;
-    let base = match given {
+    let base = match target {
         Some(base) => base,
         None => {
             note(&args, "starting the embedded collector and shop");
@@ -119,7 +78,6 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             BaseUrl::new(&embedded.insert(started).base_url)
         }
     };
-
     let job = Job {
         args: &args,
         plan: &plan,
@@ -131,42 +89,13 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let ran = send_load(job, k6, base, embedded.as_mut()).await;
     // Whatever came of it, the shop and the collector are stopped, and what they stored is kept.
-    let stopped = match embedded {
-        Some(embedded) => {
-            note(&args, "stopping the embedded shop and collector");
-            tokio::select! {
-                stopped = embedded.stop() => stopped,
-                () = interrupts.nth(2) => Ok(()),
-            }
-        }
-        None => Ok(()),
-    };
+    let stopped = stop(&args, embedded, &interrupts).await;
     let ran = ran?;
     if !args.json {
         super::print(&tables::summary(&ran.summary, ran.client_spans.as_ref()))?;
     }
-    for problem in [
-        &ran.broken,
-        &stopped.as_ref().err().map(ToString::to_string),
-    ] {
-        problem
-            .iter()
-            .for_each(|problem| say(format_args!("warning: {problem}")));
-    }
-    for warning in failed_requests::warnings(&ran.summary) {
-        say(format_args!("warning: {warning}"));
-    }
-
-    let has_telemetry = plan.target == Target::Embedded || !args.telemetry.is_empty();
-    let dataset = if args.no_extract || !has_telemetry || interrupts.count() > 1 {
-        None
-    } else {
-        note(&args, "labelling what the collector stored");
-        tokio::select! {
-            report = extract(&args, &folder) => Some(report?),
-            () = interrupts.nth(2) => None,
-        }
-    };
+    warn(&ran, &stopped);
+    let dataset = label(&args, &plan, &folder, &interrupts).await?;
     // Before anything is told: the page is there when its path is printed.
     let page = dataset.as_ref().and_then(|dataset| {
         note(&args, "making the report");
@@ -175,46 +104,179 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     if let Some(live) = live {
         live.end(report::of_folder(folder.path())).await;
     }
-    let outcome = Outcome {
-        failed: ran.broken.is_some() || ran.status == RunStatus::Failed,
-        usable: dataset
-            .as_ref()
-            .map(|d| d.audit.verdict != DatasetVerdict::NotUsable),
-        nothing_succeeded: failed_requests::nothing_succeeded(&ran.summary),
-        fault_failed: !ran.summary.fault_failures.is_empty(),
-        interrupted: ran.status == RunStatus::Interrupted,
-    };
-    let exit = match (outcome.exit(), stopped) {
+    let exit = match (outcome(&ran, dataset.as_ref()).exit(), stopped) {
         (Exit::Success, Err(failure)) => failure.code(),
         (exit, _) => exit,
     };
     if args.json {
-        let RunOutcome {
-            summary,
-            client_spans,
-            ..
-        } = ran;
-        let folder = folder.path().to_owned();
-        super::print(&super::json(&RunResult {
-            folder,
-            summary,
-            client_spans,
+        let result = RunResult {
+            folder: folder.path().to_owned(),
+            summary: ran.summary,
+            client_spans: ran.client_spans,
             dataset,
-        })?)?;
+        };
+        super::print(&super::json(&result)?)?;
+    } else if let Some(report) = &dataset {
+        super::print(&tables::dataset(report, folder.path(), page.as_deref()))?;
     } else {
-        if let Some(report) = &dataset {
-            super::print(&tables::dataset(report, folder.path(), page.as_deref()))?;
-        } else {
-            super::print(&match &identity.shard {
-                Some(shard) => merge_command(&args, &folder, shard),
-                None => next_command(&folder, has_telemetry),
-            })?;
-        }
+        super::print(&match &identity.shard {
+            Some(shard) => merge_command(&args, &folder, shard),
+            None => next_command(&folder, has_telemetry(&args, &plan)),
+        })?;
     }
-    let Some(store) = store.filter(|_| interrupts.count() < 2) else {
-        return Ok(exit);
+    match store.filter(|_| interrupts.count() < 2) {
+        Some(store) => upload(&store, &folder, &interrupts, exit).await,
+        None => Ok(exit),
+    }
+}
+
+/// A run that can begin: what it needs was found, and nothing was left behind.
+struct Prepared {
+    /// With its secrets: what is sent.
+    plan: Plan,
+    /// Without them: what is written down.
+    written: Plan,
+    /// A target that is given; none: the demo shop.
+    target: Option<BaseUrl>,
+    store: Option<Place>,
+    k6: Option<K6>,
+    /// Of the page that shows the run as it goes.
+    listener: Option<TcpListener>,
+    interrupts: Interrupts,
+}
+
+async fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
+    let mut plan = plan::load(&args.plan)?;
+    if args.no_faults {
+        plan.scenarios
+            .iter_mut()
+            .for_each(|scenario| scenario.fault = None);
+        plan.drivers.clear();
+    }
+    otlp::check_endpoint(args.otlp_endpoint.as_deref())?;
+    allow::remember(&args.allowed)?;
+    if !args.no_client_spans {
+        otlp::check_host(receiver(args, &plan).as_deref(), &args.allowed).await?;
+    }
+    let mut written = redact::plan(&plan);
+    plan = secrets::filled(&plan)?;
+    let store = match &args.upload {
+        Some(url) => Some(Place::open(url).await?),
+        None => None,
     };
-    let sent = super::upload::send(&store, folder.path(), || interrupts.count() > 1).await;
+    shard::check(args, &plan)?;
+    let k6 = find_k6(args, &plan)?;
+    let listener = listen(args).await?;
+    let interrupts = match args.stop_with_stdin {
+        true => Interrupts::listen_also_to_stdin(),
+        false => Interrupts::listen(),
+    };
+    let interrupts = interrupts.map_err(|e| Failure::new(Exit::Failed, e))?;
+    // A target that is given is looked at before anything is left behind.
+    let target = match &plan.target {
+        Target::Embedded => None,
+        Target::BaseUrl(url) => {
+            let base = BaseUrl::new(url);
+            look_at(args, &plan, &base, &interrupts).await?;
+            Some(base)
+        }
+    };
+    if let Some(base) = &target {
+        // Credentials stay out of everything that is written down.
+        plan.target = Target::BaseUrl(base.url.clone());
+        written.target = plan.target.clone();
+    }
+    Ok(Prepared {
+        plan,
+        written,
+        target,
+        store,
+        k6,
+        listener,
+        interrupts,
+    })
+}
+
+/// Whether load may go to a target, it is there, its faults can be injected, and it answers as the
+/// flows expect.
+async fn look_at(
+    args: &RunArgs,
+    plan: &Plan,
+    base: &BaseUrl,
+    interrupts: &Interrupts,
+) -> Result<(), Failure> {
+    allow::check("the target", &base.url, &args.allowed.hosts).await?;
+    reach::check(base).await?;
+    if args.shared.shard.is_none_or(|shard| shard.index() == 0) {
+        let settings = drivers::settings(plan, args.admin_url.as_deref());
+        drivers::check(&settings, plan, base)?;
+    }
+    preflight(args, plan, base, interrupts).await
+}
+
+async fn stop(
+    args: &RunArgs,
+    embedded: Option<Embedded>,
+    interrupts: &Interrupts,
+) -> Result<(), Failure> {
+    let Some(embedded) = embedded else {
+        return Ok(());
+    };
+    note(args, "stopping the embedded shop and collector");
+    tokio::select! {
+        stopped = embedded.stop() => stopped,
+        () = interrupts.nth(2) => Ok(()),
+    }
+}
+
+fn warn(ran: &RunOutcome, stopped: &Result<(), Failure>) {
+    let stopped = stopped.as_ref().err().map(ToString::to_string);
+    let problems = ran.broken.iter().chain(&stopped).cloned();
+    for problem in problems.chain(failed_requests::warnings(&ran.summary)) {
+        say(format_args!("warning: {problem}"));
+    }
+}
+
+/// Whether a dataset can be made of the run.
+fn has_telemetry(args: &RunArgs, plan: &Plan) -> bool {
+    plan.target == Target::Embedded || !args.telemetry.is_empty()
+}
+
+/// Makes the dataset; none: it is not wanted, there is no telemetry, or a second signal ended it.
+async fn label(
+    args: &RunArgs,
+    plan: &Plan,
+    folder: &RunFolder,
+    interrupts: &Interrupts,
+) -> Result<Option<ExtractReport>, Failure> {
+    if args.no_extract || !has_telemetry(args, plan) || interrupts.count() > 1 {
+        return Ok(None);
+    }
+    note(args, "labelling what the collector stored");
+    tokio::select! {
+        report = extract(args, folder) => report.map(Some),
+        () = interrupts.nth(2) => Ok(None),
+    }
+}
+
+fn outcome(ran: &RunOutcome, dataset: Option<&ExtractReport>) -> Outcome {
+    Outcome {
+        failed: ran.broken.is_some() || ran.status == RunStatus::Failed,
+        usable: dataset.map(|d| d.audit.verdict != DatasetVerdict::NotUsable),
+        nothing_succeeded: failed_requests::nothing_succeeded(&ran.summary),
+        fault_failed: !ran.summary.fault_failures.is_empty(),
+        interrupted: ran.status == RunStatus::Interrupted,
+    }
+}
+
+/// Sends the folder away; `exit` is what the run came to before.
+async fn upload(
+    store: &Place,
+    folder: &RunFolder,
+    interrupts: &Interrupts,
+    exit: Exit,
+) -> Result<Exit, Failure> {
+    let sent = super::upload::send(store, folder.path(), || interrupts.count() > 1).await;
     match (exit, sent) {
         (Exit::Success, Err(failure)) => Err(failure),
         (exit, Err(failure)) => {
@@ -246,11 +308,50 @@ struct Job<'r> {
     is_private: bool,
 }
 
+/// Waits for the engine's end, and why the embedded target ended before it, if it did.
+async fn ended(
+    engine: impl Future<Output = Result<RunStatus, EngineError>>,
+    mut embedded: Option<&mut Embedded>,
+    interrupt: &UnboundedSender<Interrupt>,
+) -> (Result<RunStatus, EngineError>, Option<String>) {
+    tokio::pin!(engine);
+    let mut broken = None;
+    loop {
+        let target_ends = async {
+            match (&mut embedded, &broken) {
+                (Some(embedded), None) => embedded.broken().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            status = &mut engine => return (status, broken),
+            reason = target_ends => {
+                broken = Some(reason);
+                let _ = interrupt.send(Interrupt::TargetGone);
+            }
+        }
+    }
+}
+
+fn failed(error: EngineError, folder: &RunFolder) -> Failure {
+    match error {
+        EngineError::NotBegun => Failure::new(Exit::Interrupted, error),
+        EngineError::Late { .. } => Failure::new(Exit::BadInput, error),
+        error => {
+            let kept = folder.path().display();
+            Failure::new(
+                Exit::Failed,
+                format!("{error}\nWhat was written is kept in {kept}"),
+            )
+        }
+    }
+}
+
 async fn send_load(
     job: Job<'_>,
     k6: Option<K6>,
     base: BaseUrl,
-    mut embedded: Option<&mut Embedded>,
+    embedded: Option<&mut Embedded>,
 ) -> Result<RunOutcome, Failure> {
     let Job {
         args,
@@ -300,39 +401,13 @@ async fn send_load(
         flags: drivers::flag_readers(plan, &args.allowed.hosts).await?,
     };
     let engine = loadgen_engine::run(plan.clone(), options, consumers, wishes);
-    tokio::pin!(engine);
-    let mut broken = None;
-    let status = loop {
-        let target_ends = async {
-            match (&mut embedded, &broken) {
-                (Some(embedded), None) => embedded.broken().await,
-                _ => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            status = &mut engine => break status,
-            reason = target_ends => {
-                broken = Some(reason);
-                let _ = interrupt.send(Interrupt::TargetGone);
-            }
-        }
-    };
+    let (status, broken) = ended(engine, embedded, &interrupt).await;
     let guard = guard.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(guard) = guard {
         // A guard that is gone can do no harm.
         let _ = guard.release().await;
     }
-    let status = status.map_err(|error| match error {
-        EngineError::NotBegun => Failure::new(Exit::Interrupted, error),
-        EngineError::Late { .. } => Failure::new(Exit::BadInput, error),
-        error => Failure::new(
-            Exit::Failed,
-            format!(
-                "{error}\nWhat was written is kept in {}",
-                folder.path().display()
-            ),
-        ),
-    })?;
+    let status = status.map_err(|error| failed(error, folder))?;
     let summary = results
         .summary
         .lock()

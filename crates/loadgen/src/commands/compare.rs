@@ -12,7 +12,7 @@ use loadgen_compare::{
 };
 use loadgen_engine::k6::{self, K6};
 use loadgen_program::{Child, Input, Log, Signal};
-use loadgen_scenario::Loaded;
+use loadgen_scenario::{Loaded, Plan};
 use tokio::process::Command;
 
 use super::plan;
@@ -128,6 +128,62 @@ enum Ended {
 }
 
 async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
+    let plan = checked(args, file)?;
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder::default_path(&format!("compare-{}", folder::stem(file))));
+    let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    make_folder(&out)?;
+    let seconds = plan.end_ns() / 1_000_000_000;
+    note(
+        args,
+        &format!(
+            "{} repetitions with both engines, each run at least {seconds} s, in {}",
+            args.repetitions,
+            out.display()
+        ),
+    );
+    let mut repetitions = Repetitions {
+        args,
+        file,
+        out: &out,
+        interrupts: &interrupts,
+        pairs: Vec::new(),
+        left_out: Vec::new(),
+        is_first_run: true,
+        unreachable: false,
+    };
+    let mut made = None;
+    for repetition in 1..=args.repetitions {
+        let seed = plan.seed + u64::from(repetition) - 1;
+        if !repetitions.make(repetition, seed).await? {
+            break;
+        }
+        made = Some(repetitions.write()?);
+        if interrupts.count() > 0 {
+            break;
+        }
+    }
+    let made = match made {
+        // Written after the last repetition that was begun, too.
+        Some(made) if made.comparison.left_out.len() == repetitions.left_out.len() => made,
+        _ => repetitions.write()?,
+    };
+    show(args, &made)?;
+    Ok(if interrupts.count() > 0 {
+        Exit::Interrupted
+    } else if repetitions.unreachable {
+        Exit::NotReachable
+    } else if repetitions.left_out.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Failed
+    })
+}
+
+/// The plan of a file that both engines can run, with every seed.
+fn checked(args: &CompareArgs, file: &Path) -> Result<Plan, Failure> {
     let Loaded { plan, notes } = plan::load_with(file, &args.overrides)?;
     plan::say_notes(&notes);
     let last_seed = plan.seed.saturating_add(u64::from(args.repetitions) - 1);
@@ -139,12 +195,11 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::BadInput, reason));
     }
     K6::find().map_err(|e| Failure::new(Exit::NotReachable, e))?;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| folder::default_path(&format!("compare-{}", folder::stem(file))));
-    let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
-    let taken = [Side::Rust, Side::K6].map(|side| run_folder(&out, 1, side));
+    Ok(plan)
+}
+
+fn make_folder(out: &Path) -> Result<(), Failure> {
+    let taken = [Side::Rust, Side::K6].map(|side| run_folder(out, 1, side));
     if let Some(taken) = taken.iter().find(|folder| folder.exists()) {
         let message = format!(
             "{} is there already, and a run writes nothing over; give another folder",
@@ -152,44 +207,42 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::Failed, message));
     }
-    fs::create_dir_all(&out).map_err(|e| cannot_write(&out, &e))?;
-    let seconds = plan.end_ns() / 1_000_000_000;
-    note(
-        args,
-        &format!(
-            "{} repetitions with both engines, each run at least {seconds} s, in {}",
-            args.repetitions,
-            out.display()
-        ),
-    );
+    fs::create_dir_all(out).map_err(|e| cannot_write(out, &e))
+}
 
-    let mut pairs = Vec::new();
-    let mut left_out = Vec::new();
-    let mut made = None;
-    let mut is_first_run = true;
-    let mut unreachable = false;
-    'repetitions: for repetition in 1..=args.repetitions {
-        let seed = plan.seed + u64::from(repetition) - 1;
+/// The repetitions so far.
+struct Repetitions<'c> {
+    args: &'c CompareArgs,
+    file: &'c Path,
+    out: &'c Path,
+    interrupts: &'c Interrupts,
+    pairs: Vec<Pair>,
+    left_out: Vec<LeftOut>,
+    is_first_run: bool,
+    /// The target was not there.
+    unreachable: bool,
+}
+
+impl Repetitions<'_> {
+    /// Makes both runs of a repetition; false: there is to be no other.
+    async fn make(&mut self, repetition: u32, seed: u64) -> Result<bool, Failure> {
+        let Self { args, out, .. } = *self;
         let order = match repetition % 2 {
             1 => [Side::Rust, Side::K6],
             _ => [Side::K6, Side::Rust],
         };
-        let failures_before = left_out.len();
         for side in order {
-            if !std::mem::take(&mut is_first_run) {
-                tokio::select! {
-                    () = tokio::time::sleep(args.cool_down) => {}
-                    () = interrupts.nth(1) => {
-                        if side == order[1] {
-                            let reason = "the other run of its pair was not begun".to_owned();
-                            let folder = run_folder(&out, repetition, order[0]);
-                            left_out.push(LeftOut { repetition, folder, reason });
-                        }
-                        break 'repetitions;
-                    }
+            if !self.cool_down().await {
+                if side == order[1] {
+                    self.left_out.push(LeftOut {
+                        repetition,
+                        folder: run_folder(out, repetition, order[0]),
+                        reason: "the other run of its pair was not begun".to_owned(),
+                    });
                 }
+                return Ok(false);
             }
-            let folder = run_folder(&out, repetition, side);
+            let folder = run_folder(out, repetition, side);
             note(
                 args,
                 &format!(
@@ -199,12 +252,13 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
                     folder.display()
                 ),
             );
-            let reason = match run(args, &interrupts, file, &folder, side, seed).await? {
+            let ended = run(args, self.interrupts, self.file, &folder, side, seed).await?;
+            let reason = match ended {
                 Ended::Complete => continue,
                 Ended::Interrupted => "ended early by a signal".to_owned(),
                 Ended::Failed(reason) => reason,
                 Ended::NotReachable(reason) => {
-                    unreachable = true;
+                    self.unreachable = true;
                     reason
                 }
             };
@@ -212,44 +266,35 @@ async fn repeat(args: &CompareArgs, file: &Path) -> Result<Exit, Failure> {
                 "repetition {repetition} is left out: the run with {} {reason}",
                 side.name()
             ));
-            left_out.push(LeftOut {
+            self.left_out.push(LeftOut {
                 repetition,
                 folder,
                 reason,
             });
-            // Without a target the next would fail alike.
-            if interrupts.count() > 0 || unreachable {
-                break 'repetitions;
-            }
-            // A pair of one is of no use.
-            break;
+            // A pair of one is of no use. Without a target the next would fail alike.
+            return Ok(self.interrupts.count() == 0 && !self.unreachable);
         }
-        if left_out.len() == failures_before {
-            match load(&out, repetition).await {
-                Ok(pair) => pairs.push(pair),
-                Err(unreadable) => left_out.push(unreadable),
-            }
+        match load(out, repetition).await {
+            Ok(pair) => self.pairs.push(pair),
+            Err(unreadable) => self.left_out.push(unreadable),
         }
-        made = Some(write(args, &out, &pairs, &left_out)?);
-        if interrupts.count() > 0 {
-            break;
+        Ok(true)
+    }
+
+    /// Waits before each run but the first; false: a signal came.
+    async fn cool_down(&mut self) -> bool {
+        if std::mem::take(&mut self.is_first_run) {
+            return true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(self.args.cool_down) => true,
+            () = self.interrupts.nth(1) => false,
         }
     }
-    let made = match made {
-        // Written after the last repetition that was begun, too.
-        Some(made) if made.comparison.left_out.len() == left_out.len() => made,
-        _ => write(args, &out, &pairs, &left_out)?,
-    };
-    show(args, &made)?;
-    Ok(if interrupts.count() > 0 {
-        Exit::Interrupted
-    } else if unreachable {
-        Exit::NotReachable
-    } else if left_out.is_empty() {
-        Exit::Success
-    } else {
-        Exit::Failed
-    })
+
+    fn write(&self) -> Result<Made, Failure> {
+        write(self.args, self.out, &self.pairs, &self.left_out)
+    }
 }
 
 fn run_folder(out: &Path, repetition: u32, side: Side) -> PathBuf {

@@ -9,8 +9,8 @@ use std::sync::PoisonError;
 use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
 use loadgen_engine::{Consumer, EngineEvent};
 use loadgen_scenario::{Plan, Shard, redact};
-use loadgen_timeline::event::{Event, RunStatus};
-use loadgen_timeline::merge::{ShardTimeline, merge as merge_timelines, missing};
+use loadgen_timeline::event::{Event, RunStarted, RunStatus};
+use loadgen_timeline::merge::{MergeError, ShardTimeline, merge as merge_timelines, missing};
 use loadgen_timeline::summary::{GeneratorUsage, Summary};
 use serde::Serialize;
 
@@ -53,18 +53,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     else {
         unreachable!("a merged timeline has a beginning and an end");
     };
-    let lacking = missing(run);
-    if let Some(lacking) = &lacking {
-        match args.allow_missing {
-            true => say(format_args!("warning: {lacking}")),
-            false => {
-                return Err(wrong(format!(
-                    "{lacking}\nGive the folders of all shards; --allow-missing makes a run of those that \
-                     are there, and the audit says so."
-                )));
-            }
-        }
-    }
+    let lacking = lacking(args, run)?;
     let plan = read_plans(&folders)?;
     let mut ledgers = Ledgers::open(&timelines, &folders, &plan)?;
 
@@ -110,32 +99,58 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    if args.json {
-        super::print(&super::json(&Merged {
-            folder: out.path().to_owned(),
-            run_id: run.run_id.clone(),
-            missing: run.missing_shards(),
-            status: end.status,
-            requests,
-            summary,
-        })?)?;
-    } else {
-        super::print(&tables::summary(&summary, None))?;
-        super::print(&format!(
-            "\n{} shards are one run in {}. Next, label what your Collector stored:\n  \
-             loadgen extract <telemetry> --timeline {} --out {}\n",
-            run.shards.len(),
-            out.path().display(),
-            out.timeline().display(),
-            out.dataset().display()
-        ))?;
-    }
+    tell(args, run, end.status, requests, summary, &out)?;
     Ok(
         match lacking.is_none() && end.status == RunStatus::Completed {
             true => Exit::Success,
             false => Exit::Warnings,
         },
     )
+}
+
+/// What is missing of the run; an error unless that is allowed.
+fn lacking(args: &MergeArgs, run: &RunStarted) -> Result<Option<MergeError>, Failure> {
+    let lacking = missing(run);
+    match &lacking {
+        Some(lacking) if args.allow_missing => say(format_args!("warning: {lacking}")),
+        Some(lacking) => {
+            return Err(wrong(format!(
+                "{lacking}\nGive the folders of all shards; --allow-missing makes a run of those that \
+                 are there, and the audit says so."
+            )));
+        }
+        None => {}
+    }
+    Ok(lacking)
+}
+
+fn tell(
+    args: &MergeArgs,
+    run: &RunStarted,
+    status: RunStatus,
+    requests: u64,
+    summary: Summary,
+    out: &RunFolder,
+) -> Result<(), Failure> {
+    if args.json {
+        super::print(&super::json(&Merged {
+            folder: out.path().to_owned(),
+            run_id: run.run_id.clone(),
+            missing: run.missing_shards(),
+            status,
+            requests,
+            summary,
+        })?)?;
+        return Ok(());
+    }
+    super::print(&tables::summary(&summary, None))?;
+    super::print(&format!(
+        "\n{} shards are one run in {at}. Next, label what your Collector stored:\n  \
+         loadgen extract {at} <telemetry>\n",
+        run.shards.len(),
+        at = out.path().display(),
+    ))?;
+    Ok(())
 }
 
 fn wrong(message: impl std::fmt::Display) -> Failure {

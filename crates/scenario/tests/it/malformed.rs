@@ -1,5 +1,5 @@
 //! Every malformed file in `tests/malformed` gives the message that stands beside it, word for
-//! word. `INSTA_UPDATE=always cargo test -p loadgen-scenario --test malformed` rewrites them.
+//! word. `INSTA_UPDATE=always cargo test -p loadgen-scenario malformed::` rewrites them.
 
 use crate::catalogue;
 use std::path::Path;

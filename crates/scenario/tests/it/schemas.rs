@@ -1,5 +1,5 @@
 //! The schemas under `docs/schema` are those of the types. `UPDATE_SCHEMAS=1 cargo test -p
-//! loadgen-scenario --test schemas` rewrites them.
+//! loadgen-scenario schemas::` rewrites them.
 
 use std::path::Path;
 

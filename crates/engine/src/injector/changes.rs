@@ -302,6 +302,17 @@ impl Changes {
                 }
             }
         };
+        self.injected(scenario, requested_ns, result, ended);
+    }
+
+    /// What follows from an injection that was made, was not, or is not known to be.
+    fn injected(
+        &mut self,
+        scenario: String,
+        requested_ns: i64,
+        result: Result<Confirmation, (String, Made)>,
+        ended: oneshot::Receiver<()>,
+    ) {
         match result {
             Ok(confirmation) => {
                 let at_ns = self.common.now_ns();

@@ -72,54 +72,6 @@ pub(crate) fn plan(
         findings.push(Finding::at(root.key("scenarios"), "there are no scenarios"));
     }
     let windows = timetable::windows(file, node, &mut findings);
-    let mut scenarios = Vec::with_capacity(file.scenarios.len());
-    for (index, (name, spec)) in file.scenarios.iter().enumerate() {
-        let at = node.child(name);
-        check_name(name, "a scenario", node.key(name), &mut findings);
-        notes.extend(notes::of_scenario((name, spec), at, node.key(name)));
-        let window = windows.get(index).copied().unwrap_or_default();
-        let executor =
-            executor::resolve(file, seed, (name, spec), at, node.key(name), &mut findings);
-        let executor = executor.map(|executor| match options.vus {
-            Some(vus) => executor::beginning_with(executor, vus, name, &mut findings),
-            None => executor,
-        });
-        let exec = exec(file, spec, at, node.key(name), &mut findings);
-        let named = anomalies::of_scenario(&anomalies, spec, at, &mut findings);
-        let mut fault = faults::resolve(spec, at, &options.catalogues, &mut findings);
-        if let Some(fault) = fault.as_mut() {
-            fault.clients = fault.clients.map(|clients| clients.drawn(seed, name));
-        }
-        if let Some(named) = &named {
-            faults::check_agreement(fault.as_ref(), named, at, &mut findings);
-            faults::check_warm_up(spec, named, at, &mut findings);
-        }
-        let guard_ns = guard(file, spec, root, at, window, scale, &mut findings);
-        let (Some(executor), Some(named)) = (executor, named) else {
-            continue;
-        };
-        let breaks_nothing = fault.as_ref().is_some_and(|fault| !fault.breaks());
-        let (anomaly, declared) = match anomalies.get(NONE) {
-            Some(none) if breaks_nothing => (none.clone(), Some(named)),
-            _ => (named, None),
-        };
-        let grace = spec.graceful_stop.or(file.defaults.graceful_stop);
-        scenarios.push(PlannedScenario {
-            name: name.clone(),
-            executor: timetable::scaled(executor, window, scale),
-            start_ns: timetable::scale_ns(window.start_ns, scale),
-            end_ns: timetable::scale_ns(window.end_ns(), scale),
-            graceful_stop_ns: grace.map_or(GRACE_NS, |grace| grace.ns),
-            guard_ns,
-            exec,
-            anomaly,
-            declared,
-            fault,
-            warm_up: spec.warm_up,
-            tags: texts(&spec.tags),
-            env: texts(&spec.env),
-        });
-    }
     let context = episodes::Context {
         file,
         root,
@@ -129,6 +81,18 @@ pub(crate) fn plan(
         seed,
         scale,
     };
+    let mut scenarios = Vec::with_capacity(file.scenarios.len());
+    for (index, named) in file.scenarios.iter().enumerate() {
+        let planned = scenario(
+            &context,
+            options.vus,
+            index,
+            named,
+            &mut findings,
+            &mut notes,
+        );
+        scenarios.extend(planned);
+    }
     scenarios.extend(episodes::resolve(&context, &mut findings));
     if file.overlap == Some(Overlap::Allow) {
         faults::check_overlaps(&scenarios, node, &mut findings);
@@ -161,6 +125,69 @@ pub(crate) fn plan(
         scenarios,
     };
     Ok((plan, notes))
+}
+
+/// A scenario of the file; none: a finding says why.
+fn scenario(
+    context: &episodes::Context<'_>,
+    vus: Option<u32>,
+    index: usize,
+    (name, spec): (&String, &ScenarioSpec),
+    findings: &mut Vec<Finding>,
+    notes: &mut Vec<Finding>,
+) -> Option<PlannedScenario> {
+    let &episodes::Context {
+        file,
+        root,
+        anomalies,
+        catalogues,
+        windows,
+        seed,
+        scale,
+    } = context;
+    let node = root.child("scenarios");
+    let at = node.child(name);
+    check_name(name, "a scenario", node.key(name), findings);
+    notes.extend(notes::of_scenario((name, spec), at, node.key(name)));
+    let window = windows.get(index).copied().unwrap_or_default();
+    let executor = executor::resolve(file, seed, (name, spec), at, node.key(name), findings);
+    let executor = executor.map(|executor| match vus {
+        Some(vus) => executor::beginning_with(executor, vus, name, findings),
+        None => executor,
+    });
+    let exec = exec(file, spec, at, node.key(name), findings);
+    let named = anomalies::of_scenario(anomalies, spec, at, findings);
+    let mut fault = faults::resolve(spec, at, catalogues, findings);
+    if let Some(fault) = fault.as_mut() {
+        fault.clients = fault.clients.map(|clients| clients.drawn(seed, name));
+    }
+    if let Some(named) = &named {
+        faults::check_agreement(fault.as_ref(), named, at, findings);
+        faults::check_warm_up(spec, named, at, findings);
+    }
+    let guard_ns = guard(file, spec, root, at, window, scale, findings);
+    let (executor, named) = executor.zip(named)?;
+    let breaks_nothing = fault.as_ref().is_some_and(|fault| !fault.breaks());
+    let (anomaly, declared) = match anomalies.get(NONE) {
+        Some(none) if breaks_nothing => (none.clone(), Some(named)),
+        _ => (named, None),
+    };
+    let grace = spec.graceful_stop.or(file.defaults.graceful_stop);
+    Some(PlannedScenario {
+        name: name.clone(),
+        executor: timetable::scaled(executor, window, scale),
+        start_ns: timetable::scale_ns(window.start_ns, scale),
+        end_ns: timetable::scale_ns(window.end_ns(), scale),
+        graceful_stop_ns: grace.map_or(GRACE_NS, |grace| grace.ns),
+        guard_ns,
+        exec,
+        anomaly,
+        declared,
+        fault,
+        warm_up: spec.warm_up,
+        tags: texts(&spec.tags),
+        env: texts(&spec.env),
+    })
 }
 
 fn seed(

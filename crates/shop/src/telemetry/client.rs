@@ -313,6 +313,16 @@ impl Client {
         {
             exchange.touched = Some((ShopFault::FdExhaustion, Effect::Failed));
         }
+        self.conclude(&mut exchange, result, rejects)
+    }
+
+    /// Says in telemetry what came of an exchange.
+    fn conclude(
+        &self,
+        exchange: &mut Exchange<'_>,
+        result: reqwest::Result<(StatusCode, HeaderMap, Bytes)>,
+        rejects: bool,
+    ) -> Result<Reply, CallError> {
         let span = &exchange.span;
         match result {
             Ok((status, headers, body)) => {

@@ -28,7 +28,7 @@ pub(crate) use points::label_points;
 use records::{LogMarkBuilder, SpanMarkBuilder, TraceBuilder};
 use shape::{ShapeBuilder, push_shapes};
 use survey::Survey;
-use trace::TraceFacts;
+use trace::{TraceFacts, root};
 use truth::Truth;
 
 /// How far clocks are ahead of the generator's.
@@ -45,11 +45,13 @@ pub(crate) struct LabelledTraces {
 }
 
 /// Labels a partition of traces. `offsets` corrects the times of those that the ledger does not
-/// have; empty: times are taken as they came.
+/// have; empty: times are taken as they came. What is not the run's is counted, and has marks only
+/// with `keep_foreign`.
 pub(crate) fn label_traces(
     partition: &Partition,
     truth: &Truth,
     offsets: &Offsets,
+    keep_foreign: bool,
     mut survey: Survey,
 ) -> Result<LabelledTraces, ArrowError> {
     let sorted = Sorted::new(partition);
@@ -70,16 +72,27 @@ pub(crate) fn label_traces(
     let mut spans = SpanMarkBuilder::default();
     let mut shapes = ShapeBuilder::default();
     let mut logs = LogMarkBuilder::default();
+    let loose = LooseLogs {
+        partition,
+        truth,
+        keep_foreign,
+    };
     let (mut row, mut marked) = (0u32, 0u32);
     sorted.for_each(|group| {
         if group.spans.is_empty() && group.request.is_none() && !group.of_other_run {
             // Where its trace would stand: rows are in the order of traces.
-            push_loose(&mut logs, &mut survey, group.logs, partition, truth);
+            loose.push(&mut logs, &mut survey, group.logs);
             return;
         }
-        let facts = (!group.spans.is_empty()).then(|| TraceFacts::new(group.spans, group.request));
-        let decided = decide(partition, truth, &group, facts.as_ref(), &ahead_ns);
+        let root = root(group.spans, group.request);
+        let decided = decide(partition, truth, &group, root, &ahead_ns);
+        let is_left_out = decided.foreign.is_some() && !keep_foreign;
+        let facts =
+            (root.is_some() && !is_left_out).then(|| TraceFacts::new(group.spans, group.request));
         survey.trace(partition, &sorted, truth, &group, facts.as_ref(), &decided);
+        if is_left_out {
+            return;
+        }
         push_trace(
             &mut traces,
             partition,
@@ -111,7 +124,7 @@ pub(crate) fn label_traces(
         }
         row += 1;
     });
-    push_loose(&mut logs, &mut survey, &sorted.loose_logs, partition, truth);
+    loose.push(&mut logs, &mut survey, &sorted.loose_logs);
     Ok(LabelledTraces {
         traces: traces.finish()?,
         spans: spans.finish()?,
@@ -123,17 +136,23 @@ pub(crate) fn label_traces(
 
 /// Log records of traces that nothing else is known of, and those without a trace: they are labelled
 /// by their own times.
-fn push_loose(
-    logs: &mut LogMarkBuilder,
-    survey: &mut Survey,
-    rows: &[u32],
-    partition: &Partition,
-    truth: &Truth,
-) {
-    for &log in rows {
-        logs.row.append_value(log);
-        logs.trace.append_null();
-        survey.loose_log(truth, number(&partition.logs.time_ns, log as usize));
+struct LooseLogs<'p> {
+    partition: &'p Partition,
+    truth: &'p Truth,
+    keep_foreign: bool,
+}
+
+impl LooseLogs<'_> {
+    fn push(&self, logs: &mut LogMarkBuilder, survey: &mut Survey, rows: &[u32]) {
+        for &log in rows {
+            let time_ns = number(&self.partition.logs.time_ns, log as usize);
+            let foreign = self.truth.foreign_at(time_ns);
+            survey.loose_log(foreign);
+            if foreign.is_none() || self.keep_foreign {
+                logs.row.append_value(log);
+                logs.trace.append_null();
+            }
+        }
     }
 }
 

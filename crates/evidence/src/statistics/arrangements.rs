@@ -1,6 +1,11 @@
 //! p by rearranging blocks of time: if nothing differs, any choice of the blocks could have been
 //! the window. All choices are gone through where there are few, else some are drawn.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "several arrays are gone through at once, by lane"
+)]
+
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 

@@ -55,18 +55,7 @@ pub(crate) fn label_traces(
     mut survey: Survey,
 ) -> Result<LabelledTraces, ArrowError> {
     let sorted = Sorted::new(partition);
-    let ahead_ns: Vec<i64> = sorted
-        .resources
-        .things
-        .iter()
-        .map(|(service, instance)| {
-            let id = ResourceId {
-                service: (*service).to_owned(),
-                instance: (*instance).to_owned(),
-            };
-            offsets.get(&id).map_or(0, |offset| offset.ahead_ns)
-        })
-        .collect();
+    let ahead_ns = ahead_ns(&sorted, offsets);
     survey.begin(&sorted, truth.is_k6());
     let mut traces = TraceBuilder::default();
     let mut spans = SpanMarkBuilder::default();
@@ -132,6 +121,18 @@ pub(crate) fn label_traces(
         logs: logs.finish()?,
         survey,
     })
+}
+
+/// By resource: how far its clock is ahead.
+fn ahead_ns(sorted: &Sorted<'_>, offsets: &Offsets) -> Vec<i64> {
+    let ahead = |(service, instance): &(&str, &str)| {
+        let id = ResourceId {
+            service: (*service).to_owned(),
+            instance: (*instance).to_owned(),
+        };
+        offsets.get(&id).map_or(0, |offset| offset.ahead_ns)
+    };
+    sorted.resources.things.iter().map(ahead).collect()
 }
 
 /// Log records of traces that nothing else is known of, and those without a trace: they are labelled

@@ -215,7 +215,6 @@ pub(crate) fn row_rules<'r>(
         formats: options.formats,
         limits,
         steady_only: options.steady_only,
-        include_foreign: options.include_foreign,
     }
 }
 

@@ -38,12 +38,16 @@ use crate::scan::pipeline::PipelineError;
 use crate::scan::records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
 use crate::scan::spool::Spool;
 use crate::scan::{ScanFacts, Scanned};
-use crate::write::{RowRules, TracePartition, WriteCounts, write_points, write_traces};
+use crate::write::{
+    PointPartition, RowRules, TracePartition, WriteCounts, write_points, write_traces,
+};
 
 /// Where an extraction works.
 pub(crate) struct Stages {
     pub(crate) workers: usize,
     pub(crate) stamp: String,
+    /// Rows that are not the run's are written.
+    keep_foreign: bool,
     output: PathBuf,
     staging: Staging,
 }
@@ -60,6 +64,47 @@ pub(crate) struct Labelled {
     point_marks: Spool,
 }
 
+impl Labelled {
+    /// What has no row because it is not the run's.
+    fn left_out(&self) -> WriteCounts {
+        let mut counts = WriteCounts::default();
+        let of = &self.gathered.counts;
+        counts.spans.foreign = of.foreign_spans.iter().sum();
+        counts.logs.foreign = of.foreign_logs.iter().sum();
+        counts.points.foreign = self.foreign_points.iter().sum();
+        counts
+    }
+
+    /// A partition of traces with what was said of it.
+    fn traces_of(&self, scanned: &Scanned, partition: usize) -> io::Result<TracePartition> {
+        let mut span_marks = view::<SpanMarkBatch>(&self.span_marks.read(partition)?)?;
+        let mut log_marks = view::<LogMarkBatch>(&self.log_marks.read(partition)?)?;
+        let (spans, rows_of_spans) = scanned.spans.read_rows(partition, &span_marks.row)?;
+        let (logs, rows_of_logs) = scanned.logs.read_rows(partition, &log_marks.row)?;
+        (span_marks.row, log_marks.row) = (rows_of_spans, rows_of_logs);
+        Ok(TracePartition {
+            spans: view(&spans)?,
+            logs: view(&logs)?,
+            traces: view(&self.traces.read(partition)?)?,
+            span_marks,
+            shapes: view(&self.shapes.read(partition)?)?,
+            log_marks,
+        })
+    }
+
+    /// A partition of points with what was said of it.
+    fn points_of(
+        &self,
+        scanned: &Scanned,
+        partition: usize,
+    ) -> io::Result<(PointBatch, PointMarkBatch)> {
+        let mut marks = view::<PointMarkBatch>(&self.point_marks.read(partition)?)?;
+        let (points, rows) = scanned.points.read_rows(partition, &marks.row)?;
+        marks.row = rows;
+        Ok((view(&points)?, marks))
+    }
+}
+
 impl Stages {
     pub(crate) fn new(options: &ExtractOptions) -> Result<Self, ExtractError> {
         let write_error = |source| ExtractError::Write {
@@ -70,6 +115,7 @@ impl Stages {
         Ok(Self {
             workers: thread::available_parallelism().map_or(1, NonZero::get),
             stamp: stamp.format("%Y%m%d_%H%M%S").to_string(),
+            keep_foreign: options.include_foreign,
             output: options.output.clone(),
             staging: Staging::new(&options.output).map_err(write_error)?,
         })
@@ -149,7 +195,8 @@ impl Stages {
                 requests: view::<RequestBatch>(&scanned.requests.read(partition)?)?,
             };
             let survey = Survey::new(truth, facts);
-            let of = label_traces(&scanned, truth, offsets, survey).map_err(io::Error::other)?;
+            let of = label_traces(&scanned, truth, offsets, self.keep_foreign, survey)
+                .map_err(io::Error::other)?;
             Ok((
                 partition,
                 of.traces,
@@ -173,7 +220,8 @@ impl Stages {
         let of_points = |partition| {
             let points = view::<PointBatch>(&scanned.points.read(partition)?)?;
             let mut survey = Survey::new(truth, facts);
-            let of = label_points(&points, truth, survey.sampler()).map_err(io::Error::other)?;
+            let of = label_points(&points, truth, self.keep_foreign, survey.sampler())
+                .map_err(io::Error::other)?;
             Ok((partition, of, survey.finish()))
         };
         in_order(
@@ -236,8 +284,12 @@ impl Stages {
         labelled: &Labelled,
         rules: &RowRules<'_>,
     ) -> io::Result<(WriteCounts, Vec<StagedFile>, WrittenFeatures)> {
+        let keep_foreign = self.keep_foreign;
         let (staging, stamp) = (&mut self.staging, &self.stamp);
-        let mut counts = WriteCounts::default();
+        let mut counts = match keep_foreign {
+            true => WriteCounts::default(),
+            false => labelled.left_out(),
+        };
         let features = rules.features.as_ref();
         let mut gathered = features
             .map(|features| Features::new(features, staging, stamp))
@@ -257,17 +309,7 @@ impl Stages {
         let mut points = (points_read > 0)
             .then(|| TableFiles::create(staging, stamp, &rules.points))
             .transpose()?;
-        let of_traces = |partition| {
-            let of = TracePartition::new(
-                &scanned.spans.read(partition)?,
-                &scanned.logs.read(partition)?,
-                &labelled.traces.read(partition)?,
-                &labelled.span_marks.read(partition)?,
-                &labelled.shapes.read(partition)?,
-                &labelled.log_marks.read(partition)?,
-            )?;
-            write_traces(rules, &of)
-        };
+        let of_traces = |partition| write_traces(rules, &labelled.traces_of(scanned, partition)?);
         in_order(scanned.spans.len(), self.workers, of_traces, |written| {
             for rows in &written.spans {
                 spans.append(&rows.made)?;
@@ -281,8 +323,13 @@ impl Stages {
             observe(gathered.as_mut(), written.observed)
         })?;
         let of_points = |partition| {
-            let read = scanned.points.read(partition)?;
-            write_points(rules, &read, &labelled.point_marks.read(partition)?)
+            let (points, marks) = labelled.points_of(scanned, partition)?;
+            let of = PointPartition {
+                points,
+                marks,
+                has_foreign_rows: keep_foreign,
+            };
+            write_points(rules, &of)
         };
         in_order(scanned.points.len(), self.workers, of_points, |written| {
             append(points.as_mut(), &written.points)?;

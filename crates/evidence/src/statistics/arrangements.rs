@@ -1,6 +1,11 @@
 //! p by rearranging blocks of time: if nothing differs, any choice of the blocks could have been
 //! the window. All choices are gone through where there are few, else some are drawn.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "several arrays are gone through at once, by lane"
+)]
+
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -98,32 +103,28 @@ impl Arrangements {
         let mut work = Work::new(strata, rows, self.blocks);
         let mut observed: Vec<f64> = Vec::new();
         let mut counts = vec![(0_usize, 0_usize); rows.len()];
-        let mut sides = vec![OTHER; self.blocks];
         let mut gone_through = 0;
-        for choice in self.members.chunks_exact(self.chosen.max(1)) {
-            let (chosen, rest) = match self.window_is_chosen {
-                true => (WINDOW, OTHER),
-                false => (OTHER, WINDOW),
-            };
-            sides.fill(rest);
-            for block in choice {
-                sides[*block as usize] = chosen;
-            }
-            let statistics = work.statistics(&sides);
-            if observed.is_empty() {
-                observed = statistics
-                    .iter()
-                    .map(|statistic| statistic - 1e-9)
-                    .collect();
-            }
-            let largest = statistics.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            for ((count, statistic), observed) in counts.iter_mut().zip(statistics).zip(&observed) {
-                count.0 += usize::from(statistic >= observed);
-                count.1 += usize::from(largest >= *observed);
-            }
-            gone_through += 1;
-            if !self.exact && counts.iter().all(|count| count.0.min(count.1) >= SETTLED) {
-                break;
+        let chosen = self.chosen.max(1);
+        'all: for choices in self.members.chunks(LANES * chosen) {
+            let choices = choices.chunks_exact(chosen);
+            let lanes = choices.len();
+            work.statistics(choices, self.window_is_chosen);
+            for lane in 0..lanes {
+                let statistics = work.statistics.iter().map(|of_row| of_row[lane]);
+                if observed.is_empty() {
+                    observed = statistics.clone().map(|of| of - 1e-9).collect();
+                }
+                let largest = statistics.clone().fold(f64::NEG_INFINITY, f64::max);
+                for ((count, statistic), observed) in
+                    counts.iter_mut().zip(statistics).zip(&observed)
+                {
+                    count.0 += usize::from(statistic >= *observed);
+                    count.1 += usize::from(largest >= *observed);
+                }
+                gone_through += 1;
+                if !self.exact && counts.iter().all(|count| count.0.min(count.1) >= SETTLED) {
+                    break 'all;
+                }
             }
         }
         let share = |(alone, adjusted): (usize, usize)| P {
@@ -134,22 +135,35 @@ impl Arrangements {
     }
 }
 
-/// The side of a block that is not the window's.
-const OTHER: usize = 0;
+/// So many arrangements are gone through side by side, each by the same operations in the same order
+/// as by itself.
+const LANES: usize = 8;
 
-/// The side of one that is.
-const WINDOW: usize = 1;
+/// A number of each arrangement that is gone through.
+type Lanes = [f64; LANES];
+
+/// Of each arrangement: all bits are set where a block is the window's, else none.
+type Sides = [u64; LANES];
+
+/// One of two numbers, without a branch.
+#[inline]
+fn choose(side: u64, window: f64, other: f64) -> f64 {
+    f64::from_bits(window.to_bits() & side | other.to_bits() & !side)
+}
 
 /// What is needed to go through arrangements, made once.
 struct Work<'a> {
     strata: &'a [Scores],
     /// Rows that each stratum is in, with its weight there.
     parts: Vec<Vec<(usize, f64)>>,
+    /// By block: whose it is.
+    sides: Vec<Sides>,
     /// By row and block: how far the block is from what its side has on average.
-    deviations: Vec<f64>,
+    deviations: Vec<Lanes>,
     /// By row: the sum of ranks in the window, and its variance if all values were independent.
-    sums: Vec<(f64, f64)>,
-    statistics: Vec<f64>,
+    sums: Vec<[Lanes; 2]>,
+    /// By row.
+    statistics: Vec<Lanes>,
     blocks: usize,
 }
 
@@ -164,81 +178,156 @@ impl<'a> Work<'a> {
         Self {
             strata,
             parts,
-            deviations: vec![0.0; rows.len() * blocks],
-            sums: vec![(0.0, 0.0); rows.len()],
-            statistics: vec![0.0; rows.len()],
+            sides: vec![[0; LANES]; blocks],
+            deviations: vec![[0.0; LANES]; rows.len() * blocks],
+            sums: vec![[[0.0; LANES]; 2]; rows.len()],
+            statistics: vec![[0.0; LANES]; rows.len()],
             blocks,
         }
     }
 
-    /// The statistic of each row.
+    /// Finds the statistic of each row, for arrangements that are given by the blocks of one side.
     ///
     /// Which side a block is on is as good as random, and this is gone through millions of times: so
     /// values are chosen, and there is no branch.
-    fn statistics(&mut self, sides: &[usize]) -> &[f64] {
-        self.sums.fill((0.0, 0.0));
-        self.deviations.fill(0.0);
+    fn statistics<'c>(&mut self, choices: impl Iterator<Item = &'c [u32]>, window_is_chosen: bool) {
+        let (chosen, rest) = match window_is_chosen {
+            true => (u64::MAX, 0),
+            false => (0, u64::MAX),
+        };
+        self.sides.fill([rest; LANES]);
+        for (lane, choice) in choices.enumerate() {
+            for block in choice {
+                self.sides[*block as usize][lane] = chosen;
+            }
+        }
+        self.sums.fill([[0.0; LANES]; 2]);
+        self.deviations.fill([0.0; LANES]);
         for (stratum, parts) in self.strata.iter().zip(&self.parts) {
-            let (mut sum, mut n) = (0.0, 0.0);
-            for here in &stratum.blocks {
-                let is_window = sides[here.block] == WINDOW;
-                sum += if is_window { here.sum } else { 0.0 };
-                n += if is_window { here.count } else { 0.0 };
-            }
-            let rest = stratum.n - n;
-            if n == 0.0 || rest == 0.0 {
-                continue;
-            }
-            // Of a sum of n out of N numbers with mean 0: n (N − n) / (N (N − 1)) Σ x².
-            let independent = n * rest / (stratum.n * (stratum.n - 1.0).max(1.0)) * stratum.squares;
-            for (row, weight) in parts {
-                self.sums[*row].0 += weight * sum;
-                self.sums[*row].1 += weight * weight * independent;
+            let in_window = InWindow::new(stratum, &self.sides);
+            for &(row, weight) in parts {
+                in_window.add_to(&mut self.sums[row], weight);
                 let deviations = &mut self.deviations[row * self.blocks..][..self.blocks];
-                let weights = [weight * n / stratum.n, weight * rest / stratum.n];
-                let means = [-(sum / rest), sum / n];
-                for here in &stratum.blocks {
-                    let side = sides[here.block];
-                    deviations[here.block] += weights[side] * (here.sum - means[side] * here.count);
-                }
+                in_window.add_deviations(deviations, stratum, &self.sides, weight);
             }
         }
         let rows = self.deviations.chunks_exact(self.blocks).zip(&self.sums);
-        for (statistic, (deviations, (sum, independent))) in self.statistics.iter_mut().zip(rows) {
-            let variance = alike_in_blocks(deviations, sides).max(*independent);
-            *statistic = if variance > 0.0 {
-                sum / variance.sqrt()
-            } else {
-                0.0
-            };
+        for (statistic, (deviations, [sum, independent])) in self.statistics.iter_mut().zip(rows) {
+            let alike = alike_in_blocks(deviations, &self.sides);
+            for lane in 0..LANES {
+                let variance = alike[lane].max(independent[lane]);
+                statistic[lane] = if variance > 0.0 {
+                    sum[lane] / variance.sqrt()
+                } else {
+                    0.0
+                };
+            }
         }
-        &self.statistics
+    }
+}
+
+/// What a stratum has in the window.
+struct InWindow {
+    /// Sum of its scores.
+    sum: Lanes,
+    /// How many values it has in the window, and how many elsewhere; 0 and 0 where all are on one
+    /// side, so that it says nothing.
+    n: Lanes,
+    rest: Lanes,
+    /// The variance of the sum if all values were independent.
+    independent: Lanes,
+}
+
+impl InWindow {
+    fn new(stratum: &Scores, sides: &[Sides]) -> Self {
+        let (mut sum, mut n) = ([0.0; LANES], [0.0; LANES]);
+        for here in &stratum.blocks {
+            let sides = &sides[here.block];
+            for lane in 0..LANES {
+                sum[lane] += choose(sides[lane], here.sum, 0.0);
+                n[lane] += choose(sides[lane], here.count, 0.0);
+            }
+        }
+        let (mut rest, mut independent) = ([0.0; LANES], [0.0; LANES]);
+        for lane in 0..LANES {
+            rest[lane] = stratum.n - n[lane];
+            if n[lane] == 0.0 || rest[lane] == 0.0 {
+                (sum[lane], n[lane], rest[lane]) = (0.0, 0.0, 0.0);
+                continue;
+            }
+            // Of a sum of n out of N numbers with mean 0: n (N − n) / (N (N − 1)) Σ x².
+            let pairs = n[lane] * rest[lane] / (stratum.n * (stratum.n - 1.0).max(1.0));
+            independent[lane] = pairs * stratum.squares;
+        }
+        Self {
+            sum,
+            n,
+            rest,
+            independent,
+        }
+    }
+
+    fn add_to(&self, [sum, independent]: &mut [Lanes; 2], weight: f64) {
+        for lane in 0..LANES {
+            sum[lane] += weight * self.sum[lane];
+            independent[lane] += weight * weight * self.independent[lane];
+        }
+    }
+
+    /// Adds how far blocks are from what their side has on average.
+    fn add_deviations(
+        &self,
+        deviations: &mut [Lanes],
+        stratum: &Scores,
+        sides: &[Sides],
+        weight: f64,
+    ) {
+        // Zeros where the stratum says nothing.
+        let ratio = |of: f64, n: f64| if n == 0.0 { 0.0 } else { of / n };
+        let (mut means, mut weights) = ([[0.0; LANES]; 2], [[0.0; LANES]; 2]);
+        for lane in 0..LANES {
+            let (sum, n, rest) = (self.sum[lane], self.n[lane], self.rest[lane]);
+            (means[0][lane], means[1][lane]) = (ratio(sum, n), -ratio(sum, rest));
+            weights[0][lane] = ratio(weight * rest, stratum.n);
+            weights[1][lane] = ratio(weight * n, stratum.n);
+        }
+        for here in &stratum.blocks {
+            let (deviations, sides) = (&mut deviations[here.block], &sides[here.block]);
+            for lane in 0..LANES {
+                let side = sides[lane];
+                let mean = choose(side, means[0][lane], means[1][lane]);
+                let weight = choose(side, weights[0][lane], weights[1][lane]);
+                deviations[lane] += weight * (here.sum - mean * here.count);
+            }
+        }
     }
 }
 
 /// The variance of a sum over one side's blocks, estimated from how far blocks of each side are
 /// from each other.
-fn alike_in_blocks(deviations: &[f64], sides: &[usize]) -> f64 {
-    let (mut window, mut other) = ((0.0, 0.0), (0.0, 0.0));
-    for (deviation, side) in deviations.iter().zip(sides) {
-        let here = f64::from(u8::from(*deviation != 0.0));
-        let square = deviation * deviation;
-        let is_window = *side == WINDOW;
-        window.0 += if is_window { here } else { 0.0 };
-        window.1 += if is_window { square } else { 0.0 };
-        other.0 += if is_window { 0.0 } else { here };
-        other.1 += if is_window { 0.0 } else { square };
+fn alike_in_blocks(deviations: &[Lanes], sides: &[Sides]) -> Lanes {
+    // Of window and other side: blocks, squares.
+    let (mut blocks, mut squares) = ([[0.0; LANES]; 2], [[0.0; LANES]; 2]);
+    for (deviations, sides) in deviations.iter().zip(sides) {
+        for lane in 0..LANES {
+            let (deviation, side) = (deviations[lane], sides[lane]);
+            let here = if deviation != 0.0 { 1.0 } else { 0.0 };
+            let square = deviation * deviation;
+            blocks[0][lane] += choose(side, here, 0.0);
+            blocks[1][lane] += choose(side, 0.0, here);
+            squares[0][lane] += choose(side, square, 0.0);
+            squares[1][lane] += choose(side, 0.0, square);
+        }
     }
-    [other, window]
-        .iter()
-        .map(|(blocks, squares)| {
-            if *blocks > 1.0 {
-                squares * blocks / (blocks - 1.0)
-            } else {
-                *squares
-            }
-        })
-        .sum()
+    let of_side = |side: usize, lane: usize| {
+        let (blocks, squares): (f64, f64) = (blocks[side][lane], squares[side][lane]);
+        if blocks > 1.0 {
+            squares * blocks / (blocks - 1.0)
+        } else {
+            squares
+        }
+    };
+    std::array::from_fn(|lane| of_side(1, lane) + of_side(0, lane))
 }
 
 /// Number of ways to choose `k` of `n`; none: more than fit.

@@ -21,7 +21,7 @@ use crate::measure::{RunFacts, RunSaid};
 use crate::options::ExtractOptions;
 use crate::scan::ScanFacts;
 use crate::scan::inputs::read_error;
-use crate::scan::sample::{SampleIndex, SampledSpan, SpanKey};
+use crate::scan::sample::{Features, SampleIndex, SampledSpan, SpanKey};
 use crate::stages::Stages;
 
 /// What a job is asked for: `job.json` in its folder.
@@ -67,7 +67,7 @@ impl Facts {
         let span = |&(hash, key): &(u64, SpanKey)| SampledSpan {
             hash,
             key,
-            features: Vec::new(),
+            features: Features::default(),
         };
         let sample: Vec<SampledSpan> = self.sample.iter().map(span).collect();
         ScanFacts {

@@ -13,14 +13,12 @@ use super::{FeatureRules, Observed};
 use crate::label::groups::{number, text, value_or_zero};
 use crate::label::interval::Meaning;
 use crate::label::records::PointMarkBatch;
-use crate::label::truth::Truth;
 use crate::scan::records::PointBatch;
 use crate::scan::resource::NO_SERVICE;
 
 /// What a partition of points has to say; points that are not the run's don't count.
 pub(crate) fn observe_points(
     rules: &FeatureRules,
-    truth: &Truth,
     points: &PointBatch,
     marks: &PointMarkBatch,
 ) -> io::Result<Observed> {
@@ -32,7 +30,7 @@ pub(crate) fn observe_points(
         let mut rest = from..marks.row.len();
         let to = rest.find(|&at| series(at) != series(from));
         let to = to.unwrap_or(marks.row.len());
-        let of = OneSeries::new(truth, points, marks, from..to);
+        let of = OneSeries::new(points, marks, from..to);
         if let Some((figure, values)) = figure_of(&rules.grid, &of.series(&of.levels())) {
             let service = observed.service(points.service_name.value(of.first));
             service.figures.put(figure, &values);
@@ -55,12 +53,7 @@ struct OneSeries<'p> {
 }
 
 impl<'p> OneSeries<'p> {
-    fn new(
-        truth: &Truth,
-        points: &'p PointBatch,
-        marks: &PointMarkBatch,
-        places: Range<usize>,
-    ) -> Self {
+    fn new(points: &'p PointBatch, marks: &PointMarkBatch, places: Range<usize>) -> Self {
         let first = marks.row.value(places.start) as usize;
         let meaning = Meaning::from_number(points.meaning.value(first));
         let is_level = matches!(meaning, Meaning::Moment | Meaning::Cumulative);
@@ -68,7 +61,7 @@ impl<'p> OneSeries<'p> {
             let row = marks.row.value(at) as usize;
             let end = value_or_zero(&points.time_ns, row);
             let start = number(&marks.interval_start_ns, at)?;
-            if truth.foreign_over((start, end)).is_some() || points.total.is_null(row) {
+            if marks.foreign.value(at) != 0 || points.total.is_null(row) {
                 return None;
             }
             let total = points.total.value(row);

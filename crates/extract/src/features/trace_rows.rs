@@ -43,7 +43,7 @@ impl<'r> TraceRows<'r> {
         (rows, shape): (&[usize], &Shape),
     ) -> io::Result<()> {
         let said = &self.said[trace];
-        if rows.is_empty() || !self.rules.keeps_row(&said.said) {
+        if rows.is_empty() || !self.rules.keeps(&said.said) {
             return Ok(());
         }
         let (spans, traces) = (&self.of.spans, &self.of.traces);

@@ -37,7 +37,7 @@ pub(crate) fn observe_traces(
         let to = to.unwrap_or(marks.row.len());
         let trace = trace(from);
         // What is somebody else's has a row at the most.
-        if said[trace].foreign.is_some() && !rules.keeps_row(&said[trace].said) {
+        if said[trace].foreign.is_some() && !rules.keeps(&said[trace].said) {
             from = to;
             continue;
         }

@@ -59,7 +59,7 @@ fn rows(
     for second in seconds.filter(|second| grid.meets_run(*second, 1)) {
         let start = grid.start_ns(second);
         let said = rules.texts.over((start, start + SECOND_NS), None).0;
-        if !rules.keeps_phase(&said) {
+        if !rules.keeps(&said) {
             continue;
         }
         let time_s = start / SECOND_NS;

@@ -204,7 +204,7 @@ impl Slice<'_, '_> {
             let start_ns = grid.start_ns(first);
             let end_ns = start_ns + SECONDS as i64 * SECOND_NS;
             let said = self.rules.texts.over((start_ns, end_ns), None).0;
-            if !self.rules.keeps_phase(&said) {
+            if !self.rules.keeps(&said) {
                 continue;
             }
             for (number, service) in self.services.iter().enumerate() {

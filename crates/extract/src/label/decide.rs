@@ -1,7 +1,7 @@
 //! By which moment a trace is labelled, and whose it is.
 
 use super::groups::{Group, Partition, Sorted, text};
-use super::trace::TraceFacts;
+use super::trace::Span;
 use super::truth::{Foreign, Sender, Truth};
 use crate::dataset::said::LabelSource;
 use crate::scan::records::SpanBatch;
@@ -27,7 +27,7 @@ pub(super) fn decide<'p>(
     partition: &'p Partition,
     truth: &Truth,
     group: &Group<'_>,
-    facts: Option<&TraceFacts>,
+    root: Option<&Span>,
     ahead_ns: &[i64],
 ) -> Decided<'p> {
     let (sender, header) = sender(&partition.spans, group);
@@ -48,9 +48,7 @@ pub(super) fn decide<'p>(
             header,
         };
     }
-    let root = facts
-        .map(|facts| &facts.root)
-        .filter(|root| root.start != 0);
+    let root = root.filter(|root| root.start != 0);
     // Spans are in the order of their starts.
     let first = root.or_else(|| group.spans.iter().find(|span| span.start != 0));
     let moment_ns = first.map(|span| {

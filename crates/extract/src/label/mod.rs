@@ -28,7 +28,7 @@ pub(crate) use points::label_points;
 use records::{LogMarkBuilder, SpanMarkBuilder, TraceBuilder};
 use shape::{ShapeBuilder, push_shapes};
 use survey::Survey;
-use trace::TraceFacts;
+use trace::{TraceFacts, root};
 use truth::Truth;
 
 /// How far clocks are ahead of the generator's.
@@ -45,41 +45,43 @@ pub(crate) struct LabelledTraces {
 }
 
 /// Labels a partition of traces. `offsets` corrects the times of those that the ledger does not
-/// have; empty: times are taken as they came.
+/// have; empty: times are taken as they came. What is not the run's is counted, and has marks only
+/// with `keep_foreign`.
 pub(crate) fn label_traces(
     partition: &Partition,
     truth: &Truth,
     offsets: &Offsets,
+    keep_foreign: bool,
     mut survey: Survey,
 ) -> Result<LabelledTraces, ArrowError> {
     let sorted = Sorted::new(partition);
-    let ahead_ns: Vec<i64> = sorted
-        .resources
-        .things
-        .iter()
-        .map(|(service, instance)| {
-            let id = ResourceId {
-                service: (*service).to_owned(),
-                instance: (*instance).to_owned(),
-            };
-            offsets.get(&id).map_or(0, |offset| offset.ahead_ns)
-        })
-        .collect();
+    let ahead_ns = ahead_ns(&sorted, offsets);
     survey.begin(&sorted, truth.is_k6());
     let mut traces = TraceBuilder::default();
     let mut spans = SpanMarkBuilder::default();
     let mut shapes = ShapeBuilder::default();
     let mut logs = LogMarkBuilder::default();
+    let loose = LooseLogs {
+        partition,
+        truth,
+        keep_foreign,
+    };
     let (mut row, mut marked) = (0u32, 0u32);
     sorted.for_each(|group| {
         if group.spans.is_empty() && group.request.is_none() && !group.of_other_run {
             // Where its trace would stand: rows are in the order of traces.
-            push_loose(&mut logs, &mut survey, group.logs, partition, truth);
+            loose.push(&mut logs, &mut survey, group.logs);
             return;
         }
-        let facts = (!group.spans.is_empty()).then(|| TraceFacts::new(group.spans, group.request));
-        let decided = decide(partition, truth, &group, facts.as_ref(), &ahead_ns);
+        let root = root(group.spans, group.request);
+        let decided = decide(partition, truth, &group, root, &ahead_ns);
+        let is_left_out = decided.foreign.is_some() && !keep_foreign;
+        let facts =
+            (root.is_some() && !is_left_out).then(|| TraceFacts::new(group.spans, group.request));
         survey.trace(partition, &sorted, truth, &group, facts.as_ref(), &decided);
+        if is_left_out {
+            return;
+        }
         push_trace(
             &mut traces,
             partition,
@@ -111,7 +113,7 @@ pub(crate) fn label_traces(
         }
         row += 1;
     });
-    push_loose(&mut logs, &mut survey, &sorted.loose_logs, partition, truth);
+    loose.push(&mut logs, &mut survey, &sorted.loose_logs);
     Ok(LabelledTraces {
         traces: traces.finish()?,
         spans: spans.finish()?,
@@ -121,19 +123,37 @@ pub(crate) fn label_traces(
     })
 }
 
+/// By resource: how far its clock is ahead.
+fn ahead_ns(sorted: &Sorted<'_>, offsets: &Offsets) -> Vec<i64> {
+    let ahead = |(service, instance): &(&str, &str)| {
+        let id = ResourceId {
+            service: (*service).to_owned(),
+            instance: (*instance).to_owned(),
+        };
+        offsets.get(&id).map_or(0, |offset| offset.ahead_ns)
+    };
+    sorted.resources.things.iter().map(ahead).collect()
+}
+
 /// Log records of traces that nothing else is known of, and those without a trace: they are labelled
 /// by their own times.
-fn push_loose(
-    logs: &mut LogMarkBuilder,
-    survey: &mut Survey,
-    rows: &[u32],
-    partition: &Partition,
-    truth: &Truth,
-) {
-    for &log in rows {
-        logs.row.append_value(log);
-        logs.trace.append_null();
-        survey.loose_log(truth, number(&partition.logs.time_ns, log as usize));
+struct LooseLogs<'p> {
+    partition: &'p Partition,
+    truth: &'p Truth,
+    keep_foreign: bool,
+}
+
+impl LooseLogs<'_> {
+    fn push(&self, logs: &mut LogMarkBuilder, survey: &mut Survey, rows: &[u32]) {
+        for &log in rows {
+            let time_ns = number(&self.partition.logs.time_ns, log as usize);
+            let foreign = self.truth.foreign_at(time_ns);
+            survey.loose_log(foreign);
+            if foreign.is_none() || self.keep_foreign {
+                logs.row.append_value(log);
+                logs.trace.append_null();
+            }
+        }
     }
 }
 

@@ -18,10 +18,12 @@ pub(crate) struct LabelledPoints {
     pub(crate) foreign: [u64; 3],
 }
 
-/// Labels a partition of data points, and shows them to `sampler`.
+/// Labels a partition of data points, and shows them to `sampler`. Those that are not the run's are
+/// counted; without `keep_foreign` only the first of a series has a mark, which tells the series.
 pub(crate) fn label_points(
     points: &PointBatch,
     truth: &Truth,
+    keep_foreign: bool,
     sampler: &mut Sampler,
 ) -> Result<LabelledPoints, ArrowError> {
     let mut order: Vec<u32> = (0..points.series.len() as u32).collect();
@@ -50,15 +52,19 @@ pub(crate) fn label_points(
         let series: Vec<SeriesPoint> = rows.iter().map(|&r| point(points, r as usize)).collect();
         let key = key(points, rows[0] as usize);
         for (&row, interval) in rows.iter().zip(intervals(&series)) {
-            if let Some(kind) = truth.foreign_over((interval.start, interval.end)) {
+            let of_others = truth.foreign_over((interval.start, interval.end));
+            if let Some(kind) = of_others {
                 foreign[kind as usize - 1] += 1;
             }
-            marks.row.append_value(row);
-            let known = interval.end != 0;
-            marks
-                .interval_start_ns
-                .append_option(known.then_some(interval.start));
-            marks.increase.append_option(interval.increase);
+            if of_others.is_none() || keep_foreign || row == rows[0] {
+                marks.row.append_value(row);
+                let known = interval.end != 0;
+                marks
+                    .interval_start_ns
+                    .append_option(known.then_some(interval.start));
+                marks.increase.append_option(interval.increase);
+                marks.foreign.append_value(of_others.map_or(0, |f| f as u8));
+            }
             if let Some(observed) = observed(points, row as usize, &interval) {
                 sampler.metric(&key, &observed);
             }

@@ -68,5 +68,7 @@ batch! {
         row: U32,
         interval_start_ns: I64,
         increase: F64,
+        /// A `Foreign` as its number.
+        foreign: U8,
     }
 }

@@ -15,7 +15,7 @@ use super::decide::{Decided, is_generator};
 use super::groups::{Group, Partition, Sorted, text};
 use super::names::ResourceId;
 use super::trace::{CLIENT, SERVER, Span, TraceFacts};
-use super::truth::Truth;
+use super::truth::{Foreign, Truth};
 use crate::measure::arrivals::Arrivals;
 use crate::measure::observe::observe;
 use crate::measure::outcomes::Outcomes;
@@ -344,8 +344,8 @@ impl Survey {
     }
 
     /// A log record without a trace.
-    pub(super) fn loose_log(&mut self, truth: &Truth, time_ns: Option<i64>) {
-        if let Some(foreign) = truth.foreign_at(time_ns) {
+    pub(super) fn loose_log(&mut self, foreign: Option<Foreign>) {
+        if let Some(foreign) = foreign {
             self.counts.foreign_logs[foreign as usize - 1] += 1;
         }
     }

@@ -83,17 +83,7 @@ impl TraceFacts {
         once.sort_by_key(identity);
         once.dedup_by_key(|i| identity(i));
         let generator = request.map_or(0, |r| r.span);
-        let order = |s: &Span| {
-            let known = if s.start == 0 { i64::MAX } else { s.start };
-            let rank = match s.parent {
-                0 => 0,
-                parent if parent == generator => 1,
-                _ => 2,
-            };
-            (rank, known, s.id)
-        };
-        let root = once.iter().map(|&i| &spans[i]).min_by_key(|s| order(s));
-        let root = root.copied().unwrap_or(spans[0]);
+        let root = root(spans, request).copied().unwrap_or_default();
         let ended = request.map_or(root.end.max(root.start), |r| r.finished);
         let by_id = |id: u64| {
             let found = once.binary_search_by_key(&id, |&i| spans[i].id).ok()?;
@@ -115,7 +105,7 @@ impl TraceFacts {
         resources.dedup();
         let latest = once.iter().map(of).map(|s| s.end).max().unwrap_or(0);
         Self {
-            has_root: order(&root).0 < 2,
+            has_root: rank(&root, generator) < 2,
             spans: once.len() as u32,
             duplicates,
             orphans: once.iter().copied().filter(is_orphan).collect(),
@@ -129,6 +119,25 @@ impl TraceFacts {
             resources,
             late,
         }
+    }
+}
+
+/// The span that starts a trace: the earliest without a parent, or else the earliest; none: there is
+/// no span.
+pub(crate) fn root<'s>(spans: &'s [Span], request: Option<&Request>) -> Option<&'s Span> {
+    let generator = request.map_or(0, |r| r.span);
+    spans.iter().min_by_key(|s| {
+        let known = if s.start == 0 { i64::MAX } else { s.start };
+        (rank(s, generator), known, s.id, s.resource)
+    })
+}
+
+/// How near to the start of its trace a span is by its parent. 2: it has one in the trace.
+fn rank(span: &Span, generator: u64) -> u8 {
+    match span.parent {
+        0 => 0,
+        parent if parent == generator => 1,
+        _ => 2,
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use loadgen_timeline::audit::{IdLeak, IdOfWindow};
 
+use crate::scan::sample::Features;
+
 /// Names of what tells one instance from another.
 const IDS: [&str; 19] = [
     "service.instance.id",
@@ -45,7 +47,7 @@ const CHANCE: f64 = 0.001;
 const MOST_VALUES: usize = 20;
 
 /// A sampled span: its features, and the window that was open at its moment.
-pub(super) type InWindow<'s> = (&'s [(String, String)], usize);
+pub(super) type InWindow<'s> = (&'s Features, usize);
 
 /// Values of an id, with the sampled spans that have each by window.
 type Values<'s> = BTreeMap<&'s str, BTreeMap<usize, u64>>;
@@ -72,8 +74,7 @@ pub(super) fn id_leaks<'s>(
     let mut services: BTreeMap<&str, BTreeMap<usize, u64>> = BTreeMap::new();
     let mut ids: BTreeMap<(&str, &str), Values<'_>> = BTreeMap::new();
     for (features, window) in sample {
-        let service = features.iter().find(|(name, _)| name == "service_name");
-        let Some((_, service)) = service else {
+        let Some(service) = features.get("service_name") else {
             continue;
         };
         *services
@@ -125,22 +126,19 @@ mod tests {
 
     /// Spans of a service with an instance id, by window.
     fn found(spans: &[(&str, &str, usize, usize)]) -> Vec<IdLeak> {
-        let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let spans: Vec<(Vec<(String, String)>, usize)> = spans
+        let spans: Vec<(Features, usize)> = spans
             .iter()
             .flat_map(|s| std::iter::repeat_n(s, s.3))
-            .map(|(service, id, window, _)| {
-                let features = vec![
-                    of("service_name", service),
-                    of("resource.service.instance.id", id),
-                    of("attributes.order_id", "x"),
+            .map(|&(service, id, window, _)| {
+                let features = [
+                    ("service_name", service),
+                    ("resource.service.instance.id", id),
+                    ("attributes.order_id", "x"),
                 ];
-                (features, *window)
+                (features.into_iter().collect(), window)
             })
             .collect();
-        let sample = spans
-            .iter()
-            .map(|(features, window)| (&features[..], *window));
+        let sample = spans.iter().map(|(features, window)| (features, *window));
         id_leaks(sample, |window| format!("w{window}"))
     }
 

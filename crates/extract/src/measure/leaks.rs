@@ -11,7 +11,7 @@ use super::ids::{dataset_column, id_leaks};
 use crate::audit::limits::COUNTING_RHO;
 use crate::label::survey::Gathered;
 use crate::label::truth::Truth;
-use crate::scan::sample::SampledSpan;
+use crate::scan::sample::{Features, SampledSpan};
 
 /// Finds what gives the label away in the sample of spans.
 pub(crate) fn leaks(
@@ -30,7 +30,7 @@ pub(crate) fn leaks(
         let Placed::Within { condition, .. } = truth.conditions.at((*moment_ns)?) else {
             return None;
         };
-        Some((&sample.get(*place)?.features[..], types[condition].as_str()))
+        Some((&sample.get(*place)?.features, types[condition].as_str()))
     });
     figures.leaks = find(labelled);
     let scenario = |window: usize| truth.timeline.windows[window].scenario.clone();
@@ -39,13 +39,12 @@ pub(crate) fn leaks(
             return None;
         };
         let window = truth.conditions.stretches()[stretch].windows.first()?;
-        Some((&sample.get(*place)?.features[..], *window))
+        Some((&sample.get(*place)?.features, *window))
     });
     figures.id_leaks = id_leaks(in_window, scenario);
     let paths = gathered.sampled.iter().filter_map(|(place, moment_ns)| {
-        let features = &sample.get(*place)?.features;
-        let (_, path) = features.iter().find(|(name, _)| name == PATH)?;
-        Some((path.as_str(), (*moment_ns)?))
+        let path = sample.get(*place)?.features.get(PATH)?;
+        Some((path, (*moment_ns)?))
     });
     figures.counting_paths = counting_paths(paths);
 }
@@ -82,7 +81,7 @@ const WORTH_NAMING: f64 = 0.05;
 const MAX_VALUES: usize = 512;
 
 /// The features of a span with its anomaly type.
-type Labelled<'s> = (&'s [(String, String)], &'s str);
+type Labelled<'s> = (&'s Features, &'s str);
 
 /// The leaks in a sample, the most telling first.
 fn find<'s>(sample: impl Iterator<Item = Labelled<'s>>) -> Vec<Leak> {
@@ -90,7 +89,7 @@ fn find<'s>(sample: impl Iterator<Item = Labelled<'s>>) -> Vec<Leak> {
     let mut columns: BTreeMap<&str, BTreeMap<&str, BTreeMap<&str, u32>>> = BTreeMap::new();
     for (features, kind) in sample {
         *types.entry(kind).or_default() += 1;
-        for (column, value) in features {
+        for (column, value) in features.iter() {
             let values = columns.entry(column).or_default();
             *values.entry(value).or_default().entry(kind).or_default() += 1;
         }
@@ -163,18 +162,15 @@ mod tests {
     use super::*;
 
     fn leaks(spans: &[(&str, &str, &str)]) -> Vec<Leak> {
-        let spans: Vec<(Vec<(String, String)>, &str)> = spans
+        let spans: Vec<(Features, &str)> = spans
             .iter()
             .flat_map(|s| std::iter::repeat_n(s, 30))
-            .map(|(header, path, kind)| {
-                let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-                (
-                    vec![of("attributes.x", header), of("http_target", path)],
-                    *kind,
-                )
+            .map(|&(header, path, kind)| {
+                let features = [("attributes.x", header), ("http_target", path)];
+                (features.into_iter().collect(), kind)
             })
             .collect();
-        find(spans.iter().map(|(features, kind)| (&features[..], *kind)))
+        find(spans.iter().map(|(features, kind)| (features, *kind)))
     }
 
     #[test]

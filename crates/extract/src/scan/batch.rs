@@ -26,6 +26,9 @@ pub(crate) trait FieldKind {
     /// Bytes of a cell in an array, without those of text.
     const WIDTH: usize;
 
+    /// A builder with room for so many cells, but for those of text.
+    fn builder(cells: usize) -> Self::Builder;
+
     /// The cell at a row, which is not null.
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_>;
 
@@ -47,6 +50,10 @@ macro_rules! numbers {
             type Array = $array;
             type Value<'a> = $number;
             const WIDTH: usize = size_of::<$number>();
+
+            fn builder(cells: usize) -> $builder {
+                <$builder>::with_capacity(cells)
+            }
 
             #[inline]
             fn value(array: &$array, row: usize) -> $number {
@@ -86,6 +93,10 @@ impl FieldKind for Bool {
     type Value<'a> = bool;
     const WIDTH: usize = 1;
 
+    fn builder(cells: usize) -> BooleanBuilder {
+        BooleanBuilder::with_capacity(cells)
+    }
+
     #[inline]
     fn value(array: &BooleanArray, row: usize) -> bool {
         array.value(row)
@@ -112,6 +123,10 @@ impl FieldKind for Text {
     type Array = StringArray;
     type Value<'a> = &'a str;
     const WIDTH: usize = size_of::<i32>();
+
+    fn builder(cells: usize) -> StringBuilder {
+        StringBuilder::with_capacity(cells, 0)
+    }
 
     #[inline]
     fn value(array: &StringArray, row: usize) -> &str {
@@ -144,8 +159,8 @@ pub(crate) trait PackedBatch: Batch {
     /// Bytes that a row takes up in a batch, without those of text.
     const WIDTH: usize;
 
-    /// The batch of packed rows.
-    fn unpack(parts: &[&Packed]) -> io::Result<RecordBatch>;
+    /// The batch of packed rows; of `wanted` ones, if not of all.
+    fn unpack(parts: &[&Packed], wanted: Option<&[bool]>) -> io::Result<RecordBatch>;
 
     /// Adds the rows of a batch to packed ones.
     fn pack(batch: &RecordBatch, rows: &mut Packed) -> io::Result<()>;
@@ -286,12 +301,26 @@ macro_rules! packed_batch {
 
             fn unpack(
                 parts: &[&$crate::scan::packed::Packed],
+                wanted: Option<&[bool]>,
             ) -> std::io::Result<arrow_array::RecordBatch> {
                 use $crate::scan::batch::FieldKind;
-                let mut builder = $builder::default();
+                let rows = match wanted {
+                    Some(wanted) => wanted.iter().filter(|wanted| **wanted).count(),
+                    None => parts.iter().map(|part| part.len()).sum(),
+                };
+                let mut builder = $builder {
+                    $($field: <$crate::scan::batch::$kind as FieldKind>::builder(rows),)*
+                };
+                let mut number = 0;
                 for part in parts {
                     let mut reader = part.reader()?;
-                    while let Some(present) = reader.next_row()? {
+                    for _ in 0..part.len() {
+                        number += 1;
+                        if wanted.is_some_and(|wanted| wanted.get(number - 1) != Some(&true)) {
+                            reader.pass_row()?;
+                            continue;
+                        }
+                        let present = reader.next_row()?;
                         let mut bit: u32 = 1;
                         $(
                             if present & bit != 0 {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use loadgen_otlp::view::{AnyValue, SpanKind};
+use loadgen_otlp::view::{AnyValue, Span, SpanKind};
 
 /// The attributes as they came, each in a slot of its meaning.
 #[derive(Debug, Default)]
@@ -59,8 +59,17 @@ fn offer<T>(slot: &mut Option<T>, value: Option<T>) {
 }
 
 impl<'a> HttpAttributes<'a> {
+    /// Those of a span.
+    pub(crate) fn of(span: &'a Span<'_>) -> Self {
+        let mut http = Self::default();
+        for pair in &span.attributes {
+            http.take(&pair.key, &pair.value);
+        }
+        http
+    }
+
     /// Looks at one attribute; the first of a key that comes twice wins.
-    pub(crate) fn take(&mut self, key: &str, value: &'a AnyValue<'_>) {
+    fn take(&mut self, key: &str, value: &'a AnyValue<'_>) {
         match key {
             "http.request.method" => self.method.offer(0, value.as_text()),
             "http.method" => self.method.offer(1, value.as_text()),

@@ -226,7 +226,7 @@ impl UnitRecords {
     pub(crate) fn of(unit: &Unit, number: u64) -> io::Result<Self> {
         fn view<B: PackedBatch>(rows: &Packed, all: &mut Vec<B>) -> io::Result<()> {
             if rows.len() > 0 {
-                all.push(B::view(&B::unpack(&[rows])?).map_err(io::Error::other)?);
+                all.push(B::view(&B::unpack(&[rows], None)?).map_err(io::Error::other)?);
             }
             Ok(())
         }

@@ -153,7 +153,6 @@ impl Packed {
         Ok(Reader {
             rows: &self.rows,
             texts,
-            left: self.len,
         })
     }
 }
@@ -184,19 +183,23 @@ impl Header {
 pub(crate) struct Reader<'p> {
     rows: &'p [u8],
     texts: &'p str,
-    left: usize,
 }
 
 impl<'p> Reader<'p> {
-    /// Goes into the next row. Gives which of its columns are not null; none: there is no more.
-    pub(super) fn next_row(&mut self) -> io::Result<Option<u32>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
+    /// Goes into the next row. Gives which of its columns are not null.
+    pub(super) fn next_row(&mut self) -> io::Result<u32> {
         let header = Header::at(self.rows, 0)?;
         self.rows = &self.rows[HEADER..];
-        Ok(Some(header.present))
+        Ok(header.present)
+    }
+
+    /// Goes past the next row.
+    pub(super) fn pass_row(&mut self) -> io::Result<()> {
+        let header = Header::at(self.rows, 0)?;
+        self.rows = self.rows.get(header.row..).ok_or_else(damaged)?;
+        let texts = self.texts.split_at_checked(header.texts);
+        (_, self.texts) = texts.ok_or_else(damaged)?;
+        Ok(())
     }
 
     /// The next number of the row.
@@ -228,7 +231,7 @@ fn slice(bytes: &[u8], range: Range<usize>) -> io::Result<&[u8]> {
     bytes.get(range).ok_or_else(damaged)
 }
 
-fn damaged() -> io::Error {
+pub(super) fn damaged() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         "a working file of the extraction is damaged: extract again",
@@ -257,7 +260,8 @@ mod tests {
     fn unpack(packed: &Packed) -> Vec<(Option<u64>, Option<String>)> {
         let mut reader = packed.reader().expect("text");
         let mut rows = Vec::new();
-        while let Some(present) = reader.next_row().expect("a row") {
+        for _ in 0..packed.len() {
+            let present = reader.next_row().expect("a row");
             let number = (present & 1 > 0).then(|| reader.take().expect("a number"));
             let text = (present & 2 > 0).then(|| reader.text().expect("a text").to_owned());
             rows.push((number.map(u64::from_le_bytes), text));
@@ -305,9 +309,10 @@ mod tests {
             let packed = Packed::from_parts(bytes, texts, len);
             let _ = packed.for_each(|_| Ok(()));
             if let Ok(mut reader) = packed.reader() {
-                while let Ok(Some(_)) = reader.next_row() {
+                while reader.next_row().is_ok() {
                     let _ = reader.take::<8>();
                     let _ = reader.text();
+                    let _ = reader.pass_row();
                 }
             }
         }

@@ -11,10 +11,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, UInt32Array};
 
 use super::batch::PackedBatch;
-use super::packed::{Packed, Raw};
+use super::packed::{Packed, Raw, damaged};
 use super::spool::{BUDGET_BYTES, Dealt};
 
 /// Input that makes up one partition, in bytes.
@@ -94,7 +94,7 @@ pub(crate) struct RowSpool {
 struct Kind {
     /// Bytes of a row in a batch, without those of text.
     width: usize,
-    unpack: fn(&[&Packed]) -> io::Result<RecordBatch>,
+    unpack: fn(&[&Packed], Option<&[bool]>) -> io::Result<RecordBatch>,
     pack: fn(&RecordBatch, &mut Packed) -> io::Result<()>,
 }
 
@@ -124,6 +124,12 @@ impl Part {
             chunks: Vec::new(),
             bytes: 0,
         }
+    }
+
+    /// Number of rows.
+    fn len(&self) -> usize {
+        let chunks = self.chunks.iter().map(|chunk| chunk.len);
+        chunks.sum::<usize>() + self.held.len()
     }
 }
 
@@ -199,13 +205,44 @@ impl RowSpool {
 
     /// All rows of a partition.
     pub(crate) fn read(&self, partition: usize) -> io::Result<RecordBatch> {
+        self.unpack(&self.parts[partition], None)
+    }
+
+    /// Some rows of a partition in their order, by their numbers in it; and for each of these numbers
+    /// which row of the batch it is.
+    pub(crate) fn read_rows(
+        &self,
+        partition: usize,
+        numbers: &UInt32Array,
+    ) -> io::Result<(RecordBatch, UInt32Array)> {
         let part = &self.parts[partition];
+        let mut wanted = vec![false; part.len()];
+        for number in numbers.values() {
+            let row = wanted.get_mut(*number as usize);
+            *row.ok_or_else(damaged)? = true;
+        }
+        let batch = self.unpack(part, Some(&wanted))?;
+        let mut next = 0;
+        let place = |wanted: &bool| {
+            let place = next;
+            next += u32::from(*wanted);
+            place
+        };
+        let places: Vec<u32> = wanted.iter().map(place).collect();
+        let numbers = numbers.values().iter();
+        let rows = numbers
+            .map(|number| places[*number as usize])
+            .collect::<Vec<_>>();
+        Ok((batch, rows.into()))
+    }
+
+    fn unpack(&self, part: &Part, wanted: Option<&[bool]>) -> io::Result<RecordBatch> {
         let chunks = part.chunks.iter().map(|chunk| self.chunk(*chunk));
         let chunks = chunks.collect::<io::Result<Vec<Packed>>>()?;
         let mut all: Vec<&Packed> = chunks.iter().collect();
         // What is in memory came last.
         all.push(&part.held);
-        (self.kind.unpack)(&all)
+        (self.kind.unpack)(&all, wanted)
     }
 
     fn chunk(&self, chunk: Chunk) -> io::Result<Packed> {
@@ -371,12 +408,23 @@ mod tests {
             let mut expected: Vec<u64> = batches.into_iter().flatten().collect();
             expected.sort_unstable();
             prop_assert_eq!(all, expected);
+            for partition in 0..partitions {
+                let all = numbers(&spool, partition);
+                // Each third, backwards.
+                let some: UInt32Array = (0..all.len() as u32).rev().step_by(3).collect::<Vec<_>>().into();
+                let (batch, rows) = spool.read_rows(partition, &some).expect("read");
+                let batch = NumberBatch::view(&batch).expect("numbers");
+                prop_assert_eq!(batch.n.values().len(), some.values().len());
+                for (number, row) in some.values().iter().zip(rows.values()) {
+                    prop_assert_eq!(batch.n.value(*row as usize), all[*number as usize]);
+                }
+            }
         }
 
         #[test]
         fn a_batch_is_packed_as_its_rows_are(numbers: Vec<u64>) {
             let rows = packed(&numbers);
-            let batch = NumberBatch::unpack(&[&rows]).expect("a batch");
+            let batch = NumberBatch::unpack(&[&rows], None).expect("a batch");
             let mut again = Packed::default();
             NumberBatch::pack(&batch, &mut again).expect("packed");
             prop_assert_eq!(rows.parts(), again.parts());

@@ -1,7 +1,7 @@
 //! A sample of spans with all their attributes, the same whatever the order of the input: those
 //! with the smallest hashes of trace and span id.
 
-use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
 use loadgen_otlp::view::{AnyValue, KeyValue, Resource, Span};
@@ -31,7 +31,80 @@ pub(crate) struct SampledSpan {
     pub(crate) key: SpanKey,
     /// Columns, attributes as `attributes.<key>` and those of the resource as `resource.<key>`, with
     /// their values as text.
-    pub(crate) features: Vec<(String, String)>,
+    pub(crate) features: Features,
+}
+
+/// Names with their values, in the order of their coming. All texts are in one buffer: most sampled
+/// spans are dropped soon, and with a buffer for each text the allocator took most of the time.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Features {
+    texts: String,
+    /// Where each name ends in `texts`, and where its value does, which follows it.
+    ends: Vec<(u32, u32)>,
+}
+
+impl Features {
+    /// Adds a value, cut where it is too long; the name comes in two parts.
+    fn push(&mut self, namespace: &str, name: &str, value: &str) {
+        self.texts.push_str(namespace);
+        self.texts.push_str(name);
+        let name = self.texts.len() as u32;
+        self.texts.push_str(cut(value));
+        self.ends.push((name, self.texts.len() as u32));
+    }
+
+    /// Adds the attributes of a namespace in the order of their keys, the first of a key that comes
+    /// twice.
+    fn push_attributes(&mut self, namespace: &str, pairs: &[KeyValue<'_>]) {
+        let mut pairs: Vec<&KeyValue<'_>> = pairs.iter().collect();
+        pairs.sort_by(|a, b| a.key.cmp(&b.key));
+        pairs.dedup_by(|b, a| a.key == b.key);
+        pairs.truncate(MAX_ATTRIBUTES);
+        for pair in pairs {
+            match &pair.value {
+                AnyValue::Text(text) => self.push(namespace, &pair.key, text),
+                other => {
+                    let json = serde_json::to_string(other).unwrap_or_default();
+                    self.push(namespace, &pair.key, &json);
+                }
+            }
+        }
+    }
+
+    /// Adds all of others.
+    fn extend(&mut self, others: &Self) {
+        let before = self.texts.len() as u32;
+        self.texts.push_str(&others.texts);
+        let ends = others.ends.iter();
+        self.ends
+            .extend(ends.map(|(name, value)| (before + name, before + value)));
+    }
+
+    /// All names with their values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut begin = 0;
+        self.ends.iter().map(move |&(name, value)| {
+            let from = std::mem::replace(&mut begin, value as usize);
+            let name = name as usize;
+            (&self.texts[from..name], &self.texts[name..value as usize])
+        })
+    }
+
+    /// The value of a name.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value)
+    }
+}
+
+impl<'f> FromIterator<(&'f str, &'f str)> for Features {
+    fn from_iter<I: IntoIterator<Item = (&'f str, &'f str)>>(pairs: I) -> Self {
+        let mut features = Self::default();
+        for (name, value) in pairs {
+            features.push("", name, value);
+        }
+        features
+    }
 }
 
 impl PartialEq for SampledSpan {
@@ -43,14 +116,15 @@ impl PartialEq for SampledSpan {
 impl Eq for SampledSpan {}
 
 impl PartialOrd for SampledSpan {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for SampledSpan {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.hash, self.key, &self.features).cmp(&(other.hash, other.key, &other.features))
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_span = (self.hash, self.key).cmp(&(other.hash, other.key));
+        by_span.then_with(|| self.features.iter().cmp(other.features.iter()))
     }
 }
 
@@ -120,37 +194,36 @@ impl SampledSpan {
         hash: u64,
         key: SpanKey,
         known: &ResourceAttributes,
-        of_resource: &[(String, String)],
+        of_resource: &Features,
         span: &Span<'_>,
+        http: &HttpAttributes<'_>,
     ) -> Self {
-        let mut http = HttpAttributes::default();
-        for pair in &span.attributes {
-            http.take(&pair.key, &pair.value);
-        }
         let kind = span.kind;
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        let number = |number: Option<i32>| number.map(|number| number.to_string());
+        let number = |number: i32| number.to_string();
+        let (span_kind, status) = (number(kind.0), number(span.status.code.0));
+        let status_code = http.status_code().map(number);
+        let target = http.target();
+        let port = http.server_port(kind).map(number);
         let columns = [
-            ("service_name", Some(known.service_name().to_owned())),
-            ("service_instance_id", known.service_instance_id.clone()),
-            ("span_name", Some(span.name.to_string())),
-            ("span_kind", Some(kind.0.to_string())),
-            ("span_status", Some(span.status.code.0.to_string())),
-            ("http_method", owned(http.method())),
-            ("http_status_code", number(http.status_code())),
-            ("http_target", http.target().map(Cow::into_owned)),
-            ("server_address", owned(http.server_address(kind))),
-            ("server_port", number(http.server_port(kind))),
-            ("client_address", owned(http.client_address(kind))),
-            ("network_protocol_version", owned(http.protocol_version())),
+            ("service_name", Some(known.service_name())),
+            ("service_instance_id", known.service_instance_id.as_deref()),
+            ("span_name", Some(&*span.name)),
+            ("span_kind", Some(&*span_kind)),
+            ("span_status", Some(&*status)),
+            ("http_method", http.method()),
+            ("http_status_code", status_code.as_deref()),
+            ("http_target", target.as_deref()),
+            ("server_address", http.server_address(kind)),
+            ("server_port", port.as_deref()),
+            ("client_address", http.client_address(kind)),
+            ("network_protocol_version", http.protocol_version()),
         ];
-        let columns = columns
+        let named = columns
             .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        let mut features: Vec<(String, String)> = columns.collect();
-        features.iter_mut().for_each(|(_, value)| cut(value));
-        features.extend(named("attributes.", &span.attributes));
-        features.extend_from_slice(of_resource);
+            .filter_map(|(name, value)| Some((name, value?)));
+        let mut features: Features = named.collect();
+        features.push_attributes("attributes.", &span.attributes);
+        features.extend(of_resource);
         Self {
             hash,
             key,
@@ -160,38 +233,20 @@ impl SampledSpan {
 }
 
 /// What spans of a resource have in common.
-pub(super) fn of_resource(resource: &Resource<'_>) -> Vec<(String, String)> {
-    named("resource.", &resource.attributes)
+pub(super) fn of_resource(resource: &Resource<'_>) -> Features {
+    let mut features = Features::default();
+    features.push_attributes("resource.", &resource.attributes);
+    features
 }
 
-fn named(namespace: &'static str, pairs: &[KeyValue<'_>]) -> Vec<(String, String)> {
-    let mut pairs: Vec<&KeyValue<'_>> = pairs.iter().collect();
-    // The first of a key that comes twice.
-    pairs.sort_by(|a, b| a.key.cmp(&b.key));
-    pairs.dedup_by(|b, a| a.key == b.key);
-    pairs.truncate(MAX_ATTRIBUTES);
-    let named = pairs.into_iter().map(|pair| {
-        let mut value = plain(&pair.value);
-        cut(&mut value);
-        ([namespace, &pair.key].concat(), value)
-    });
-    named.collect()
-}
-
-fn cut(value: &mut String) {
+/// The beginning of a value that is too long.
+fn cut(value: &str) -> &str {
     // What has so few bytes has not more characters.
-    if value.len() > MAX_VALUE_CHARS
-        && let Some((end, _)) = value.char_indices().nth(MAX_VALUE_CHARS)
-    {
-        value.truncate(end);
+    if value.len() <= MAX_VALUE_CHARS {
+        return value;
     }
-}
-
-fn plain(value: &AnyValue<'_>) -> String {
-    match value {
-        AnyValue::Text(text) => text.to_string(),
-        other => serde_json::to_string(other).unwrap_or_default(),
-    }
+    let end = value.char_indices().nth(MAX_VALUE_CHARS);
+    end.map_or(value, |(end, _)| &value[..end])
 }
 
 #[cfg(test)]
@@ -202,7 +257,7 @@ mod tests {
         SampledSpan {
             hash,
             key: SpanKey::default(),
-            features: Vec::new(),
+            features: Features::default(),
         }
     }
 
@@ -239,7 +294,8 @@ mod tests {
         };
         let known = ResourceAttributes::of(&resource);
         let of_resource = of_resource(&resource);
-        let sampled = SampledSpan::new(0, SpanKey::default(), &known, &of_resource, &span);
+        let http = HttpAttributes::of(&span);
+        let sampled = SampledSpan::new(0, SpanKey::default(), &known, &of_resource, &span, &http);
         for (name, value) in [
             ("service_name", "web"),
             ("span_name", "GET /"),
@@ -247,10 +303,7 @@ mod tests {
             ("attributes.n", "5"),
             ("resource.service.name", "web"),
         ] {
-            assert!(
-                sampled.features.contains(&(name.into(), value.into())),
-                "{name}"
-            );
+            assert_eq!(sampled.features.get(name), Some(value), "{name}");
         }
     }
 }

@@ -6,9 +6,10 @@
 use loadgen_otlp::view::{LogRecord, Metric, Point, Resource, Scope, Span, TraceId};
 use loadgen_otlp::{Origin, Owner, Sink, UNDO_ITEMS};
 
+use super::http::HttpAttributes;
 use super::packed::{Mark, Packed};
 use super::resource::ResourceAttributes;
-use super::sample::{self, SampledSpan};
+use super::sample::{self, Features, SampledSpan};
 use super::spool::hash;
 use super::{logs, points, spans};
 
@@ -64,7 +65,7 @@ pub(super) struct Records<G> {
     part: Part,
     resource: ResourceAttributes,
     /// What sampled spans of the resource have in common, once there is one.
-    of_resource: Option<Vec<(String, String)>>,
+    of_resource: Option<Features>,
     /// Spans in the unit so far.
     place: u64,
     message: Message,
@@ -202,14 +203,15 @@ impl<G: FnMut(Part)> Sink for Records<G> {
         self.part.extent = self.part.extent.with(span);
         let of_trace = hash(trace);
         let (part, resource) = (&mut self.part, &self.resource);
-        spans::pack(&mut part.spans, resource, span, trace, of_trace);
+        let http = HttpAttributes::of(span);
+        spans::pack(&mut part.spans, resource, span, &http, trace, of_trace);
         let hash = sample::span_hash(of_trace, span.span_id.0);
         if hash <= self.sample_limit {
             let key = (trace, span.span_id.0);
             let of_resource = self
                 .of_resource
                 .get_or_insert_with(|| sample::of_resource(origin.resource));
-            let sampled = SampledSpan::new(hash, key, resource, of_resource, span);
+            let sampled = SampledSpan::new(hash, key, resource, of_resource, span, &http);
             part.sampled.push(sampled);
         }
     }

@@ -12,20 +12,19 @@ use super::resource::ResourceAttributes;
 /// Name that the generator's own spans have for their service.
 pub(crate) const GENERATOR_SERVICE: &str = "loadgen";
 
-/// Adds a span. `high` and `low` are its trace id, or its place where it has none; `hash` is what it
-/// is dealt by.
+/// Adds a span, of which `http` has been found. `high` and `low` are its trace id, or its place where
+/// it has none; `hash` is what it is dealt by.
 pub(super) fn pack(
     rows: &mut Packed,
     resource: &ResourceAttributes,
     span: &Span<'_>,
+    http: &HttpAttributes<'_>,
     [high, low]: [u64; 2],
     hash: u64,
 ) {
-    let mut http = HttpAttributes::default();
     let mut headers = HeaderAttributes::default();
     let mut peer = PeerAttributes::default();
     for pair in &span.attributes {
-        http.take(&pair.key, &pair.value);
         headers.take(&pair.key, &pair.value);
         peer.take(&pair.key, &pair.value);
     }

@@ -25,7 +25,7 @@ use crate::measure::RunFacts;
 use crate::measure::normal::Limits;
 use crate::options::TableFormats;
 
-pub(crate) use points::write_points;
+pub(crate) use points::{PointPartition, write_points};
 pub(crate) use traces::{OfTrace, TracePartition, write_traces};
 
 /// Rows that are made at once.
@@ -48,40 +48,13 @@ pub(crate) struct RowRules<'r> {
     pub(crate) limits: Limits,
     /// Only rows whose phase is steady are written.
     pub(crate) steady_only: bool,
-    /// Rows that are not the run's are kept.
-    pub(crate) include_foreign: bool,
 }
 
 impl RowRules<'_> {
-    /// Whether rows of such a phase are asked for.
-    pub(crate) fn keeps_phase(&self, said: &Said<'_>) -> bool {
+    /// Whether a row is written: rows of such a phase are asked for.
+    pub(crate) fn keeps(&self, said: &Said<'_>) -> bool {
         !self.steady_only || said.phase == Phase::Steady
     }
-
-    /// Whether a row is written.
-    pub(crate) fn keeps_row(&self, said: &Said<'_>) -> bool {
-        self.keeps(said) == Keep::Yes
-    }
-
-    fn keeps(&self, said: &Said<'_>) -> Keep {
-        if said.foreign.is_some() && !self.include_foreign {
-            Keep::Foreign
-        } else if !self.keeps_phase(said) {
-            Keep::Filtered
-        } else {
-            Keep::Yes
-        }
-    }
-}
-
-/// Whether a row is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    Yes,
-    /// Left out on request.
-    Filtered,
-    /// Not the run's.
-    Foreign,
 }
 
 /// Rows of spans, with the classes that they go to.
@@ -121,23 +94,23 @@ pub(crate) struct WriteCounts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RowCounts {
     pub(crate) written: u64,
+    /// Left out on request.
     pub(crate) filtered: u64,
+    /// Left out because they are not the run's: labelling counts these, and marks no row of them.
     pub(crate) foreign: u64,
     /// By anomaly type.
     pub(crate) by_type: BTreeMap<String, u64>,
 }
 
 impl RowCounts {
-    fn take(&mut self, keep: Keep, said: &Said<'_>) -> bool {
-        match keep {
-            Keep::Filtered => self.filtered += 1,
-            Keep::Foreign => self.foreign += 1,
-            Keep::Yes => {
-                self.written += 1;
-                add(&mut self.by_type, &said.label.anomaly_type, 1);
-            }
+    fn take(&mut self, keep: bool, said: &Said<'_>) -> bool {
+        if keep {
+            self.written += 1;
+            add(&mut self.by_type, &said.label.anomaly_type, 1);
+        } else {
+            self.filtered += 1;
         }
-        keep == Keep::Yes
+        keep
     }
 
     fn merge(&mut self, other: &Self) {

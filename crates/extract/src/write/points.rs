@@ -2,7 +2,7 @@
 
 use std::io;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::Array;
 
 use super::{ROWS_AT_ONCE, RowRules, Written};
 use crate::dataset::points::{Origin, PointRow};
@@ -12,35 +12,36 @@ use crate::features::observe_points;
 use crate::label::groups::{number, text};
 use crate::label::records::PointMarkBatch;
 use crate::label::truth::Foreign;
-use crate::scan::batch::Batch;
 use crate::scan::records::PointBatch;
 
+/// A partition of points: what was scanned of those that have marks, and what was said of them.
+#[derive(Debug)]
+pub(crate) struct PointPartition {
+    pub(crate) points: PointBatch,
+    pub(crate) marks: PointMarkBatch,
+    /// Points that are not the run's have rows, too.
+    pub(crate) has_foreign_rows: bool,
+}
+
 /// Makes the rows of a partition of points.
-pub(crate) fn write_points(
-    rules: &RowRules<'_>,
-    points: &RecordBatch,
-    marks: &RecordBatch,
-) -> io::Result<Written> {
-    let points = PointBatch::view(points).map_err(io::Error::other)?;
-    let marks = PointMarkBatch::view(marks).map_err(io::Error::other)?;
+pub(crate) fn write_points(rules: &RowRules<'_>, of: &PointPartition) -> io::Result<Written> {
+    let (points, marks) = (&of.points, &of.marks);
     let mut written = Written::default();
     if let Some(features) = &rules.features {
-        written.observed = Some(observe_points(features, rules.truth, &points, &marks)?);
+        written.observed = Some(observe_points(features, points, marks)?);
     }
     let mut rows = Rows::new(&rules.points);
     for at in 0..marks.row.len() {
+        let foreign = Foreign::from_number(marks.foreign.value(at));
+        if foreign.is_some() && !of.has_foreign_rows {
+            continue;
+        }
         let row = marks.row.value(at) as usize;
         let interval_start_ns = number(&marks.interval_start_ns, at);
         let time_ns = number(&points.time_ns, row);
         let said = match (rules.truth.has_timeline, interval_start_ns, time_ns) {
-            (true, Some(start), Some(end)) => {
-                let foreign = rules.truth.foreign_over((start, end));
-                rules.texts.over((start, end), foreign).0
-            }
-            (has_timeline, _, _) => {
-                let foreign = has_timeline.then_some(Foreign::Outside);
-                rules.texts.at(None, LabelSource::None, foreign).0
-            }
+            (true, Some(start), Some(end)) => rules.texts.over((start, end), foreign).0,
+            _ => rules.texts.at(None, LabelSource::None, foreign).0,
         };
         if !written.counts.points.take(rules.keeps(&said), &said) {
             continue;

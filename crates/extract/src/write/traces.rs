@@ -2,7 +2,7 @@
 
 use std::io;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::Array;
 use loadgen_timeline::condition::{Label, NONE, Placed, UNKNOWN, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phase;
 
@@ -22,10 +22,9 @@ use crate::label::groups::{number, text};
 use crate::label::records::{LogMarkBatch, SpanMarkBatch, TraceBatch};
 use crate::label::shape::ShapeBatch;
 use crate::label::truth::Foreign;
-use crate::scan::batch::Batch;
 use crate::scan::records::{LogBatch, SpanBatch};
 
-/// A partition of traces: what was scanned, and what was said of it.
+/// A partition of traces: what was scanned of that which has marks, and what was said of it.
 #[derive(Debug)]
 pub(crate) struct TracePartition {
     pub(crate) spans: SpanBatch,
@@ -34,26 +33,6 @@ pub(crate) struct TracePartition {
     pub(crate) span_marks: SpanMarkBatch,
     pub(crate) shapes: ShapeBatch,
     pub(crate) log_marks: LogMarkBatch,
-}
-
-impl TracePartition {
-    pub(crate) fn new(
-        spans: &RecordBatch,
-        logs: &RecordBatch,
-        traces: &RecordBatch,
-        span_marks: &RecordBatch,
-        shapes: &RecordBatch,
-        log_marks: &RecordBatch,
-    ) -> io::Result<Self> {
-        Ok(Self {
-            spans: SpanBatch::view(spans).map_err(io::Error::other)?,
-            logs: LogBatch::view(logs).map_err(io::Error::other)?,
-            traces: TraceBatch::view(traces).map_err(io::Error::other)?,
-            span_marks: SpanMarkBatch::view(span_marks).map_err(io::Error::other)?,
-            shapes: ShapeBatch::view(shapes).map_err(io::Error::other)?,
-            log_marks: LogMarkBatch::view(log_marks).map_err(io::Error::other)?,
-        })
-    }
 }
 
 /// What is said of one trace.
@@ -288,7 +267,7 @@ fn write_trace_rows(
         if traces.spans.value(row) == 0 && traces.late.value(row) == 0 {
             continue;
         }
-        if rules.keeps(&of_trace.said) != super::Keep::Yes {
+        if !rules.keeps(&of_trace.said) {
             continue;
         }
         let services = traces.services.value(row);

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadgen_extract::follow::{self, Missing, PassOptions, Watch};
-use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport, TableFormats};
+use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport, Stop, TableFormats};
 use loadgen_timeline::audit::{Audit, DatasetVerdict};
 
 use super::report;
@@ -13,14 +13,44 @@ use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::tables;
 
-pub(super) fn extract(args: &ExtractArgs) -> Result<Exit, Failure> {
+pub(super) async fn extract(args: ExtractArgs) -> Result<Exit, Failure> {
     if args.wait.is_some() {
         let message = "--wait is for --follow and --runs: this extracts what is there now";
         return Err(Failure::new(Exit::BadInput, message));
     }
-    let report = loadgen_extract::extract(&options(args)).map_err(failure)?;
-    show(args, &report)?;
+    let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    let Some(made) = make(options(&args), &interrupts, 1).await? else {
+        return Ok(Exit::Interrupted);
+    };
+    let report = made.map_err(failure)?;
+    show(&args, &report)?;
     Ok(exit(&report.audit))
+}
+
+/// Makes a dataset in another thread. None: the n-th signal has ended it; nothing is left of it
+/// then. The signal after that does not wait for this, and the next extraction removes what is left.
+pub(super) async fn make(
+    options: ExtractOptions,
+    interrupts: &Interrupts,
+    signal: u32,
+) -> Result<Option<Result<ExtractReport, ExtractError>>, Failure> {
+    let stop = options.stop.clone();
+    let making = blocking(move || loadgen_extract::extract(&options));
+    tokio::pin!(making);
+    let made = tokio::select! {
+        made = &mut making => made?,
+        () = interrupts.nth(signal) => {
+            stop.stop();
+            tokio::select! {
+                made = making => made?,
+                () = interrupts.nth(signal + 1) => return Ok(None),
+            }
+        }
+    };
+    Ok(match made {
+        Err(ExtractError::Stopped) => None,
+        made => Some(made),
+    })
 }
 
 fn options(args: &ExtractArgs) -> ExtractOptions {
@@ -47,6 +77,7 @@ fn options(args: &ExtractArgs) -> ExtractOptions {
             FormatsChoice::Parquet => TableFormats::Parquet,
         },
         labels_only: args.labels_only,
+        stop: Stop::default(),
     }
 }
 
@@ -82,8 +113,10 @@ pub(super) async fn follow(args: ExtractArgs) -> Result<Exit, Failure> {
         // What the look saw is in the files before the extraction opens them.
         let still_missing = look(&mut watch, wait).await?;
         // Files that are not there yet may come.
-        let options = options(&args);
-        match blocking(move || loadgen_extract::extract(&options)).await? {
+        let Some(made) = make(options(&args), &interrupts, 1).await? else {
+            break;
+        };
+        match made {
             Ok(report) => {
                 let has_grown = last
                     .as_ref()

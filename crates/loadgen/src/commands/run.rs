@@ -89,10 +89,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     }
     let identity = tokio::select! {
         agreed = shard::agree(&args, &plan) => agreed?,
-        () = interrupts.nth(1) => {
-            let message = "ended by a signal before the load began";
-            return Err(Failure::new(Exit::Interrupted, message));
-        }
+        () = interrupts.nth(1) => return Err(ended_before()),
     };
     let folder = make_folder(&args, &plan)?;
     let plan = Arc::new(shard::part_of(&plan, &identity));
@@ -152,10 +149,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         None
     } else {
         note(&args, "labelling what the collector stored");
-        tokio::select! {
-            report = extract(&args, &folder) => Some(report?),
-            () = interrupts.nth(2) => None,
-        }
+        extract(&args, &folder, &interrupts).await?
     };
     // Before anything is told: the page is there when its path is printed.
     let page = dataset.as_ref().and_then(|dataset| {
@@ -172,7 +166,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             .map(|d| d.audit.verdict != DatasetVerdict::NotUsable),
         nothing_succeeded: failed_requests::nothing_succeeded(&ran.summary),
         fault_failed: !ran.summary.fault_failures.is_empty(),
-        interrupted: ran.status == RunStatus::Interrupted,
+        // A second signal may have ended what comes after the load.
+        interrupted: ran.status == RunStatus::Interrupted || interrupts.count() > 1,
     };
     let exit = match (outcome.exit(), stopped) {
         (Exit::Success, Err(failure)) => failure.code(),
@@ -263,7 +258,10 @@ async fn send_load(
     };
     // One shard drives the faults of a run, and undoes what earlier runs have left behind.
     let drivers = match identity.drives_faults() {
-        true => drivers::start(asked).await?,
+        true => tokio::select! {
+            started = drivers::start(asked) => started?,
+            () = interrupts.nth(1) => return Err(ended_before()),
+        },
         false => Drivers::default(),
     };
     let (mut consumers, results) =
@@ -421,11 +419,13 @@ async fn preflight(
     }
     tokio::select! {
         looked = doctor::preflight(plan, base) => looked,
-        () = interrupts.nth(1) => {
-            let message = "ended by a signal before the load began";
-            Err(Failure::new(Exit::Interrupted, message))
-        }
+        () = interrupts.nth(1) => Err(ended_before()),
     }
+}
+
+fn ended_before() -> Failure {
+    let message = "ended by a signal before the load began";
+    Failure::new(Exit::Interrupted, message)
 }
 
 /// Where the figures of consumers can be read after the run.
@@ -519,7 +519,12 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
     }
 }
 
-async fn extract(args: &RunArgs, folder: &RunFolder) -> Result<ExtractReport, Failure> {
+/// Makes the dataset. None: a second signal has ended it.
+async fn extract(
+    args: &RunArgs,
+    folder: &RunFolder,
+    interrupts: &Interrupts,
+) -> Result<Option<ExtractReport>, Failure> {
     let existing = |path: PathBuf| Some(path).filter(|p| p.exists()).into_iter().collect();
     let options = ExtractOptions {
         inputs: args.telemetry.clone(),
@@ -532,12 +537,13 @@ async fn extract(args: &RunArgs, folder: &RunFolder) -> Result<ExtractReport, Fa
     };
     // The embedded collector has ended; another one may still hold something back.
     if !args.telemetry.is_empty() {
-        flushed(args, &options).await?;
+        tokio::select! {
+            flushed = flushed(args, &options) => flushed?,
+            () = interrupts.nth(2) => return Ok(None),
+        }
     }
-    tokio::task::spawn_blocking(move || loadgen_extract::extract(&options))
-        .await
-        .map_err(|e| Failure::new(Exit::Failed, format!("the extractor broke down: {e}")))?
-        .map_err(super::extract::failure)
+    let made = super::extract::make(options, interrupts, 2).await?;
+    made.transpose().map_err(super::extract::failure)
 }
 
 /// Waits until the telemetry of the run has been flushed to the files, for a while.

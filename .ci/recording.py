@@ -101,7 +101,12 @@ class Connection(asyncio.Protocol):
             if len(self.buffer) < end + 4 + length:
                 return
             self.buffer = self.buffer[end + 4 + length:]
-            self.answer(self.transport, lines[0].split(" ")[1], headers)
+            words = lines[0].split(" ")
+            if len(words) != 3 or words[0] == "PRI":
+                # Not HTTP/1: a client of gRPC, which is answered as by something else.
+                self.transport.abort()
+                return
+            self.answer(self.transport, words[1], headers)
 
 
 async def serve():
@@ -177,7 +182,7 @@ class Table:
 
 # Buffers of a batch before the one that is meant, by the columns of docs/timeline-format.md: text
 # has three buffers, all else two.
-TRACE_ID, SENT_NS, STATUS = 2, 17, 20
+TRACE_ID, SENT_NS, STATUS = 2, 19, 22
 RECORD_BATCH = 3
 
 

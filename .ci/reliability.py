@@ -87,7 +87,8 @@ def attempt(args, cell, seed):
     trial.close(keep=args.keep and wrong)
     state = "skipped" if skipped else "WRONG" if wrong else "held"
     where = f" {trial.folder}" if args.keep and wrong else ""
-    print(f"{state:8}{cell.name}, seed {seed}, {time.monotonic() - began:.0f} s{where}",
+    told = "".join(f"\n    {name}: {str(why)[-300:]}" for name, _, why in wrong)
+    print(f"{state:8}{cell.name}, seed {seed}, {time.monotonic() - began:.0f} s{where}{told}",
           file=sys.stderr, flush=True)
     return cell, seed, trial.checks, skipped
 

@@ -11,8 +11,8 @@ import tempfile
 import threading
 import time
 
-from disturb.base import (END_AFTER_SECOND, END_AFTER_SIGNAL, EPISODE, INT, KILL, TERM, Disk,
-                          SteppedClock, cell, cells, is_work, lines)
+from disturb.base import (DATASET, END_AFTER_SECOND, END_AFTER_SIGNAL, EPISODE, INT, KILL, TERM,
+                          Disk, SteppedClock, cell, cells, is_work, lines)
 from disturb.services import attributes, empty_spans
 
 class Source:
@@ -61,7 +61,7 @@ class Extraction:
         out = self.disk.seen("dataset") if self.disk else self.out
         # A dataset of the same second has the name.
         time.sleep(1.1)
-        trial.done(*self.words(), codes={0, 7}, within=self.disk.within if self.disk else ())
+        trial.done(*self.words(), codes=DATASET, within=self.disk.within if self.disk else ())
         tables = list(out.glob("traces_labeled_*.csv"))
         trial.check("there is a dataset", tables)
         audits = list(out.glob("audit_*.json"))
@@ -82,7 +82,7 @@ def extractor_signals(trial, disturbance):
         time.sleep(0.05)
     seconds = END_AFTER_SIGNAL if len(disturbance) == 1 else END_AFTER_SECOND
     # 0 and 7: it was over before.
-    trial.ended(program, {0, 7, -KILL if disturbance == [KILL] else 5}, seconds)
+    trial.ended(program, {*DATASET, -KILL if disturbance == [KILL] else 5}, seconds)
     if disturbance != [KILL] and extraction.out.exists():
         hidden = [one.name for one in extraction.out.iterdir() if is_work(one.name)]
         trial.check("no folder left", not hidden, ", ".join(hidden))
@@ -116,13 +116,13 @@ def follow(trial, disturbance):
     program = trial.start(*extraction.words("--follow", "--every", "1"))
     time.sleep(trial.draw.uniform(0.2, 3))
     program.signal(disturbance)
-    trial.ended(program, {0, 5, 7, 8, -KILL} if disturbance == KILL else {0, 5, 7, 8}, END_AFTER_SIGNAL)
+    trial.ended(program, {5, -KILL, *DATASET}, END_AFTER_SIGNAL)
     if disturbance == INT and extraction.out.exists():
         hidden = [one.name for one in extraction.out.iterdir() if is_work(one.name)]
         trial.check("no folder left", not hidden, ", ".join(hidden))
     shutil.copy(trial.args.source.run() / "timeline.jsonl", timeline)
     time.sleep(1.1)
-    trial.done(*extraction.words(), codes={0, 7})
+    trial.done(*extraction.words(), codes=DATASET)
     trial.nothing_left(extraction.out)
 
 
@@ -131,7 +131,7 @@ def extractor_disk_full(trial):
     disk = trial.keep(Disk(trial, f"{trial.draw.randint(100, 2000)}k"))
     extraction = Extraction(trial, disk)
     program = trial.start(*extraction.words(), within=disk.within)
-    trial.ended(program, {0, 1, 7}, 60, ["No space left"])
+    trial.ended(program, {1, *DATASET}, 60, ["No space left"])
     out = disk.seen("dataset")
     if program.process.returncode == 1:
         trial.check("no folder left", not out.exists() or not list(out.iterdir()), "")
@@ -151,7 +151,7 @@ def extractor_read_only(trial):
 @cell("extractor", "few descriptors")
 def extractor_descriptors(trial):
     extraction = Extraction(trial)
-    trial.done(*extraction.words(), codes={0, 1, 3, 7}, says=["open files", "descriptors"],
+    trial.done(*extraction.words(), codes={1, 3, *DATASET}, says=["open files", "descriptors"],
                within=["prlimit", f"--nofile={trial.draw.randint(6, 60)}"])
     extraction.again()
 
@@ -162,8 +162,8 @@ def extractors_in_one_folder(trial):
     programs = [trial.start(*extraction.words())]
     time.sleep(trial.draw.uniform(0, 0.5))
     programs.append(trial.start(*extraction.words()))
-    codes = [trial.ended(one, {0, 1, 7}, 60, ["exists already"]) for one in programs]
-    trial.check("one makes a dataset", set(codes) & {0, 7}, str(codes))
+    codes = [trial.ended(one, {1, *DATASET}, 60, ["exists already"]) for one in programs]
+    trial.check("one makes a dataset", set(codes) & DATASET, str(codes))
     extraction.again()
 
 
@@ -174,7 +174,7 @@ def extractor_clock(trial):
     program = trial.start(*extraction.words(), env=clock.env)
     time.sleep(trial.draw.uniform(0.05, 0.5))
     clock.set(trial.draw.choice([-86400, 86400]))
-    trial.ended(program, {0, 7}, 60)
+    trial.ended(program, DATASET, 60)
     extraction.again()
 
 
@@ -207,14 +207,14 @@ def odd(trial, disturbance):
     extraction = Extraction(trial)
     disturbance(extraction.telemetry)
     # Addresses are more than memory: threads have their stacks and arenas.
-    trial.done(*extraction.words(), codes={0, 7, 8}, within=["prlimit", f"--as={2 << 30}"])
+    trial.done(*extraction.words(), codes=DATASET, within=["prlimit", f"--as={2 << 30}"])
     tables = list(extraction.out.glob("traces_labeled_*.csv"))
     trial.check("there is a dataset", tables)
     trial.nothing_left(extraction.out)
 
 
-@cells("extractor", {"/dev/zero as a timeline": "/dev/zero", "a fifo as a timeline": "fifo",
-                     "/dev/zero as telemetry": "telemetry"}, ci=["/dev/zero as a timeline"])
+@cells("extractor", {"zeros as a timeline": "/dev/zero", "a fifo as a timeline": "fifo",
+                     "zeros as telemetry": "telemetry"}, ci=["zeros as a timeline"])
 def odd_arguments(trial, disturbance):
     extraction = Extraction(trial)
     words = extraction.words()
@@ -233,7 +233,7 @@ def odd_arguments(trial, disturbance):
 def build(trial, disturbance):
     extraction = Extraction(trial)
     trial.done("extract", extraction.telemetry, "--timeline", extraction.run / "timeline.jsonl", "--out",
-               extraction.run / "dataset", codes={0, 7})
+               extraction.run / "dataset", codes=DATASET)
     words = ["dataset", "build", extraction.run, "--out", trial.path("built/all")]
     program = trial.start(*words)
     time.sleep(trial.draw.uniform(0.02, 0.6))

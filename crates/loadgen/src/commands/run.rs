@@ -1,6 +1,7 @@
 //! `loadgen run`, the main job: scenario → plan → target → engine → telemetry → dataset.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -220,6 +221,7 @@ struct RunOutcome {
 }
 
 /// What is to be run.
+#[derive(Clone, Copy)]
 struct Job<'r> {
     args: &'r RunArgs,
     plan: &'r Arc<Plan>,
@@ -265,7 +267,7 @@ async fn send_load(
         false => Drivers::default(),
     };
     let (mut consumers, results) =
-        consumers(args, plan, folder, &base.url, identity, embedded.as_deref())?;
+        consumers(job, &base.url, embedded.as_deref())?;
     consumers.extend(live.map(LivePage::consumer));
     let guard = Guard::start(&folder.timeline(), &run_id, identity.drives_faults())
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;
@@ -451,13 +453,18 @@ fn make_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
 }
 
 fn consumers(
-    args: &RunArgs,
-    plan: &Plan,
-    folder: &RunFolder,
+    job: Job<'_>,
     base_url: &str,
-    identity: &Identity,
     embedded: Option<&Embedded>,
 ) -> Result<(Vec<Box<dyn Consumer>>, Results), Failure> {
+    let Job {
+        args,
+        plan,
+        identity,
+        folder,
+        interrupts,
+        ..
+    } = job;
     let cannot = |what: PathBuf| {
         move |e: std::io::Error| {
             Failure::new(
@@ -488,6 +495,11 @@ fn consumers(
             )
         })?;
         results.client_spans = Some(spans.handle());
+        let (hurry, interrupts) = (spans.hurry(), interrupts.clone());
+        tokio::spawn(async move {
+            interrupts.nth(2).await;
+            hurry.store(true, Ordering::Relaxed);
+        });
         consumers.push(Box::new(spans));
     }
     if !args.quiet {

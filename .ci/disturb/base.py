@@ -199,8 +199,9 @@ class Trial:
         self.ended(program, codes, seconds, says)
         return program
 
-    def nothing_left(self, *folders):
-        """Checks that no process, fault or work folder outlives what was done."""
+    def nothing_left(self, *folders, temporary=True):
+        """Checks that no process, fault or work folder outlives what was done. `temporary`: nor
+        anything in the folder for temporary files."""
         own = str(self.folder).encode()
         known = {os.getpid(), *(one.__self__.pid for one in self.to_close
                                 if getattr(one.__self__, "pid", None))}
@@ -211,8 +212,14 @@ class Trial:
         listed = subprocess.run([self.loadgen, "faults", "list"], env=self.env, text=True, check=False,
                                 capture_output=True).stdout
         self.check("no fault left", "no " in listed.lower() or not listed.strip(), listed)
-        hidden = [str(one) for folder in (self.temporary, *folders) if folder.exists()
-                  for one in folder.iterdir() if folder == self.temporary or is_work(one.name)]
+        self.no_work_folder(*folders)
+        if temporary:
+            left = [one.name for one in self.temporary.iterdir()]
+            self.check("no folder left", not left, ", ".join(left))
+
+    def no_work_folder(self, *folders):
+        hidden = [str(one) for folder in folders if folder.exists()
+                  for one in folder.iterdir() if is_work(one.name)]
         self.check("no folder left", not hidden, ", ".join(hidden))
 
     def close(self, keep):

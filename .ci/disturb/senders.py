@@ -421,7 +421,7 @@ def fault_api(trial, disturbance):
         run.somewhere()
         run.program.signal(INT)
         codes = {1, 4, 5, 6}
-    trial.ended(run.program, codes, LENGTH + 2 * END_AFTER_SIGNAL, ["fault", "proxy", "driver"])
+    trial.ended(run.program, codes, LENGTH + 2 * END_AFTER_SIGNAL, ["fault", "proxy", "driver", "signal"])
     run.check()
 
 
@@ -433,7 +433,7 @@ def command_hangs(trial, disturbance):
     parameters = ", ".join(f"{name}: '{text}'" for name, text in commands.items())
     run = Run(trial, "rust", fault=f"{{driver: exec, fault: broken, service: store, "
                                    f"parameters: {{{parameters}}}}}")
-    trial.ended(run.program, {6}, LENGTH + 40, ["fault"])
+    trial.ended(run.program, {6}, LENGTH + 40, ["can't"])
     trial.path("let").touch()
     trial.done("faults", "clear")
     run.check()

@@ -243,9 +243,11 @@ impl Consumer for ClientSpans {
                 report.lost = self.asked.saturating_sub(report.exported);
                 report.last_error.get_or_insert_with(|| match hurried {
                     true => "a signal ended the wait for the OTLP receiver".into(),
-                    false => "the OTLP receiver took nothing for 10 s; is it the right port for the \
+                    false => {
+                        "the OTLP receiver took nothing for 10 s; is it the right port for the \
                               protocol (usually 4317 for grpc, 4318 for http/protobuf)?"
-                        .into(),
+                            .into()
+                    }
                 });
                 break;
             }

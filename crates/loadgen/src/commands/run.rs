@@ -103,8 +103,13 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             note(&args, "starting the embedded collector and shop");
             let started = tokio::select! {
                 started = Embedded::start(&folder, args.record_faults) => started?,
-                () = interrupts.nth(1) => return Ok(Exit::Interrupted),
+                () = interrupts.nth(2) => return Ok(Exit::Interrupted),
             };
+            if interrupts.count() > 0 {
+                // Stopped in good order, they leave nothing behind.
+                started.stop().await?;
+                return Ok(Exit::Interrupted);
+            }
             BaseUrl::new(&embedded.insert(started).base_url)
         }
     };
@@ -140,6 +145,9 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         problem
             .iter()
             .for_each(|problem| say(format_args!("warning: {problem}")));
+    }
+    for failure in &ran.summary.fault_failures {
+        say(format_args!("warning: {failure}"));
     }
     for warning in failed_requests::warnings(&ran.summary) {
         say(format_args!("warning: {warning}"));
@@ -266,8 +274,7 @@ async fn send_load(
         },
         false => Drivers::default(),
     };
-    let (mut consumers, results) =
-        consumers(job, &base.url, embedded.as_deref())?;
+    let (mut consumers, results) = consumers(job, &base.url, embedded.as_deref())?;
     consumers.extend(live.map(LivePage::consumer));
     let guard = Guard::start(&folder.timeline(), &run_id, identity.drives_faults())
         .map_err(|e| Failure::new(Exit::Failed, format!("can't start the run's guard: {e}")))?;

@@ -202,13 +202,7 @@ class Trial:
     def nothing_left(self, *folders, temporary=True):
         """Checks that no process, fault or work folder outlives what was done. `temporary`: nor
         anything in the folder for temporary files."""
-        own = str(self.folder).encode()
-        known = {os.getpid(), *(one.__self__.pid for one in self.to_close
-                                if getattr(one.__self__, "pid", None))}
-
-        def left():
-            return [text for pid, text in processes(own) if pid not in known]
-        self.check("no process left", until(lambda: not left(), CLEAN_AFTER_KILL + BUSY), str(left()))
+        self.no_process()
         listed = subprocess.run([self.loadgen, "faults", "list"], env=self.env, text=True, check=False,
                                 capture_output=True).stdout
         self.check("no fault left", "no " in listed.lower() or not listed.strip(), listed)
@@ -216,6 +210,15 @@ class Trial:
         if temporary:
             left = [one.name for one in self.temporary.iterdir()]
             self.check("no folder left", not left, ", ".join(left))
+
+    def no_process(self):
+        own = str(self.folder).encode()
+        known = {os.getpid(), *(one.__self__.pid for one in self.to_close
+                                if getattr(one.__self__, "pid", None))}
+
+        def left():
+            return [text for pid, text in processes(own) if pid not in known]
+        self.check("no process left", until(lambda: not left(), CLEAN_AFTER_KILL + BUSY), str(left()))
 
     def no_work_folder(self, *folders):
         hidden = [str(one) for folder in folders if folder.exists()

@@ -87,6 +87,8 @@ def shop_killed_early(trial):
     time.sleep(trial.draw.uniform(0, 1))
     program.signal(KILL)
     program.wait(5)
+    # Its services see that it is gone, and end.
+    trial.no_process()
     next_shop(trial)
 
 

@@ -118,6 +118,16 @@ crashes *args:
     cargo build --release --workspace --features loadgen/chaos-mesh --bin loadgen --example chaos_mesh_stand_in
     .ci/crashes.py {{args}}
 
+# Disturb runs, shops, collectors, guards, extractions and campaigns at drawn moments: about 25 minutes with `--size nightly`, 3 with `--size ci` (needs root for full disks, k6, libfaketime).
+reliability *args:
+    cargo build --release
+    .ci/reliability.py {{args}}
+
+# Send 80 % of the rate of a core for 30 minutes and see whether anything grows, and each request is counted; sooner with `--minutes 10` (needs nginx).
+soak *args:
+    cargo build --release
+    .ci/soak.py {{args}}
+
 # Make a dataset of the example of three services, about 6 minutes (needs Node, Python, Java, Maven, PostgreSQL).
 example *args:
     cargo build --release

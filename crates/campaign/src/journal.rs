@@ -241,8 +241,8 @@ impl CampaignJournal {
         Ok(())
     }
 
-    /// Folders of tries that came to nothing, of which no line or no dataset speaks: what a kill left,
-    /// and what failed.
+    /// Folders of which no line speaks: what a kill has left. That of a try that ended without a
+    /// dataset stays, for whoever looks why.
     ///
     /// # Errors
     /// The folder can't be read.

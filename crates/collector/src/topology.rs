@@ -15,6 +15,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing::debug;
 
+/// Spans, data points or log records in one request. Of the largest request that is 64 bytes for
+/// each; items that are smaller hold next to nothing, and take far more memory than their bytes.
+const MAX_ITEMS: u64 = 1 << 16;
+
 /// Why a request was refused, in terms that each protocol has a code for.
 #[derive(Clone, Debug)]
 pub(crate) enum Refusal {
@@ -22,6 +26,8 @@ pub(crate) enum Refusal {
     Invalid(String),
     /// Larger than the limit in bytes; sending it again is no use.
     TooLarge(usize),
+    /// More items than this in one request; sending it again is no use.
+    TooMany(u64),
     /// Too much is under way; send again later.
     Overloaded,
     /// The disk doesn't take it; send again later.
@@ -42,6 +48,10 @@ impl Refusal {
             Self::Invalid(message) => Status::invalid_argument(message.clone()),
             Self::TooLarge(limit) => Status::resource_exhausted(format!(
                 "request is larger than {limit} bytes; export smaller batches"
+            )),
+            Self::TooMany(limit) => Status::resource_exhausted(format!(
+                "request has more than {limit} spans, data points or log records; export smaller \
+                 batches"
             )),
             Self::Overloaded => retry(
                 Code::ResourceExhausted,
@@ -119,6 +129,9 @@ impl Topology {
         let items = request.items();
         if items == 0 {
             return Ok(());
+        }
+        if items > MAX_ITEMS {
+            return Err(Refusal::TooMany(MAX_ITEMS));
         }
         request.process(self.map_anomaly_headers);
         // The text is about two and a half times as long as the protobuf form.

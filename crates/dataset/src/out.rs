@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use loadgen_files::WorkFolder;
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use crate::error::BuildError;
 
@@ -24,7 +24,7 @@ pub(crate) struct FileFacts {
 /// The hidden folder, and what is in it by path; `/` stands between the parts of a path.
 #[derive(Debug)]
 pub(crate) struct OutFolder {
-    hidden: TempDir,
+    hidden: WorkFolder,
     place: PathBuf,
     files: BTreeMap<String, FileFacts>,
 }
@@ -54,10 +54,7 @@ impl OutFolder {
             None => Path::new("/"),
         };
         fs::create_dir_all(parent).map_err(cannot)?;
-        let hidden = tempfile::Builder::new()
-            .prefix(".dataset-")
-            .tempdir_in(parent)
-            .map_err(cannot)?;
+        let hidden = WorkFolder::new(parent, ".dataset-").map_err(cannot)?;
         fs::create_dir(hidden.path().join(INNER)).map_err(cannot)?;
         Ok(Self {
             hidden,

@@ -4,10 +4,11 @@
 
 mod target;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loadgen_engine::consumers::{ClientSpans, OtlpTarget};
+use loadgen_engine::consumers::{ClientSpanReport, ClientSpans, OtlpTarget};
 use loadgen_engine::{Consumer, EngineEvent, Interrupt, RunOptions, Sender, run};
 use loadgen_otlp::OtlpProtocol;
 use loadgen_scenario::plan::*;
@@ -263,8 +264,8 @@ async fn a_schedule_that_cannot_be_kept_can_be_stopped() {
     assert_eq!(status, RunStatus::Interrupted);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn client_spans_that_a_silent_receiver_never_takes_are_counted_as_lost() {
+/// What becomes of the spans of five requests.
+async fn spans_of_a_silent_receiver(is_in_a_hurry: bool) -> ClientSpanReport {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", listener.local_addr().unwrap());
     let executor = Executor::PerVuIterations {
@@ -280,6 +281,7 @@ async fn client_spans_that_a_silent_receiver_never_takes_are_counted_as_lost() {
     };
     let spans = ClientSpans::start(&plan, &base_url, "0", &to).unwrap();
     let report = spans.handle();
+    spans.hurry().store(is_in_a_hurry, Ordering::Relaxed);
     let options = RunOptions {
         run_id: "0".repeat(32),
         base_url,
@@ -293,9 +295,22 @@ async fn client_spans_that_a_silent_receiver_never_takes_are_counted_as_lost() {
     run(plan, options, vec![Box::new(spans)], interrupts)
         .await
         .unwrap();
-    let report = report.lock().unwrap().clone();
+    report.lock().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_spans_that_a_silent_receiver_never_takes_are_counted_as_lost() {
+    let report = spans_of_a_silent_receiver(false).await;
     assert_eq!((report.exported, report.lost), (0, 5));
     assert!(report.last_error.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_in_a_hurry_does_not_wait_for_the_receiver_of_client_spans() {
+    let report = spans_of_a_silent_receiver(true).await;
+    assert_eq!((report.exported, report.lost), (0, 5));
+    let error = report.last_error.unwrap();
+    assert!(error.contains("a signal ended the wait"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

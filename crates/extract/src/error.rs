@@ -80,6 +80,9 @@ pub enum ExtractError {
         /// The first file that was given for it.
         path: PathBuf,
     },
+    /// It was told to end early.
+    #[error("stopped before the dataset was made")]
+    Stopped,
     /// Another call of continuous extraction is under way.
     #[error("{} is in use by another extraction; wait until it has ended", path.display())]
     Busy {

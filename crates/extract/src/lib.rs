@@ -46,9 +46,11 @@ mod parallel;
 mod report;
 mod scan;
 mod stages;
+mod stop;
 mod write;
 
 pub use error::ExtractError;
 pub use extract::extract;
 pub use options::{ExtractOptions, TableFormats};
 pub use report::{ExtractReport, InputReport, LabelCount, MAX_LINES_NAMED, WrittenFile};
+pub use stop::Stop;

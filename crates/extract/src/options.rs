@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
+use crate::stop::Stop;
+
 /// The forms that tables come in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TableFormats {
@@ -74,4 +76,6 @@ pub struct ExtractOptions {
     /// Leave out the tables that put a run together: services over time, traces by their shape, the
     /// graph of calls, metrics in a wide table, and with them the causal graphs.
     pub labels_only: bool,
+    /// Ends the extraction early, with [`ExtractError::Stopped`](crate::ExtractError::Stopped).
+    pub stop: Stop,
 }

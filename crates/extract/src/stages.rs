@@ -38,6 +38,7 @@ use crate::scan::pipeline::PipelineError;
 use crate::scan::records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
 use crate::scan::spool::Spool;
 use crate::scan::{ScanFacts, Scanned};
+use crate::stop::Stop;
 use crate::write::{
     PointPartition, RowRules, TracePartition, WriteCounts, write_points, write_traces,
 };
@@ -50,6 +51,7 @@ pub(crate) struct Stages {
     keep_foreign: bool,
     output: PathBuf,
     staging: Staging,
+    stop: Stop,
 }
 
 /// What was said of all partitions.
@@ -117,7 +119,8 @@ impl Stages {
             stamp: stamp.format("%Y%m%d_%H%M%S").to_string(),
             keep_foreign: options.include_foreign,
             output: options.output.clone(),
-            staging: Staging::new(&options.output).map_err(write_error)?,
+            staging: Staging::new(&options.output, options.stop.clone()).map_err(write_error)?,
+            stop: options.stop.clone(),
         })
     }
 
@@ -126,10 +129,14 @@ impl Stages {
         self.staging.folder()
     }
 
+    /// Why something could not be written.
     fn write_error(&self, source: io::Error) -> ExtractError {
-        ExtractError::Write {
-            path: self.output.clone(),
-            source,
+        match self.stop.is_asked() {
+            true => ExtractError::Stopped,
+            false => ExtractError::Write {
+                path: self.output.clone(),
+                source,
+            },
         }
     }
 
@@ -149,7 +156,7 @@ impl Stages {
         for other in others {
             read_ledger(other, true, &mut scanned).map_err(cannot)?;
         }
-        let read = scanned.read(&mut inputs.sources, self.workers, lines);
+        let read = scanned.read(&mut inputs.sources, self.workers, lines, &self.stop);
         read.map_err(|error| match error {
             PipelineError::Read(file, source) => read_error(&inputs.paths[file], source),
             PipelineError::Consumer(source) => self.write_error(source),
@@ -209,6 +216,7 @@ impl Stages {
             self.workers,
             of_traces,
             |(partition, traces, [spans, shapes, logs], gathered)| {
+                self.stop.check()?;
                 labelled.traces.push((partition, traces))?;
                 labelled.span_marks.push((partition, spans))?;
                 labelled.shapes.push((partition, shapes))?;
@@ -229,6 +237,7 @@ impl Stages {
             self.workers,
             of_points,
             |(partition, points, gathered)| {
+                self.stop.check()?;
                 labelled.point_marks.push((partition, points.marks))?;
                 for (sum, of) in labelled.foreign_points.iter_mut().zip(points.foreign) {
                     *sum += of;
@@ -255,7 +264,7 @@ impl Stages {
         };
         let merge = |of| {
             normals.merge(of);
-            Ok(())
+            self.stop.check()
         };
         let gathered = in_order(labelled.shapes.len(), self.workers, of, merge);
         gathered.map_err(|source| self.write_error(source))?;
@@ -389,10 +398,8 @@ impl Stages {
             files.append(&rows.take()?)?;
             Ok(files.finish()?.into_iter().flatten().collect())
         };
-        write().map_err(|source| ExtractError::Write {
-            path: self.output.clone(),
-            source,
-        })
+        let written = write();
+        written.map_err(|source| self.write_error(source))
     }
 
     /// Writes `<name>_<stamp>.json`.

@@ -4,6 +4,10 @@
 //! secrets of the target. So files have the mode 0600 and folders 0700, whatever the umask is, and
 //! a symbolic link in the place of a file is an error: following it would write over a file
 //! elsewhere.
+//!
+//! [`WorkFolder`] is for what is only needed on the way, and outlives no process for long.
+
+mod work;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -12,6 +16,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+
+pub use work::WorkFolder;
 
 /// Options for a file of the owner's that is not opened through a link. Whether it is read, made
 /// or emptied is still to be said.

@@ -31,7 +31,6 @@ pub(crate) struct Embedded {
     pub(crate) base_url: String,
     pub(crate) admin_url: String,
     pub(crate) otlp_endpoint: String,
-    shop_data: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,7 +75,6 @@ impl Embedded {
             base_url: ready.base_url.trim_end_matches('/').to_owned(),
             admin_url: ready.admin_url,
             otlp_endpoint,
-            shop_data: folder.shop_data(),
         })
     }
 
@@ -97,8 +95,6 @@ impl Embedded {
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         let shop = self.shop.stop().await;
         let collector = self.collector.stop().await;
-        // What was bought in the shop is of no interest to anybody.
-        let _ = std::fs::remove_dir_all(&self.shop_data);
         shop.and(collector)
     }
 }

@@ -108,11 +108,6 @@ impl RunFolder {
         self.0.join("k6")
     }
 
-    /// Databases of the embedded shop, while it runs.
-    pub(crate) fn shop_data(&self) -> PathBuf {
-        self.0.join("shop-data")
-    }
-
     /// What faults did to requests of the embedded shop. It is not among the telemetry: it would give
     /// every label away.
     pub(crate) fn fault_record(&self) -> PathBuf {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use loadgen_files::WorkFolder;
 use loadgen_program::{Child, Input, NotReady, Stop, say_ready};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -274,7 +275,7 @@ async fn warn_of_silent_endpoint(endpoint: Option<&str>) {
 /// The folder of the databases, removed at the end where it is temporary.
 enum DataFolder {
     Given(PathBuf),
-    Temporary(tempfile::TempDir),
+    Temporary(WorkFolder),
 }
 
 impl DataFolder {
@@ -284,14 +285,12 @@ impl DataFolder {
                 Ok(()) => Ok(DataFolder::Given(path)),
                 Err(source) => Err(ShopError::DataDir { path, source }),
             },
-            None => tempfile::Builder::new()
-                .prefix("loadgen-shop-")
-                .tempdir()
-                .map(DataFolder::Temporary)
-                .map_err(|source| ShopError::DataDir {
-                    path: std::env::temp_dir(),
-                    source,
-                }),
+            None => {
+                let path = std::env::temp_dir();
+                WorkFolder::new(&path, "loadgen-shop-")
+                    .map(DataFolder::Temporary)
+                    .map_err(|source| ShopError::DataDir { path, source })
+            }
         }
     }
 

@@ -293,7 +293,7 @@ fn decode<S: Signal>(body: Bytes, encoding: Encoding) -> Result<S, Refusal> {
 fn refused(refusal: Refusal) -> (StatusCode, Status) {
     let status = refusal.status();
     let code = match (&refusal, status.code()) {
-        (Refusal::TooLarge(_), _) => StatusCode::PAYLOAD_TOO_LARGE,
+        (Refusal::TooLarge(_) | Refusal::TooMany(_), _) => StatusCode::PAYLOAD_TOO_LARGE,
         (_, Code::InvalidArgument) => StatusCode::BAD_REQUEST,
         (_, Code::ResourceExhausted) => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,

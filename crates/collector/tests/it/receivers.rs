@@ -323,6 +323,26 @@ async fn requests_beyond_the_size_limit_are_refused_for_good() {
 }
 
 #[tokio::test]
+async fn requests_of_too_many_spans_are_refused_for_good() {
+    let running = Running::start().await;
+    let to = running.http();
+    let mut many = named_span("x");
+    let spans = &mut many.resource_spans[0].scope_spans[0].spans;
+    spans.resize(1 << 16, Span::default());
+    assert_eq!(post_as(to, PROTOBUF, many.encode_to_vec()).await.code, 200);
+    many.resource_spans[0].scope_spans[0]
+        .spans
+        .push(Span::default());
+    assert_eq!(post_as(to, PROTOBUF, many.encode_to_vec()).await.code, 413);
+    let status = running.client().await.export(many).await.unwrap_err();
+    // Without RetryInfo, clients don't send it again.
+    let said = (status.code(), retry_seconds(&status));
+    assert_eq!(said, (Code::ResourceExhausted, None));
+    let (report, _) = running.stop().await;
+    assert_eq!((report.refused, report.spans), (2, 1 << 16));
+}
+
+#[tokio::test]
 async fn at_overload_senders_are_told_to_come_back() {
     let running = Running::with(|options| {
         options.max_bytes_in_flight = options.max_request_bytes;

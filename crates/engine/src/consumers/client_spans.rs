@@ -5,6 +5,7 @@
 //! OpenTelemetry exporter in batches.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -33,8 +34,11 @@ const SPANS_A_CALL: usize = 1000;
 /// Batches that may wait for the exporter: a minute of hand-overs of one worker.
 const WAITING_BATCHES: usize = 256;
 
-/// How long the last spans may take.
-const LAST_EXPORT: Duration = Duration::from_secs(10);
+/// At the end, how often is looked whether the last spans are taken.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// So many looks without progress, 10 s, and the rest is lost.
+const LOOKS_WITHOUT_PROGRESS: u32 = 100;
 
 /// Where client spans go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +68,7 @@ pub struct ClientSpans {
     /// Spans asked for so far.
     asked: u64,
     report: Arc<Mutex<ClientSpanReport>>,
+    hurry: Arc<AtomicBool>,
 }
 
 /// Makes spans of records. What spans have in common they share.
@@ -115,7 +120,14 @@ impl ClientSpans {
             ended,
             asked: 0,
             report,
+            hurry: Arc::default(),
         })
+    }
+
+    /// Once this is true the end does not wait for the receiver any more: what it has not taken by
+    /// then is lost.
+    pub fn hurry(&self) -> Arc<AtomicBool> {
+        self.hurry.clone()
     }
 
     /// Where the counts can be read after the run.
@@ -218,20 +230,28 @@ impl Consumer for ClientSpans {
 
     fn finish(&mut self) -> io::Result<()> {
         self.batches = None;
-        // Waits as long as there is progress.
-        let mut exported = None;
-        while self.ended.recv_timeout(LAST_EXPORT) == Err(RecvTimeoutError::Timeout) {
+        // Waits as long as there is progress, and nobody is in a hurry.
+        let (mut exported, mut looks) = (None, 0);
+        while self.ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            let hurried = self.hurry.load(Ordering::Relaxed);
+            looks += 1;
+            if !hurried && looks < LOOKS_WITHOUT_PROGRESS {
+                continue;
+            }
             let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-            if exported == Some(report.exported) || report.exported == 0 {
+            if hurried || exported == Some(report.exported) || report.exported == 0 {
                 report.lost = self.asked.saturating_sub(report.exported);
-                report.last_error.get_or_insert_with(|| {
-                    "the OTLP receiver took nothing for 10 s; is it the right port for the \
-                     protocol (usually 4317 for grpc, 4318 for http/protobuf)?"
-                        .into()
+                report.last_error.get_or_insert_with(|| match hurried {
+                    true => "a signal ended the wait for the OTLP receiver".into(),
+                    false => {
+                        "the OTLP receiver took nothing for 10 s; is it the right port for the \
+                              protocol (usually 4317 for grpc, 4318 for http/protobuf)?"
+                            .into()
+                    }
                 });
                 break;
             }
-            exported = Some(report.exported);
+            (exported, looks) = (Some(report.exported), 0);
         }
         Ok(())
     }

@@ -5,14 +5,17 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
+use loadgen_files::WorkFolder;
+
+use crate::stop::Stop;
 
 /// The hidden folder.
 #[derive(Debug)]
 pub(crate) struct Staging {
-    folder: TempDir,
+    folder: WorkFolder,
     output: PathBuf,
     names: Vec<String>,
+    stop: Stop,
 }
 
 /// A file in it.
@@ -21,6 +24,7 @@ pub(crate) struct StagedFile {
     /// Where it will be.
     pub(crate) path: PathBuf,
     out: BufWriter<File>,
+    stop: Stop,
     /// Data rows written, without the header.
     pub(crate) rows: u64,
     /// Bytes written.
@@ -28,16 +32,16 @@ pub(crate) struct StagedFile {
 }
 
 impl Staging {
-    /// Makes the output folder, if need be, and the hidden one in it.
-    pub(crate) fn new(output: &Path) -> io::Result<Self> {
+    /// Makes the output folder, if need be, and the hidden one in it. Nothing is written any more
+    /// once `stop` says so.
+    pub(crate) fn new(output: &Path, stop: Stop) -> io::Result<Self> {
         fs::create_dir_all(output)?;
-        let folder = tempfile::Builder::new()
-            .prefix(".extract-")
-            .tempdir_in(output)?;
+        let folder = WorkFolder::new(output, ".extract-")?;
         Ok(Self {
             folder,
             output: output.to_path_buf(),
             names: Vec::new(),
+            stop,
         })
     }
 
@@ -56,6 +60,7 @@ impl Staging {
         Ok(StagedFile {
             path,
             out: BufWriter::with_capacity(1 << 16, file),
+            stop: self.stop.clone(),
             rows: 0,
             bytes: 0,
         })
@@ -92,6 +97,7 @@ impl StagedFile {
 
 impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stop.check()?;
         let written = self.out.write(bytes)?;
         self.bytes += written as u64;
         Ok(written)
@@ -119,7 +125,7 @@ mod tests {
     #[test]
     fn files_appear_together_at_the_end() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut staging = Staging::new(dir.path()).expect("made");
+        let mut staging = Staging::new(dir.path(), Stop::default()).expect("made");
         let mut a = staging.create("a".into()).expect("created");
         staging.create("b".into()).expect("created");
         a.append(b"x\n", 1).expect("written");
@@ -133,17 +139,28 @@ mod tests {
     #[test]
     fn nothing_is_left_when_the_end_is_not_reached() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut staging = Staging::new(dir.path()).expect("made");
+        let mut staging = Staging::new(dir.path(), Stop::default()).expect("made");
         staging.create("a".into()).expect("created");
         drop(staging);
         assert!(names(dir.path()).is_empty());
     }
 
     #[test]
+    fn nothing_is_written_once_it_should_end() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let stop = Stop::default();
+        let mut staging = Staging::new(dir.path(), stop.clone()).expect("made");
+        let mut a = staging.create("a".into()).expect("created");
+        a.append(b"x\n", 1).expect("written");
+        stop.stop();
+        assert!(a.append(b"y\n", 1).is_err());
+    }
+
+    #[test]
     fn nothing_is_written_over_and_a_move_that_fails_takes_the_others_back() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("old"), b"old").expect("written");
-        let mut staging = Staging::new(dir.path()).expect("made");
+        let mut staging = Staging::new(dir.path(), Stop::default()).expect("made");
         assert!(staging.create("old".into()).is_err());
         staging.create("a".into()).expect("created");
         staging.create("b".into()).expect("created");

@@ -11,6 +11,7 @@ use super::{StepError, portion};
 use crate::lines::Lines;
 use crate::scan::Scanned;
 use crate::scan::pipeline::PipelineError;
+use crate::stop::Stop;
 
 /// Units of a file are numbered within so many bits, and files within the rest of 32.
 const UNIT_BITS: u32 = 14;
@@ -73,7 +74,7 @@ fn first_unit(file: i64, unit: i64) -> io::Result<u64> {
 fn read(scanned: &mut Scanned, content: Vec<u8>) -> io::Result<Lines> {
     let mut lines = Lines::new(1);
     let mut sources = [Source::from_reader(Cursor::new(content))?];
-    let read = scanned.read(&mut sources, 1, &mut lines);
+    let read = scanned.read(&mut sources, 1, &mut lines, &Stop::default());
     read.map_err(|error| match error {
         PipelineError::Read(_, source) | PipelineError::Consumer(source) => source,
     })?;

@@ -35,6 +35,7 @@ use sink::{Part, Records};
 use spool::hash;
 
 use crate::lines::Lines;
+use crate::stop::Stop;
 
 /// All that was read, dealt into partitions. Those of spans, logs and requests have the same traces.
 #[derive(Debug)]
@@ -102,6 +103,7 @@ impl Scanned {
         sources: &mut [Source],
         workers: usize,
         lines: &mut Lines,
+        stop: &Stop,
     ) -> Result<(), PipelineError<io::Error>> {
         let mut sample = Sample::new();
         // Sampled are spans with a hash up to this, which falls as more of them come.
@@ -114,6 +116,7 @@ impl Scanned {
             results.send(Said::Whole(scan(&placed.unit, records)));
         };
         for_each_unit(sources, workers, work, |file, said| {
+            stop.check()?;
             let part = match said {
                 Said::Part(part) => part,
                 Said::Whole(tally) => {

@@ -69,6 +69,16 @@ pub(super) fn catalogue() -> FaultCatalogue {
     }
 }
 
+/// A command that is waited for. When nobody waits any more before it has ended, because its time or
+/// that of the run is over, it is killed, with what it has started.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill_group();
+    }
+}
+
 /// A command that has ended.
 struct Ended {
     status: ExitStatus,
@@ -111,9 +121,9 @@ impl<'i> Commands<'i> {
             .stdout(copy().map_err(|e| cannot(&e))?)
             .stderr(copy().map_err(|e| cannot(&e))?);
         self.tell(&mut command);
-        let mut child = Child::start(command, Input::Empty).map_err(|e| cannot(&e))?;
-        let Ok(ended) = tokio::time::timeout_at(until, child.wait()).await else {
-            child.kill_group();
+        let mut running = Running(Child::start(command, Input::Empty).map_err(|e| cannot(&e))?);
+        let Ok(ended) = tokio::time::timeout_at(until, running.0.wait()).await else {
+            drop(running);
             let said = said(&mut output);
             return Err(FaultError::NotConfirmed(format!(
                 "`{name}` did not end in time and was killed{}",
@@ -312,5 +322,53 @@ fn quoted(said: &str) -> String {
     match said {
         "" => String::new(),
         said => format!(", and said: {said}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Waits until something is so, at most a minute.
+    async fn until(is_so: impl Fn() -> bool) {
+        for _ in 0..3000 {
+            if is_so() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("waited a minute");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_command_that_nobody_waits_for_is_killed_with_what_it_has_started() {
+        let place = tempfile::tempdir().unwrap();
+        let pids = place.path().join("pids");
+        let inject = format!("sleep 1000 & echo $$ $! > {}; wait", pids.display());
+        let fault = json!({
+            "driver": NAME, "fault": "broken", "service": "store", "intensity": 1.0,
+            "parameters": { "inject": inject, "confirm": "true", "clear": "true" },
+        });
+        let injection = Injection {
+            fault: serde_json::from_value(fault).unwrap(),
+            owner: "a run".to_owned(),
+            before: Value::Null,
+        };
+        let read = || std::fs::read_to_string(&pids).unwrap_or_default();
+        {
+            let injecting = ExecDriver.inject(&injection);
+            tokio::select! {
+                _ = injecting => panic!("it does not end"),
+                () = until(|| read().ends_with('\n')) => {}
+            }
+        }
+        let is_gone = |pid: &str| {
+            let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
+            stat.map_or(true, |stat| stat.contains(") Z "))
+        };
+        until(|| read().split_whitespace().all(is_gone)).await;
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadgen_extract::follow::{self, Missing, PassOptions, Watch};
-use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport, TableFormats};
+use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport, Stop, TableFormats};
 use loadgen_timeline::audit::{Audit, DatasetVerdict};
 
 use super::report;
@@ -15,13 +15,17 @@ use crate::folder::RunFolder;
 use crate::interrupts::Interrupts;
 use crate::tables;
 
-pub(super) fn extract(mut args: ExtractArgs) -> Result<Exit, Failure> {
+pub(super) async fn extract(mut args: ExtractArgs) -> Result<Exit, Failure> {
     if args.wait.is_some() {
         let message = "--wait is for --follow and --runs: this extracts what is there now";
         return Err(Failure::new(Exit::Usage, message));
     }
     let output = place(&mut args)?;
-    let report = loadgen_extract::extract(&options(&args, output)).map_err(failure)?;
+    let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
+    let Some(made) = make(options(&args, output), &interrupts, 1).await? else {
+        return Ok(Exit::Interrupted);
+    };
+    let report = made.map_err(failure)?;
     show(&args, &report)?;
     Ok(exit(&report.audit))
 }
@@ -61,6 +65,32 @@ fn take_run(inputs: &mut Vec<PathBuf>) -> Option<RunFolder> {
     Some(RunFolder::of(&inputs.remove(at)))
 }
 
+/// Makes a dataset in another thread. None: the n-th signal has ended it; nothing is left of it
+/// then. The signal after that does not wait for this, and the next extraction removes what is left.
+pub(super) async fn make(
+    options: ExtractOptions,
+    interrupts: &Interrupts,
+    signal: u32,
+) -> Result<Option<Result<ExtractReport, ExtractError>>, Failure> {
+    let stop = options.stop.clone();
+    let making = blocking(move || loadgen_extract::extract(&options));
+    tokio::pin!(making);
+    let made = tokio::select! {
+        made = &mut making => made?,
+        () = interrupts.nth(signal) => {
+            stop.stop();
+            tokio::select! {
+                made = making => made?,
+                () = interrupts.nth(signal + 1) => return Ok(None),
+            }
+        }
+    };
+    Ok(match made {
+        Err(ExtractError::Stopped) => None,
+        made => Some(made),
+    })
+}
+
 fn options(args: &ExtractArgs, output: PathBuf) -> ExtractOptions {
     ExtractOptions {
         inputs: args.inputs.clone(),
@@ -85,6 +115,7 @@ fn options(args: &ExtractArgs, output: PathBuf) -> ExtractOptions {
             FormatsChoice::Parquet => TableFormats::Parquet,
         },
         labels_only: args.labels_only,
+        stop: Stop::default(),
     }
 }
 
@@ -121,8 +152,10 @@ pub(super) async fn follow(mut args: ExtractArgs) -> Result<Exit, Failure> {
         // What the look saw is in the files before the extraction opens them.
         let still_missing = look(&mut watch, wait).await?;
         // Files that are not there yet may come.
-        let options = options(&args, output.clone());
-        match blocking(move || loadgen_extract::extract(&options)).await? {
+        let Some(made) = make(options(&args, output.clone()), &interrupts, 1).await? else {
+            break;
+        };
+        match made {
             Ok(report) => {
                 let has_grown = last
                     .as_ref()

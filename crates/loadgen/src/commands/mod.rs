@@ -49,7 +49,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Extract(args) if args.runs.is_some() => {
             asynchronously(extract::continuously(args))
         }
-        Command::Extract(args) => extract::extract(args),
+        Command::Extract(args) => asynchronously(extract::extract(args)),
         Command::Audit(args) => audit::audit(&args),
         Command::Show(args) => show::show(&args),
         Command::Dataset(command) => asynchronously(dataset::dataset(command)),

@@ -1,6 +1,7 @@
 //! `loadgen run`, the main job: scenario → plan → target → engine → telemetry → dataset.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,10 +57,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     } = prepare(&args).await?;
     let identity = tokio::select! {
         agreed = shard::agree(&args, &written) => agreed?,
-        () = interrupts.nth(1) => {
-            let message = "ended by a signal before the load began";
-            return Err(Failure::new(Exit::Interrupted, message));
-        }
+        () = interrupts.nth(1) => return Err(ended_before()),
     };
     let folder = make_folder(&args, &written)?;
     let is_private = plan != written;
@@ -73,8 +71,13 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             note(&args, "starting the embedded collector and shop");
             let started = tokio::select! {
                 started = Embedded::start(&folder, args.record_faults) => started?,
-                () = interrupts.nth(1) => return Ok(Exit::Interrupted),
+                () = interrupts.nth(2) => return Ok(Exit::Interrupted),
             };
+            if interrupts.count() > 0 {
+                // Stopped in good order, they leave nothing behind.
+                started.stop().await?;
+                return Ok(Exit::Interrupted);
+            }
             BaseUrl::new(&embedded.insert(started).base_url)
         }
     };
@@ -104,7 +107,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     if let Some(live) = live {
         live.end(report::of_folder(folder.path())).await;
     }
-    let exit = match (outcome(&ran, dataset.as_ref()).exit(), stopped) {
+    let exit = match (outcome(&ran, dataset.as_ref(), &interrupts).exit(), stopped) {
         (Exit::Success, Err(failure)) => failure.code(),
         (exit, _) => exit,
     };
@@ -232,7 +235,11 @@ async fn stop(
 fn warn(ran: &RunOutcome, stopped: &Result<(), Failure>) {
     let stopped = stopped.as_ref().err().map(ToString::to_string);
     let problems = ran.broken.iter().chain(&stopped).cloned();
-    for problem in problems.chain(failed_requests::warnings(&ran.summary)) {
+    let faults = ran.summary.fault_failures.iter().map(ToString::to_string);
+    for problem in problems
+        .chain(faults)
+        .chain(failed_requests::warnings(&ran.summary))
+    {
         say(format_args!("warning: {problem}"));
     }
 }
@@ -253,19 +260,17 @@ async fn label(
         return Ok(None);
     }
     note(args, "labelling what the collector stored");
-    tokio::select! {
-        report = extract(args, folder) => report.map(Some),
-        () = interrupts.nth(2) => Ok(None),
-    }
+    extract(args, folder, interrupts).await
 }
 
-fn outcome(ran: &RunOutcome, dataset: Option<&ExtractReport>) -> Outcome {
+fn outcome(ran: &RunOutcome, dataset: Option<&ExtractReport>, interrupts: &Interrupts) -> Outcome {
     Outcome {
         failed: ran.broken.is_some() || ran.status == RunStatus::Failed,
         usable: dataset.map(|d| d.audit.verdict != DatasetVerdict::NotUsable),
         nothing_succeeded: failed_requests::nothing_succeeded(&ran.summary),
         fault_failed: !ran.summary.fault_failures.is_empty(),
-        interrupted: ran.status == RunStatus::Interrupted,
+        // A second signal may have ended what comes after the load.
+        interrupted: ran.status == RunStatus::Interrupted || interrupts.count() > 1,
     }
 }
 
@@ -297,6 +302,7 @@ struct RunOutcome {
 }
 
 /// What is to be run.
+#[derive(Clone, Copy)]
 struct Job<'r> {
     args: &'r RunArgs,
     plan: &'r Arc<Plan>,
@@ -377,11 +383,13 @@ async fn send_load(
     };
     // One shard drives the faults of a run, and undoes what earlier runs have left behind.
     let drivers = match identity.drives_faults() {
-        true => drivers::start(asked).await?,
+        true => tokio::select! {
+            started = drivers::start(asked) => started?,
+            () = interrupts.nth(1) => return Err(ended_before()),
+        },
         false => Drivers::default(),
     };
-    let (mut consumers, results) =
-        consumers(args, plan, folder, &base.url, identity, embedded.as_deref())?;
+    let (mut consumers, results) = consumers(job, &base.url, embedded.as_deref())?;
     consumers.extend(live.map(LivePage::consumer));
     let drives_faults = identity.drives_faults();
     let ca = args.allowed.ca.as_deref();
@@ -524,11 +532,13 @@ async fn preflight(
     }
     tokio::select! {
         looked = doctor::preflight(plan, base) => looked,
-        () = interrupts.nth(1) => {
-            let message = "ended by a signal before the load began";
-            Err(Failure::new(Exit::Interrupted, message))
-        }
+        () = interrupts.nth(1) => Err(ended_before()),
     }
+}
+
+fn ended_before() -> Failure {
+    let message = "ended by a signal before the load began";
+    Failure::new(Exit::Interrupted, message)
 }
 
 /// Where the figures of consumers can be read after the run.
@@ -558,13 +568,18 @@ fn make_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
 }
 
 fn consumers(
-    args: &RunArgs,
-    plan: &Plan,
-    folder: &RunFolder,
+    job: Job<'_>,
     base_url: &str,
-    identity: &Identity,
     embedded: Option<&Embedded>,
 ) -> Result<(Vec<Box<dyn Consumer>>, Results), Failure> {
+    let Job {
+        args,
+        plan,
+        identity,
+        folder,
+        interrupts,
+        ..
+    } = job;
     let cannot = |what: PathBuf| {
         move |e: std::io::Error| {
             Failure::new(
@@ -595,6 +610,11 @@ fn consumers(
             )
         })?;
         results.client_spans = Some(spans.handle());
+        let (hurry, interrupts) = (spans.hurry(), interrupts.clone());
+        tokio::spawn(async move {
+            interrupts.nth(2).await;
+            hurry.store(true, Ordering::Relaxed);
+        });
         consumers.push(Box::new(spans));
     }
     if !args.quiet {
@@ -638,7 +658,12 @@ fn receiver(args: &RunArgs, plan: &Plan) -> Option<String> {
     }
 }
 
-async fn extract(args: &RunArgs, folder: &RunFolder) -> Result<ExtractReport, Failure> {
+/// Makes the dataset. None: a second signal has ended it.
+async fn extract(
+    args: &RunArgs,
+    folder: &RunFolder,
+    interrupts: &Interrupts,
+) -> Result<Option<ExtractReport>, Failure> {
     let existing = |path: PathBuf| Some(path).filter(|p| p.exists()).into_iter().collect();
     let options = ExtractOptions {
         inputs: args.telemetry.clone(),
@@ -651,12 +676,13 @@ async fn extract(args: &RunArgs, folder: &RunFolder) -> Result<ExtractReport, Fa
     };
     // The embedded collector has ended; another one may still hold something back.
     if !args.telemetry.is_empty() {
-        flushed(args, &options).await?;
+        tokio::select! {
+            flushed = flushed(args, &options) => flushed?,
+            () = interrupts.nth(2) => return Ok(None),
+        }
     }
-    tokio::task::spawn_blocking(move || loadgen_extract::extract(&options))
-        .await
-        .map_err(|e| Failure::new(Exit::Failed, format!("the extractor broke down: {e}")))?
-        .map_err(super::extract::failure)
+    let made = super::extract::make(options, interrupts, 2).await?;
+    made.transpose().map_err(super::extract::failure)
 }
 
 /// Waits until the telemetry of the run has been flushed to the files, for a while.

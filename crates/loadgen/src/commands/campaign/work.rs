@@ -297,7 +297,7 @@ impl<'a> Work<'a> {
         self.progress.show(done.len(), done.iter().sum(), left_s);
     }
 
-    /// Removes what tries without a dataset have left, and the shops' databases of killed runs with it.
+    /// Removes what killed tries have left.
     pub(super) fn tidy_up(&mut self) -> Result<(), Failure> {
         for folder in self.journal.leftovers().map_err(failure)? {
             super::remove(&folder).map_err(|e| {

@@ -1,6 +1,6 @@
 //! A small input with all that is odd in the field, and the exact files that come of it.
 //!
-//! After a change that is meant: `UPDATE_GOLDEN=1 cargo test -p loadgen-extract --test golden`,
+//! After a change that is meant: `UPDATE_GOLDEN=1 cargo test -p loadgen-extract golden::`,
 //! and read the difference.
 
 use std::fs;

@@ -7,8 +7,8 @@ use loadgen_extract::{ExtractOptions, ExtractReport};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::skewed;
-use crate::world::{SECOND, START, World, at, join, rows};
+use super::skewed;
+use super::world::{SECOND, START, World, at, join, rows};
 
 /// A message of one metric; `point` has its numbers and times.
 fn metric(resource: Value, metric: Value) -> Value {

@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::world::{MS, RUN, SECOND, Span, Truth, World, at, join, rows};
+use super::world::{MS, RUN, SECOND, Span, Truth, World, at, join, rows};
 
 /// Appends all traces of another world, moved in time, as another run's.
 fn add_run(world: &mut World, run: &'static str, kind: &'static str, by: i64, number: u128) {

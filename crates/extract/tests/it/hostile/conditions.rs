@@ -5,7 +5,7 @@ use loadgen_extract::{ExtractOptions, ExtractReport, extract};
 use loadgen_timeline::audit::Level;
 use serde_json::json;
 
-use crate::world::{GUARD, Held, MS, World, at, closed, fault, join, opened, rows};
+use super::world::{GUARD, Held, MS, World, at, closed, fault, join, opened, rows};
 
 fn has_file(report: &loadgen_extract::ExtractReport, name: &str) -> bool {
     let mut files = report.files.iter();

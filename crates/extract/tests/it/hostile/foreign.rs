@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use loadgen_timeline::read_ledger;
 use serde_json::json;
 
-use crate::world::{END, MS, RUN, SECOND, Span, Truth, World, at, join};
+use super::world::{END, MS, RUN, SECOND, Span, Truth, World, at, join};
 
 /// Adds a trace of somebody else at a time, with an attribute on its edge's span.
 fn stranger(world: &mut World, seconds: f64, attribute: (&'static str, serde_json::Value)) -> u128 {
@@ -182,7 +182,7 @@ fn late_spans_are_labelled_by_their_own_time_and_kept_out_of_their_trace() {
         (&*late.service, &*late.name, late.spans),
         ("catalogue", "work", 25)
     );
-    let traces = crate::world::rows(&report, "trace_labels");
+    let traces = super::world::rows(&report, "trace_labels");
     let trace = |id: u128| {
         let id = format!("{id:032x}");
         traces

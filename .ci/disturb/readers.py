@@ -181,8 +181,8 @@ ODD = {
     "a folder that is called like a file": lambda folder: (folder / "traces-2.jsonl").mkdir(),
     "a link to /dev/zero": lambda folder: (folder / "traces-2.jsonl").symlink_to("/dev/zero"),
     "a link to itself": lambda folder: (folder / "traces-2.jsonl").symlink_to("traces-2.jsonl"),
-    "millions of empty spans":
-        lambda folder: (folder / "traces-2.jsonl").write_bytes(empty_spans(5_000_000) + b"\n"),
+    "a million empty spans":
+        lambda folder: (folder / "traces-2.jsonl").write_bytes(empty_spans(1_000_000) + b"\n"),
     "a million attributes":
         lambda folder: (folder / "traces-2.jsonl").write_bytes(attributes(1_000_000) + b"\n"),
     "a line of a gigabyte": lambda folder: sparse(folder / "traces-2.jsonl", 1 << 30),
@@ -204,7 +204,7 @@ def odd(trial, disturbance):
     extraction = Extraction(trial)
     disturbance(extraction.telemetry)
     # Addresses are more than memory: threads have their stacks and arenas.
-    trial.done(*extraction.words(), codes=DATASET, within=["prlimit", f"--as={2 << 30}"])
+    trial.done(*extraction.words(), codes=DATASET, seconds=120, within=["prlimit", f"--as={2 << 30}"])
     tables = list(extraction.out.glob("traces_labeled_*.csv"))
     trial.check("there is a dataset", tables)
     trial.nothing_left(extraction.out)
@@ -215,7 +215,7 @@ def zeros_as_timeline(trial):
     extraction = Extraction(trial)
     words = extraction.words()
     words[3] = "/dev/zero"
-    trial.done(*words, codes={3, 8}, seconds=60, says=["error"], within=["prlimit", f"--as={4 << 30}"])
+    trial.done(*words, codes={3, 8}, seconds=60, says=["longer than"], within=["prlimit", f"--as={4 << 30}"])
     trial.nothing_left(extraction.out)
 
 
@@ -344,7 +344,7 @@ def many_scenarios(trial):
             + "".join(one.format(number) for number in range(10_000)))
     trial.path("many.yaml").write_text(text)
     for words in (["check", trial.path("many.yaml")], ["plan", trial.path("many.yaml")]):
-        trial.done(*words, codes={0, 3}, seconds=30, says=["error"],
+        trial.done(*words, codes={0, 3}, seconds=60, says=["error"],
                    within=["prlimit", f"--as={2 << 30}"])
 
 

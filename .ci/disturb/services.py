@@ -526,8 +526,9 @@ HOSTILE = {
 }
 # A request whose body or head does not come ends within 30 s; a few seconds for what is at work then.
 CUT_OFF = 45
-# 64 MiB under way, their decoded form and their lines (docs/collector.md).
-MOST_MB = 700
+# 64 MiB under way, their decoded form and their lines (docs/collector.md); and, of what is hostile,
+# two requests that are decoded before they are refused.
+MOST_MB = 1000
 
 
 @cells("collector", HOSTILE, ci=["gigabytes in gzip"])

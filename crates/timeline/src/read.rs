@@ -1,6 +1,7 @@
 //! Reads a timeline back, also one that a kill cut short.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -190,10 +191,27 @@ impl Timeline {
     }
 }
 
+/// The longest timeline that is read: that of some weeks. What is longer is something else, such as a
+/// device that never ends.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Reads a file that has at most `limit` bytes.
+fn bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > limit {
+        true => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is longer than {limit} bytes, the most that is read"),
+        )),
+        false => Ok(bytes),
+    }
+}
+
 /// Reads a timeline. Lines that are damaged are skipped and named in the result; windows that
 /// never closed end at the latest event.
 pub fn read_timeline(path: &Path) -> Result<Timeline, TimelineError> {
-    let bytes = fs::read(path).map_err(|source| TimelineError::Read {
+    let bytes = bounded(path, MAX_BYTES).map_err(|source| TimelineError::Read {
         path: path.to_path_buf(),
         source,
     })?;
@@ -541,6 +559,17 @@ mod tests {
         );
         assert_eq!(timeline.window_at(17), WindowAt::Several(vec![0, 1]));
         assert_eq!(timeline.window_at(25), WindowAt::One(1));
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_and_not_read_to_its_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "0123456789").unwrap();
+        assert_eq!(bounded(file.path(), 10).unwrap(), b"0123456789");
+        let error = bounded(file.path(), 9).unwrap_err();
+        assert!(error.to_string().contains("longer than 9"), "{error}");
+        #[cfg(unix)]
+        bounded(Path::new("/dev/zero"), 9).unwrap_err();
     }
 
     #[test]

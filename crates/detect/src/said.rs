@@ -1,6 +1,6 @@
 //! What a detector says, as OTLP: a gauge for each bucket, a log record for each alert.
 
-use loadgen_otlp::Request;
+use loadgen_otlp::SignalRequest;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -40,7 +40,7 @@ impl Speaker {
 }
 
 /// The gauge `anomaly.score` of buckets, each at the end of its time.
-pub fn gauge(speaker: &Speaker, buckets: &[Scored]) -> Request {
+pub fn gauge(speaker: &Speaker, buckets: &[Scored]) -> SignalRequest {
     let point = |bucket: &Scored| NumberDataPoint {
         attributes: vec![text("anomaly.model", &speaker.model)],
         start_time_unix_nano: nanos(bucket.start_time_ns),
@@ -57,7 +57,7 @@ pub fn gauge(speaker: &Speaker, buckets: &[Scored]) -> Request {
         })),
         ..Metric::default()
     };
-    Request::Metrics(ExportMetricsServiceRequest {
+    SignalRequest::Metrics(ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics {
             resource: Some(speaker.resource()),
             scope_metrics: vec![ScopeMetrics {
@@ -71,7 +71,7 @@ pub fn gauge(speaker: &Speaker, buckets: &[Scored]) -> Request {
 }
 
 /// A log record of a bucket whose score is above the threshold; `now_ns` is when that was seen.
-pub fn alert(speaker: &Speaker, bucket: &Scored, now_ns: i64) -> Request {
+pub fn alert(speaker: &Speaker, bucket: &Scored, now_ns: i64) -> SignalRequest {
     let (score, threshold) = (bucket.score, speaker.threshold);
     let words = format!("anomaly score {score:.3} is above {threshold:.3}");
     let record = LogRecord {
@@ -94,7 +94,7 @@ pub fn alert(speaker: &Speaker, bucket: &Scored, now_ns: i64) -> Request {
         event_name: "anomaly.detected".to_owned(),
         ..LogRecord::default()
     };
-    Request::Logs(ExportLogsServiceRequest {
+    SignalRequest::Logs(ExportLogsServiceRequest {
         resource_logs: vec![ResourceLogs {
             resource: Some(speaker.resource()),
             scope_logs: vec![ScopeLogs {

@@ -5,7 +5,9 @@
 #[path = "../tests/it/simulated.rs"]
 mod simulated;
 
-use loadgen_evidence::{Measure, Signal, Subject, Thresholds, Verdict, WindowEvidence, judge};
+use loadgen_evidence::{
+    Measure, ServiceSignal, Subject, Thresholds, Verdict, WindowEvidence, judge,
+};
 use simulated::{Drawn, Fault};
 
 fn main() {
@@ -48,7 +50,7 @@ fn main() {
             let duration = evidence
                 .family
                 .iter()
-                .find(|one| one.signal == Signal::Duration);
+                .find(|one| one.signal == ServiceSignal::Duration);
             for one in duration.iter().flat_map(|signal| &signal.comparisons) {
                 if one.measure == Measure::DurationMs && one.subject == Subject::AllOperations {
                     covered += u64::from(one.effect.low <= 0.0 && one.effect.high >= 0.0);

@@ -12,7 +12,7 @@ use crate::sample::Operation;
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Signal {
+pub enum ServiceSignal {
     /// Durations of its operations: only slower counts.
     Duration,
     /// Errors of its operations: only more count.
@@ -27,7 +27,7 @@ pub enum Signal {
     Spans,
 }
 
-impl Signal {
+impl ServiceSignal {
     /// As in the dataset.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl Signal {
     }
 }
 
-impl fmt::Display for Signal {
+impl fmt::Display for ServiceSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -65,11 +65,11 @@ pub enum EffectSize {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SignalEvidence {
     /// Which.
-    pub signal: Signal,
+    pub signal: ServiceSignal,
     /// Why it could not be tested; none: it was.
     pub not_tested: Option<String>,
     /// Everything that was compared for it.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<SignalComparison>,
     /// Index in `comparisons` of the one that the signal stands for.
     pub deciding: Option<usize>,
     /// The p of the deciding comparison, adjusted for all comparisons of the signal.
@@ -80,7 +80,7 @@ pub struct SignalEvidence {
 
 impl SignalEvidence {
     /// The comparison that it stands for.
-    pub fn deciding(&self) -> Option<&Comparison> {
+    pub fn deciding(&self) -> Option<&SignalComparison> {
         self.comparisons.get(self.deciding?)
     }
 
@@ -93,7 +93,7 @@ impl SignalEvidence {
 
 /// One comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Comparison {
+pub struct SignalComparison {
     /// Of what.
     pub subject: Subject,
     /// What was measured.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::comparison::{
-    EffectKind, EffectSize, Estimate, Measure, Signal, SignalEvidence, Subject,
+    EffectKind, EffectSize, Estimate, Measure, ServiceSignal, SignalEvidence, Subject,
 };
 use crate::run::Declared;
 use crate::thresholds::Thresholds;
@@ -177,7 +177,7 @@ pub struct Side {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Strongest {
     /// Its signal.
-    pub signal: Signal,
+    pub signal: ServiceSignal,
     /// Its subject.
     pub subject: Subject,
     /// What was measured.
@@ -266,7 +266,7 @@ pub struct WindowRow {
     /// Its verdict; none: it only warms the target up.
     pub verdict: Option<Verdict>,
     /// The strongest signal of the declared family.
-    pub signal: Option<Signal>,
+    pub signal: Option<ServiceSignal>,
     /// Its effect, from -1 to 1.
     pub effect: Option<f64>,
     /// Lower end of the effect's 95 % interval.

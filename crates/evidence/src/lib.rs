@@ -23,8 +23,8 @@ mod thresholds;
 mod time;
 
 pub use comparison::{
-    Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Signal, SignalEvidence,
-    Subject,
+    EffectKind, EffectSize, Estimate, Measure, Measured, ServiceSignal, SignalComparison,
+    SignalEvidence, Subject,
 };
 pub use evidence::{
     Compared, EVIDENCE_SCHEMA_VERSION, Evidence, JudgedAs, RankedEdge, RankedService, Reference,
@@ -35,7 +35,7 @@ pub use judge::judge;
 pub use metric::{
     Cpu, Saturation, cpu_preference, is_idle_time, is_relevant, saturation, seconds_in,
 };
-pub use run::{Declared, Recovery, Run, Window, WindowKind};
+pub use run::{Declared, EvidenceWindow, Recovery, Run, WindowKind};
 pub use sample::{
     CallObservation, DifferentStretches, Edge, EdgeId, EntryId, MetricPoint, Operation,
     OperationId, Reading, Sample, Sampler, Series, ServiceId, SpanKind, SpanObservation,

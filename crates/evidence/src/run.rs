@@ -15,12 +15,12 @@ pub struct Run {
     /// windows, without sham and harmless windows and without the warm-up.
     pub reference: Vec<Interval>,
     /// All windows that are to be judged.
-    pub windows: Vec<Window>,
+    pub windows: Vec<EvidenceWindow>,
 }
 
 /// A window of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Window {
+pub struct EvidenceWindow {
     /// Its number in the dataset's table of windows.
     pub index: u32,
     /// Its scenario.
@@ -37,7 +37,7 @@ pub struct Window {
     /// The steady part of its own time. Sorted, without overlap.
     pub steady: Vec<Interval>,
     /// When its fault was confirmed to be in force, Unix ns; none: no fault event. The onset is
-    /// counted from here, else from [`Window::opened_ns`].
+    /// counted from here, else from [`EvidenceWindow::opened_ns`].
     pub injected_ns: Option<i64>,
     /// Where its fault began to go, and for how long the target was left alone after that; none: no
     /// fault event, or nothing to look at before the next fault.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use loadgen_otlp::Request;
+use loadgen_otlp::SignalRequest;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -46,22 +46,22 @@ impl Grpc {
         })
     }
 
-    pub(crate) async fn send(&mut self, request: &Request) -> Result<Answer, Refusal> {
+    pub(crate) async fn send(&mut self, request: &SignalRequest) -> Result<Answer, Refusal> {
         let metadata = self.metadata.clone();
         let answer = match request {
-            Request::Traces(request) => {
+            SignalRequest::Traces(request) => {
                 let answer = self.traces.export(call(metadata, request)).await;
                 let partial = answer.map(|answer| answer.into_inner().partial_success);
                 partial.map(|it| it.map(|it| Answer::partial(it.rejected_spans, it.error_message)))
             }
-            Request::Metrics(request) => {
+            SignalRequest::Metrics(request) => {
                 let answer = self.metrics.export(call(metadata, request)).await;
                 let partial = answer.map(|answer| answer.into_inner().partial_success);
                 partial.map(|it| {
                     it.map(|it| Answer::partial(it.rejected_data_points, it.error_message))
                 })
             }
-            Request::Logs(request) => {
+            SignalRequest::Logs(request) => {
                 let answer = self.logs.export(call(metadata, request)).await;
                 let partial = answer.map(|answer| answer.into_inner().partial_success);
                 partial.map(|it| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use loadgen_otlp::Request;
+use loadgen_otlp::SignalRequest;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
@@ -41,11 +41,11 @@ impl Http {
         Ok(Self { client, url })
     }
 
-    pub(crate) async fn send(&mut self, request: &Request) -> Result<Answer, Refusal> {
+    pub(crate) async fn send(&mut self, request: &SignalRequest) -> Result<Answer, Refusal> {
         let (path, body) = match request {
-            Request::Traces(request) => ("/v1/traces", request.encode_to_vec()),
-            Request::Metrics(request) => ("/v1/metrics", request.encode_to_vec()),
-            Request::Logs(request) => ("/v1/logs", request.encode_to_vec()),
+            SignalRequest::Traces(request) => ("/v1/traces", request.encode_to_vec()),
+            SignalRequest::Metrics(request) => ("/v1/metrics", request.encode_to_vec()),
+            SignalRequest::Logs(request) => ("/v1/logs", request.encode_to_vec()),
         };
         let sent = self.client.post(format!("{}{path}", self.url)).body(body);
         let response = sent.send().await.map_err(|error| Refusal {
@@ -88,15 +88,15 @@ fn headers(headers: &[(String, String)]) -> Result<HeaderMap, ExporterError> {
     Ok(map)
 }
 
-fn answer(request: &Request, body: &[u8]) -> Result<Answer, DecodeError> {
+fn answer(request: &SignalRequest, body: &[u8]) -> Result<Answer, DecodeError> {
     let partial = match request {
-        Request::Traces(_) => ExportTraceServiceResponse::decode(body)?
+        SignalRequest::Traces(_) => ExportTraceServiceResponse::decode(body)?
             .partial_success
             .map(|it| Answer::partial(it.rejected_spans, it.error_message)),
-        Request::Metrics(_) => ExportMetricsServiceResponse::decode(body)?
+        SignalRequest::Metrics(_) => ExportMetricsServiceResponse::decode(body)?
             .partial_success
             .map(|it| Answer::partial(it.rejected_data_points, it.error_message)),
-        Request::Logs(_) => ExportLogsServiceResponse::decode(body)?
+        SignalRequest::Logs(_) => ExportLogsServiceResponse::decode(body)?
             .partial_success
             .map(|it| Answer::partial(it.rejected_log_records, it.error_message)),
     };

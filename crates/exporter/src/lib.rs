@@ -30,7 +30,7 @@ mod patience;
 
 use std::time::Duration;
 
-use loadgen_otlp::{OtlpProtocol, Request};
+use loadgen_otlp::{OtlpProtocol, SignalRequest};
 use tokio::time::{sleep, timeout};
 
 pub use patience::Patience;
@@ -141,7 +141,7 @@ impl Exporter {
     }
 
     /// Sends a request, again and again if the receiver asks for it, and says what became of it.
-    pub async fn export(&mut self, request: &Request) -> Outcome {
+    pub async fn export(&mut self, request: &SignalRequest) -> Outcome {
         let items = request.items();
         let refusal = match self.deliver(request).await {
             Ok(answer) => {
@@ -165,7 +165,7 @@ impl Exporter {
         }
     }
 
-    async fn deliver(&mut self, request: &Request) -> Result<Answer, Refusal> {
+    async fn deliver(&mut self, request: &SignalRequest) -> Result<Answer, Refusal> {
         let mut pauses = self.patience.pauses();
         loop {
             let asked = timeout(ANSWER_TIMEOUT, async {

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::post;
 use loadgen_exporter::{Endpoint, Exporter, Outcome, Patience};
-use loadgen_otlp::{OtlpProtocol, Request};
+use loadgen_otlp::{OtlpProtocol, SignalRequest};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -111,13 +111,13 @@ async fn serve(script: Script, protocol: OtlpProtocol) -> SocketAddr {
     address
 }
 
-fn three_spans() -> Request {
+fn three_spans() -> SignalRequest {
     let spans = vec![Span::default(); 3];
     let scope_spans = vec![ScopeSpans {
         spans,
         ..ScopeSpans::default()
     }];
-    Request::Traces(ExportTraceServiceRequest {
+    SignalRequest::Traces(ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             scope_spans,
             ..ResourceSpans::default()

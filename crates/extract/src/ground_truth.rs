@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use loadgen_timeline::condition::{Conditions, Interval, Label, NONE, UNKNOWN};
+use loadgen_timeline::condition::{Conditions, Label, NONE, TimeSpan, UNKNOWN};
 use loadgen_timeline::{LedgerError, LedgerReader, LedgerReport, Timeline, read_timeline as read};
 
 use crate::error::ExtractError;
@@ -43,7 +43,7 @@ const DAY_NS: i64 = 86_400_000_000_000;
 
 /// What is wrong with faults that were made by hand: a mistake in them makes labels wrong until the
 /// end of the run. `run` is the time of the run.
-fn why_not_faults(by_hand: &Timeline, run: Option<Interval>) -> Option<String> {
+fn why_not_faults(by_hand: &Timeline, run: Option<TimeSpan>) -> Option<String> {
     if let Some(bad) = by_hand.skipped.first() {
         return Some(format!("line {}: {}", bad.line, bad.reason));
     }
@@ -128,13 +128,13 @@ pub(crate) fn open_others(timelines: &[PathBuf]) -> (Vec<OtherRun>, Vec<LedgerRe
 
 /// A run whose telemetry may be in the same files.
 pub(crate) struct OtherRun {
-    time: Interval,
+    time: TimeSpan,
     run_id: String,
 }
 
 /// The times of those other runs that began before this one: what nobody known sent while both went
 /// on is the earlier run's, so that it is in one dataset only.
-pub(crate) fn taken(others: &[OtherRun], own: &Timeline) -> Vec<Interval> {
+pub(crate) fn taken(others: &[OtherRun], own: &Timeline) -> Vec<TimeSpan> {
     let Some((begin, _)) = Conditions::new(own).run() else {
         return Vec::new();
     };

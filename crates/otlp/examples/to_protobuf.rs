@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use loadgen_otlp::Request;
+use loadgen_otlp::SignalRequest;
 use loadgen_otlp::source::{Source, Unit, requests};
 use prost::Message;
 
@@ -23,9 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut encoded = Vec::new();
         let skipped = requests(&unit, |request| {
             encoded.push(match request {
-                Request::Traces(request) => request.encode_to_vec(),
-                Request::Metrics(request) => request.encode_to_vec(),
-                Request::Logs(request) => request.encode_to_vec(),
+                SignalRequest::Traces(request) => request.encode_to_vec(),
+                SignalRequest::Metrics(request) => request.encode_to_vec(),
+                SignalRequest::Logs(request) => request.encode_to_vec(),
             });
         });
         if let Some(first) = skipped.first() {

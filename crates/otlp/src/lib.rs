@@ -3,7 +3,7 @@
 //!
 //! There are two ways to read. Who has to pass on what was sent, as the collector does, reads
 //! into the protobuf types of `opentelemetry-proto` and writes these: [`json`]; of a file they are
-//! the [`Request`]s that [`requests`](source::requests) hands on. Who looks at what
+//! the [`SignalRequest`]s that [`requests`](source::requests) hands on. Who looks at what
 //! was sent, as the extractor does, is handed one span, data point or log record at a time,
 //! borrowed from the message, and holds nothing else: [`Sink`], [`view`]. Both rest on one cursor
 //! over JSON, which is where all leniency is, and on one rule for the names of fields.
@@ -107,5 +107,5 @@ mod wire;
 pub use problem::Problem;
 pub use protocol::OtlpProtocol;
 pub use read::{read_json, read_protobuf};
-pub use request::{ExportRequest, Request};
+pub use request::{ExportRequest, SignalRequest};
 pub use sink::{Counts, Origin, Owner, Signal, Sink, UNDO_ITEMS};

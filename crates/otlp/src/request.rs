@@ -121,7 +121,7 @@ fn each_time_of_points(data: &mut Data, each: &mut dyn FnMut(&mut u64)) {
 
 /// An export request of any signal.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Request {
+pub enum SignalRequest {
     /// Spans.
     Traces(ExportTraceServiceRequest),
     /// Data points.
@@ -135,7 +135,7 @@ struct Nobody;
 
 impl Sink for Nobody {}
 
-impl Request {
+impl SignalRequest {
     /// What is in a message of OTLP/JSON; requests without items are left out.
     ///
     /// # Errors

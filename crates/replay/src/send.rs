@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use loadgen_exporter::Exporter;
-use loadgen_otlp::{Request, Signal};
+use loadgen_otlp::{Signal, SignalRequest};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -156,7 +156,7 @@ fn read_ahead(stored: Stored) -> mpsc::Receiver<Result<Batch, ReplayError>> {
 }
 
 /// Moves every moment that is stated.
-fn shift(request: &mut Request, by_ns: i64) {
+fn shift(request: &mut SignalRequest, by_ns: i64) {
     request.each_time(&mut |time| {
         if *time != 0 {
             *time = time.saturating_add_signed(by_ns);
@@ -165,7 +165,7 @@ fn shift(request: &mut Request, by_ns: i64) {
 }
 
 async fn send(
-    request: &Request,
+    request: &SignalRequest,
     exporter: &mut Exporter,
     report: &mut ReplayReport,
 ) -> Result<(), ReplayError> {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use loadgen_otlp::source::{Skipped, Source, Unit, expand, requests};
-use loadgen_otlp::{Request, Signal};
+use loadgen_otlp::{Signal, SignalRequest};
 
 use crate::order::Ordered;
 
@@ -61,7 +61,7 @@ pub struct Batch {
     /// When it can have been sent.
     pub at_ns: i64,
     /// What was sent.
-    pub request: Request,
+    pub request: SignalRequest,
 }
 
 /// What is in files of telemetry.
@@ -173,7 +173,7 @@ fn read_error(path: PathBuf, source: io::Error) -> ReplayError {
 }
 
 /// The latest moment that a request names.
-fn latest_ns(request: &mut Request) -> Option<i64> {
+fn latest_ns(request: &mut SignalRequest) -> Option<i64> {
     let mut latest = 0;
     request.each_time(&mut |time| latest = latest.max(*time));
     i64::try_from(latest).ok().filter(|latest| *latest > 0)
@@ -183,7 +183,7 @@ fn latest_ns(request: &mut Request) -> Option<i64> {
 struct Requests {
     source: Source,
     unit: Unit,
-    ready: VecDeque<Request>,
+    ready: VecDeque<SignalRequest>,
     skipped: Vec<Skipped>,
 }
 
@@ -199,7 +199,7 @@ impl Requests {
 }
 
 impl Iterator for Requests {
-    type Item = io::Result<Request>;
+    type Item = io::Result<SignalRequest>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

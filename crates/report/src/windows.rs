@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use loadgen_evidence::{
-    Comparison, Estimate, Evidence, RankedEdge, RankedService, SignalEvidence, WindowEvidence,
+    Estimate, Evidence, RankedEdge, RankedService, SignalComparison, SignalEvidence, WindowEvidence,
 };
 use loadgen_timeline::Timeline;
 use loadgen_timeline::audit::{AuditFile, WindowFigures};
@@ -418,7 +418,7 @@ fn figure(of: &Estimate) -> Figure {
 }
 
 fn signal(of: &SignalEvidence) -> SignalRow {
-    let deciding: Option<&Comparison> = of.deciding();
+    let deciding: Option<&SignalComparison> = of.deciding();
     SignalRow {
         signal: of.signal.to_string(),
         subject: deciding.map(|c| c.subject.to_string()),

@@ -2,7 +2,7 @@
 //!
 //! [`supervise`] starts each [`Service`] as a process of its own, with the routes, JSON shapes and
 //! status codes of Robot Shop, a SQLite database behind a connection pool, a cache, a queue, and
-//! traces, metrics and logs by OpenTelemetry. Its admin API puts a [`Fault`] on a whole service and
+//! traces, metrics and logs by OpenTelemetry. Its admin API puts a [`ShopFault`] on a whole service and
 //! takes it off again.
 //!
 //! A program that calls [`supervise`] is started again by it for each service, and must hand the

@@ -17,7 +17,7 @@ use crate::read::{FaultInterval, Timeline, Window};
 const AND: &str = "+";
 
 /// A time span, half-open, in Unix nanoseconds.
-pub type Interval = (i64, i64);
+pub type TimeSpan = (i64, i64);
 
 /// Position of the condition that is not known in [`Conditions::all`].
 pub const UNKNOWN_CONDITION: usize = 0;
@@ -132,7 +132,7 @@ impl Condition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
     /// When it is, Unix nanoseconds.
-    pub time: Interval,
+    pub time: TimeSpan,
     /// Position in [`Conditions::all`].
     pub condition: usize,
     /// What backs it.
@@ -166,7 +166,7 @@ pub struct Conditions {
 
 /// An anomaly, or a time that can't be labelled.
 struct Span {
-    time: Interval,
+    time: TimeSpan,
     anomaly: Option<Anomaly>,
     state: FaultState,
 }
@@ -210,8 +210,8 @@ impl Conditions {
         conditions
     }
 
-    fn push(&mut self, timeline: &Timeline, spans: &[Span], time: Interval) {
-        let covers = |of: Interval| of.0 <= time.0 && time.1 <= of.1;
+    fn push(&mut self, timeline: &Timeline, spans: &[Span], time: TimeSpan) {
+        let covers = |of: TimeSpan| of.0 <= time.0 && time.1 <= of.1;
         let active = || spans.iter().filter(|s| covers(s.time));
         let has = |state: FaultState| active().any(|s| s.state == state);
         let mut anomalies: BTreeMap<_, &Anomaly> = BTreeMap::new();
@@ -270,7 +270,7 @@ impl Conditions {
     }
 
     /// The time of the run; none where the timeline says nothing of it.
-    pub fn run(&self) -> Option<Interval> {
+    pub fn run(&self) -> Option<TimeSpan> {
         Some((
             self.stretches.first()?.time.0,
             self.stretches.last()?.time.1,
@@ -297,7 +297,7 @@ impl Conditions {
 
     /// What is said of the interval `(start, end]`: the condition with the longest share of it,
     /// the earlier one on a tie; `unknown` where none has half.
-    pub fn over(&self, (start, end): Interval) -> Placed {
+    pub fn over(&self, (start, end): TimeSpan) -> Placed {
         if start >= end {
             return self.at(end);
         }
@@ -342,7 +342,7 @@ impl Conditions {
 }
 
 /// From the start of the run to its end, or to its latest event.
-fn run_time(timeline: &Timeline) -> Option<Interval> {
+fn run_time(timeline: &Timeline) -> Option<TimeSpan> {
     let opened = timeline.windows.iter().map(|w| w.opened_ns).min();
     let started = timeline.run.as_ref().map(|run| run.at_ns);
     let begin = started.into_iter().chain(opened).min()?;
@@ -351,7 +351,7 @@ fn run_time(timeline: &Timeline) -> Option<Interval> {
     Some((begin, end.max(begin + 1)))
 }
 
-fn spans(timeline: &Timeline, run: Interval) -> Vec<Span> {
+fn spans(timeline: &Timeline, run: TimeSpan) -> Vec<Span> {
     let mut spans = Vec::new();
     for fault in &timeline.faults {
         let injected = &fault.injected;
@@ -402,7 +402,7 @@ fn spans(timeline: &Timeline, run: Interval) -> Vec<Span> {
     spans
 }
 
-fn failed(time: Interval) -> Span {
+fn failed(time: TimeSpan) -> Span {
     Span {
         time,
         anomaly: None,
@@ -412,7 +412,7 @@ fn failed(time: Interval) -> Span {
 
 /// The confirmation of the clearing; where that was given up, its request: what came after is not
 /// known.
-fn in_force_until(timeline: &Timeline, fault: &FaultInterval, run: Interval) -> i64 {
+fn in_force_until(timeline: &Timeline, fault: &FaultInterval, run: TimeSpan) -> i64 {
     match (
         &fault.cleared,
         is_given_up(timeline, fault.injected.identity()),
@@ -431,7 +431,7 @@ fn is_given_up(timeline: &Timeline, identity: [&str; 4]) -> Option<i64> {
 }
 
 /// Times at which somebody else had changed a fault.
-fn noticed(timeline: &Timeline, run: Interval) -> Vec<Span> {
+fn noticed(timeline: &Timeline, run: TimeSpan) -> Vec<Span> {
     let mut spans = Vec::new();
     for (index, seen) in timeline.noticed.iter().enumerate() {
         let end = match seen.change {

@@ -241,7 +241,7 @@ fn a_fault_of_no_window_has_its_own_name() {
 }
 
 /// Anomaly type and whether it is settled, over `(start, end]`.
-fn over(conditions: &Conditions, time: Interval) -> (String, bool) {
+fn over(conditions: &Conditions, time: TimeSpan) -> (String, bool) {
     match conditions.over(time) {
         Placed::Outside => ("outside".to_owned(), false),
         Placed::Within {

@@ -2,7 +2,7 @@
 //!
 //! It depends on the time alone, so that slow requests are not the first to be left out.
 
-use crate::condition::{Interval, NONE};
+use crate::condition::{NONE, TimeSpan};
 use crate::event::FaultChanged;
 use crate::read::{Timeline, Window};
 
@@ -44,8 +44,8 @@ impl Phase {
 #[derive(Debug, Clone, Default)]
 pub struct Phases {
     /// In the order of their beginning, without overlap.
-    transitions: Vec<Interval>,
-    recoveries: Vec<Interval>,
+    transitions: Vec<TimeSpan>,
+    recoveries: Vec<TimeSpan>,
 }
 
 impl Phases {
@@ -106,7 +106,7 @@ impl Phases {
     }
 
     /// Sets the times in which the system was on its way back, which are found in the telemetry.
-    pub fn set_recoveries(&mut self, recoveries: Vec<Interval>) {
+    pub fn set_recoveries(&mut self, recoveries: Vec<TimeSpan>) {
         self.recoveries = merged(recoveries);
     }
 
@@ -116,7 +116,7 @@ impl Phases {
     }
 
     /// The phase of a half-open interval: the least settled that it meets.
-    pub fn of(&self, time: Interval) -> Phase {
+    pub fn of(&self, time: TimeSpan) -> Phase {
         if meets(&self.transitions, time) {
             Phase::Transition
         } else if meets(&self.recoveries, time) {
@@ -127,7 +127,7 @@ impl Phases {
     }
 
     /// The steady parts of a time.
-    pub fn steady_in(&self, time: Interval) -> Vec<Interval> {
+    pub fn steady_in(&self, time: TimeSpan) -> Vec<TimeSpan> {
         let unsettled = merged([&self.transitions[..], &self.recoveries[..]].concat());
         let mut parts = Vec::new();
         let mut from = time.0;
@@ -150,16 +150,16 @@ pub fn has_normal(timeline: &Timeline) -> bool {
         .any(|w| w.anomaly.kind == NONE)
 }
 
-fn meets(intervals: &[Interval], (from, to): Interval) -> bool {
+fn meets(intervals: &[TimeSpan], (from, to): TimeSpan) -> bool {
     let next = intervals.partition_point(|&(_, end)| end <= from);
     intervals.get(next).is_some_and(|&(begin, _)| begin < to)
 }
 
 /// In order and without overlap.
-fn merged(mut intervals: Vec<Interval>) -> Vec<Interval> {
+fn merged(mut intervals: Vec<TimeSpan>) -> Vec<TimeSpan> {
     intervals.retain(|(from, to)| from < to);
     intervals.sort_unstable();
-    let mut merged: Vec<Interval> = Vec::with_capacity(intervals.len());
+    let mut merged: Vec<TimeSpan> = Vec::with_capacity(intervals.len());
     for (from, to) in intervals {
         match merged.last_mut() {
             Some(last) if from <= last.1 => last.1 = last.1.max(to),

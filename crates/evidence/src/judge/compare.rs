@@ -2,7 +2,9 @@
 //! compared with itself.
 
 use super::least::Least;
-use crate::comparison::{Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Subject};
+use crate::comparison::{
+    EffectKind, EffectSize, Estimate, Measure, Measured, SignalComparison, Subject,
+};
 use crate::statistics::delta::{self, Delta, Values};
 use crate::statistics::quantile::median;
 use crate::statistics::ratio::{self, Mean};
@@ -30,7 +32,7 @@ pub(crate) struct Candidates {
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     /// With a p of 1.
-    pub(crate) comparison: Comparison,
+    pub(crate) comparison: SignalComparison,
     /// The strata that it is of.
     pub(crate) of: Vec<usize>,
     /// Something else that has to be as extreme: both have to differ.
@@ -126,7 +128,7 @@ impl Group {
         }
     }
 
-    fn comparison(&self, one: &Computed, least: &Least) -> Comparison {
+    fn comparison(&self, one: &Computed, least: &Least) -> SignalComparison {
         let side = |side: usize| Measured {
             n: one.n[side] as u64,
             blocks: one.blocks[side],
@@ -134,7 +136,7 @@ impl Group {
         };
         let (window, reference) = (side(0), side(1));
         self.sized(
-            Comparison {
+            SignalComparison {
                 subject: one.subject.clone(),
                 measure: self.measure,
                 window,
@@ -152,7 +154,7 @@ impl Group {
     }
 
     /// All strata together, weighted as by van Elteren (1960): by n m / (n + m + 1).
-    fn pooled(&self, computed: &[Computed], subject: Subject, least: &Least) -> Comparison {
+    fn pooled(&self, computed: &[Computed], subject: Subject, least: &Least) -> SignalComparison {
         let weights: f64 = computed.iter().map(|one| one.weight).sum();
         let weighted = || computed.iter().map(|one| (one.weight / weights, one));
         let effect = match effect_kind(self.measure) {
@@ -190,7 +192,7 @@ impl Group {
             value: (!is_median).then_some(values[side]),
         };
         let (window, reference) = (side(0), side(1));
-        let comparison = Comparison {
+        let comparison = SignalComparison {
             subject,
             measure: self.measure,
             window,
@@ -206,9 +208,9 @@ impl Group {
         self.sized(comparison, least)
     }
 
-    fn sized(&self, comparison: Comparison, least: &Least) -> Comparison {
+    fn sized(&self, comparison: SignalComparison, least: &Least) -> SignalComparison {
         let size = least.size(&comparison);
-        Comparison { size, ..comparison }
+        SignalComparison { size, ..comparison }
     }
 }
 

@@ -5,7 +5,7 @@ use super::least::Least;
 use super::signals::FAMILY;
 use super::strata::Sides;
 use super::{Case, onset, ranking, words};
-use crate::comparison::{Comparison, EffectSize, Signal, SignalEvidence};
+use crate::comparison::{EffectSize, ServiceSignal, SignalComparison, SignalEvidence};
 use crate::evidence::{RankedService, Strongest, Verdict, WindowEvidence};
 use crate::run::Declared;
 use crate::sample::{name_hash, within};
@@ -48,7 +48,7 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
 
     let due = service.map_or(0, |service| due(&sides, &window.own, service));
     let few = [
-        (At::Window, nothing.traces_met.max(due)),
+        (At::EvidenceWindow, nothing.traces_met.max(due)),
         (At::Reference, compared.reference.traces),
     ]
     .into_iter()
@@ -202,8 +202,13 @@ fn effect(signal: &SignalEvidence) -> f64 {
 
 /// The comparisons in which single requests show the anomaly: of the strongest signal that has any,
 /// those with an effect that counts.
-fn showing<'f>(family: &'f [SignalEvidence], limits: &Thresholds) -> Vec<&'f Comparison> {
-    let of_spans = [Signal::Duration, Signal::Errors, Signal::Gap, Signal::Spans];
+fn showing<'f>(family: &'f [SignalEvidence], limits: &Thresholds) -> Vec<&'f SignalComparison> {
+    let of_spans = [
+        ServiceSignal::Duration,
+        ServiceSignal::Errors,
+        ServiceSignal::Gap,
+        ServiceSignal::Spans,
+    ];
     let signal = strongest_of(family, |signal| {
         of_spans.contains(&signal.signal) && nearly_supports(signal, limits)
     });

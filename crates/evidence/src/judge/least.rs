@@ -1,6 +1,6 @@
 //! How much of an effect a comparison shows: whether it is one that counts.
 
-use crate::comparison::{Comparison, EffectSize, Measure};
+use crate::comparison::{EffectSize, Measure, SignalComparison};
 use crate::thresholds::Thresholds;
 
 /// The least effects that count, for what is judged.
@@ -76,7 +76,7 @@ impl Least {
 
     /// How much of an effect a comparison shows. Of metrics of processor time the increase is not
     /// looked at here.
-    pub(crate) fn size(&self, comparison: &Comparison) -> EffectSize {
+    pub(crate) fn size(&self, comparison: &SignalComparison) -> EffectSize {
         if self.has(&self.enough, comparison) {
             EffectSize::Enough
         } else if self.small.is_some_and(|small| self.has(&small, comparison)) {
@@ -86,7 +86,7 @@ impl Least {
         }
     }
 
-    fn has(&self, least: &Effect, comparison: &Comparison) -> bool {
+    fn has(&self, least: &Effect, comparison: &SignalComparison) -> bool {
         let effect = comparison.effect.value;
         // Where normal time has nothing, anything is many times as much.
         let ratio = comparison.ratio.map_or(f64::INFINITY, |ratio| ratio.value);

@@ -7,7 +7,9 @@ use super::blocks::At;
 use super::compare::{Candidate, Candidates};
 use super::least::Least;
 use super::strata::Sides;
-use crate::comparison::{Comparison, EffectKind, EffectSize, Estimate, Measure, Measured, Subject};
+use crate::comparison::{
+    EffectKind, EffectSize, Estimate, Measure, Measured, SignalComparison, Subject,
+};
 use crate::metric::{
     Lookup, Saturation, cpu_preference, figure_name, is_idle, lookup, saturation, seconds_in,
 };
@@ -85,7 +87,7 @@ impl<'a> Sides<'a> {
 
     /// Totals of all blocks of both sides; of blocks that have one.
     fn totals(&self, total: impl Fn(At, usize) -> Option<(f64, f64)>) -> [Vec<Total>; 2] {
-        let window = 0..self.blocks.count(At::Window);
+        let window = 0..self.blocks.count(At::EvidenceWindow);
         let reference = window.end..self.blocks.total();
         let totals = |side: At, blocks: std::ops::Range<usize>| -> Vec<Total> {
             let total = |block: usize| {
@@ -94,7 +96,10 @@ impl<'a> Sides<'a> {
             };
             blocks.filter_map(total).collect()
         };
-        [totals(At::Window, window), totals(At::Reference, reference)]
+        [
+            totals(At::EvidenceWindow, window),
+            totals(At::Reference, reference),
+        ]
     }
 
     /// Processor time a request of a service. Two things have to differ: the time a request, and
@@ -116,7 +121,8 @@ impl<'a> Sides<'a> {
             .series(service)
             .filter(|kept| preference(kept) == Some(best) && kept.0.metric == named.metric)
             .collect();
-        let in_blocks = [At::Window, At::Reference].map(|side| self.in_blocks(&chosen, side));
+        let in_blocks =
+            [At::EvidenceWindow, At::Reference].map(|side| self.in_blocks(&chosen, side));
         let seconds = |interval: Interval| interval.length_ns() as f64 / SECOND_NS as f64;
         // Processor seconds, and the time in which they were spent.
         let spent = |side: At, block: usize| {
@@ -195,7 +201,7 @@ impl<'a> Sides<'a> {
         series: &[Kept<'_>],
     ) -> (Measure, [Vec<Total>; 2]) {
         let sides = |series: &[Kept<'_>]| {
-            [At::Window, At::Reference].map(|side| self.in_blocks(series, side))
+            [At::EvidenceWindow, At::Reference].map(|side| self.in_blocks(series, side))
         };
         let find = |totals: &[BTreeMap<usize, InBlock>; 2], side: At, block: usize| {
             totals[usize::from(side == At::Reference)]
@@ -301,7 +307,7 @@ fn of_totals(
         blocks: totals[side].len(),
         value: Some(mean.value),
     };
-    let comparison = Comparison {
+    let comparison = SignalComparison {
         subject,
         measure,
         window: side(0, window),
@@ -316,7 +322,7 @@ fn of_totals(
     };
     let size = least.size(&comparison);
     Ok(Candidate {
-        comparison: Comparison { size, ..comparison },
+        comparison: SignalComparison { size, ..comparison },
         of: Vec::new(),
         also: None,
     })

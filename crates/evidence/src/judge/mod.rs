@@ -20,7 +20,7 @@ use strata::Sides;
 use crate::evidence::{
     Compared, EVIDENCE_SCHEMA_VERSION, Evidence, JudgedAs, Reference, Side, WindowEvidence,
 };
-use crate::run::{Run, Window, WindowKind};
+use crate::run::{EvidenceWindow, Run, WindowKind};
 use crate::sample::{Sample, name_hash};
 use crate::statistics::arrangements::Arrangements;
 use crate::thresholds::Thresholds;
@@ -30,7 +30,7 @@ use crate::time::{SECOND_NS, total_ns};
 ///
 /// Nothing else goes in: the same run and sample give the same evidence, to the last digit.
 pub fn judge(run: &Run, sample: &Sample, thresholds: &Thresholds) -> Evidence {
-    let judged = |window: &Window| match &window.kind {
+    let judged = |window: &EvidenceWindow| match &window.kind {
         WindowKind::Anomalous(declared)
         | WindowKind::Sham(declared)
         | WindowKind::Harmless(declared) => {
@@ -58,11 +58,16 @@ struct Case<'a> {
     run: &'a Run,
     sample: &'a Sample,
     limits: &'a Thresholds,
-    window: &'a Window,
+    window: &'a EvidenceWindow,
 }
 
 impl<'a> Case<'a> {
-    fn new(run: &'a Run, sample: &'a Sample, limits: &'a Thresholds, window: &'a Window) -> Self {
+    fn new(
+        run: &'a Run,
+        sample: &'a Sample,
+        limits: &'a Thresholds,
+        window: &'a EvidenceWindow,
+    ) -> Self {
         Self {
             run,
             sample,
@@ -105,7 +110,7 @@ impl<'a> Case<'a> {
         let seed = name_hash(&[&self.run.run_id, &self.window.index.to_string()]);
         let count = |side: At| sides.blocks.count(side);
         Arrangements::new(
-            count(At::Window),
+            count(At::EvidenceWindow),
             count(At::Reference),
             self.limits.arrangements,
             seed,
@@ -140,7 +145,7 @@ impl<'a> Case<'a> {
             }
         };
         Compared {
-            window: side(At::Window),
+            window: side(At::EvidenceWindow),
             reference: side(At::Reference),
             block_s: sides.blocks.length_s(),
             arrangements: arrangements.len() as u64,

@@ -4,12 +4,12 @@ use super::declared::{adjust, strongest, supports};
 use super::least::Least;
 use super::strata::Sides;
 use super::{Case, ranking, words};
-use crate::comparison::{Signal, SignalEvidence};
+use crate::comparison::{ServiceSignal, SignalEvidence};
 use crate::evidence::{Compared, Verdict, WindowEvidence};
 use crate::time::{Interval, difference, total_ns};
 
 /// What can disturb normal time.
-const FAMILY: [Signal; 2] = [Signal::Duration, Signal::Errors];
+const FAMILY: [ServiceSignal; 2] = [ServiceSignal::Duration, ServiceSignal::Errors];
 
 pub(super) fn judge(case: &Case<'_>) -> WindowEvidence {
     let Case {

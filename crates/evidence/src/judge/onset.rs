@@ -7,7 +7,7 @@
 
 use super::compare::Stratum;
 use super::strata::{Sides, of_call, of_span};
-use crate::comparison::{Comparison, Estimate, Measure, Subject};
+use crate::comparison::{Estimate, Measure, SignalComparison, Subject};
 use crate::sample::{Edge, Observed, closely};
 use crate::statistics::delta::Values;
 use crate::time::{Interval, SECOND_NS};
@@ -74,7 +74,11 @@ impl Likelihood {
 impl Sides<'_> {
     /// What the observations of some comparisons say in an interval, in the order of sending. Only
     /// comparisons of single operations say anything: those of all together are their sum.
-    pub(crate) fn spoken(&self, comparisons: &[&Comparison], interval: Interval) -> Vec<Spoken> {
+    pub(crate) fn spoken(
+        &self,
+        comparisons: &[&SignalComparison],
+        interval: Interval,
+    ) -> Vec<Spoken> {
         let mut spoken = Vec::new();
         for comparison in comparisons {
             let Subject::Operation { service, operation } = &comparison.subject else {

@@ -6,7 +6,7 @@ use super::least::Least;
 use super::onset::{Onset, onset};
 use super::signals::{FAMILY, Test};
 use super::strata::Sides;
-use crate::comparison::{Comparison, EffectSize, Measure, Signal, SignalEvidence};
+use crate::comparison::{EffectSize, Measure, ServiceSignal, SignalComparison, SignalEvidence};
 use crate::evidence::{RankedEdge, RankedService, RootCauseRank, Strength};
 use crate::statistics::arrangements::Arrangements;
 use crate::statistics::multiplicity::benjamini_hochberg;
@@ -42,7 +42,7 @@ pub(super) fn rank(
         let signals = FAMILY.map(|signal| test.own_signal(signal, name));
         // What it shows with the part that others have in it.
         let shared = signals.iter().map(|own| match own.signal {
-            Signal::Duration | Signal::Errors => test.signal(own.signal, &[name]),
+            ServiceSignal::Duration | ServiceSignal::Errors => test.signal(own.signal, &[name]),
             _ => own.clone(),
         });
         all.push(shared.collect());
@@ -226,11 +226,14 @@ fn rank_by_onset(services: &mut [RankedService]) {
 
 /// The comparisons of single operations in which a signal shows: those of its deciding measure with
 /// an effect that counts.
-pub(super) fn showing<'s>(signal: &'s SignalEvidence, limits: &Thresholds) -> Vec<&'s Comparison> {
+pub(super) fn showing<'s>(
+    signal: &'s SignalEvidence,
+    limits: &Thresholds,
+) -> Vec<&'s SignalComparison> {
     let Some(deciding) = signal.deciding() else {
         return Vec::new();
     };
-    let shows = |comparison: &&Comparison| {
+    let shows = |comparison: &&SignalComparison| {
         comparison.measure == deciding.measure
             && comparison.size >= deciding.size
             && comparison.p <= limits.weak_p

@@ -4,20 +4,20 @@
 use super::compare::{Candidates, Group, Stratum};
 use super::least::Least;
 use super::strata::Sides;
-use crate::comparison::{Comparison, Measure, Signal, SignalEvidence, Subject};
+use crate::comparison::{Measure, ServiceSignal, SignalComparison, SignalEvidence, Subject};
 use crate::sample::Edge;
 use crate::statistics::arrangements::Arrangements;
 use crate::statistics::scores::Scores;
 use crate::thresholds::Thresholds;
 
 /// The declared family, in the order in which it is shown.
-pub(crate) const FAMILY: [Signal; 6] = [
-    Signal::Duration,
-    Signal::Errors,
-    Signal::Gap,
-    Signal::Cpu,
-    Signal::Saturation,
-    Signal::Spans,
+pub(crate) const FAMILY: [ServiceSignal; 6] = [
+    ServiceSignal::Duration,
+    ServiceSignal::Errors,
+    ServiceSignal::Gap,
+    ServiceSignal::Cpu,
+    ServiceSignal::Saturation,
+    ServiceSignal::Spans,
 ];
 
 /// What a signal is tested with.
@@ -31,18 +31,18 @@ pub(crate) struct Test<'a> {
 
 impl Test<'_> {
     /// A signal of these services together.
-    pub(crate) fn signal(&self, signal: Signal, services: &[&str]) -> SignalEvidence {
+    pub(crate) fn signal(&self, signal: ServiceSignal, services: &[&str]) -> SignalEvidence {
         let candidates = match signal {
-            Signal::Duration => self.of_spans(services, Measure::DurationMs),
-            Signal::Errors => self.of_spans(services, Measure::ErrorShare),
-            Signal::Gap => self.of_spans(services, Measure::GapMs),
-            Signal::Cpu => self.of_metrics(services, |service| {
+            ServiceSignal::Duration => self.of_spans(services, Measure::DurationMs),
+            ServiceSignal::Errors => self.of_spans(services, Measure::ErrorShare),
+            ServiceSignal::Gap => self.of_spans(services, Measure::GapMs),
+            ServiceSignal::Cpu => self.of_metrics(services, |service| {
                 self.sides.cpu(service, self.least, self.limits)
             }),
-            Signal::Saturation => self.of_metrics(services, |service| {
+            ServiceSignal::Saturation => self.of_metrics(services, |service| {
                 self.sides.saturation(service, self.least)
             }),
-            Signal::Spans => {
+            ServiceSignal::Spans => {
                 let mut candidates = self.missing_or_new(services);
                 candidates.extend(self.unreached(services));
                 enough(candidates, "spans of one operation")
@@ -54,11 +54,13 @@ impl Test<'_> {
     /// A signal of what a service does by itself, for the ranking: without the time in which it
     /// waits for others, without errors that come from them, and without requests that don't reach
     /// it because another one gave up before.
-    pub(crate) fn own_signal(&self, signal: Signal, service: &str) -> SignalEvidence {
+    pub(crate) fn own_signal(&self, signal: ServiceSignal, service: &str) -> SignalEvidence {
         let candidates = match signal {
-            Signal::Duration => self.of_spans(&[service], Measure::OwnDurationMs),
-            Signal::Errors => self.of_spans(&[service], Measure::OwnErrorShare),
-            Signal::Spans => enough(self.missing_or_new(&[service]), "spans of one operation"),
+            ServiceSignal::Duration => self.of_spans(&[service], Measure::OwnDurationMs),
+            ServiceSignal::Errors => self.of_spans(&[service], Measure::OwnErrorShare),
+            ServiceSignal::Spans => {
+                enough(self.missing_or_new(&[service]), "spans of one operation")
+            }
             _ => return self.signal(signal, &[service]),
         };
         self.test(signal, candidates)
@@ -67,7 +69,7 @@ impl Test<'_> {
     /// Requests that don't reach a service any more, by itself.
     pub(crate) fn reach(&self, service: &str) -> SignalEvidence {
         self.test(
-            Signal::Spans,
+            ServiceSignal::Spans,
             enough(self.unreached(&[service]), "requests of one kind"),
         )
     }
@@ -75,9 +77,9 @@ impl Test<'_> {
     /// What an edge shows: the time between the two, the caller's errors, how long calls take.
     pub(crate) fn edge_signals(&self, edge: &Edge) -> Vec<SignalEvidence> {
         let measures = [
-            (Signal::Duration, Measure::CallDurationMs),
-            (Signal::Errors, Measure::ErrorShare),
-            (Signal::Gap, Measure::GapMs),
+            (ServiceSignal::Duration, Measure::CallDurationMs),
+            (ServiceSignal::Errors, Measure::ErrorShare),
+            (ServiceSignal::Gap, Measure::GapMs),
         ];
         let signals = measures.into_iter().map(|(signal, measure)| {
             let stratum = self.sides.calls(edge, measure);
@@ -157,7 +159,11 @@ impl Test<'_> {
         }
     }
 
-    fn test(&self, signal: Signal, candidates: Result<Candidates, String>) -> SignalEvidence {
+    fn test(
+        &self,
+        signal: ServiceSignal,
+        candidates: Result<Candidates, String>,
+    ) -> SignalEvidence {
         let candidates = match candidates {
             Ok(candidates) => candidates,
             Err(reason) => {
@@ -177,12 +183,12 @@ impl Test<'_> {
         let rows_also: Vec<Vec<usize>> = (0..also.len()).map(|index| vec![index]).collect();
         let p = self.arrangements.p(&strata, &rows);
         let mut p_also = self.arrangements.p(&also, &rows_also).into_iter();
-        let comparisons: Vec<Comparison> = list
+        let comparisons: Vec<SignalComparison> = list
             .into_iter()
             .zip(p)
             .map(|(candidate, p)| {
                 let also = candidate.also.and_then(|_| p_also.next());
-                Comparison {
+                SignalComparison {
                     p_alone: also.map_or(p.alone, |also| also.alone.max(p.alone)),
                     p: also.map_or(p.adjusted, |also| also.adjusted.max(p.adjusted)),
                     ..candidate.comparison
@@ -209,8 +215,8 @@ impl Test<'_> {
 /// The comparison that a signal stands for: of those with the largest kind of effect the one with
 /// the smallest p, and of equal ones the one that is surely the largest: by the lower end of its
 /// interval.
-fn deciding(comparisons: &[Comparison]) -> Option<usize> {
-    let better = |a: &Comparison, b: &Comparison| {
+fn deciding(comparisons: &[SignalComparison]) -> Option<usize> {
+    let better = |a: &SignalComparison, b: &SignalComparison| {
         a.size
             .cmp(&b.size)
             .then(b.p.total_cmp(&a.p))

@@ -2,7 +2,7 @@
 
 use super::blocks::At;
 use super::strata::Sides;
-use crate::comparison::{Comparison, EffectKind, Measure, SignalEvidence};
+use crate::comparison::{EffectKind, Measure, SignalComparison, SignalEvidence};
 use crate::evidence::Compared;
 use crate::thresholds::Thresholds;
 use crate::time::total_ns;
@@ -14,7 +14,7 @@ pub(super) fn too_short(sides: &Sides<'_>, limits: &Thresholds) -> String {
     format!(
         "{:.1} s of steady time against {:.1} s of steady normal time are too little: a comparison \
          needs {} blocks of at least {} s on both sides",
-        s(At::Window),
+        s(At::EvidenceWindow),
         s(At::Reference),
         limits.least_blocks,
         limits.shortest_block_s,
@@ -29,7 +29,7 @@ pub(super) fn not_compared(sides: &Sides<'_>, limits: &Thresholds) -> String {
     format!(
         "not compared with anything: there is no other steady normal time, and halves of {:.1} s are \
          shorter than {} blocks of {} s",
-        seconds(total_ns(sides.intervals(At::Window))),
+        seconds(total_ns(sides.intervals(At::EvidenceWindow))),
         limits.least_blocks,
         limits.shortest_block_s,
     )
@@ -43,7 +43,7 @@ pub(super) fn too_few_traces(
 ) -> String {
     let service = service.map_or_else(String::new, |service| format!(" through {service}"));
     let when = match side {
-        At::Window => "the time in which the window's condition held",
+        At::EvidenceWindow => "the time in which the window's condition held",
         At::Reference => "the steady normal time",
     };
     format!(
@@ -129,7 +129,7 @@ pub(super) fn signal(signal: &SignalEvidence) -> Option<String> {
     ))
 }
 
-fn figures(comparison: &Comparison) -> String {
+fn figures(comparison: &SignalComparison) -> String {
     let (Some(normal), Some(window)) = (comparison.reference.value, comparison.window.value) else {
         return comparison.ratio.map_or_else(String::new, |ratio| {
             format!("{} times as much, ", number(ratio.value))

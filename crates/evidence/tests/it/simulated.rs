@@ -3,8 +3,9 @@
 //! machine's mood lasts. What is drawn depends on the seed alone.
 
 use loadgen_evidence::{
-    CallObservation, Declared, Interval, MetricPoint, Reading, Recovery, Run, SECOND_NS, Sample,
-    Sampler, Series, SpanKind, SpanObservation, Stretches, Window, WindowKind, trace_hash,
+    CallObservation, Declared, EvidenceWindow, Interval, MetricPoint, Reading, Recovery, Run,
+    SECOND_NS, Sample, Sampler, Series, SpanKind, SpanObservation, Stretches, WindowKind,
+    trace_hash,
 };
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -158,7 +159,7 @@ impl Drawn {
             kind: "drawn".into(),
             root_cause_service: Some(SERVICE.into()),
         };
-        let window = Window {
+        let window = EvidenceWindow {
             index: 1,
             scenario: "drawn".into(),
             kind: match self.fault {

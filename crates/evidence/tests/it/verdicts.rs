@@ -1,8 +1,8 @@
 //! Windows are judged as they should be.
 
 use loadgen_evidence::{
-    Declared, Evidence, Interval, JudgedAs, SECOND_NS, Signal, Thresholds, Verdict, WindowEvidence,
-    WindowKind, judge,
+    Declared, Evidence, Interval, JudgedAs, SECOND_NS, ServiceSignal, Thresholds, Verdict,
+    WindowEvidence, WindowKind, judge,
 };
 
 use crate::simulated::{CALLER, Drawn, Fault, SERVICE};
@@ -80,15 +80,15 @@ fn nothing_is_not_supported() {
 #[test]
 fn each_kind_of_fault_is_supported_by_its_signal() {
     for (fault, signal) in [
-        (Fault::Slow(5.0), Signal::Duration),
-        (Fault::Errors(0.3), Signal::Errors),
-        (Fault::Starved(5.0), Signal::Gap),
-        (Fault::Starved(5.0), Signal::Cpu),
-        (Fault::Misses(0.8), Signal::Spans),
-        (Fault::Misses(0.8), Signal::Saturation),
-        (Fault::PoolWait(0.8), Signal::Duration),
-        (Fault::PoolWait(0.8), Signal::Saturation),
-        (Fault::Dead(0.7), Signal::Spans),
+        (Fault::Slow(5.0), ServiceSignal::Duration),
+        (Fault::Errors(0.3), ServiceSignal::Errors),
+        (Fault::Starved(5.0), ServiceSignal::Gap),
+        (Fault::Starved(5.0), ServiceSignal::Cpu),
+        (Fault::Misses(0.8), ServiceSignal::Spans),
+        (Fault::Misses(0.8), ServiceSignal::Saturation),
+        (Fault::PoolWait(0.8), ServiceSignal::Duration),
+        (Fault::PoolWait(0.8), ServiceSignal::Saturation),
+        (Fault::Dead(0.7), ServiceSignal::Spans),
     ] {
         for drawn in [DRAWN, SHORT] {
             let window = window(Drawn {

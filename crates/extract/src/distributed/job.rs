@@ -81,7 +81,7 @@ impl Facts {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RunState {
     p99_ns: Vec<i64>,
-    recoveries: Option<Vec<condition::Interval>>,
+    recoveries: Option<Vec<condition::TimeSpan>>,
     reference: Vec<Interval>,
     /// As JSON, as are the figures: their types leave fields out, which the binary form can't.
     evidence: String,

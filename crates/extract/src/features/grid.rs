@@ -1,6 +1,6 @@
 //! The seconds of a run: the grid that tables over time have rows on.
 
-use loadgen_timeline::condition::Interval;
+use loadgen_timeline::condition::TimeSpan;
 
 /// A second, in nanoseconds.
 pub(crate) const SECOND_NS: i64 = 1_000_000_000;
@@ -11,14 +11,14 @@ pub(crate) const LONGEST_S: i64 = 5;
 /// Whole seconds of Unix time that cover a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Grid {
-    run: Interval,
+    run: TimeSpan,
     first_s: i64,
     seconds: usize,
 }
 
 impl Grid {
     /// Over the time of a run, in Unix nanoseconds; none: there are no seconds.
-    pub(crate) fn new(run: Option<Interval>) -> Self {
+    pub(crate) fn new(run: Option<TimeSpan>) -> Self {
         let run = run.unwrap_or((0, 0));
         let longest_ns = LONGEST_S * SECOND_NS;
         let first = run.0.div_euclid(longest_ns);
@@ -49,7 +49,7 @@ impl Grid {
     }
 
     /// The part of a time that the grid covers, in nanoseconds since its beginning.
-    pub(crate) fn within(&self, (from, to): Interval) -> (i64, i64) {
+    pub(crate) fn within(&self, (from, to): TimeSpan) -> (i64, i64) {
         let begin = self.first_s * SECOND_NS;
         let length = self.seconds as i64 * SECOND_NS;
         let since = |at: i64| at.saturating_sub(begin).clamp(0, length);

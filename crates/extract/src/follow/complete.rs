@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use loadgen_timeline::condition::Interval;
+use loadgen_timeline::condition::TimeSpan;
 use serde::{Deserialize, Serialize};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -174,7 +174,7 @@ pub fn missing<'s>(
 
 fn metrics_missing<'s>(
     sources: impl IntoIterator<Item = &'s MetricSource>,
-    (begin_ns, end_ns): Interval,
+    (begin_ns, end_ns): TimeSpan,
     now_ns: i64,
 ) -> Vec<String> {
     let (passed, mut open): (Vec<_>, Vec<_>) =

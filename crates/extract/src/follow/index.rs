@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek};
 use std::path::PathBuf;
 
 use loadgen_otlp::source::{Source, Unit, decode};
-use loadgen_timeline::condition::Interval;
+use loadgen_timeline::condition::TimeSpan;
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
 
@@ -66,14 +66,14 @@ fn is_zero(number: &u64) -> bool {
 
 impl FileMark {
     /// Whether it has rows of a time.
-    pub(crate) fn overlaps(&self, time: Interval) -> bool {
+    pub(crate) fn overlaps(&self, time: TimeSpan) -> bool {
         let times = self.first_ns.zip(self.last_ns);
         times.is_some_and(|(first, last)| first <= time.1 && last >= time.0)
     }
 
     /// Whether it has rows of a run, or of so near a time that their series or traces may go on
     /// into the run's.
-    pub(crate) fn is_near(&self, run_id: &str, time: Interval) -> bool {
+    pub(crate) fn is_near(&self, run_id: &str, time: TimeSpan) -> bool {
         const NEAR_NS: i64 = 600_000_000_000;
         let has_rows = self.of_runs.get(run_id).is_some_and(|rows| rows.all() > 0);
         let around = (

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use loadgen_timeline::condition::Interval;
+use loadgen_timeline::condition::TimeSpan;
 use loadgen_timeline::{LedgerError, LedgerReader};
 
 /// A span that begins so long after its request has ended, in nanoseconds, is not waited for.
@@ -21,7 +21,7 @@ pub(crate) struct Owners {
 #[derive(Debug)]
 pub(crate) struct Owner {
     pub(crate) run_id: String,
-    pub(crate) time: Interval,
+    pub(crate) time: TimeSpan,
     /// Trace and client span of the last request in its ledger.
     last: Option<(u128, u64)>,
     /// Requests in its ledger.
@@ -63,7 +63,7 @@ impl Owners {
     ///
     /// # Errors
     /// When the ledger can't be read. The run is there all the same, with what could be.
-    pub(crate) fn add(&mut self, run_id: &str, time: Interval, ledger: &Path) -> io::Result<()> {
+    pub(crate) fn add(&mut self, run_id: &str, time: TimeSpan, ledger: &Path) -> io::Result<()> {
         let run = self.runs.len();
         self.runs.push(Owner {
             run_id: run_id.to_owned(),
@@ -137,7 +137,7 @@ impl Owners {
 
     /// Runs by id and time, and traces with their run and the end of their request, for tests.
     #[cfg(test)]
-    pub(crate) fn with(runs: &[(&str, Interval)], traces: &[(u128, usize, i64)]) -> Self {
+    pub(crate) fn with(runs: &[(&str, TimeSpan)], traces: &[(u128, usize, i64)]) -> Self {
         let mut owners = Self::default();
         for (run_id, time) in runs {
             let added = owners.add(run_id, *time, Path::new("/nowhere/ledger.arrows"));

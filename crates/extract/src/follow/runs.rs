@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use loadgen_timeline::condition::{Conditions, Interval};
+use loadgen_timeline::condition::{Conditions, TimeSpan};
 use loadgen_timeline::read_timeline;
 
 use super::watch::end_of;
@@ -20,7 +20,7 @@ pub(crate) struct FoundRun {
     /// Name of the folder.
     pub(crate) name: String,
     /// Up to its end, or its latest event.
-    pub(crate) time: Interval,
+    pub(crate) time: TimeSpan,
     /// When it ended; none: it goes on.
     pub(crate) end_ns: Option<i64>,
 }

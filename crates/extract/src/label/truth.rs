@@ -1,7 +1,7 @@
 //! What is known of the run before any of its telemetry is looked at, and whose a trace is.
 
 use loadgen_timeline::Timeline;
-use loadgen_timeline::condition::{Conditions, Interval, Placed};
+use loadgen_timeline::condition::{Conditions, Placed, TimeSpan};
 use loadgen_timeline::event::Engine;
 
 /// The run, as its timeline and ledger tell it.
@@ -14,7 +14,7 @@ pub(crate) struct Truth {
     /// Every request of the run is in the ledger.
     pub(crate) ledger_is_whole: bool,
     /// Times of other runs: what nobody known sent then is theirs.
-    taken: Vec<Interval>,
+    taken: Vec<TimeSpan>,
 }
 
 /// Whose telemetry it is, if not the run's.
@@ -62,7 +62,7 @@ impl Truth {
     pub(crate) fn new(
         timeline: Option<Timeline>,
         ledger_is_whole: bool,
-        taken: Vec<Interval>,
+        taken: Vec<TimeSpan>,
     ) -> Self {
         let has_timeline = timeline.is_some();
         let timeline = timeline.unwrap_or_default();
@@ -110,14 +110,14 @@ impl Truth {
         match moment_ns.map(|at| (at, self.conditions.at(at))) {
             Some((_, Placed::Outside)) | None => Some(Foreign::Outside),
             Some((at, _)) => {
-                let is_in = |(begin, end): &Interval| (*begin..=*end).contains(&at);
+                let is_in = |(begin, end): &TimeSpan| (*begin..=*end).contains(&at);
                 self.taken.iter().any(is_in).then_some(Foreign::OtherRun)
             }
         }
     }
 
     /// Whose a data point is, by the interval `(start, end]` that it speaks of; `end` 0: none.
-    pub(crate) fn foreign_over(&self, (start, end): Interval) -> Option<Foreign> {
+    pub(crate) fn foreign_over(&self, (start, end): TimeSpan) -> Option<Foreign> {
         if !self.has_timeline {
             return None;
         }
@@ -127,8 +127,8 @@ impl Truth {
         if start >= end {
             return self.foreign_at(Some(end));
         }
-        let share = |of: &Interval| (of.1.min(end) - of.0.max(start)).max(0);
-        let is_mostly_in = |of: &Interval| share(of).saturating_mul(2) >= end - start;
+        let share = |of: &TimeSpan| (of.1.min(end) - of.0.max(start)).max(0);
+        let is_mostly_in = |of: &TimeSpan| share(of).saturating_mul(2) >= end - start;
         let is_taken = self.taken.iter().any(is_mostly_in);
         is_taken.then_some(Foreign::OtherRun)
     }

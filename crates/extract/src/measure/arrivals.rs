@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use loadgen_timeline::condition::Interval;
+use loadgen_timeline::condition::TimeSpan;
 use serde::{Deserialize, Serialize};
 
 /// At most so many slices of time, however long the run.
@@ -60,14 +60,14 @@ pub(crate) struct Losses {
 /// A stretch of time in which nothing arrived of what was sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Silence {
-    pub(crate) time: Interval,
+    pub(crate) time: TimeSpan,
     /// Requests that were sent in it, by window.
     pub(crate) windows: BTreeMap<Option<usize>, u64>,
 }
 
 impl Arrivals {
     /// None yet, of a run of that time.
-    pub(crate) fn new(run: Option<Interval>) -> Self {
+    pub(crate) fn new(run: Option<TimeSpan>) -> Self {
         let (begin_ns, end_ns) = run.unwrap_or_default();
         Self {
             begin_ns,
@@ -155,7 +155,7 @@ impl Arrivals {
     }
 
     /// What was sent in each slice that lies wholly in a time, by step, with the slice's begin.
-    pub(crate) fn sent_in(&self, (from, to): Interval) -> Vec<(i64, BTreeMap<usize, u64>)> {
+    pub(crate) fn sent_in(&self, (from, to): TimeSpan) -> Vec<(i64, BTreeMap<usize, u64>)> {
         let slice_ns = self.slice_ns.max(1);
         let first = (from - self.begin_ns + slice_ns - 1).div_euclid(slice_ns);
         // A time within one slice holds none as a whole.

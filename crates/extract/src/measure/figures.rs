@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use loadgen_evidence::Verdict;
 use loadgen_timeline::audit::{Effect, Figures, ForeignRows, Gap, LateSpans, WindowFigures};
-use loadgen_timeline::condition::{FaultState, Interval, NONE};
+use loadgen_timeline::condition::{FaultState, NONE, TimeSpan};
 
 use super::arrivals::{Losses, Silence};
 use super::predict::{Feature, blocks, predict};
@@ -117,7 +117,7 @@ fn recovered_ns(truth: &Truth, run: &RunFacts, index: usize) -> Option<i64> {
     let recoveries = run.recoveries.as_ref()?;
     let fault = fault_of(&truth.timeline, &truth.timeline.windows[index])?;
     let cleared = fault.cleared.as_ref()?;
-    let of = |(from, _): &&Interval| *from == cleared.at_ns;
+    let of = |(from, _): &&TimeSpan| *from == cleared.at_ns;
     recoveries.iter().find(of).map(|(_, to)| *to)
 }
 

@@ -14,7 +14,7 @@ mod recovery;
 mod run_said;
 
 use loadgen_evidence::{
-    Declared, Evidence, Interval, Recovery, Run, Thresholds, Window, WindowKind, judge,
+    Declared, Evidence, EvidenceWindow, Interval, Recovery, Run, Thresholds, WindowKind, judge,
 };
 use loadgen_timeline::Timeline;
 use loadgen_timeline::audit::ClockFigures;
@@ -41,7 +41,7 @@ pub(crate) struct RunFacts {
     pub(crate) reference: Vec<Interval>,
     /// From the clearing of each fault until the system was back; none: there is no steady normal
     /// time to compare with.
-    pub(crate) recoveries: Option<Vec<condition::Interval>>,
+    pub(crate) recoveries: Option<Vec<condition::TimeSpan>>,
 }
 
 impl RunFacts {
@@ -68,7 +68,7 @@ impl RunFacts {
 /// The run as the evidence sees it.
 fn run(truth: &Truth, phases: &Phases) -> Run {
     let timeline = &truth.timeline;
-    let windows: Vec<Window> = timeline
+    let windows: Vec<EvidenceWindow> = timeline
         .windows
         .iter()
         .enumerate()
@@ -76,7 +76,7 @@ fn run(truth: &Truth, phases: &Phases) -> Run {
             let own = own_time(truth, index);
             let steady = own.iter().flat_map(|time| phases.steady_in(*time));
             let fault = fault_of(timeline, window);
-            Window {
+            EvidenceWindow {
                 index: index as u32,
                 scenario: window.scenario.clone(),
                 kind: kind(timeline, window),
@@ -113,7 +113,7 @@ fn once(mut intervals: Vec<Interval>) -> Vec<Interval> {
     merged
 }
 
-fn interval((from, to): condition::Interval) -> Interval {
+fn interval((from, to): condition::TimeSpan) -> Interval {
     Interval::new(from, to)
 }
 
@@ -139,12 +139,12 @@ pub(crate) fn is_harmless(timeline: &Timeline, window: &loadgen_timeline::Window
 /// The time in which a window's own condition held and no other: that of its faults, or its edges
 /// where there is no fault event. A sham or a harmless change within a normal window is judged as an
 /// anomaly is, and so its time is not what others are compared with.
-fn own_time(truth: &Truth, index: usize) -> Vec<condition::Interval> {
+fn own_time(truth: &Truth, index: usize) -> Vec<condition::TimeSpan> {
     let timeline = &truth.timeline;
     let window = &timeline.windows[index];
     let faults = timeline.faults.iter();
     let faults = faults.filter(|f| f.injected.scenario == window.scenario);
-    let mut times: Vec<condition::Interval> = faults
+    let mut times: Vec<condition::TimeSpan> = faults
         .map(|fault| {
             let cleared = fault.cleared.as_ref().map(|c| c.at_ns);
             let end = cleared.or(truth.conditions.run().map(|run| run.1));

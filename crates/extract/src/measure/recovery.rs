@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use hdrhistogram::Histogram;
-use loadgen_timeline::condition::{Conditions, Interval, Label};
+use loadgen_timeline::condition::{Conditions, Label, TimeSpan};
 use loadgen_timeline::phase::{Phase, Phases};
 use loadgen_timeline::{FaultInterval, Timeline};
 
@@ -65,7 +65,7 @@ pub(crate) fn recoveries(
     conditions: &Conditions,
     phases: &Phases,
     outcomes: &Outcomes,
-) -> Option<Vec<Interval>> {
+) -> Option<Vec<TimeSpan>> {
     let mut normal = Normal::default();
     for (stretch, outcome) in outcomes.all() {
         let condition = conditions.stretches()[stretch].condition;
@@ -185,7 +185,7 @@ mod tests {
     }
 
     /// Ten traces a second: fast, but slow or failed as a test says.
-    fn found(truth: &Truth, unusual: impl Fn(i64) -> bool) -> Option<Vec<Interval>> {
+    fn found(truth: &Truth, unusual: impl Fn(i64) -> bool) -> Option<Vec<TimeSpan>> {
         let mut outcomes = Outcomes::default();
         for tenth in 10..1000i64 {
             let moment = tenth * SECOND / 10;

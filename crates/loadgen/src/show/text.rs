@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use loadgen_evidence::{
-    Comparison, Estimate, JudgedAs, Measure, RankedService, SignalEvidence, Strength,
+    Estimate, JudgedAs, Measure, RankedService, SignalComparison, SignalEvidence, Strength,
     WindowEvidence,
 };
 
@@ -153,7 +153,7 @@ fn signals(evidence: &WindowEvidence, in_full: bool) -> String {
     }
 }
 
-fn shown_comparisons(signal: &SignalEvidence, in_full: bool) -> Vec<&Comparison> {
+fn shown_comparisons(signal: &SignalEvidence, in_full: bool) -> Vec<&SignalComparison> {
     match in_full {
         true => signal.comparisons.iter().collect(),
         false => {
@@ -163,7 +163,7 @@ fn shown_comparisons(signal: &SignalEvidence, in_full: bool) -> Vec<&Comparison>
     }
 }
 
-fn cells(signal: &SignalEvidence, of: &Comparison, declared: Option<&str>) -> [String; 8] {
+fn cells(signal: &SignalEvidence, of: &SignalComparison, declared: Option<&str>) -> [String; 8] {
     // The declared service stands above the table.
     let subject = of.subject.to_string();
     let own = declared.and_then(|service| subject.strip_prefix(service)?.strip_prefix(' '));

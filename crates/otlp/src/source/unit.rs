@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::{LENGTH, MAX_MESSAGE_BYTES, MAX_ZSTD_WINDOW_LOG};
 use crate::problem::Problem;
 use crate::read::{read_json, read_protobuf};
-use crate::request::Request;
+use crate::request::SignalRequest;
 use crate::sink::{Counts, Sink};
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -144,13 +144,13 @@ pub fn decode(unit: &Unit, sink: &mut impl Sink) -> UnitTally {
 /// Hands on the messages of a unit as the export requests that they are, with every field; a message
 /// that has several signals as several requests, and one without items not at all. Those that can't
 /// be read are returned. Jaeger's JSON is among them: it is no request of an exporter.
-pub fn requests(unit: &Unit, mut each: impl FnMut(Request)) -> Vec<Skipped> {
+pub fn requests(unit: &Unit, mut each: impl FnMut(SignalRequest)) -> Vec<Skipped> {
     let mut scratch = Vec::new();
     unit.each(|_, message| {
         let requests = match message.content(&mut scratch)? {
             Content::Blank => return Ok(()),
-            Content::Json(bytes) => Request::from_json(bytes)?,
-            Content::Protobuf(bytes) => Vec::from_iter(Request::from_protobuf(bytes)?),
+            Content::Json(bytes) => SignalRequest::from_json(bytes)?,
+            Content::Protobuf(bytes) => Vec::from_iter(SignalRequest::from_protobuf(bytes)?),
         };
         requests.into_iter().for_each(&mut each);
         Ok(())

@@ -5,7 +5,7 @@ use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
 use loadgen_otlp::source::{Skipped, Source, Unit, UnitTally, decode, requests};
-use loadgen_otlp::{Request, Signal, json};
+use loadgen_otlp::{Signal, SignalRequest, json};
 
 use crate::collect::Collected;
 
@@ -323,7 +323,7 @@ fn units_go_from_thread_to_thread() {
 }
 
 /// The requests of a file with this content, and what couldn't be read.
-fn sent_again(content: impl Into<Vec<u8>>) -> (Vec<Request>, Vec<Skipped>) {
+fn sent_again(content: impl Into<Vec<u8>>) -> (Vec<SignalRequest>, Vec<Skipped>) {
     let mut source = Source::from_reader(Cursor::new(content.into())).expect("readable");
     let (mut unit, mut all, mut skipped) = (Unit::default(), Vec::new(), Vec::new());
     while source.next_unit(&mut unit).expect("readable") {
@@ -333,13 +333,13 @@ fn sent_again(content: impl Into<Vec<u8>>) -> (Vec<Request>, Vec<Skipped>) {
 }
 
 /// As the file exporter writes them, so that NaN equals NaN.
-fn lines(requests: &[Request]) -> Vec<String> {
-    let line = |request: &Request| {
+fn lines(requests: &[SignalRequest]) -> Vec<String> {
+    let line = |request: &SignalRequest| {
         let mut line = Vec::new();
         match request {
-            Request::Traces(request) => json::write(request, &mut line),
-            Request::Metrics(request) => json::write(request, &mut line),
-            Request::Logs(request) => json::write(request, &mut line),
+            SignalRequest::Traces(request) => json::write(request, &mut line),
+            SignalRequest::Metrics(request) => json::write(request, &mut line),
+            SignalRequest::Logs(request) => json::write(request, &mut line),
         }
         String::from_utf8(line).expect("text")
     };
@@ -351,7 +351,7 @@ fn each_form_holds_the_same_requests() {
     for signal in SIGNALS {
         let (of_json, skipped) = sent_again(fixture("json-none", signal));
         assert!(of_json.len() > 1 && skipped.is_empty());
-        let items = of_json.iter().map(Request::items).sum::<u64>();
+        let items = of_json.iter().map(SignalRequest::items).sum::<u64>();
         assert_eq!(
             items,
             read(fixture("json-none", signal)).1.counts.all_items()
@@ -370,7 +370,7 @@ fn a_message_of_several_signals_is_several_requests_and_an_empty_one_none() {
         "resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"}]}]}]}"#;
     let content = mixed.replace('\n', " ") + "\n{\"resourceSpans\":[]}\n\n";
     let (requests, skipped) = sent_again(content);
-    let signals: Vec<Signal> = requests.iter().map(Request::signal).collect();
+    let signals: Vec<Signal> = requests.iter().map(SignalRequest::signal).collect();
     assert_eq!(signals, [Signal::Traces, Signal::Logs]);
     assert_eq!(skipped, []);
 }

@@ -27,10 +27,14 @@ impl WorkFolder {
         remove_abandoned(place, prefix);
         loop {
             let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(place)?;
-            let lock = File::open(folder.path())?;
+            let lock = match File::open(folder.path()) {
+                // Another process may have removed it before it was opened,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                lock => lock?,
+            };
             // Without locks nobody takes it for abandoned either.
             let _ = lock.lock();
-            // Another process may have removed it before it was locked.
+            // or before it was locked.
             if folder.path().exists() {
                 return Ok(Self {
                     folder,

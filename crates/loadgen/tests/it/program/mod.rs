@@ -160,13 +160,14 @@ pub(crate) fn kill(signal: &str, pid: u32) {
     assert!(done.unwrap().success());
 }
 
-/// Waits until something is so, at most a minute.
+/// Waits until something is so.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_so() {
         assert!(
-            begin.elapsed() < Duration::from_secs(60),
-            "waited a minute for: {what}"
+            begin.elapsed() < LIMIT,
+            "waited {} s for: {what}",
+            LIMIT.as_secs()
         );
         std::thread::sleep(Duration::from_millis(20));
     }

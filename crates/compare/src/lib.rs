@@ -9,9 +9,9 @@
 //! - [`report`] shows it: a table, JSON, CSV, and a page with plots.
 //!
 //! ```no_run
-//! use loadgen_compare::{Options, Pair, Run, compare, report};
+//! use loadgen_compare::{Options, Pair, LoadedRun, compare, report};
 //!
-//! let (a, b) = (Run::load("runs/rust".as_ref())?, Run::load("runs/k6".as_ref())?);
+//! let (a, b) = (LoadedRun::load("runs/rust".as_ref())?, LoadedRun::load("runs/k6".as_ref())?);
 //! let pairs = [Pair { repetition: 1, a, b }];
 //! let comparison = compare(&pairs, Vec::new(), &Options::default());
 //! println!("{}", report::table(&comparison));

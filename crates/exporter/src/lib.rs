@@ -8,14 +8,14 @@
 //!
 //! ```no_run
 //! use loadgen_exporter::{Endpoint, Exporter, Patience};
-//! use loadgen_otlp::{OtlpProtocol, Request};
+//! use loadgen_otlp::{OtlpProtocol, SignalRequest};
 //! use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let endpoint = Endpoint::new("http://127.0.0.1:4317", OtlpProtocol::Grpc);
 //! let mut exporter = Exporter::new(&endpoint, Patience::default())?;
-//! let outcome = exporter.export(&Request::Logs(ExportLogsServiceRequest::default())).await;
+//! let outcome = exporter.export(&SignalRequest::Logs(ExportLogsServiceRequest::default())).await;
 //! assert_eq!(outcome.rejected, 0);
 //! # Ok(())
 //! # }

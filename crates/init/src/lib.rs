@@ -13,7 +13,7 @@
 //! let draft = loadgen_init::from_openapi(&document)?;
 //! let file = draft.file("http://127.0.0.1:8080");
 //! assert!(file.contains("'/orders/${id}'"));
-//! # Ok::<(), loadgen_init::Unusable>(())
+//! # Ok::<(), loadgen_init::UnusableDocument>(())
 //! ```
 
 mod draft;

@@ -35,7 +35,7 @@ pub fn options() -> OpenOptions {
 /// # Errors
 /// There is anything under that name, also a link that leads nowhere; or the file can't be made.
 pub fn create_new(path: &Path) -> io::Result<File> {
-    options().write(true).create_new(true).open(path)
+    explained(options().write(true).create_new(true).open(path))
 }
 
 /// Makes a file for writing, or empties the one that is there.
@@ -81,13 +81,13 @@ pub fn folder(path: &Path) -> io::Result<()> {
 
 /// The system's words for a link here are about too many of them.
 fn explained(opened: io::Result<File>) -> io::Result<File> {
-    let is_link = |error: &io::Error| error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
-    opened.map_err(|error| match is_link(&error) {
-        true => io::Error::new(
-            ErrorKind::AlreadyExists,
-            "it is a symbolic link, and nothing is written through one",
-        ),
-        false => error,
+    opened.map_err(|error| {
+        let why = match Errno::from_io_error(&error) {
+            Some(Errno::LOOP) => "it is a symbolic link, and nothing is written through one",
+            Some(Errno::EXIST) => "it is there already, and nothing is written over",
+            _ => return error,
+        };
+        io::Error::new(ErrorKind::AlreadyExists, why)
     })
 }
 

@@ -12,14 +12,17 @@ import asyncio
 import collections
 import json
 import pathlib
-import struct
+import signal
 import subprocess
 import sys
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "crates/extract/tests"))
+from independent import arrow
+
 # How a target can fail its clients, and a receiver of OTLP those who send to it. `gone`: nobody
-# listens, and all connections are closed.
-FAILURES = ["slow", "error", "refuse", "reset", "garbage", "half", "silent", "gone"]
+# listens, and all connections are closed. `stopped`: the process itself is.
+FAILURES = ["slow", "error", "refuse", "reset", "garbage", "half", "silent", "gone", "stopped"]
 
 SLOW_S = 1.0
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok"
@@ -133,6 +136,10 @@ class Target:
             return json.load(answer)
 
     def mode(self, name):
+        if name == "stopped":
+            self.process.send_signal(signal.SIGSTOP)
+            return
+        self.process.send_signal(signal.SIGCONT)
         self.ask(f"mode/{name}")
 
     def seen(self):
@@ -145,78 +152,12 @@ class Target:
         self.process.stdout.close()
 
 
-class Table:
-    """A table of a FlatBuffer: as much of the format as messages of Arrow need."""
-
-    def __init__(self, data, at):
-        self.data, self.at = data, at
-        self.fields = at - struct.unpack_from("<i", data, at)[0]
-
-    @classmethod
-    def root(cls, data):
-        return cls(data, struct.unpack_from("<I", data, 0)[0])
-
-    def field(self, number):
-        """Where a field is; None: it has its default."""
-        size = struct.unpack_from("<H", self.data, self.fields)[0]
-        if 4 + 2 * number >= size:
-            return None
-        offset = struct.unpack_from("<H", self.data, self.fields + 4 + 2 * number)[0]
-        return self.at + offset if offset else None
-
-    def number(self, field, form):
-        at = self.field(field)
-        return 0 if at is None else struct.unpack_from(form, self.data, at)[0]
-
-    def follow(self, field):
-        at = self.field(field)
-        return at + struct.unpack_from("<I", self.data, at)[0]
-
-    def pairs(self, field):
-        """A vector of pairs of 64-bit integers."""
-        at = self.follow(field)
-        count = struct.unpack_from("<I", self.data, at)[0]
-        numbers = struct.unpack_from(f"<{2 * count}q", self.data, at + 4)
-        return list(zip(numbers[::2], numbers[1::2]))
-
-
-# Buffers of a batch before the one that is meant, by the columns of docs/timeline-format.md: text
-# has three buffers, all else two.
-TRACE_ID, SENT_NS, STATUS = 2, 19, 22
-RECORD_BATCH = 3
-
-
 def ledger(path):
-    """The rows of a ledger as (trace id, sent at in ns, whether an answer had come), up to the last
-    whole batch. The file may go on to grow."""
-    with pathlib.Path(path).open("rb") as file:
-        while True:
-            start = file.read(8)
-            if len(start) < 8:
-                return
-            mark, length = struct.unpack("<Ii", start)
-            if mark != 0xFFFFFFFF or length == 0:
-                return
-            head = file.read(length)
-            if len(head) < length:
-                return
-            message = Table.root(head)
-            body = file.read(message.number(3, "<q"))
-            if len(body) < message.number(3, "<q"):
-                return
-            if message.number(1, "<B") == RECORD_BATCH:
-                yield from rows(Table(head, message.follow(2)), body)
-
-
-def rows(batch, body):
-    count = batch.number(0, "<q")
-    buffers = batch.pairs(2)
-    ids = body[buffers[TRACE_ID][0]:][:32 * count].decode()
-    sent = struct.unpack_from(f"<{count}q", body, buffers[SENT_NS][0])
-    valid, size = buffers[STATUS]
-    for row in range(count):
-        answered = size == 0 or body[valid + row // 8] >> row % 8 & 1 == 1
-        yield ids[32 * row:32 * row + 32], sent[row], answered
+    """The rows of a ledger as (trace id, whether an answer had come), up to the last whole batch. The
+    file may go on to grow."""
+    for cells in arrow.batches(path, {"trace_id", "status"}):
+        for trace, status in zip(cells["trace_id"], cells["status"]):
+            yield trace, status is not None
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ def compare(soak, skipped):
     """Counts of all that say how many requests there were."""
     folder = soak.folder / "load"
     of_target = counted(seen_by(soak.seen, skipped))
-    of_ledger = counted(trace for trace, _, _ in recording.ledger(folder / "ledger.arrows"))
+    of_ledger = counted(trace for trace, _ in recording.ledger(folder / "ledger.arrows"))
     timeline = [json.loads(line) for line in (folder / "timeline.jsonl").read_text().splitlines()]
     drained = sum(line["sent"] for line in timeline if line["event"] == "window_drained")
     result = soak.result("load")

@@ -80,8 +80,8 @@ class Run:
         trial, seen = self.trial, self.target.seen()
         ledger = self.folder / "ledger.arrows"
         rows = list(recording.ledger(ledger)) if ledger.exists() else []
-        claimed = collections.Counter(trace for trace, _, _ in rows)
-        unseen = [trace for trace, _, answered in rows if answered and trace not in seen]
+        claimed = collections.Counter(trace for trace, _ in rows)
+        unseen = [trace for trace, answered in rows if answered and trace not in seen]
         trial.check("claimed is received", not unseen, f"{len(unseen)} of {len(rows)} rows")
         # Go's client, and so k6, sends a request again whose connection breaks before its answer.
         once = (claimed,) if may_repeat and self.engine == "k6" else (claimed, seen)
@@ -160,36 +160,27 @@ def paused(trial, engine, _):
     run.check()
 
 
-@both({f"target {name}": name for name in [*recording.FAILURES, "stopped"]},
+@both({f"target {name}": name for name in recording.FAILURES},
       ci=["engine/target gone", "k6/target reset"])
 def target(trial, engine, failure):
     run = Run(trial, engine)
     run.within_load()
-    if failure == "stopped":
-        os.kill(run.target.pid, STOP)
-    else:
-        run.target.mode(failure)
+    run.target.mode(failure)
     if trial.draw.random() < 0.5:
         # It comes back while the load goes on.
         time.sleep(trial.draw.uniform(0.2, 1.5))
-        if failure == "stopped":
-            os.kill(run.target.pid, CONT)
-        else:
-            run.target.mode("ok")
+        run.target.mode("ok")
     trial.ended(run.program, {0}, 60)
-    os.kill(run.target.pid, CONT)
+    run.target.mode("ok")
     run.check(may_repeat=True)
 
 
-@both({f"OTLP {name}": name for name in [*recording.FAILURES, "stopped"]}, ci=["engine/OTLP silent"])
+@both({f"OTLP {name}": name for name in recording.FAILURES}, ci=["engine/OTLP silent"])
 def receiver(trial, engine, failure):
     otlp = trial.keep(recording.Target())
     run = Run(trial, engine, otlp=otlp.url)
     run.within_load()
-    if failure == "stopped":
-        os.kill(otlp.pid, STOP)
-    else:
-        otlp.mode(failure)
+    otlp.mode(failure)
     trial.ended(run.program, {0}, 60)
     run.check(spans=False)
 
@@ -201,10 +192,7 @@ def receiver_signals(trial, engine, failure):
     otlp = trial.keep(recording.Target())
     run = Run(trial, engine, otlp=otlp.url)
     run.within_load()
-    if failure == "stopped":
-        os.kill(otlp.pid, STOP)
-    else:
-        otlp.mode(failure)
+    otlp.mode(failure)
     # Within the load, or while spans are waited for after it.
     time.sleep(trial.draw.choice([0.5, LENGTH]))
     run.program.signal(INT)
@@ -292,8 +280,8 @@ def one_target(trial, engine, _):
         trial.ended(one, {0, 6}, 60)
     rows = [row for name in ("run", "other")
             for row in recording.ledger(trial.path(name) / "ledger.arrows")]
-    claimed, seen = {trace for trace, _, _ in rows}, run.target.seen()
-    unseen = [trace for trace, _, answered in rows if answered and trace not in seen]
+    claimed, seen = {trace for trace, _ in rows}, run.target.seen()
+    unseen = [trace for trace, answered in rows if answered and trace not in seen]
     trial.check("claimed is received", not unseen, f"{len(unseen)} of {len(rows)} rows")
     trial.check("received is claimed", seen.keys() <= claimed, f"{len(rows)} rows, {len(seen)} seen")
     trial.check("each request once", len(rows) == len(claimed))
@@ -385,7 +373,7 @@ def killed_together(trial):
         words += ["--scenarios", "before"]
         following = trial.start(*words)
         trial.ended(following, {0}, 60)
-        for trace, _, _ in recording.ledger(trial.path("next") / "ledger.arrows"):
+        for trace, _ in recording.ledger(trial.path("next") / "ledger.arrows"):
             trial.check("claimed is received", trace in run.target.seen())
             break
         trial.check("no fault left", not run.marker.exists())

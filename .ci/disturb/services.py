@@ -184,10 +184,7 @@ def shop_telemetry(trial, disturbance):
     otlp = trial.keep(recording.Target())
     shop = Shop(trial, "--otlp-endpoint", otlp.url)
     shop.use()
-    if disturbance == "stopped":
-        os.kill(otlp.pid, STOP)
-    else:
-        otlp.mode(disturbance)
+    otlp.mode(disturbance)
     shop.use()
     trial.check("it answers", shop.answers())
     shop.program.signal(TERM)

@@ -11,7 +11,7 @@ const MOST_BLOCKS: f64 = 10_000.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum At {
     /// The window.
-    EvidenceWindow,
+    Window,
     /// Normal time.
     Reference,
 }
@@ -55,7 +55,7 @@ impl Blocks {
     /// How many blocks a side has.
     pub(crate) fn count(&self, side: At) -> usize {
         match side {
-            At::EvidenceWindow => self.in_window,
+            At::Window => self.in_window,
             At::Reference => self.in_reference,
         }
     }
@@ -81,7 +81,7 @@ impl Blocks {
     /// The block of a moment on one side; none: that side does not have the moment.
     pub(crate) fn block(&self, side: At, at_ns: i64) -> Option<usize> {
         let parts = match side {
-            At::EvidenceWindow => &self.window,
+            At::Window => &self.window,
             At::Reference => &self.reference,
         };
         let after = parts.partition_point(|(part, _)| part.from_ns <= at_ns);
@@ -138,7 +138,7 @@ mod tests {
         );
         let length = (blocks.length_s() * 1e3).round() / 1e3;
         (
-            blocks.count(At::EvidenceWindow),
+            blocks.count(At::Window),
             blocks.count(At::Reference),
             length,
         )
@@ -163,10 +163,10 @@ mod tests {
     fn a_crumb_of_time_joins_its_neighbour() {
         let window = seconds(&[(0.0, 0.2), (1.0, 12.0), (13.0, 13.3)]);
         let blocks = Blocks::new(&window, &seconds(&[(20.0, 31.0)]), &Thresholds::default());
-        assert_eq!(blocks.count(At::EvidenceWindow), 10);
-        assert_eq!(blocks.block(At::EvidenceWindow, 100_000_000), Some(0));
-        assert_eq!(blocks.block(At::EvidenceWindow, 13_100_000_000), Some(9));
-        assert_eq!(blocks.block(At::EvidenceWindow, 500_000_000), None);
+        assert_eq!(blocks.count(At::Window), 10);
+        assert_eq!(blocks.block(At::Window, 100_000_000), Some(0));
+        assert_eq!(blocks.block(At::Window, 13_100_000_000), Some(9));
+        assert_eq!(blocks.block(At::Window, 500_000_000), None);
         assert_eq!(blocks.block(At::Reference, 20_000_000_000), Some(10));
         assert_eq!(blocks.block(At::Reference, 31_000_000_000), None);
     }

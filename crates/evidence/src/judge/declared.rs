@@ -48,7 +48,7 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
 
     let due = service.map_or(0, |service| due(&sides, &window.own, service));
     let few = [
-        (At::EvidenceWindow, nothing.traces_met.max(due)),
+        (At::Window, nothing.traces_met.max(due)),
         (At::Reference, compared.reference.traces),
     ]
     .into_iter()

@@ -87,7 +87,7 @@ impl<'a> Sides<'a> {
 
     /// Totals of all blocks of both sides; of blocks that have one.
     fn totals(&self, total: impl Fn(At, usize) -> Option<(f64, f64)>) -> [Vec<Total>; 2] {
-        let window = 0..self.blocks.count(At::EvidenceWindow);
+        let window = 0..self.blocks.count(At::Window);
         let reference = window.end..self.blocks.total();
         let totals = |side: At, blocks: std::ops::Range<usize>| -> Vec<Total> {
             let total = |block: usize| {
@@ -96,10 +96,7 @@ impl<'a> Sides<'a> {
             };
             blocks.filter_map(total).collect()
         };
-        [
-            totals(At::EvidenceWindow, window),
-            totals(At::Reference, reference),
-        ]
+        [totals(At::Window, window), totals(At::Reference, reference)]
     }
 
     /// Processor time a request of a service. Two things have to differ: the time a request, and
@@ -121,8 +118,7 @@ impl<'a> Sides<'a> {
             .series(service)
             .filter(|kept| preference(kept) == Some(best) && kept.0.metric == named.metric)
             .collect();
-        let in_blocks =
-            [At::EvidenceWindow, At::Reference].map(|side| self.in_blocks(&chosen, side));
+        let in_blocks = [At::Window, At::Reference].map(|side| self.in_blocks(&chosen, side));
         let seconds = |interval: Interval| interval.length_ns() as f64 / SECOND_NS as f64;
         // Processor seconds, and the time in which they were spent.
         let spent = |side: At, block: usize| {
@@ -201,7 +197,7 @@ impl<'a> Sides<'a> {
         series: &[Kept<'_>],
     ) -> (Measure, [Vec<Total>; 2]) {
         let sides = |series: &[Kept<'_>]| {
-            [At::EvidenceWindow, At::Reference].map(|side| self.in_blocks(series, side))
+            [At::Window, At::Reference].map(|side| self.in_blocks(series, side))
         };
         let find = |totals: &[BTreeMap<usize, InBlock>; 2], side: At, block: usize| {
             totals[usize::from(side == At::Reference)]

@@ -110,7 +110,7 @@ impl<'a> Case<'a> {
         let seed = name_hash(&[&self.run.run_id, &self.window.index.to_string()]);
         let count = |side: At| sides.blocks.count(side);
         Arrangements::new(
-            count(At::EvidenceWindow),
+            count(At::Window),
             count(At::Reference),
             self.limits.arrangements,
             seed,
@@ -145,7 +145,7 @@ impl<'a> Case<'a> {
             }
         };
         Compared {
-            window: side(At::EvidenceWindow),
+            window: side(At::Window),
             reference: side(At::Reference),
             block_s: sides.blocks.length_s(),
             arrangements: arrangements.len() as u64,

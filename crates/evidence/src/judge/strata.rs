@@ -42,7 +42,7 @@ impl<'a> Sides<'a> {
 
     /// Both have as many blocks as are needed.
     pub(crate) fn are_long_enough(&self, limits: &Thresholds) -> bool {
-        let sides = [At::EvidenceWindow, At::Reference];
+        let sides = [At::Window, At::Reference];
         sides
             .iter()
             .all(|side| self.blocks.count(*side) >= limits.least_blocks)
@@ -50,7 +50,7 @@ impl<'a> Sides<'a> {
 
     pub(crate) fn intervals(&self, side: At) -> &[Interval] {
         match side {
-            At::EvidenceWindow => &self.window,
+            At::Window => &self.window,
             At::Reference => &self.reference,
         }
     }
@@ -141,7 +141,7 @@ impl<'a> Sides<'a> {
         };
         Stratum {
             subject,
-            window: values(At::EvidenceWindow),
+            window: values(At::Window),
             reference: values(At::Reference),
         }
     }

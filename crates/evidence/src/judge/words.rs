@@ -14,7 +14,7 @@ pub(super) fn too_short(sides: &Sides<'_>, limits: &Thresholds) -> String {
     format!(
         "{:.1} s of steady time against {:.1} s of steady normal time are too little: a comparison \
          needs {} blocks of at least {} s on both sides",
-        s(At::EvidenceWindow),
+        s(At::Window),
         s(At::Reference),
         limits.least_blocks,
         limits.shortest_block_s,
@@ -29,7 +29,7 @@ pub(super) fn not_compared(sides: &Sides<'_>, limits: &Thresholds) -> String {
     format!(
         "not compared with anything: there is no other steady normal time, and halves of {:.1} s are \
          shorter than {} blocks of {} s",
-        seconds(total_ns(sides.intervals(At::EvidenceWindow))),
+        seconds(total_ns(sides.intervals(At::Window))),
         limits.least_blocks,
         limits.shortest_block_s,
     )
@@ -43,7 +43,7 @@ pub(super) fn too_few_traces(
 ) -> String {
     let service = service.map_or_else(String::new, |service| format!(" through {service}"));
     let when = match side {
-        At::EvidenceWindow => "the time in which the window's condition held",
+        At::Window => "the time in which the window's condition held",
         At::Reference => "the steady normal time",
     };
     format!(

@@ -98,37 +98,48 @@ def texts(offsets, data, rows):
     return [data[a:b].decode() for a, b in zip(edges, edges[1:])]
 
 
-def read_stream(path):
-    """([rows as dicts], whether it ends as a whole stream does). Stops where no message begins."""
+def batches(path, wanted=None):
+    """The batches of a stream, each as {column: cells}, of the columns that are wanted. Stops where no
+    whole message follows, and returns whether the stream ends there as a whole one does."""
+    columns, names = [], {}
     with open(path, "rb") as file:
-        data = file.read()
-    columns, names, rows, at = [], {}, [], 0
+        while True:
+            start = file.read(8)
+            if start == b"\xff\xff\xff\xff\0\0\0\0":
+                return True
+            if len(start) < 8 or start[:4] != b"\xff\xff\xff\xff":
+                return False
+            length, = struct.unpack_from("<I", start, 4)
+            metadata = file.read(length)
+            if len(metadata) < length:
+                return False
+            message = Table(metadata, struct.unpack_from("<I", metadata)[0])
+            body = file.read(message.number(3, "q"))
+            if len(body) < message.number(3, "q"):
+                return False
+            kind, header = message.number(1, "B"), message.table(2)
+            if kind == SCHEMA:
+                columns = [Column(field) for field in header.tables(1)]
+            elif kind == DICTIONARY:
+                batch = header.table(1)
+                (_, offsets, text) = batch.pairs(2)
+                parts = [body[offset:offset + size] for offset, size in (offsets, text)]
+                names[header.number(0, "q")] = texts(*parts, batch.number(0, "q"))
+            elif kind == BATCH:
+                count, buffers, cells = header.number(0, "q"), header.pairs(2), {}
+                for column in columns:
+                    mine, buffers = buffers[:column.buffers()], buffers[column.buffers():]
+                    if wanted is None or column.name in wanted:
+                        cells[column.name] = values(column, count, mine, body, names)
+                yield cells
+
+
+def read_stream(path):
+    """([rows as dicts], whether it ends as a whole stream does)."""
+    stream, rows = batches(path), []
     while True:
-        if data[at:at + 8] == b"\xff\xff\xff\xff\0\0\0\0":
-            return rows, True
-        if at + 8 > len(data) or data[at:at + 4] != b"\xff\xff\xff\xff":
-            return rows, False
-        length, = struct.unpack_from("<I", data, at + 4)
-        begin = at + 8 + length
-        if begin > len(data):
-            return rows, False
-        metadata = data[at + 8:begin]
-        message = Table(metadata, struct.unpack_from("<I", metadata)[0])
-        at = begin + message.number(3, "q")
-        if at > len(data):
-            return rows, False
-        body, kind, header = data[begin:at], message.number(1, "B"), message.table(2)
-        if kind == SCHEMA:
-            columns = [Column(field) for field in header.tables(1)]
-        elif kind == DICTIONARY:
-            batch = header.table(1)
-            (_, offsets, text) = batch.pairs(2)
-            parts = [body[offset:offset + size] for offset, size in (offsets, text)]
-            names[header.number(0, "q")] = texts(*parts, batch.number(0, "q"))
-        elif kind == BATCH:
-            count, buffers, cells = header.number(0, "q"), header.pairs(2), []
-            for column in columns:
-                mine, buffers = buffers[:column.buffers()], buffers[column.buffers():]
-                cells.append(values(column, count, mine, body, names))
-            keys = [column.name for column in columns]
-            rows.extend(dict(zip(keys, row)) for row in zip(*cells))
+        try:
+            cells = next(stream)
+        except StopIteration as end:
+            return rows, end.value
+        rows.extend(dict(zip(cells, row)) for row in zip(*cells.values()))

@@ -3,10 +3,7 @@
 use async_trait::async_trait;
 use loadgen_scenario::plan::{Clients, Fault, Parameters};
 use loadgen_scenario::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind};
-use loadgen_shop_api::{
-    ActiveFaults, ClearAnswer as ShopCleared, ClientCells as ShopClients,
-    InjectRequest as ShopInjection,
-};
+use loadgen_shop_api::{ActiveFaults, ClearAnswer, ClientCells, InjectRequest};
 use reqwest::Client;
 
 use super::LEASE_MS;
@@ -56,8 +53,8 @@ pub(super) fn catalogue() -> FaultCatalogue {
 }
 
 /// As the shop has them.
-fn of_shop(clients: Clients) -> Option<ShopClients> {
-    ShopClients::new(clients.from, clients.count)
+fn of_shop(clients: Clients) -> Option<ClientCells> {
+    ClientCells::new(clients.from, clients.count)
 }
 
 impl ShopDriver {
@@ -101,7 +98,7 @@ impl FaultDriver for ShopDriver {
 
     async fn inject(&self, injection: &Injection) -> Result<Confirmation, FaultError> {
         let url = self.url(&injection.fault);
-        let body = ShopInjection {
+        let body = InjectRequest {
             service: Some(injection.fault.service.clone()),
             intensity: injection.fault.intensity,
             owner: injection.owner.clone(),
@@ -122,7 +119,7 @@ impl FaultDriver for ShopDriver {
             self.url(fault),
             fault.service
         );
-        let cleared: ShopCleared = read(self.client.delete(&url), &url).await?;
+        let cleared: ClearAnswer = read(self.client.delete(&url), &url).await?;
         Ok(Cleared {
             was_in_force: cleared.was_active,
             confirmation: Confirmation {

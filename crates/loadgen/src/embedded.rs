@@ -12,11 +12,9 @@ use std::time::Duration;
 use loadgen_program::{Child, Input, Log};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::process::Command;
 
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
-use crate::logs;
 
 /// How long a program may take until it is ready; a busy laptop needs a second or two.
 const START: Duration = Duration::from_secs(60);
@@ -119,10 +117,9 @@ impl Program {
             Failure::new(Exit::NotReachable, message)
         };
         let log = Log::create(log).map_err(|e| cannot(&e))?;
-        let mut command = Command::new(std::env::current_exe().map_err(|e| cannot(&e))?);
+        let mut command = loadgen_program::own().map_err(|e| cannot(&e))?;
         command.args(args).arg("--stop-with-stdin");
         command.stderr(log.stdio().map_err(|e| cannot(&e))?);
-        logs::pass_on(&mut command);
         command.kill_on_drop(true);
         match Child::start_ready(command, Input::Held, START).await {
             Ok((child, ready)) => Ok((Self { name, child, log }, ready)),

@@ -12,13 +12,12 @@ use std::time::{Duration, Instant};
 
 use loadgen_fault::journal::{self, Found};
 use loadgen_fault::{Confirmation, Undoing, Undone};
-use loadgen_program::{Child, Input, kill_group};
+use loadgen_program::{Child, Input, kill_group, own};
 use loadgen_scenario::plan::Fault;
 use loadgen_timeline::event::{Event, FaultChanged, FaultFailed, RunFinished, RunStatus};
 use loadgen_timeline::{Clock, TimelineWriter, WindowEnd, read_timeline};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
-use tokio::process::Command;
 use tracing::info;
 
 use crate::{certificates, logs};
@@ -53,7 +52,7 @@ impl Guard {
         drives_faults: bool,
         ca: Option<&Path>,
     ) -> io::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = own()?;
         command.arg("guard").arg("--timeline").arg(timeline);
         command.args(["--run-id", run_id]);
         if let Some(ca) = ca {
@@ -62,7 +61,6 @@ impl Guard {
         if !drives_faults {
             command.arg("--no-faults");
         }
-        logs::pass_on(&mut command);
         // It may outlive the terminal.
         let said = match logs::is_on() {
             true => Stdio::inherit(),

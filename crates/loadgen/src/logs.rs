@@ -3,9 +3,7 @@
 
 use std::io::{self, Write};
 use std::str::FromStr;
-use std::sync::OnceLock;
 
-use tokio::process::Command;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -16,10 +14,8 @@ use crate::exit::{Exit, Failure};
 /// Names levels by target, such as `info,loadgen_engine=debug`, as in other programs in Rust.
 const VARIABLE: &str = "RUST_LOG";
 
-/// What is asked for, for programs that this one starts.
-static ASKED: OnceLock<String> = OnceLock::new();
-
-/// Begins to log. `verbose`: how often `-v` was given. The variable goes before it.
+/// Begins to log, here and in each process of this program that is started from here. `verbose`: how
+/// often `-v` was given. The variable goes before it.
 ///
 /// # Errors
 /// The variable can't be understood.
@@ -48,20 +44,13 @@ pub(crate) fn begin(verbose: u8) -> Result<(), Failure> {
         .with(lines)
         .with(targets)
         .init();
-    ASKED.get_or_init(|| asked);
+    loadgen_program::inherit(VARIABLE, asked);
     Ok(())
 }
 
 /// Whether anything is logged.
 pub(crate) fn is_on() -> bool {
-    ASKED.get().is_some()
-}
-
-/// Has a program that this one starts log the same.
-pub(crate) fn pass_on(command: &mut Command) {
-    if let Some(asked) = ASKED.get() {
-        command.env(VARIABLE, asked);
-    }
+    tracing::dispatcher::has_been_set()
 }
 
 /// Writes what may be shown. Each call has whole lines.

@@ -9,11 +9,13 @@
 
 mod child;
 mod log;
+mod own;
 
 use std::io::{self, Read, Write};
 
 pub use child::{Child, Input, NotReady, kill_group};
 pub use log::Log;
+pub use own::{inherit, own};
 pub use rustix::process::Signal;
 use serde::Serialize;
 use tokio::signal::unix::{self, SignalKind, signal};

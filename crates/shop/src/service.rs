@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tracing::info;
 
 use crate::control;
 use crate::error::ShopError;
@@ -117,6 +118,7 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
         address,
         admin,
     };
+    info!(%service, %address, "listens");
     let system = |what| move |source| ShopError::System { what, source };
     let mut signals = Stop::listen(false).map_err(system("cannot listen for signals"))?;
     say_ready(&ready).map_err(system("cannot print the readiness line"))?;

@@ -12,7 +12,6 @@ use loadgen_files::WorkFolder;
 use loadgen_program::{Child, Input, NotReady, Stop, say_ready};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::process::Command;
 use tracing::info;
 
 use crate::admin;
@@ -189,7 +188,7 @@ async fn start(options: &ServiceOptions) -> Result<Running, ShopError> {
     let spawn_failed = |source| ShopError::Spawn { service, source };
     let not_ready = |reason: String| ShopError::NotReady { service, reason };
     let config = serde_json::to_string(options).map_err(|error| not_ready(error.to_string()))?;
-    let mut command = Command::new(std::env::current_exe().map_err(spawn_failed)?);
+    let mut command = loadgen_program::own().map_err(spawn_failed)?;
     command.args([SERVICE_COMMAND, SERVICE_CONFIG, &config]);
     command.kill_on_drop(true);
     let started = Child::start_ready(command, Input::Held, READY_LIMIT).await;

@@ -13,7 +13,6 @@ use loadgen_compare::{
 use loadgen_engine::k6::{self, K6};
 use loadgen_program::{Child, Input, Log, Signal};
 use loadgen_scenario::{Loaded, Plan};
-use tokio::process::Command;
 
 use super::plan;
 use crate::args::CompareArgs;
@@ -364,7 +363,7 @@ fn start(
     seed: u64,
     log: &Log,
 ) -> std::io::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = loadgen_program::own()?;
     command
         .arg("run")
         .arg(file)
@@ -392,7 +391,6 @@ fn start(
         command.args(["--scenarios", &args.overrides.scenarios.join(",")]);
     }
     args.allowed.pass_on(&mut command);
-    crate::logs::pass_on(&mut command);
     if let Some(url) = &args.admin_url {
         command.args(["--admin-url", url]);
     }

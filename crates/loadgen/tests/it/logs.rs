@@ -63,3 +63,30 @@ fn a_variable_that_makes_no_sense_is_told() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("RUST_LOG=loadgen=loud"), "{said}");
 }
+
+#[test]
+fn programs_that_are_started_log_the_same() {
+    let place = Place::new();
+    place.write(
+        "file.yaml",
+        "
+version: 1
+flows: {default: {steps: [{path: /api/catalogue/products}]}}
+scenarios: {one: {executor: per-vu-iterations, vus: 1, iterations: 1, max_duration: 2s}}
+",
+    );
+    let run = ["run", "file.yaml", "--out", "run", "--no-extract", "-vvv"];
+    let out = place.loadgen(run);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let log = |name: &str| std::fs::read_to_string(place.path("run").join(name)).unwrap();
+    // The shop starts its services, which log to where it does.
+    let of_shop = log("shop.log");
+    for target in ["loadgen_shop::supervisor", "loadgen_shop::service"] {
+        assert!(of_shop.contains(target), "{of_shop}");
+    }
+    assert!(
+        log("collect.log").contains("stored"),
+        "{}",
+        log("collect.log")
+    );
+}

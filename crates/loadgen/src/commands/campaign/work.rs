@@ -14,7 +14,6 @@ use loadgen_campaign::planned::{PlannedRun, TimeLeft};
 use loadgen_program::{Child, Input, Log, Signal};
 use loadgen_timeline::event::RunStatus;
 use loadgen_timeline::summary::Summary;
-use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -332,7 +331,7 @@ fn start(
     seed: u64,
     log: &Log,
 ) -> io::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = loadgen_program::own()?;
     command
         .arg("run")
         .arg(&args.file)
@@ -365,7 +364,6 @@ fn start(
         command.args(["--scenarios", &args.scenarios.join(",")]);
     }
     args.allowed.pass_on(&mut command);
-    crate::logs::pass_on(&mut command);
     // Signals don't reach it by themselves: they are handed on, each once.
     Child::start(command, Input::Held)
 }

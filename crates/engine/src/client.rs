@@ -6,9 +6,6 @@ use std::io;
 use loadgen_timeline::Failure;
 use rustix::io::Errno;
 
-/// Headers that an answer may have. Go counts their bytes, and takes 1 MB.
-const HEADERS: usize = 256;
-
 /// Settings of the HTTP client: connections are kept as long as the target keeps them, as in k6,
 /// and no proxy. Redirects are followed by [`exchange`](crate::exchange).
 pub(crate) fn defaults() -> reqwest::ClientBuilder {
@@ -21,7 +18,6 @@ pub(crate) fn defaults() -> reqwest::ClientBuilder {
         // Answers that Go's client, and so k6, takes as well.
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
-        .http1_max_headers(HEADERS)
         .no_proxy()
 }
 

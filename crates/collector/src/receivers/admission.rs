@@ -3,10 +3,11 @@
 //! The size of a request isn't known before it has been read and decompressed, so it reserves the
 //! largest allowed size first and gives the surplus back afterwards. When nothing is free the
 //! request waits, unread, which slows its sender down; after a while it is refused in OTLP's own
-//! terms.
+//! terms. A request whose body comes slowly makes room while others wait (`body.rs`).
 
 use crate::topology::Refusal;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,6 +20,23 @@ pub(crate) struct Budget {
     semaphore: Arc<Semaphore>,
     reservation: u32,
     wait: Duration,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A request that waits for room is counted while this is there.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A request's share, returned when dropped.
@@ -36,6 +54,7 @@ impl Budget {
             semaphore: Arc::new(Semaphore::new(total)),
             reservation,
             wait,
+            waiting: Arc::default(),
         }
     }
 
@@ -44,12 +63,22 @@ impl Budget {
     /// # Errors
     /// [`Refusal::Overloaded`] when they didn't become free in time.
     pub(crate) async fn reserve(&self) -> Result<Share, Refusal> {
-        let permits = self.semaphore.clone().acquire_many_owned(self.reservation);
+        let semaphore = self.semaphore.clone();
+        if let Ok(permit) = semaphore.clone().try_acquire_many_owned(self.reservation) {
+            return Ok(Share(permit));
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        let permits = semaphore.acquire_many_owned(self.reservation);
         match tokio::time::timeout(self.wait, permits).await {
             Ok(Ok(permit)) => Ok(Share(permit)),
             Ok(Err(_)) => Err(Refusal::Stopping),
             Err(_) => Err(Refusal::Overloaded),
         }
+    }
+
+    /// Whether a request waits for room.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 }
 

@@ -1,8 +1,11 @@
 //! OTLP over gRPC: the three export services, with gzip, behind admission.
 
 use super::admission::{Budget, Share};
+use super::body;
 use super::connections::Incoming;
 use crate::topology::{Refusal, Signal, Topology};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use opentelemetry_proto::tonic::collector::logs::v1 as logs;
 use opentelemetry_proto::tonic::collector::metrics::v1 as metrics;
 use opentelemetry_proto::tonic::collector::trace::v1 as trace;
@@ -11,6 +14,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -22,6 +26,8 @@ use tracing::debug;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that is silent for so long is asked whether it is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Bytes before a message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
 /// Requests that one connection may have open, most of them waiting unread.
 const STREAMS_PER_CONNECTION: u32 = 128;
 
@@ -139,6 +145,25 @@ struct Admission {
     max_request_bytes: usize,
 }
 
+impl Admission {
+    /// Waits for room and then for the body. Gives the request with both.
+    async fn admit(&self, request: http::Request<Body>) -> Result<http::Request<Body>, Status> {
+        let share = self.budget.reserve().await.map_err(|it| it.status())?;
+        let (mut head, body) = request.into_parts();
+        let limit = self.max_request_bytes.saturating_add(PREFIX);
+        let pieces = body::read(body, limit, &self.budget)
+            .await
+            .map_err(|why| why.status(self.max_request_bytes))?;
+        head.extensions
+            .insert(SharedShare::new(Mutex::new(Some(share))));
+        let frames = pieces
+            .into_iter()
+            .map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+        let body = Body::new(StreamBody::new(futures::stream::iter(frames)));
+        Ok(http::Request::from_parts(head, body))
+    }
+}
+
 impl<S> Layer<S> for Admission {
     type Service = Admitted<S>;
 
@@ -156,16 +181,15 @@ struct Admitted<S> {
     service: S,
 }
 
-impl<S, B> Service<http::Request<B>> for Admitted<S>
+impl<S> Service<http::Request<Body>> for Admitted<S>
 where
-    S: Service<http::Request<B>, Response = http::Response<tonic::body::Body>, Error = Infallible>
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
         + Clone
         + Send
         + 'static,
     S::Future: Send,
-    B: Send + 'static,
 {
-    type Response = http::Response<tonic::body::Body>;
+    type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -173,20 +197,15 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         // The service that was asked for readiness is the one to call.
         let next = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, next);
         let admission = self.admission.clone();
         Box::pin(async move {
-            let mut response = match admission.budget.reserve().await {
-                Ok(share) => {
-                    request
-                        .extensions_mut()
-                        .insert(SharedShare::new(Mutex::new(Some(share))));
-                    service.call(request).await?
-                }
-                Err(refusal) => refusal.status().into_http(),
+            let mut response = match admission.admit(request).await {
+                Ok(request) => service.call(request).await?,
+                Err(status) => status.into_http(),
             };
             // Clients take tonic's code for "too large" as a reason to send it again.
             let code = Status::from_header_map(response.headers()).map(|status| status.code());

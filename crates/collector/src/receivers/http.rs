@@ -2,6 +2,7 @@
 //! and `GET /health`.
 
 use super::admission::Budget;
+use super::body::{self, Incomplete};
 use super::connections::{Connection, Incoming};
 use crate::topology::{Refusal, Signal, Topology};
 use axum::Router;
@@ -30,8 +31,6 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tracing::debug;
 
-/// A client that takes longer than this to send its body holds memory for nothing.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client must have sent the head of a request within this time, from the end of the one before.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client of HTTP/2 that is silent for so long is asked whether it is there.
@@ -229,15 +228,10 @@ async fn receive<S: Signal>(
     let gzip = is_gzip(headers)?;
     let mut share = receiver.budget.reserve().await.map_err(refused)?;
     let limit = receiver.max_request_bytes;
-    let body = match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(body)) => body,
-        // The only other failure is a connection that broke, which no answer will reach.
-        Ok(Err(_)) => return Err(refused(Refusal::TooLarge(limit))),
-        Err(_) => {
-            let status = Status::deadline_exceeded("the request body did not arrive in time");
-            return Err((StatusCode::REQUEST_TIMEOUT, status));
-        }
-    };
+    let pieces = body::read(body, limit, &receiver.budget)
+        .await
+        .map_err(|why| (code_of(&why), why.status(limit)))?;
+    let body = in_one(pieces);
     let body = if gzip {
         decompress(&body, limit).map_err(refused)?
     } else {
@@ -251,6 +245,22 @@ async fn receive<S: Signal>(
         .consume(request, bytes)
         .await
         .map_err(refused)
+}
+
+fn code_of(why: &Incomplete) -> StatusCode {
+    match why {
+        Incomplete::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Incomplete::Slow => StatusCode::TOO_MANY_REQUESTS,
+        Incomplete::Late | Incomplete::Broken => StatusCode::REQUEST_TIMEOUT,
+    }
+}
+
+/// The pieces of a body in a row; without a copy where it came in one.
+fn in_one(mut pieces: Vec<Bytes>) -> Bytes {
+    match pieces.len() {
+        0 | 1 => pieces.pop().unwrap_or_default(),
+        _ => pieces.concat().into(),
+    }
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, (StatusCode, Status)> {

@@ -2,6 +2,7 @@
 //! may be inside.
 
 pub(crate) mod admission;
+mod body;
 pub(crate) mod connections;
 pub(crate) mod grpc;
 pub(crate) mod http;

@@ -4,9 +4,12 @@ use crate::otlp;
 use crate::otlp::{Answer, JSON, PROTOBUF};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::StreamExt as _;
 use loadgen_collector::{CollectOptions, CollectReport, Collector};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use std::fs;
@@ -44,6 +47,11 @@ impl Running {
         TraceServiceClient::connect(format!("http://{}", self.collector.grpc()))
             .await
             .unwrap()
+    }
+
+    async fn channel(&self) -> Channel {
+        let endpoint = Channel::from_shared(format!("http://{}", self.collector.grpc())).unwrap();
+        endpoint.connect().await.unwrap()
     }
 
     /// Stops the collector; its report and the content of `traces.jsonl`.
@@ -380,6 +388,45 @@ async fn at_overload_senders_are_told_to_come_back() {
         .unwrap();
     let (report, _) = running.stop().await;
     assert_eq!(report.refused, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_makes_room_for_others() {
+    let one_at_a_time = |options: &mut CollectOptions| options.max_bytes_in_flight = 1;
+    let running = Running::with(one_at_a_time).await;
+    let body = named_span("a").encode_to_vec();
+    let mut slow = request_under_way(running.http(), body.len()).await;
+    let mut client = running.client().await;
+    client.export(named_span("a")).await.unwrap();
+    let told = tokio::task::spawn_blocking(move || otlp::answer(&mut slow))
+        .await
+        .unwrap();
+    assert_eq!(told.code, 429);
+
+    // The same over gRPC: a message, and then neither another one nor an end.
+    let mut without_end = tonic::client::Grpc::new(running.channel().await);
+    without_end.ready().await.unwrap();
+    let slow = tokio::spawn(async move {
+        let messages = futures::stream::once(async { named_span("a") });
+        let messages = messages.chain(futures::stream::pending());
+        let codec =
+            tonic_prost::ProstCodec::<ExportTraceServiceRequest, ExportTraceServiceResponse>::new();
+        let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        let request = tonic::Request::new(messages);
+        without_end
+            .client_streaming(request, path.parse().unwrap(), codec)
+            .await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let answer = post_as(running.http(), PROTOBUF, body).await;
+    assert_eq!(answer.code, 200);
+    let status = slow.await.unwrap().unwrap_err();
+    assert_eq!(
+        (status.code(), retry_seconds(&status)),
+        (Code::ResourceExhausted, Some(1))
+    );
+    let (report, _) = running.stop().await;
+    assert_eq!((report.spans, report.refused), (2, 2));
 }
 
 #[tokio::test]

@@ -1,19 +1,24 @@
-//! Connections of receivers: how many may be open, and how long one may say nothing at first.
+//! Connections of receivers: how many may be open, how long one may say nothing at first, and which
+//! are closed when there is no room for more.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio::time::{Instant, Sleep, sleep};
+use tonic::transport::server::Connected;
 
 /// Connections that a receiver has open at most; others wait to be accepted.
 pub(crate) const MOST_OPEN: usize = 1024;
+
+/// While all are open, one that has had no request for this time is closed: it is idle, or sends a
+/// head without end.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// A connection must have sent its first bytes within this time. With the limits on what follows,
 /// each that is silent or slow is closed, and makes room for another.
@@ -49,6 +54,9 @@ impl Incoming {
                         stream,
                         begins: Some(Box::pin(sleep(FIRST_BYTES))),
                         received: 0,
+                        look: Box::pin(sleep(IDLE)),
+                        last_request: LastRequest::now(),
+                        all_room: self.room.clone(),
                         _room: room,
                     };
                 }
@@ -68,13 +76,58 @@ fn is_of_the_client(error: &io::Error) -> bool {
     )
 }
 
+/// When a connection had its last request: the end of a request's head, or the start of the
+/// connection. It is shared by the connection and whoever answers its requests.
+#[derive(Clone, Debug)]
+pub(crate) struct LastRequest(Arc<Mutex<Instant>>);
+
+impl LastRequest {
+    fn now() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    /// A request has come.
+    pub(crate) fn mark(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn at(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A connection that was accepted.
 pub(crate) struct Connection {
     stream: TcpStream,
     /// Runs until the first bytes are there.
     begins: Option<Pin<Box<Sleep>>>,
     received: usize,
+    /// Runs until it is time to see whether the connection is in use.
+    look: Pin<Box<Sleep>>,
+    last_request: LastRequest,
+    all_room: Arc<Semaphore>,
     _room: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// What is to be marked at each request.
+    pub(crate) fn last_request(&self) -> LastRequest {
+        self.last_request.clone()
+    }
+
+    /// Whether it had no request for [`IDLE`] while there is no room for another connection.
+    fn is_in_the_way(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.look.as_mut().poll(cx).is_ready() {
+            let idle_at = self.last_request.at() + IDLE;
+            let now = Instant::now();
+            if idle_at <= now && self.all_room.available_permits() == 0 {
+                return true;
+            }
+            let soon = now + Duration::from_secs(1);
+            self.look.as_mut().reset(idle_at.max(soon));
+        }
+        false
+    }
 }
 
 impl AsyncRead for Connection {
@@ -87,6 +140,10 @@ impl AsyncRead for Connection {
             && limit.as_mut().poll(cx).is_ready()
         {
             let message = "the connection was silent for too long";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
+        }
+        if self.is_in_the_way(cx) {
+            let message = "the connection had no request for too long, and others wait";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
         }
         let before = buffer.filled().len();
@@ -130,10 +187,10 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = LastRequest;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> LastRequest {
+        self.last_request()
     }
 }
 
@@ -175,5 +232,42 @@ mod tests {
         let mut text = Vec::new();
         let ended = open.read_to_end(&mut text).await;
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_without_requests_makes_room_for_others() {
+        let (incoming, address) = incoming(1).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let mut open = incoming.accept().await;
+        client.write_all(&[0; BEGINNING]).await.unwrap();
+        let began = Instant::now();
+        let mut text = Vec::new();
+        let ended = open.read_to_end(&mut text).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(text.len(), BEGINNING);
+        assert!(began.elapsed() >= IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_had_a_request_stays_and_so_does_one_that_is_in_no_ones_way() {
+        for (most_open, marked) in [(1, true), (2, false)] {
+            let (incoming, address) = incoming(most_open).await;
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let mut open = incoming.accept().await;
+            client.write_all(&[0; BEGINNING]).await.unwrap();
+            let (requests, mut text) = (open.last_request(), Vec::new());
+            let stays = tokio::select! {
+                _ = open.read_to_end(&mut text) => false,
+                () = async {
+                    for _ in 0..10 {
+                        sleep(IDLE / 2).await;
+                        if marked {
+                            requests.mark();
+                        }
+                    }
+                } => true,
+            };
+            assert!(stays, "{most_open} may be open");
+        }
     }
 }

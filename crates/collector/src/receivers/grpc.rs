@@ -2,7 +2,7 @@
 
 use super::admission::{Budget, Share};
 use super::body;
-use super::connections::Incoming;
+use super::connections::{Incoming, LastRequest};
 use crate::topology::{Refusal, Signal, Topology};
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -148,6 +148,9 @@ struct Admission {
 impl Admission {
     /// Waits for room and then for the body. Gives the request with both.
     async fn admit(&self, request: http::Request<Body>) -> Result<http::Request<Body>, Status> {
+        if let Some(connection) = request.extensions().get::<LastRequest>() {
+            connection.mark();
+        }
         let share = self.budget.reserve().await.map_err(|it| it.status())?;
         let (mut head, body) = request.into_parts();
         let limit = self.max_request_bytes.saturating_add(PREFIX);

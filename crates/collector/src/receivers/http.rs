@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
 use flate2::bufread::MultiGzDecoder;
+use hyper::service::Service as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -107,6 +108,11 @@ async fn serve_connection(
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
+    let last_request = connection.last_request();
+    let service = hyper::service::service_fn(move |request| {
+        last_request.mark();
+        service.call(request)
+    });
     let served = builder.serve_connection(TokioIo::new(connection), service);
     tokio::pin!(served);
     // What goes wrong with a connection is the client's, who notices.

@@ -1,13 +1,11 @@
 // The plan of a replay: found, read once, and shared by all VUs.
 
 import { SharedArray } from 'k6/data';
+import { secretOf, withSecrets } from './secrets.js';
 
 const PLAN_SCHEMA_VERSION = 1;
 
-/**
- * The text of the plan's file. A path that is not absolute is looked up in the working directory
- * and then beside this module, where a flat folder (a ConfigMap) has it.
- */
+/** The text of the plan's file. */
 function readPlan(path) {
   if (!path) {
     throw new Error(
@@ -15,6 +13,14 @@ function readPlan(path) {
         '(`loadgen plan FILE --format json` makes one)',
     );
   }
+  return readFile(path, 'the plan');
+}
+
+/**
+ * The text of a file. A path that is not absolute is looked up in the working directory and then
+ * beside this module, where a flat folder (a ConfigMap) has it.
+ */
+function readFile(path, what) {
   const places = [];
   if (/^(file:|([A-Za-z]:)?[\\/])/.test(path)) places.push(path);
   else {
@@ -30,7 +36,7 @@ function readPlan(path) {
       problem = error;
     }
   }
-  throw new Error(`loadgen: can't read the plan ${path}, looked for at ${places.join(' and ')}: ${problem}`);
+  throw new Error(`loadgen: can't read ${what} ${path}, looked for at ${places.join(' and ')}: ${problem}`);
 }
 
 function parsePlan(path, text) {
@@ -52,11 +58,15 @@ function parsePlan(path, text) {
   return plan;
 }
 
+function secret(source) {
+  return secretOf(source, __ENV, (path) => readFile(path, 'the secret'));
+}
+
 /**
  * Loads a plan; at init only.
  *
- * @returns `{head, flows(), text, whole}`: the plan without its flows, the flows parsed anew,
- *   and, outside of VUs only (they don't need them), the file's text and the plan with its flows.
+ * @returns `{head, flows(), text, whole}`: the plan without its flows, the flows parsed anew with
+ *   their secrets, and, outside of VUs only (they don't need them), the file's text and the plan with its flows.
  */
 export function loadPlan(path) {
   // Read for the first VU only. What is shared is text: k6 freezes shared objects whenever they are
@@ -64,7 +74,9 @@ export function loadPlan(path) {
   let plan;
   const once = () => (plan = plan || parsePlan(path, readPlan(path)));
   const heads = new SharedArray('loadgen plan', () => [JSON.stringify({ ...once(), flows: [] })]);
-  const flows = new SharedArray('loadgen flows', () => once().flows.map((flow) => JSON.stringify(flow)));
+  const flows = new SharedArray('loadgen flows', () =>
+    once().flows.map((flow) => JSON.stringify(withSecrets(flow, secret))),
+  );
   // __VU is 0 where k6 reads the options, and in setup() and handleSummary().
   const text = __VU === 0 ? readPlan(path) : null;
   return {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-use crate::program::k6::k6;
+use crate::program::k6::{k6, k6_run, module};
 use crate::program::target::{Arrived, Target};
 use crate::program::{Place, text};
 
@@ -131,6 +131,50 @@ fn the_engine_sends_secrets_and_keeps_none() {
 #[test]
 fn k6_sends_secrets_and_keeps_none() {
     secrets_are_sent_and_not_kept("k6");
+}
+
+#[test]
+fn k6_alone_reads_the_secrets_that_a_plan_names() {
+    let target = target();
+    let place = Place::new();
+    place.write("file.yaml", &FILE.replace("BASE", "http://127.0.0.1:1"));
+    place.write("secret.txt", "PLANTED-file\n");
+    let plan = place.loadgen(["plan", "file.yaml", "--format", "json"]);
+    place.write("plan.json", &text(&plan.stdout));
+    let replay = || {
+        let mut k6 = k6_run(&module("replay.js"));
+        k6.current_dir(place.path(""))
+            .env("PWD", place.path(""))
+            .env("LOADGEN_PLAN", "plan.json")
+            .env("BASE_URL", &target.url)
+            .args(["--console-output", "events.log"]);
+        k6
+    };
+    let out = replay().output().unwrap();
+    assert!(!out.status.success());
+    let said = text(&out.stderr);
+    assert!(said.contains("API_TOKEN, which the plan names"), "{said}");
+    assert_eq!(target.take().len(), 0);
+
+    let out = replay()
+        .env("API_TOKEN", "PLANTED-variable")
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let log = std::fs::read_to_string(place.path("events.log")).unwrap();
+    for what in [&text(&out.stdout), &text(&out.stderr), &log] {
+        assert_clean("what k6 wrote", what);
+    }
+    let arrived = target.take();
+    let first = arrived.iter().find(|request| request.path == "/a");
+    let headers = &first.expect("a request for /a").headers;
+    for (name, value) in [
+        ("authorization", "Bearer PLANTED-variable"),
+        ("proxy-authorization", "Basic PLANTED-file"),
+    ] {
+        let sent = headers.iter().find(|(own, _)| own == name);
+        assert_eq!(sent.map(|(_, value)| value.as_str()), Some(value));
+    }
 }
 
 #[test]

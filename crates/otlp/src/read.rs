@@ -22,7 +22,8 @@ pub fn read_json(message: &[u8], sink: &mut impl Sink) -> std::result::Result<Co
 /// Reads a message of OTLP as protobuf.
 ///
 /// The messages of the three signals begin alike; which it is shows in its items. One without items
-/// is taken for traces if it can be. [`Sink::begin`] is left to the caller.
+/// is taken for traces if it can be. A span without ids, which OTLP does not allow, may be taken for
+/// a log record. [`Sink::begin`] is left to the caller.
 ///
 /// # Errors
 /// What is wrong, and where. [`Sink::undo`] has been called then.

@@ -143,6 +143,19 @@ fn span() -> impl Strategy<Value = Span> {
                 ..Span::default()
             },
         )
+        // Without an id it is no span; its texts may then be read as those of a log record, and
+        // nothing in the bytes says which they are.
+        .prop_map(
+            |span| match span.trace_id.is_empty() && span.span_id.is_empty() {
+                true => Span {
+                    name: String::new(),
+                    trace_state: String::new(),
+                    attributes: Vec::new(),
+                    ..span
+                },
+                false => span,
+            },
+        )
 }
 
 fn number_point() -> impl Strategy<Value = NumberDataPoint> {
@@ -299,8 +312,12 @@ fn metric() -> impl Strategy<Value = Metric> {
     ];
     (text(), text(), text(), option::of(data), attributes()).prop_map(
         |(name, description, unit, data, metadata)| Metric {
-            // One without a name or points is the same bytes as a span without anything.
-            name: format!("m{name}"),
+            // Without points, one without a name is the same bytes as a span without anything, and
+            // one with a name of 16 bytes the same as a span with a trace id.
+            name: match name.len() {
+                15 => format!("mm{name}"),
+                _ => format!("m{name}"),
+            },
             description,
             unit,
             data,

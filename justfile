@@ -60,6 +60,10 @@ extraction-speed *args:
     cargo build --release -p loadgen-otlp --examples
     .ci/extraction_speed.py --loadgen target/release/loadgen {{args}}
 
+# Measure what a clean release build takes, by crate: some 10 minutes.
+build-cost *args:
+    .ci/build_cost.py {{args}}
+
 # Build the API documentation; a public item without one is an error.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -13,6 +13,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::input::{Field, Input, ListOf, Named};
 use crate::problem::{Result, fail};
+use crate::view::AnyValue;
 
 /// Objects and lists in each other. A message that a protobuf library takes (100 messages in each
 /// other) has at most half as many more as JSON.
@@ -219,6 +220,43 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// An attribute without white space and escapes, whose value is a text or an integer. What it
+    /// gives is what any other way of reading gives; that way is also left to say what is wrong.
+    #[inline]
+    fn usual_attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {
+        if self.depth + 2 > MAX_DEPTH {
+            return None;
+        }
+        let key = self.string_behind(br#"{"key":""#)?;
+        let value = match self.string_behind(br#","value":{"stringValue":""#) {
+            Some(text) => AnyValue::Text(Cow::Borrowed(text)),
+            None => {
+                let digits = self.string_behind(br#","value":{"intValue":""#)?;
+                AnyValue::Int(i64::try_from(whole(digits)?).ok()?)
+            }
+        };
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += 2;
+        rest.starts_with(b"}}").then_some((key, value))
+    }
+
+    /// The rest of a string without escapes behind what ends with its first quote. None, and
+    /// nothing is read, where something else is here.
+    #[inline]
+    fn string_behind(&mut self, before: &[u8]) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        if !bytes[self.at..].starts_with(before) {
+            return None;
+        }
+        let start = self.at + before.len();
+        let end = next_special(bytes, start);
+        if bytes.get(end) != Some(&b'"') {
+            return None;
+        }
+        self.at = end + 1;
+        Some(&self.text[start..end])
+    }
+
     /// Goes from a string's first quote behind its last; true if it has no escapes.
     #[inline]
     fn string_end(&mut self) -> Result<bool> {
@@ -260,16 +298,14 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> Input<'a> for Json<'a> {
-    type Key = Cow<'a, str>;
+    type Key = str;
 
-    fn is(key: &Cow<'a, str>, field: Field) -> bool {
-        *key == field.json || *key == field.proto
+    #[inline]
+    fn is(key: &str, field: Field) -> bool {
+        key == field.json || key == field.proto
     }
 
-    fn fields(
-        &mut self,
-        mut each: impl FnMut(&mut Self, &Cow<'a, str>) -> Result<()>,
-    ) -> Result<()> {
+    fn fields(&mut self, mut each: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<()> {
         self.open(b'{', "an object")?;
         if self.peek() == b'}' {
             return self.close();
@@ -316,6 +352,16 @@ impl<'a> Input<'a> for Json<'a> {
             b'n' => self.word("null"),
             _ => self.expected("a value"),
         }
+    }
+
+    #[inline]
+    fn attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {
+        let start = self.at;
+        let attribute = self.usual_attribute();
+        if attribute.is_none() {
+            self.at = start;
+        }
+        attribute
     }
 
     #[inline]

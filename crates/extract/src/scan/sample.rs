@@ -20,6 +20,10 @@ const MAX_VALUE_CHARS: usize = 200;
 /// A span has so many attributes at most in the sample, and its resource likewise.
 const MAX_ATTRIBUTES: usize = 256;
 
+/// Room for the columns of a span in the sample, and for a value that is no text.
+const COLUMNS_BYTES: usize = 320;
+const NUMBER_BYTES: usize = 8;
+
 /// A trace and a span in it.
 pub(crate) type SpanKey = ([u64; 2], u64);
 
@@ -44,6 +48,15 @@ pub(crate) struct Features {
 }
 
 impl Features {
+    /// Empty, with room for so many values and for so many bytes of text. Texts that grow while
+    /// they are put down are copied again and again.
+    fn with_room(values: usize, bytes: usize) -> Self {
+        Self {
+            texts: String::with_capacity(bytes),
+            ends: Vec::with_capacity(values),
+        }
+    }
+
     /// Adds a value, cut where it is too long; the name comes in two parts.
     fn push(&mut self, namespace: &str, name: &str, value: &str) {
         self.texts.push_str(namespace);
@@ -140,9 +153,12 @@ impl Sample {
     /// Adds spans and says up to which hash they are still wanted.
     pub(crate) fn add(&mut self, spans: Vec<SampledSpan>) -> u64 {
         for span in spans {
-            self.0.push(span);
-            if self.0.len() > SAMPLE_SPANS {
-                self.0.pop();
+            if self.0.len() < SAMPLE_SPANS {
+                self.0.push(span);
+            } else if let Some(mut last) = self.0.peek_mut()
+                && span < *last
+            {
+                *last = span;
             }
         }
         match self.0.peek() {
@@ -218,10 +234,16 @@ impl SampledSpan {
             ("client_address", http.client_address(kind)),
             ("network_protocol_version", http.protocol_version()),
         ];
-        let named = columns
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
-        let mut features: Features = named.collect();
+        let bytes = COLUMNS_BYTES + bytes_of("attributes.", &span.attributes);
+        let mut features = Features::with_room(
+            columns.len() + span.attributes.len() + of_resource.ends.len(),
+            bytes + of_resource.texts.len(),
+        );
+        for (name, value) in columns {
+            if let Some(value) = value {
+                features.push("", name, value);
+            }
+        }
         features.push_attributes("attributes.", &span.attributes);
         features.extend(of_resource);
         Self {
@@ -234,9 +256,23 @@ impl SampledSpan {
 
 /// What spans of a resource have in common.
 pub(super) fn of_resource(resource: &Resource<'_>) -> Features {
-    let mut features = Features::default();
-    features.push_attributes("resource.", &resource.attributes);
+    let namespace = "resource.";
+    let bytes = bytes_of(namespace, &resource.attributes);
+    let mut features = Features::with_room(resource.attributes.len(), bytes);
+    features.push_attributes(namespace, &resource.attributes);
     features
+}
+
+/// About how many bytes attributes of a namespace take up.
+fn bytes_of(namespace: &str, pairs: &[KeyValue<'_>]) -> usize {
+    let bytes = |pair: &KeyValue<'_>| {
+        let value = match &pair.value {
+            AnyValue::Text(text) => text.len().min(MAX_VALUE_CHARS),
+            _ => NUMBER_BYTES,
+        };
+        namespace.len() + pair.key.len() + value
+    };
+    pairs.iter().map(bytes).sum()
 }
 
 /// The beginning of a value that is too long.

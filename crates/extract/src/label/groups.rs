@@ -10,6 +10,39 @@ use crate::scan::OfTraces;
 use crate::scan::records::{LogBatch, RequestBatch, SpanBatch};
 use crate::scan::spool::hash;
 
+/// Columns of spans that labelling looks at. The others are null.
+pub(crate) const SPAN_COLUMNS: [&str; 19] = [
+    "trace_high",
+    "trace_low",
+    "alone",
+    "span_id",
+    "parent_span_id",
+    "start_ns",
+    "end_ns",
+    "name",
+    "kind",
+    "status",
+    "linked",
+    "service_name",
+    "instance",
+    "http_status_code",
+    "header_type",
+    "header_root_cause",
+    "header_msg",
+    "header_default",
+    "run_id",
+];
+
+/// The same of log records.
+pub(crate) const LOG_COLUMNS: [&str; 6] = [
+    "trace_high",
+    "trace_low",
+    "span_id",
+    "time_ns",
+    "service_name",
+    "body",
+];
+
 /// A partition, as it was scanned.
 pub(crate) struct Partition {
     pub(crate) spans: SpanBatch,

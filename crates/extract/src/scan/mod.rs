@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::Array;
 
-use batch::{Batch, PackedBatch};
+use batch::{ALL_COLUMNS, Batch, PackedBatch};
 use loadgen_otlp::source::{Skipped, Source, Unit, UnitTally, decode};
 use packed::Packed;
 use pipeline::{PipelineError, Placed, Results, for_each_unit};
@@ -229,7 +229,9 @@ impl UnitRecords {
     pub(crate) fn of(unit: &Unit, number: u64) -> io::Result<Self> {
         fn view<B: PackedBatch>(rows: &Packed, all: &mut Vec<B>) -> io::Result<()> {
             if rows.len() > 0 {
-                all.push(B::view(&B::unpack(&[rows], None)?).map_err(io::Error::other)?);
+                all.push(
+                    B::view(&B::unpack(&[rows], None, ALL_COLUMNS)?).map_err(io::Error::other)?,
+                );
             }
             Ok(())
         }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use arrow_array::{RecordBatch, UInt32Array};
 
-use super::batch::PackedBatch;
+use super::batch::{ALL_COLUMNS, PackedBatch};
 use super::packed::{Packed, Raw, damaged};
 use super::spool::{BUDGET_BYTES, Dealt};
 
@@ -94,7 +94,7 @@ pub(crate) struct RowSpool {
 struct Kind {
     /// Bytes of a row in a batch, without those of text.
     width: usize,
-    unpack: fn(&[&Packed], Option<&[bool]>) -> io::Result<RecordBatch>,
+    unpack: fn(&[&Packed], Option<&[bool]>, u32) -> io::Result<RecordBatch>,
     pack: fn(&RecordBatch, &mut Packed) -> io::Result<()>,
 }
 
@@ -205,7 +205,12 @@ impl RowSpool {
 
     /// All rows of a partition.
     pub(crate) fn read(&self, partition: usize) -> io::Result<RecordBatch> {
-        self.unpack(&self.parts[partition], None)
+        self.read_columns(partition, ALL_COLUMNS)
+    }
+
+    /// All rows of a partition, with values in the columns whose bits are set and nulls in the rest.
+    pub(crate) fn read_columns(&self, partition: usize, columns: u32) -> io::Result<RecordBatch> {
+        self.unpack(&self.parts[partition], None, columns)
     }
 
     /// Some rows of a partition in their order, by their numbers in it; and for each of these numbers
@@ -221,7 +226,7 @@ impl RowSpool {
             let row = wanted.get_mut(*number as usize);
             *row.ok_or_else(damaged)? = true;
         }
-        let batch = self.unpack(part, Some(&wanted))?;
+        let batch = self.unpack(part, Some(&wanted), ALL_COLUMNS)?;
         let mut next = 0;
         let place = |wanted: &bool| {
             let place = next;
@@ -236,13 +241,18 @@ impl RowSpool {
         Ok((batch, rows.into()))
     }
 
-    fn unpack(&self, part: &Part, wanted: Option<&[bool]>) -> io::Result<RecordBatch> {
+    fn unpack(
+        &self,
+        part: &Part,
+        wanted: Option<&[bool]>,
+        columns: u32,
+    ) -> io::Result<RecordBatch> {
         let chunks = part.chunks.iter().map(|chunk| self.chunk(*chunk));
         let chunks = chunks.collect::<io::Result<Vec<Packed>>>()?;
         let mut all: Vec<&Packed> = chunks.iter().collect();
         // What is in memory came last.
         all.push(&part.held);
-        (self.kind.unpack)(&all, wanted)
+        (self.kind.unpack)(&all, wanted, columns)
     }
 
     fn chunk(&self, chunk: Chunk) -> io::Result<Packed> {
@@ -423,11 +433,17 @@ mod tests {
 
         #[test]
         fn a_batch_is_packed_as_its_rows_are(numbers: Vec<u64>) {
+            use arrow_array::Array;
             let rows = packed(&numbers);
-            let batch = NumberBatch::unpack(&[&rows], None).expect("a batch");
+            let batch = NumberBatch::unpack(&[&rows], None, ALL_COLUMNS).expect("a batch");
             let mut again = Packed::default();
             NumberBatch::pack(&batch, &mut again).expect("packed");
             prop_assert_eq!(rows.parts(), again.parts());
+            // What is asked for is the same, and the rest is null.
+            let columns = NumberBatch::columns(&["name"]);
+            let names = NumberBatch::unpack(&[&rows], None, columns).expect("a batch");
+            prop_assert_eq!(names.column(1), batch.column(1));
+            prop_assert_eq!(names.column(0).null_count(), numbers.len());
         }
 
         #[test]

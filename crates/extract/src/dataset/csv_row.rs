@@ -20,9 +20,6 @@ pub(crate) struct CsvRow {
 /// gives back every cell as it was.
 const FORMULA_STARTS: &[u8] = b"=+-@\t\r\n'";
 
-/// Bytes for which a cell is quoted.
-const QUOTED: &[u8] = b",\"\r\n";
-
 impl CsvRow {
     pub(crate) fn new() -> Self {
         Self {
@@ -93,7 +90,9 @@ impl CsvRow {
 
     fn quoted(&mut self, bytes: &[u8], formula: bool) {
         self.begin();
-        if !bytes.iter().any(|b| QUOTED.contains(b)) {
+        // Most cells have no byte that they are quoted for, and this looks at many bytes at a time.
+        let is_quoted = |byte: u8| matches!(byte, b',' | b'"' | b'\r' | b'\n');
+        if !bytes.iter().fold(false, |found, b| found | is_quoted(*b)) {
             if formula {
                 self.out.push(b'\'');
             }

@@ -178,6 +178,11 @@ impl RowSpool {
     fn put(&mut self, partition: usize, raw: Raw<'_>) -> io::Result<()> {
         let part = &mut self.parts[partition];
         part.bytes += self.kind.width + raw.text.len();
+        if part.held.capacity() == 0 {
+            // All that it will ever hold: memory counts once it is written to, and what grows is
+            // copied, and written to anew.
+            part.held.reserve(self.limit);
+        }
         part.held.push(raw);
         if part.held.bytes() < self.limit {
             return Ok(());

@@ -151,7 +151,7 @@ impl Sample {
     }
 
     /// Adds spans and says up to which hash they are still wanted.
-    pub(crate) fn add(&mut self, spans: Vec<SampledSpan>) -> u64 {
+    pub(crate) fn add(&mut self, spans: impl IntoIterator<Item = SampledSpan>) -> u64 {
         for span in spans {
             if self.0.len() < SAMPLE_SPANS {
                 self.0.push(span);

@@ -151,11 +151,13 @@ impl CsvRow {
 }
 
 /// Lower-case hexadecimal digits.
-pub(crate) fn hex<const DIGITS: usize>(mut value: u128) -> [u8; DIGITS] {
+pub(crate) fn hex<const DIGITS: usize>(value: u128) -> [u8; DIGITS] {
     let mut text = [b'0'; DIGITS];
-    for digit in text.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(value & 15) as usize];
-        value >>= 4;
+    let bytes = value.to_be_bytes();
+    for (pair, byte) in text.rchunks_exact_mut(2).zip(bytes.iter().rev()) {
+        for (digit, half) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
+            *digit = b"0123456789abcdef"[usize::from(half)];
+        }
     }
     text
 }
@@ -226,6 +228,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ids_are_their_hexadecimal_digits(id: u128) {
+            prop_assert_eq!(hex::<32>(id).to_vec(), format!("{id:032x}").into_bytes());
+            let half = id as u64;
+            prop_assert_eq!(hex::<16>(half.into()).to_vec(), format!("{half:016x}").into_bytes());
+        }
+
         #[test]
         fn text_comes_back_and_never_starts_a_formula(cell: String) {
             let cells = row(&[text(&cell), (Kind::Int64, Value::Int(1))]);

@@ -11,7 +11,7 @@ use crate::scan::records::{LogBatch, RequestBatch, SpanBatch};
 use crate::scan::spool::hash;
 
 /// Columns of spans that labelling looks at. The others are null.
-pub(crate) const SPAN_COLUMNS: [&str; 19] = [
+pub(crate) const SPAN_COLUMNS: [&str; 20] = [
     "trace_high",
     "trace_low",
     "alone",
@@ -24,7 +24,8 @@ pub(crate) const SPAN_COLUMNS: [&str; 19] = [
     "status",
     "linked",
     "service_name",
-    "instance",
+    "service_instance_id",
+    "pod_or_host",
     "http_status_code",
     "header_type",
     "header_root_cause",
@@ -96,7 +97,7 @@ impl<'a> Sorted<'a> {
         let mut names = Numbered::default();
         let mut of_spans: Vec<(Key, Span)> = (0..spans.span_id.len())
             .map(|row| {
-                let instance = text(&spans.instance, row).unwrap_or_default();
+                let instance = spans.instance(row).unwrap_or_default();
                 let span = Span {
                     id: spans.span_id.value(row),
                     parent: spans.parent_span_id.value(row),

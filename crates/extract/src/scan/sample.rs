@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
 
 use loadgen_otlp::view::{AnyValue, KeyValue, Resource, Span};
 use serde::{Deserialize, Serialize};
@@ -41,10 +42,41 @@ pub(crate) struct SampledSpan {
 /// Names with their values, in the order of their coming. All texts are in one buffer: most sampled
 /// spans are dropped soon, and with a buffer for each text the allocator took most of the time.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Flat", into = "Flat")]
 pub(crate) struct Features {
     texts: String,
     /// Where each name ends in `texts`, and where its value does, which follows it.
     ends: Vec<(u32, u32)>,
+    /// Those behind them, which other spans have, too.
+    shared: Option<Arc<Features>>,
+}
+
+/// [`Features`] that share nothing.
+#[derive(Serialize, Deserialize)]
+struct Flat {
+    texts: String,
+    ends: Vec<(u32, u32)>,
+}
+
+impl From<Flat> for Features {
+    fn from(Flat { texts, ends }: Flat) -> Self {
+        Self {
+            texts,
+            ends,
+            shared: None,
+        }
+    }
+}
+
+impl From<Features> for Flat {
+    fn from(features: Features) -> Self {
+        let mut flat = Features::default();
+        for (name, value) in features.iter() {
+            flat.push("", name, value);
+        }
+        let Features { texts, ends, .. } = flat;
+        Self { texts, ends }
+    }
 }
 
 impl Features {
@@ -54,6 +86,7 @@ impl Features {
         Self {
             texts: String::with_capacity(bytes),
             ends: Vec::with_capacity(values),
+            shared: None,
         }
     }
 
@@ -84,17 +117,13 @@ impl Features {
         }
     }
 
-    /// Adds all of others.
-    fn extend(&mut self, others: &Self) {
-        let before = self.texts.len() as u32;
-        self.texts.push_str(&others.texts);
-        let ends = others.ends.iter();
-        self.ends
-            .extend(ends.map(|(name, value)| (before + name, before + value)));
-    }
-
     /// All names with their values.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let shared = self.shared.as_deref().into_iter();
+        self.own().chain(shared.flat_map(Self::own))
+    }
+
+    fn own(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut begin = 0;
         self.ends.iter().map(move |&(name, value)| {
             let from = std::mem::replace(&mut begin, value as usize);
@@ -210,7 +239,7 @@ impl SampledSpan {
         hash: u64,
         key: SpanKey,
         known: &ResourceAttributes,
-        of_resource: &Features,
+        of_resource: &Arc<Features>,
         span: &Span<'_>,
         http: &HttpAttributes<'_>,
     ) -> Self {
@@ -235,17 +264,14 @@ impl SampledSpan {
             ("network_protocol_version", http.protocol_version()),
         ];
         let bytes = COLUMNS_BYTES + bytes_of("attributes.", &span.attributes);
-        let mut features = Features::with_room(
-            columns.len() + span.attributes.len() + of_resource.ends.len(),
-            bytes + of_resource.texts.len(),
-        );
+        let mut features = Features::with_room(columns.len() + span.attributes.len(), bytes);
         for (name, value) in columns {
             if let Some(value) = value {
                 features.push("", name, value);
             }
         }
         features.push_attributes("attributes.", &span.attributes);
-        features.extend(of_resource);
+        features.shared = Some(of_resource.clone());
         Self {
             hash,
             key,
@@ -255,12 +281,12 @@ impl SampledSpan {
 }
 
 /// What spans of a resource have in common.
-pub(super) fn of_resource(resource: &Resource<'_>) -> Features {
+pub(super) fn of_resource(resource: &Resource<'_>) -> Arc<Features> {
     let namespace = "resource.";
     let bytes = bytes_of(namespace, &resource.attributes);
     let mut features = Features::with_room(resource.attributes.len(), bytes);
     features.push_attributes(namespace, &resource.attributes);
-    features
+    Arc::new(features)
 }
 
 /// About how many bytes attributes of a namespace take up.
@@ -341,5 +367,8 @@ mod tests {
         ] {
             assert_eq!(sampled.features.get(name), Some(value), "{name}");
         }
+        // What goes to another process shares nothing, and is the same.
+        let flat = Features::from(Flat::from(sampled.features.clone()));
+        assert!(flat.shared.is_none() && flat.iter().eq(sampled.features.iter()));
     }
 }

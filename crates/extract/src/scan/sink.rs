@@ -3,7 +3,7 @@
 //! Records are given away in parts, so that not even a message of millions of items is in memory as
 //! a whole. Items of a message that is not known to be good yet can still be taken back.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use loadgen_otlp::view::{LogRecord, Metric, Point, Resource, Scope, Span, TraceId};
 use loadgen_otlp::{Origin, Owner, Sink, UNDO_ITEMS};
@@ -97,7 +97,7 @@ pub(super) struct Records<G> {
     part: Part,
     resource: ResourceAttributes,
     /// What sampled spans of the resource have in common, once there is one.
-    of_resource: Option<Features>,
+    of_resource: Option<Arc<Features>>,
     /// Spans in the unit so far.
     place: u64,
     message: Message,

@@ -594,7 +594,7 @@ mod tests {
                 let mut pair = KeyValue::default();
                 let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9) };
                 let read = pair.merge(&mut at(&text), &keep).map_err(|problem| problem.reason);
-                read.map(|()| pair)
+                read.map(|()| format!("{pair:?}"))
             };
             let [key, text] = [key, text].map(|text| serde_json::to_string(&text).expect("JSON"));
             for key in [&key, "\"no\"", "\"\""] {

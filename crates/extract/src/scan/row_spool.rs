@@ -89,12 +89,15 @@ pub(crate) struct RowSpool {
     limit: usize,
 }
 
+/// [`PackedBatch::unpack`].
+type Unpack = fn(&[&Packed], Option<&[bool]>, u32) -> io::Result<RecordBatch>;
+
 /// What has to be known of a kind of rows.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     /// Bytes of a row in a batch, without those of text.
     width: usize,
-    unpack: fn(&[&Packed], Option<&[bool]>, u32) -> io::Result<RecordBatch>,
+    unpack: Unpack,
     pack: fn(&RecordBatch, &mut Packed) -> io::Result<()>,
 }
 

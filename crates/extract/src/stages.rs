@@ -21,18 +21,18 @@ use crate::dataset::windows::{WindowRow, Windows};
 use crate::error::ExtractError;
 use crate::features::{Features, Observed, WrittenFeatures};
 use crate::ground_truth::read_ledger;
-use crate::label::groups::Partition;
+use crate::label::groups::{LOG_COLUMNS, Partition, SPAN_COLUMNS};
 use crate::label::records::{LogMarkBatch, PointMarkBatch, SpanMarkBatch, TraceBatch};
 use crate::label::shape::ShapeBatch;
 use crate::label::survey::{Gathered, Survey};
 use crate::label::truth::Truth;
-use crate::label::{Offsets, label_points, label_traces};
+use crate::label::{Offsets, POINT_COLUMNS, label_points, label_traces};
 use crate::lines::Lines;
 use crate::measure::fault_of;
 use crate::measure::normal::Normals;
 use crate::options::{ExtractOptions, TableFormats};
 use crate::parallel::in_order;
-use crate::scan::batch::Batch;
+use crate::scan::batch::{Batch, PackedBatch};
 use crate::scan::inputs::{Inputs, read_error};
 use crate::scan::pipeline::PipelineError;
 use crate::scan::records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
@@ -195,10 +195,12 @@ impl Stages {
             log_marks: spool(LogMarkBatch::schema(), partitions)?,
             point_marks: spool(PointMarkBatch::schema(), scanned.points.len())?,
         };
+        let of_spans = SpanBatch::columns(&SPAN_COLUMNS);
+        let of_logs = LogBatch::columns(&LOG_COLUMNS);
         let of_traces = |partition| {
             let scanned = Partition {
-                spans: view::<SpanBatch>(&scanned.spans.read(partition)?)?,
-                logs: view::<LogBatch>(&scanned.logs.read(partition)?)?,
+                spans: view::<SpanBatch>(&scanned.spans.read_columns(partition, of_spans)?)?,
+                logs: view::<LogBatch>(&scanned.logs.read_columns(partition, of_logs)?)?,
                 requests: view::<RequestBatch>(&scanned.requests.read(partition)?)?,
             };
             let survey = Survey::new(truth, facts);
@@ -225,8 +227,9 @@ impl Stages {
                 Ok(())
             },
         )?;
+        let columns = PointBatch::columns(&POINT_COLUMNS);
         let of_points = |partition| {
-            let points = view::<PointBatch>(&scanned.points.read(partition)?)?;
+            let points = view::<PointBatch>(&scanned.points.read_columns(partition, columns)?)?;
             let mut survey = Survey::new(truth, facts);
             let of = label_points(&points, truth, self.keep_foreign, survey.sampler())
                 .map_err(io::Error::other)?;

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use crate::problem::Result;
+use crate::view::AnyValue;
 
 /// A field, by its number in protobuf and its name in the `.proto` file and in JSON.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +49,7 @@ pub(crate) enum ListOf {
 /// A place in a message. A clone is a way back to it.
 pub(crate) trait Input<'a>: Clone {
     /// What a message calls its fields by.
-    type Key;
+    type Key: ?Sized;
 
     /// Whether a key is that of a field.
     fn is(key: &Self::Key, field: Field) -> bool;
@@ -67,6 +68,12 @@ pub(crate) trait Input<'a>: Clone {
 
     /// Passes over a field.
     fn skip(&mut self) -> Result<()>;
+
+    /// An attribute, where it is written as most are, and at once what many calls would give. None,
+    /// and nothing is read, where it isn't.
+    fn attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {
+        None
+    }
 
     fn text(&mut self) -> Result<Cow<'a, str>>;
     fn bytes(&mut self) -> Result<Cow<'a, [u8]>>;

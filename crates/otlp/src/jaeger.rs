@@ -21,19 +21,19 @@ use crate::walk::Walk;
 pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
     let mut again = json.clone();
     let mut processes = BTreeMap::new();
-    json.fields(|json, key| match &**key {
+    json.fields(|json, key| match key {
         "processes" => json.fields(|json, id| {
             if processes.len() == MAX_ELEMENTS as usize {
                 return json.fail(format!("more than {MAX_ELEMENTS} processes of one trace"));
             }
-            processes.insert(id.clone(), process(json, walk.sink)?);
+            processes.insert(id.to_owned(), process(json, walk.sink)?);
             Ok(())
         }),
         _ => json.skip(),
     })?;
     walk.counts.message(Signal::Traces);
     let mut last: Option<(Resource<'a>, Scope<'a>)> = None;
-    again.fields(|json, key| match &**key {
+    again.fields(|json, key| match key {
         "spans" => json.array(|json, null| {
             if null {
                 return Ok(());
@@ -48,7 +48,7 @@ pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>
             let nobody = Resource::default();
             let resource = process
                 .as_ref()
-                .or_else(|| processes.get(&process_id))
+                .or_else(|| processes.get(&*process_id))
                 .unwrap_or(&nobody);
             let is_last = |last: &(Resource<'a>, Scope<'a>)| last.0 == *resource && last.1 == scope;
             if !last.as_ref().is_some_and(is_last) {
@@ -90,7 +90,7 @@ impl<'a> JaegerSpan<'a> {
         let mut is_error = false;
         json.fields(|json, key| {
             let span = &mut read.span;
-            match &**key {
+            match key {
                 "traceID" => span.trace_id = TraceId(id(json, 32)?),
                 "spanID" => span.span_id = SpanId(id(json, 16)? as u64),
                 "parentSpanID" => span.parent_span_id = SpanId(id(json, 16)? as u64),
@@ -200,7 +200,7 @@ fn process<'a, S: Sink>(json: &mut Json<'a>, sink: &S) -> Result<Resource<'a>> {
             attributes.push(tag);
         }
     };
-    json.fields(|json, key| match &**key {
+    json.fields(|json, key| match key {
         "serviceName" => {
             take(KeyValue {
                 key: Cow::Borrowed("service.name"),
@@ -220,7 +220,7 @@ fn process<'a, S: Sink>(json: &mut Json<'a>, sink: &S) -> Result<Resource<'a>> {
 fn reference<'a>(json: &mut Json<'a>) -> Result<Reference<'a>> {
     let mut read = Reference::default();
     json.fields(|json, key| {
-        match &**key {
+        match key {
             "refType" => read.kind = json.text()?,
             "traceID" => read.trace_id = Some(TraceId(id(json, 32)?)),
             "spanID" => read.span_id = SpanId(id(json, 16)? as u64),
@@ -248,7 +248,7 @@ fn tag<'a>(json: &mut Json<'a>) -> Result<KeyValue<'a>> {
     let mut read = KeyValue::default();
     let mut kind = Cow::default();
     json.fields(|json, key| {
-        match &**key {
+        match key {
             "key" => read.key = json.text()?,
             "type" => kind = json.text()?,
             "value" => read.value = value(json)?,

@@ -108,7 +108,7 @@ fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Resu
                 return walk.resources(input, signal);
             }
         }
-        match &**key {
+        match key {
             // Jaeger's newer query API wraps OTLP.
             "result" => object(input, walk),
             "data" => input.array(|input, null| match null {

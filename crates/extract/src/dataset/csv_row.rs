@@ -20,9 +20,6 @@ pub(crate) struct CsvRow {
 /// gives back every cell as it was.
 const FORMULA_STARTS: &[u8] = b"=+-@\t\r\n'";
 
-/// Bytes for which a cell is quoted.
-const QUOTED: &[u8] = b",\"\r\n";
-
 impl CsvRow {
     pub(crate) fn new() -> Self {
         Self {
@@ -93,7 +90,9 @@ impl CsvRow {
 
     fn quoted(&mut self, bytes: &[u8], formula: bool) {
         self.begin();
-        if !bytes.iter().any(|b| QUOTED.contains(b)) {
+        // Most cells have no byte that they are quoted for, and this looks at many bytes at a time.
+        let is_quoted = |byte: u8| matches!(byte, b',' | b'"' | b'\r' | b'\n');
+        if !bytes.iter().fold(false, |found, b| found | is_quoted(*b)) {
             if formula {
                 self.out.push(b'\'');
             }
@@ -152,11 +151,13 @@ impl CsvRow {
 }
 
 /// Lower-case hexadecimal digits.
-pub(crate) fn hex<const DIGITS: usize>(mut value: u128) -> [u8; DIGITS] {
+pub(crate) fn hex<const DIGITS: usize>(value: u128) -> [u8; DIGITS] {
     let mut text = [b'0'; DIGITS];
-    for digit in text.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(value & 15) as usize];
-        value >>= 4;
+    let bytes = value.to_be_bytes();
+    for (pair, byte) in text.rchunks_exact_mut(2).zip(bytes.iter().rev()) {
+        for (digit, half) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
+            *digit = b"0123456789abcdef"[usize::from(half)];
+        }
     }
     text
 }
@@ -227,6 +228,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ids_are_their_hexadecimal_digits(id: u128) {
+            prop_assert_eq!(hex::<32>(id).to_vec(), format!("{id:032x}").into_bytes());
+            let half = id as u64;
+            prop_assert_eq!(hex::<16>(half.into()).to_vec(), format!("{half:016x}").into_bytes());
+        }
+
         #[test]
         fn text_comes_back_and_never_starts_a_formula(cell: String) {
             let cells = row(&[text(&cell), (Kind::Int64, Value::Int(1))]);

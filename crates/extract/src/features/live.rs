@@ -259,10 +259,7 @@ impl LiveBuckets {
         let kind = spans.kind.value(row);
         if let Some(bucket) = self.open(start) {
             let trace = [spans.trace_high.value(row), spans.trace_low.value(row)];
-            let whose = format!(
-                "{service} {}",
-                text(&spans.instance, row).unwrap_or_default()
-            );
+            let whose = format!("{service} {}", spans.instance(row).unwrap_or_default());
             if !bucket
                 .seen
                 .insert((trace, spans.span_id.value(row), start, whose))

@@ -86,7 +86,7 @@ fn once(spans: &SpanBatch, places: Range<usize>, row: impl Fn(usize) -> usize) -
             spans.span_id.value(row),
             number(&spans.start_ns, row),
             spans.service_name.value(row),
-            text(&spans.instance, row),
+            spans.instance(row),
         )
     };
     let mut once: Vec<usize> = places.collect();

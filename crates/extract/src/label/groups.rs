@@ -10,6 +10,40 @@ use crate::scan::OfTraces;
 use crate::scan::records::{LogBatch, RequestBatch, SpanBatch};
 use crate::scan::spool::hash;
 
+/// Columns of spans that labelling looks at. The others are null.
+pub(crate) const SPAN_COLUMNS: [&str; 20] = [
+    "trace_high",
+    "trace_low",
+    "alone",
+    "span_id",
+    "parent_span_id",
+    "start_ns",
+    "end_ns",
+    "name",
+    "kind",
+    "status",
+    "linked",
+    "service_name",
+    "service_instance_id",
+    "pod_or_host",
+    "http_status_code",
+    "header_type",
+    "header_root_cause",
+    "header_msg",
+    "header_default",
+    "run_id",
+];
+
+/// The same of log records.
+pub(crate) const LOG_COLUMNS: [&str; 6] = [
+    "trace_high",
+    "trace_low",
+    "span_id",
+    "time_ns",
+    "service_name",
+    "body",
+];
+
 /// A partition, as it was scanned.
 pub(crate) struct Partition {
     pub(crate) spans: SpanBatch,
@@ -63,7 +97,7 @@ impl<'a> Sorted<'a> {
         let mut names = Numbered::default();
         let mut of_spans: Vec<(Key, Span)> = (0..spans.span_id.len())
             .map(|row| {
-                let instance = text(&spans.instance, row).unwrap_or_default();
+                let instance = spans.instance(row).unwrap_or_default();
                 let span = Span {
                     id: spans.span_id.value(row),
                     parent: spans.parent_span_id.value(row),

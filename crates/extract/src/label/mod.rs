@@ -24,7 +24,7 @@ use clocks::Offset;
 use decide::{Decided, decide};
 use groups::{Group, Partition, Sorted, number, text};
 use names::ResourceId;
-pub(crate) use points::label_points;
+pub(crate) use points::{POINT_COLUMNS, label_points};
 use records::{LogMarkBuilder, SpanMarkBuilder, TraceBuilder};
 use shape::{ShapeBuilder, push_shapes};
 use survey::Survey;

@@ -22,12 +22,13 @@ pub(crate) struct Numbered<'a> {
 
 impl<'a> Numbered<'a> {
     pub(crate) fn number(&mut self, thing: (&'a str, &'a str)) -> u32 {
-        let next = self.things.len() as u32;
-        let number = *self.numbers.entry(thing).or_insert(next);
-        if number == next {
-            self.things.push(thing);
+        if let Some(number) = self.numbers.get(&thing) {
+            return *number;
         }
-        number
+        let next = self.things.len() as u32;
+        self.numbers.insert(thing, next);
+        self.things.push(thing);
+        next
     }
 
     /// The first name of a number.

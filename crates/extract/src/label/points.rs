@@ -2,13 +2,30 @@
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::ArrowError;
-use loadgen_evidence::{MetricPoint, Reading, Sampler, Series};
+use loadgen_evidence::{MetricPoint, Reading, Sampler, Series, is_relevant};
 
 use super::groups::{text, value_or_zero};
 use super::interval::{Meaning, PointInterval, SeriesPoint, intervals};
 use super::records::PointMarkBuilder;
 use super::truth::Truth;
 use crate::scan::records::PointBatch;
+
+/// Columns of points that labelling looks at. The others are null.
+pub(crate) const POINT_COLUMNS: [&str; 13] = [
+    "series",
+    "time_ns",
+    "start_ns",
+    "meaning",
+    "total",
+    "service_name",
+    "metric_name",
+    "metric_type",
+    "unit",
+    "sum",
+    "attributes",
+    "service_instance_id",
+    "host_name",
+];
 
 /// What is said of a partition of points.
 #[derive(Debug)]
@@ -50,7 +67,8 @@ pub(crate) fn label_points(
     let series_of = |row: &u32| points.series.value(*row as usize);
     for rows in order.chunk_by(|a, b| series_of(a) == series_of(b)) {
         let series: Vec<SeriesPoint> = rows.iter().map(|&r| point(points, r as usize)).collect();
-        let key = key(points, rows[0] as usize);
+        let first = rows[0] as usize;
+        let shown = is_relevant(points.metric_name.value(first)).then(|| key(points, first));
         for (&row, interval) in rows.iter().zip(intervals(&series)) {
             let of_others = truth.foreign_over((interval.start, interval.end));
             if let Some(kind) = of_others {
@@ -65,8 +83,10 @@ pub(crate) fn label_points(
                 marks.increase.append_option(interval.increase);
                 marks.foreign.append_value(of_others.map_or(0, |f| f as u8));
             }
-            if let Some(observed) = observed(points, row as usize, &interval) {
-                sampler.metric(&key, &observed);
+            if let Some(key) = &shown
+                && let Some(observed) = observed(points, row as usize, &interval)
+            {
+                sampler.metric(key, &observed);
             }
         }
     }

@@ -37,6 +37,9 @@ pub(crate) trait FieldKind {
 
     /// Takes a cell from a packed row.
     fn unpack(row: &mut Reader<'_>, builder: &mut Self::Builder) -> io::Result<()>;
+
+    /// Goes past a cell of a packed row.
+    fn pass(row: &mut Reader<'_>) -> io::Result<()>;
 }
 
 macro_rules! numbers {
@@ -69,6 +72,11 @@ macro_rules! numbers {
             fn unpack(row: &mut Reader<'_>, builder: &mut $builder) -> io::Result<()> {
                 builder.append_value(<$number>::from_le_bytes(row.take()?));
                 Ok(())
+            }
+
+            #[inline]
+            fn pass(row: &mut Reader<'_>) -> io::Result<()> {
+                row.take::<{ size_of::<$number>() }>().map(drop)
             }
         }
     )*};
@@ -112,6 +120,11 @@ impl FieldKind for Bool {
         builder.append_value(row.take()? != [0]);
         Ok(())
     }
+
+    #[inline]
+    fn pass(row: &mut Reader<'_>) -> io::Result<()> {
+        row.take::<1>().map(drop)
+    }
 }
 
 #[derive(Debug)]
@@ -143,6 +156,11 @@ impl FieldKind for Text {
         builder.append_value(row.text()?);
         Ok(())
     }
+
+    #[inline]
+    fn pass(row: &mut Reader<'_>) -> io::Result<()> {
+        row.text().map(drop)
+    }
 }
 
 /// A kind of batch.
@@ -159,12 +177,24 @@ pub(crate) trait PackedBatch: Batch {
     /// Bytes that a row takes up in a batch, without those of text.
     const WIDTH: usize;
 
-    /// The batch of packed rows; of `wanted` ones, if not of all.
-    fn unpack(parts: &[&Packed], wanted: Option<&[bool]>) -> io::Result<RecordBatch>;
+    /// The batch of packed rows: of `wanted` ones, if not of all, and with values in the columns
+    /// whose bits are set. The others are null.
+    fn unpack(parts: &[&Packed], wanted: Option<&[bool]>, columns: u32) -> io::Result<RecordBatch>;
+
+    /// The bits of columns, by their names.
+    fn columns(names: &[&str]) -> u32 {
+        let schema = Self::schema();
+        let fields = schema.fields().iter().zip(0..u32::BITS);
+        let named = fields.filter(|(field, _)| names.contains(&field.name().as_str()));
+        named.fold(0, |bits, (_, place)| bits | 1 << place)
+    }
 
     /// Adds the rows of a batch to packed ones.
     fn pack(batch: &RecordBatch, rows: &mut Packed) -> io::Result<()>;
 }
+
+/// The bits of all columns.
+pub(crate) const ALL_COLUMNS: u32 = u32::MAX;
 
 /// The array of a column.
 pub(crate) fn column<A: Array + Clone + 'static>(
@@ -302,6 +332,7 @@ macro_rules! packed_batch {
             fn unpack(
                 parts: &[&$crate::scan::packed::Packed],
                 wanted: Option<&[bool]>,
+                columns: u32,
             ) -> std::io::Result<arrow_array::RecordBatch> {
                 use $crate::scan::batch::FieldKind;
                 let rows = match wanted {
@@ -323,16 +354,25 @@ macro_rules! packed_batch {
                         let present = reader.next_row()?;
                         let mut bit: u32 = 1;
                         $(
-                            if present & bit != 0 {
-                                <$crate::scan::batch::$kind as FieldKind>::unpack(&mut reader, &mut builder.$field)?;
-                            } else {
-                                builder.$field.append_null();
+                            match (present & bit != 0, columns & bit != 0) {
+                                (true, true) => <$crate::scan::batch::$kind as FieldKind>::unpack(&mut reader, &mut builder.$field)?,
+                                (true, false) => <$crate::scan::batch::$kind as FieldKind>::pass(&mut reader)?,
+                                (false, true) => builder.$field.append_null(),
+                                (false, false) => {}
                             }
                             bit <<= 1;
                         )*
                         let _ = bit;
                     }
                 }
+                let mut bit: u32 = 1;
+                $(
+                    if columns & bit == 0 {
+                        builder.$field.append_nulls(rows);
+                    }
+                    bit <<= 1;
+                )*
+                let _ = bit;
                 builder.finish().map_err(std::io::Error::other)
             }
 

@@ -24,14 +24,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::Array;
 
-use batch::{Batch, PackedBatch};
+use batch::{ALL_COLUMNS, Batch, PackedBatch};
 use loadgen_otlp::source::{Skipped, Source, Unit, UnitTally, decode};
 use packed::Packed;
 use pipeline::{PipelineError, Placed, Results, for_each_unit};
 use records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
 use row_spool::{MAX_GROUP_BYTES, RowSpool, partitions};
 use sample::{Sample, SampleIndex, SampledSpan};
-use sink::{Part, Records};
+use sink::{Part, Records, SpareParts};
 use spool::hash;
 
 use crate::lines::Lines;
@@ -109,15 +109,17 @@ impl Scanned {
         // Sampled are spans with a hash up to this, which falls as more of them come.
         let limit = AtomicU64::new(sample.add(std::mem::take(&mut self.sample)));
         let first_unit = self.first_unit;
+        let spare = SpareParts::default();
         let work = |placed: &Placed, results: &Results<'_, Said>| {
             let limit = limit.load(Ordering::Relaxed);
             let give = |part| results.send(Said::Part(part));
-            let records = Records::new(first_unit + placed.number, limit, give);
+            let number = first_unit + placed.number;
+            let records = Records::new(number, limit, spare.take(), give);
             results.send(Said::Whole(scan(&placed.unit, records)));
         };
         for_each_unit(sources, workers, work, |file, said| {
             stop.check()?;
-            let part = match said {
+            let mut part = match said {
                 Said::Part(part) => part,
                 Said::Whole(tally) => {
                     lines.take(file, tally);
@@ -140,7 +142,9 @@ impl Scanned {
             self.spans.deal(spans)?;
             self.points.deal(points)?;
             self.logs.deal(logs)?;
-            limit.store(sample.add(part.sampled), Ordering::Relaxed);
+            let still_wanted = sample.add(part.sampled.drain(..));
+            limit.store(still_wanted, Ordering::Relaxed);
+            spare.put(part);
             Ok(())
         })?;
         self.sample = sample.into_spans();
@@ -229,12 +233,15 @@ impl UnitRecords {
     pub(crate) fn of(unit: &Unit, number: u64) -> io::Result<Self> {
         fn view<B: PackedBatch>(rows: &Packed, all: &mut Vec<B>) -> io::Result<()> {
             if rows.len() > 0 {
-                all.push(B::view(&B::unpack(&[rows], None)?).map_err(io::Error::other)?);
+                all.push(
+                    B::view(&B::unpack(&[rows], None, ALL_COLUMNS)?).map_err(io::Error::other)?,
+                );
             }
             Ok(())
         }
         let mut parts = Vec::new();
-        let tally = scan(unit, Records::new(number, 0, |part| parts.push(part)));
+        let records = Records::new(number, 0, Part::default(), |part| parts.push(part));
+        let tally = scan(unit, records);
         let mut found = Self {
             skipped: tally.skipped,
             ..Self::default()

@@ -68,6 +68,17 @@ impl Packed {
         self.len = mark.len;
     }
 
+    /// Bytes that there is memory for.
+    pub(super) fn capacity(&self) -> usize {
+        self.rows.capacity() + self.texts.capacity()
+    }
+
+    /// Makes room for so many bytes, half of them of text.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.rows.reserve(bytes / 2);
+        self.texts.reserve(bytes / 2);
+    }
+
     /// Without rows, and with the memory that it has.
     pub(super) fn clear(&mut self) {
         self.cut(Mark::default());

@@ -2,6 +2,7 @@
 //! where they are not known; ids are 0 where there is none.
 
 use super::batch::packed_batch;
+use crate::label::groups::text;
 
 packed_batch! {
     /// Spans.
@@ -23,8 +24,8 @@ packed_batch! {
         linked: Bool,
         service_name: Text,
         service_instance_id: Text,
-        /// Its instance, pod or host, whichever its resource names first.
-        instance: Text,
+        /// Its pod or host, whichever its resource names first, where it names no instance.
+        pod_or_host: Text,
         http_method: Text,
         http_status_code: I32,
         http_target: Text,
@@ -48,6 +49,14 @@ packed_batch! {
         header_default: Bool,
         /// The run that it belongs to, where it says so.
         run_id: Text,
+    }
+}
+
+impl SpanBatch {
+    /// A span's instance, pod or host, whichever its resource names first.
+    pub(crate) fn instance(&self, row: usize) -> Option<&str> {
+        let instance = text(&self.service_instance_id, row);
+        instance.or_else(|| text(&self.pod_or_host, row))
     }
 }
 

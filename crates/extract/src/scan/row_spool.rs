@@ -13,7 +13,7 @@ use std::path::Path;
 
 use arrow_array::{RecordBatch, UInt32Array};
 
-use super::batch::PackedBatch;
+use super::batch::{ALL_COLUMNS, PackedBatch};
 use super::packed::{Packed, Raw, damaged};
 use super::spool::{BUDGET_BYTES, Dealt};
 
@@ -89,12 +89,15 @@ pub(crate) struct RowSpool {
     limit: usize,
 }
 
+/// [`PackedBatch::unpack`].
+type Unpack = fn(&[&Packed], Option<&[bool]>, u32) -> io::Result<RecordBatch>;
+
 /// What has to be known of a kind of rows.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     /// Bytes of a row in a batch, without those of text.
     width: usize,
-    unpack: fn(&[&Packed], Option<&[bool]>) -> io::Result<RecordBatch>,
+    unpack: Unpack,
     pack: fn(&RecordBatch, &mut Packed) -> io::Result<()>,
 }
 
@@ -178,6 +181,11 @@ impl RowSpool {
     fn put(&mut self, partition: usize, raw: Raw<'_>) -> io::Result<()> {
         let part = &mut self.parts[partition];
         part.bytes += self.kind.width + raw.text.len();
+        if part.held.capacity() == 0 {
+            // All that it will ever hold: memory counts once it is written to, and what grows is
+            // copied, and written to anew.
+            part.held.reserve(self.limit);
+        }
         part.held.push(raw);
         if part.held.bytes() < self.limit {
             return Ok(());
@@ -205,7 +213,12 @@ impl RowSpool {
 
     /// All rows of a partition.
     pub(crate) fn read(&self, partition: usize) -> io::Result<RecordBatch> {
-        self.unpack(&self.parts[partition], None)
+        self.read_columns(partition, ALL_COLUMNS)
+    }
+
+    /// All rows of a partition, with values in the columns whose bits are set and nulls in the rest.
+    pub(crate) fn read_columns(&self, partition: usize, columns: u32) -> io::Result<RecordBatch> {
+        self.unpack(&self.parts[partition], None, columns)
     }
 
     /// Some rows of a partition in their order, by their numbers in it; and for each of these numbers
@@ -221,7 +234,7 @@ impl RowSpool {
             let row = wanted.get_mut(*number as usize);
             *row.ok_or_else(damaged)? = true;
         }
-        let batch = self.unpack(part, Some(&wanted))?;
+        let batch = self.unpack(part, Some(&wanted), ALL_COLUMNS)?;
         let mut next = 0;
         let place = |wanted: &bool| {
             let place = next;
@@ -236,13 +249,18 @@ impl RowSpool {
         Ok((batch, rows.into()))
     }
 
-    fn unpack(&self, part: &Part, wanted: Option<&[bool]>) -> io::Result<RecordBatch> {
+    fn unpack(
+        &self,
+        part: &Part,
+        wanted: Option<&[bool]>,
+        columns: u32,
+    ) -> io::Result<RecordBatch> {
         let chunks = part.chunks.iter().map(|chunk| self.chunk(*chunk));
         let chunks = chunks.collect::<io::Result<Vec<Packed>>>()?;
         let mut all: Vec<&Packed> = chunks.iter().collect();
         // What is in memory came last.
         all.push(&part.held);
-        (self.kind.unpack)(&all, wanted)
+        (self.kind.unpack)(&all, wanted, columns)
     }
 
     fn chunk(&self, chunk: Chunk) -> io::Result<Packed> {
@@ -423,11 +441,17 @@ mod tests {
 
         #[test]
         fn a_batch_is_packed_as_its_rows_are(numbers: Vec<u64>) {
+            use arrow_array::Array;
             let rows = packed(&numbers);
-            let batch = NumberBatch::unpack(&[&rows], None).expect("a batch");
+            let batch = NumberBatch::unpack(&[&rows], None, ALL_COLUMNS).expect("a batch");
             let mut again = Packed::default();
             NumberBatch::pack(&batch, &mut again).expect("packed");
             prop_assert_eq!(rows.parts(), again.parts());
+            // What is asked for is the same, and the rest is null.
+            let columns = NumberBatch::columns(&["name"]);
+            let names = NumberBatch::unpack(&[&rows], None, columns).expect("a batch");
+            prop_assert_eq!(names.column(1), batch.column(1));
+            prop_assert_eq!(names.column(0).null_count(), numbers.len());
         }
 
         #[test]

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
 
 use loadgen_otlp::view::{AnyValue, KeyValue, Resource, Span};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ const MAX_VALUE_CHARS: usize = 200;
 
 /// A span has so many attributes at most in the sample, and its resource likewise.
 const MAX_ATTRIBUTES: usize = 256;
+
+/// Room for the columns of a span in the sample, and for a value that is no text.
+const COLUMNS_BYTES: usize = 320;
+const NUMBER_BYTES: usize = 8;
 
 /// A trace and a span in it.
 pub(crate) type SpanKey = ([u64; 2], u64);
@@ -37,13 +42,54 @@ pub(crate) struct SampledSpan {
 /// Names with their values, in the order of their coming. All texts are in one buffer: most sampled
 /// spans are dropped soon, and with a buffer for each text the allocator took most of the time.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Flat", into = "Flat")]
 pub(crate) struct Features {
     texts: String,
     /// Where each name ends in `texts`, and where its value does, which follows it.
     ends: Vec<(u32, u32)>,
+    /// Those behind them, which other spans have, too.
+    shared: Option<Arc<Features>>,
+}
+
+/// [`Features`] that share nothing.
+#[derive(Serialize, Deserialize)]
+struct Flat {
+    texts: String,
+    ends: Vec<(u32, u32)>,
+}
+
+impl From<Flat> for Features {
+    fn from(Flat { texts, ends }: Flat) -> Self {
+        Self {
+            texts,
+            ends,
+            shared: None,
+        }
+    }
+}
+
+impl From<Features> for Flat {
+    fn from(features: Features) -> Self {
+        let mut flat = Features::default();
+        for (name, value) in features.iter() {
+            flat.push("", name, value);
+        }
+        let Features { texts, ends, .. } = flat;
+        Self { texts, ends }
+    }
 }
 
 impl Features {
+    /// Empty, with room for so many values and for so many bytes of text. Texts that grow while
+    /// they are put down are copied again and again.
+    fn with_room(values: usize, bytes: usize) -> Self {
+        Self {
+            texts: String::with_capacity(bytes),
+            ends: Vec::with_capacity(values),
+            shared: None,
+        }
+    }
+
     /// Adds a value, cut where it is too long; the name comes in two parts.
     fn push(&mut self, namespace: &str, name: &str, value: &str) {
         self.texts.push_str(namespace);
@@ -71,17 +117,13 @@ impl Features {
         }
     }
 
-    /// Adds all of others.
-    fn extend(&mut self, others: &Self) {
-        let before = self.texts.len() as u32;
-        self.texts.push_str(&others.texts);
-        let ends = others.ends.iter();
-        self.ends
-            .extend(ends.map(|(name, value)| (before + name, before + value)));
-    }
-
     /// All names with their values.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let shared = self.shared.as_deref().into_iter();
+        self.own().chain(shared.flat_map(Self::own))
+    }
+
+    fn own(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut begin = 0;
         self.ends.iter().map(move |&(name, value)| {
             let from = std::mem::replace(&mut begin, value as usize);
@@ -138,11 +180,14 @@ impl Sample {
     }
 
     /// Adds spans and says up to which hash they are still wanted.
-    pub(crate) fn add(&mut self, spans: Vec<SampledSpan>) -> u64 {
+    pub(crate) fn add(&mut self, spans: impl IntoIterator<Item = SampledSpan>) -> u64 {
         for span in spans {
-            self.0.push(span);
-            if self.0.len() > SAMPLE_SPANS {
-                self.0.pop();
+            if self.0.len() < SAMPLE_SPANS {
+                self.0.push(span);
+            } else if let Some(mut last) = self.0.peek_mut()
+                && span < *last
+            {
+                *last = span;
             }
         }
         match self.0.peek() {
@@ -194,7 +239,7 @@ impl SampledSpan {
         hash: u64,
         key: SpanKey,
         known: &ResourceAttributes,
-        of_resource: &Features,
+        of_resource: &Arc<Features>,
         span: &Span<'_>,
         http: &HttpAttributes<'_>,
     ) -> Self {
@@ -218,12 +263,15 @@ impl SampledSpan {
             ("client_address", http.client_address(kind)),
             ("network_protocol_version", http.protocol_version()),
         ];
-        let named = columns
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
-        let mut features: Features = named.collect();
+        let bytes = COLUMNS_BYTES + bytes_of("attributes.", &span.attributes);
+        let mut features = Features::with_room(columns.len() + span.attributes.len(), bytes);
+        for (name, value) in columns {
+            if let Some(value) = value {
+                features.push("", name, value);
+            }
+        }
         features.push_attributes("attributes.", &span.attributes);
-        features.extend(of_resource);
+        features.shared = Some(of_resource.clone());
         Self {
             hash,
             key,
@@ -233,10 +281,24 @@ impl SampledSpan {
 }
 
 /// What spans of a resource have in common.
-pub(super) fn of_resource(resource: &Resource<'_>) -> Features {
-    let mut features = Features::default();
-    features.push_attributes("resource.", &resource.attributes);
-    features
+pub(super) fn of_resource(resource: &Resource<'_>) -> Arc<Features> {
+    let namespace = "resource.";
+    let bytes = bytes_of(namespace, &resource.attributes);
+    let mut features = Features::with_room(resource.attributes.len(), bytes);
+    features.push_attributes(namespace, &resource.attributes);
+    Arc::new(features)
+}
+
+/// About how many bytes attributes of a namespace take up.
+fn bytes_of(namespace: &str, pairs: &[KeyValue<'_>]) -> usize {
+    let bytes = |pair: &KeyValue<'_>| {
+        let value = match &pair.value {
+            AnyValue::Text(text) => text.len().min(MAX_VALUE_CHARS),
+            _ => NUMBER_BYTES,
+        };
+        namespace.len() + pair.key.len() + value
+    };
+    pairs.iter().map(bytes).sum()
 }
 
 /// The beginning of a value that is too long.
@@ -305,5 +367,8 @@ mod tests {
         ] {
             assert_eq!(sampled.features.get(name), Some(value), "{name}");
         }
+        // What goes to another process shares nothing, and is the same.
+        let flat = Features::from(Flat::from(sampled.features.clone()));
+        assert!(flat.shared.is_none() && flat.iter().eq(sampled.features.iter()));
     }
 }

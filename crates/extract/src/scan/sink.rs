@@ -3,6 +3,8 @@
 //! Records are given away in parts, so that not even a message of millions of items is in memory as
 //! a whole. Items of a message that is not known to be good yet can still be taken back.
 
+use std::sync::{Arc, Mutex};
+
 use loadgen_otlp::view::{LogRecord, Metric, Point, Resource, Scope, Span, TraceId};
 use loadgen_otlp::{Origin, Owner, Sink, UNDO_ITEMS};
 
@@ -19,6 +21,9 @@ const PART_TEXT_BYTES: usize = 16 << 20;
 /// A part is given away from so many records on.
 const PART_RECORDS: usize = UNDO_ITEMS as usize;
 
+/// Memory of a part that is kept to be used again: units of 1 MiB have parts of less.
+const MAX_SPARE_BYTES: usize = 4 << 20;
+
 /// Text of the records of one message that is not known to be good yet. What has more is taken for
 /// bad: names that are repeated for each of many items can make gigabytes of a few megabytes.
 const MAX_UNDO_TEXT_BYTES: usize = 512 << 20;
@@ -31,6 +36,33 @@ pub(super) struct Part {
     pub(super) logs: Packed,
     pub(super) sampled: Vec<SampledSpan>,
     pub(super) extent: Extent,
+}
+
+/// Parts that were dealt, whose memory is used again: what grows anew for each unit costs copies,
+/// and pages that the kernel has to clear.
+#[derive(Debug, Default)]
+pub(super) struct SpareParts(Mutex<Vec<Part>>);
+
+impl SpareParts {
+    /// An empty part.
+    pub(super) fn take(&self) -> Part {
+        let spare = self.0.lock().ok().and_then(|mut parts| parts.pop());
+        spare.unwrap_or_default()
+    }
+
+    /// Takes back a part, whose sampled spans were taken, unless it is one of the few large ones.
+    pub(super) fn put(&self, mut part: Part) {
+        let rows = [&mut part.spans, &mut part.points, &mut part.logs];
+        let bytes: usize = rows.iter().map(|rows| rows.capacity()).sum();
+        rows.into_iter().for_each(Packed::clear);
+        part.extent = Extent::default();
+        // A lock is poisoned where a worker panicked, which ends all.
+        if bytes <= MAX_SPARE_BYTES
+            && let Ok(mut parts) = self.0.lock()
+        {
+            parts.push(part);
+        }
+    }
 }
 
 /// First start and last end of spans, Unix nanoseconds.
@@ -65,7 +97,7 @@ pub(super) struct Records<G> {
     part: Part,
     resource: ResourceAttributes,
     /// What sampled spans of the resource have in common, once there is one.
-    of_resource: Option<Features>,
+    of_resource: Option<Arc<Features>>,
     /// Spans in the unit so far.
     place: u64,
     message: Message,
@@ -87,12 +119,13 @@ struct Message {
 }
 
 impl<G: FnMut(Part)> Records<G> {
-    pub(super) fn new(unit: u64, sample_limit: u64, give: G) -> Self {
+    /// Of the unit with this number; `part` is an empty one.
+    pub(super) fn new(unit: u64, sample_limit: u64, part: Part, give: G) -> Self {
         Self {
             unit,
             sample_limit,
             give,
-            part: Part::default(),
+            part,
             resource: ResourceAttributes::default(),
             of_resource: None,
             place: 0,
@@ -242,7 +275,7 @@ mod tests {
     /// Reads messages and gives the parts.
     fn parts(messages: &[String]) -> Vec<Part> {
         let mut parts = Vec::new();
-        let mut records = Records::new(0, 0, |part| parts.push(part));
+        let mut records = Records::new(0, 0, Part::default(), |part| parts.push(part));
         for (number, message) in messages.iter().enumerate() {
             records.begin(number as u64);
             let _ = read_json(message.as_bytes(), &mut records);

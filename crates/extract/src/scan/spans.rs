@@ -52,7 +52,7 @@ pub(super) fn pack(
         linked: Some(!span.links.is_empty()),
         service_name: Some(resource.service_name()),
         service_instance_id: instance,
-        instance: instance.or(other),
+        pod_or_host: other.filter(|_| instance.is_none()),
         http_method: http.method(),
         http_status_code: http.status_code(),
         http_target: target.as_deref(),

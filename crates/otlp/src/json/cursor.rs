@@ -13,6 +13,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::input::{Field, Input, ListOf, Named};
 use crate::problem::{Result, fail};
+use crate::view::AnyValue;
 
 /// Objects and lists in each other. A message that a protobuf library takes (100 messages in each
 /// other) has at most half as many more as JSON.
@@ -219,6 +220,43 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// An attribute without white space and escapes, whose value is a text or an integer. What it
+    /// gives is what any other way of reading gives; that way is also left to say what is wrong.
+    #[inline]
+    fn usual_attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {
+        if self.depth + 2 > MAX_DEPTH {
+            return None;
+        }
+        let key = self.string_behind(br#"{"key":""#)?;
+        let value = match self.string_behind(br#","value":{"stringValue":""#) {
+            Some(text) => AnyValue::Text(Cow::Borrowed(text)),
+            None => {
+                let digits = self.string_behind(br#","value":{"intValue":""#)?;
+                AnyValue::Int(i64::try_from(whole(digits)?).ok()?)
+            }
+        };
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += 2;
+        rest.starts_with(b"}}").then_some((key, value))
+    }
+
+    /// The rest of a string without escapes behind what ends with its first quote. None, and
+    /// nothing is read, where something else is here.
+    #[inline]
+    fn string_behind(&mut self, before: &[u8]) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        if !bytes[self.at..].starts_with(before) {
+            return None;
+        }
+        let start = self.at + before.len();
+        let end = next_special(bytes, start);
+        if bytes.get(end) != Some(&b'"') {
+            return None;
+        }
+        self.at = end + 1;
+        Some(&self.text[start..end])
+    }
+
     /// Goes from a string's first quote behind its last; true if it has no escapes.
     #[inline]
     fn string_end(&mut self) -> Result<bool> {
@@ -260,16 +298,14 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> Input<'a> for Json<'a> {
-    type Key = Cow<'a, str>;
+    type Key = str;
 
-    fn is(key: &Cow<'a, str>, field: Field) -> bool {
-        *key == field.json || *key == field.proto
+    #[inline]
+    fn is(key: &str, field: Field) -> bool {
+        key == field.json || key == field.proto
     }
 
-    fn fields(
-        &mut self,
-        mut each: impl FnMut(&mut Self, &Cow<'a, str>) -> Result<()>,
-    ) -> Result<()> {
+    fn fields(&mut self, mut each: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<()> {
         self.open(b'{', "an object")?;
         if self.peek() == b'}' {
             return self.close();
@@ -316,6 +352,16 @@ impl<'a> Input<'a> for Json<'a> {
             b'n' => self.word("null"),
             _ => self.expected("a value"),
         }
+    }
+
+    #[inline]
+    fn attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {
+        let start = self.at;
+        let attribute = self.usual_attribute();
+        if attribute.is_none() {
+            self.at = start;
+        }
+        attribute
     }
 
     #[inline]
@@ -420,15 +466,42 @@ fn specials(word: u64) -> u64 {
     (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7)
 }
 
+/// The whole number that up to 19 digits stand for: so many always fit.
+fn short_whole(digits: &[u8]) -> Option<u64> {
+    if !(1..=19).contains(&digits.len()) {
+        return None;
+    }
+    let (eights, rest) = digits.as_chunks();
+    let mut value = 0;
+    for eight in eights {
+        value = 100_000_000 * value + eight_digits(u64::from_le_bytes(*eight))?;
+    }
+    for digit in rest {
+        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+        value = 10 * value + u64::from(digit);
+    }
+    Some(value)
+}
+
+/// The number that eight digits stand for: pairs of them are put together, then pairs of these,
+/// then the two that are left.
+fn eight_digits(word: u64) -> Option<u64> {
+    const ONES: u64 = u64::MAX / 255;
+    let digits = word.wrapping_sub(ONES * u64::from(b'0'));
+    // A byte below `0` borrows and has its high bit set; one above `9` gets it by what is added.
+    if (digits | digits.wrapping_add(ONES * 0x76)) & (ONES << 7) != 0 {
+        return None;
+    }
+    let pairs = (10 * digits + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (100 * pairs + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((10_000 * fours + (fours >> 32)) & 0xffff_ffff)
+}
+
 /// The whole number that a decimal stands for: also `7.0` and `1.5e3`, and exactly.
 fn whole(text: &str) -> Option<i128> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let sign = if digits.len() < text.len() { -1 } else { 1 };
-    if (1..=19).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) {
-        // So many digits always fit.
-        let value = digits
-            .bytes()
-            .fold(0u64, |value, digit| 10 * value + u64::from(digit - b'0'));
+    if let Some(value) = short_whole(digits.as_bytes()) {
         return Some(sign * i128::from(value));
     }
     let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
@@ -461,7 +534,10 @@ fn whole(text: &str) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+    use crate::view::{Keep, KeyValue, Merge};
     use proptest::prelude::*;
     use serde::de::IgnoredAny;
 
@@ -495,6 +571,44 @@ mod tests {
             "true",
         ] {
             assert_eq!(integer::<u64>(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whole_numbers_are_what_the_standard_library_reads(
+            text in "[0-9]{1,20}|[0-9]{0,9}[/:x\u{e9}][0-9]{0,9}",
+        ) {
+            let expected = text.parse::<u64>().ok().filter(|_| text.len() < 20);
+            prop_assert_eq!(short_whole(text.as_bytes()), expected);
+        }
+
+        #[test]
+        fn attributes_are_the_same_however_they_are_written(
+            key: String,
+            text in "\\PC*|[a-z\"\\\\\n]*",
+            number: i64,
+            behind in "[\\]} ,]{0,9}",
+        ) {
+            let read = |text: String| {
+                let mut pair = KeyValue::default();
+                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9) };
+                let read = pair.merge(&mut at(&text), &keep).map_err(|problem| problem.reason);
+                read.map(|()| format!("{pair:?}"))
+            };
+            let [key, text] = [key, text].map(|text| serde_json::to_string(&text).expect("JSON"));
+            for key in [&key, "\"no\"", "\"\""] {
+                for value in [
+                    format!("{{\"stringValue\":{text}}}"),
+                    format!("{{\"intValue\":\"{number}\"}}"),
+                    "{\"intValue\":\"x\"}".to_owned(),
+                    "{\"stringValue\":\"\",\"intValue\":7}".to_owned(),
+                ] {
+                    let close = read(format!("{{\"key\":{key},\"value\":{value}}}{behind}"));
+                    let wide = read(format!("{{ \"key\":{key},\"value\":{value}}}{behind}"));
+                    prop_assert_eq!(close, wide);
+                }
+            }
         }
     }
 

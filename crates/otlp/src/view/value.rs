@@ -101,6 +101,12 @@ fn values<'a, I: Input<'a>, T: Merge<'a>>(input: &mut I, keep: &Keep<'_>) -> Res
 
 impl<'a> Merge<'a> for KeyValue<'a> {
     fn merge<I: Input<'a>>(&mut self, input: &mut I, keep: &Keep<'_>) -> Result<()> {
+        if let Some((key, value)) = input.attribute() {
+            if (keep.wants)(key) {
+                (self.key, self.value) = (Cow::Borrowed(key), value);
+            }
+            return Ok(());
+        }
         // A value that comes before its key is read before it is known whether it is wanted.
         let mut wanted = true;
         input.fields(|input, key| {

@@ -188,7 +188,7 @@ async fn send(
     let content_type = answered.content_type.as_ref().map(HeaderValue::as_bytes);
     outcome.content_type = String::from_utf8_lossy(content_type.unwrap_or_default()).into_owned();
     match (answered.status, answered.failure) {
-        (Some(status), _) => judge(step, status, outcome),
+        (Some(status), _) => check(step, status, outcome),
         (None, None) => {}
         (None, Some(failure)) => {
             outcome.problem = no_answer(failure, answered.error.as_ref());
@@ -214,7 +214,7 @@ fn no_answer(failure: Failure, error: Option<&reqwest::Error>) -> String {
     }
 }
 
-fn judge(step: &loadgen_scenario::Step, status: u16, outcome: &mut StepOutcome) {
+fn check(step: &loadgen_scenario::Step, status: u16, outcome: &mut StepOutcome) {
     let media_type = outcome.content_type.as_str();
     let expects_json = step
         .expect

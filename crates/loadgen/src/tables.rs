@@ -10,7 +10,7 @@ use loadgen_doctor::Finding;
 use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
 use loadgen_engine::consumers::ClientSpanReport;
-use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target, judged_counts};
+use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target, evaluation_counts};
 use loadgen_timeline::Failure;
 use loadgen_timeline::summary::{ScenarioSummary, Summary};
 
@@ -76,16 +76,16 @@ pub(crate) fn timetable(plan: &Plan) -> String {
         duration(plan.end_ns()),
         plan.seed,
         plan.time_scale,
-        judged(plan)
+        evaluation_windows(plan)
     )
 }
 
 /// How much of the time is anomalous, where windows lie in a load that goes on.
-fn judged(plan: &Plan) -> String {
+fn evaluation_windows(plan: &Plan) -> String {
     if plan.scenarios.iter().all(|s| s.executor.sends()) {
         return String::new();
     }
-    let (normal, anomalous) = judged_counts(plan);
+    let (normal, anomalous) = evaluation_counts(plan);
     let share = 100.0 * anomalous as f64 / (normal + anomalous).max(1) as f64;
     format!(
         "Windows of 5 s in the settled part of one condition: {normal} normal, {anomalous} anomalous \

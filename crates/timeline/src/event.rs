@@ -208,7 +208,7 @@ pub struct WindowOpened {
     pub scenario: String,
     /// What the window is labelled with; of a sham or harmless window the anomaly `none`.
     pub anomaly: Anomaly,
-    /// The anomaly that a sham or harmless window declares, and that its evidence is judged by.
+    /// The anomaly that a sham or harmless window declares, and that its evidence is evaluated by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<Anomaly>,
     /// The window only warms the target up: all of it is a transition.

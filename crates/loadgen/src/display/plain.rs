@@ -6,8 +6,8 @@ use loadgen_engine::{Consumer, EngineEvent};
 use loadgen_scenario::Plan;
 use loadgen_timeline::event::Event;
 
+use super::figures::LiveFigures;
 use super::say;
-use super::tally::Tally;
 
 /// One line at each change, and one every so many heartbeats.
 const HEARTBEATS: u32 = 10;
@@ -16,7 +16,7 @@ pub(super) struct Plain {
     names: Vec<String>,
     /// Whether they send.
     sends: Vec<bool>,
-    tallies: Vec<Tally>,
+    figures: Vec<LiveFigures>,
     started_ns: i64,
     heartbeats: u32,
     /// Scenarios that send and whose windows are open.
@@ -28,7 +28,7 @@ impl Plain {
         Self {
             names: plan.scenarios.iter().map(|s| s.name.clone()).collect(),
             sends: plan.scenarios.iter().map(|s| s.executor.sends()).collect(),
-            tallies: plan.scenarios.iter().map(|_| Tally::new()).collect(),
+            figures: plan.scenarios.iter().map(|_| LiveFigures::new()).collect(),
             started_ns: 0,
             heartbeats: 0,
             open: Vec::new(),
@@ -49,8 +49,8 @@ impl Consumer for Plain {
     fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
         let line = match event {
             EngineEvent::Requests(records) => {
-                for (index, tally) in self.tallies.iter_mut().enumerate() {
-                    tally.add(records.iter().filter(|r| usize::from(r.scenario) == index));
+                for (index, figures) in self.figures.iter_mut().enumerate() {
+                    figures.add(records.iter().filter(|r| usize::from(r.scenario) == index));
                 }
                 return Ok(());
             }
@@ -104,13 +104,13 @@ impl Consumer for Plain {
                 self.heartbeats += 1;
                 let latest = self.open.last().copied();
                 if let (0, Some(index)) = (self.heartbeats % HEARTBEATS, latest) {
-                    let tally = &self.tallies[index];
+                    let figures = &self.figures[index];
                     let text = format!(
                         "{}: {:.0} requests/s, {:.1} % failed, p95 {:.0} ms",
                         self.names[index],
-                        tally.rate(),
-                        tally.error_percent(),
-                        tally.p95_ms()
+                        figures.rate(),
+                        figures.error_percent(),
+                        figures.p95_ms()
                     );
                     self.line(beat.at_ns, &text);
                 }

@@ -1,4 +1,4 @@
-//! Judges a window that declares an anomaly, whether or not a fault was injected.
+//! Evaluates a window that declares an anomaly, whether or not a fault was injected.
 
 use super::blocks::At;
 use super::least::Least;
@@ -13,7 +13,7 @@ use crate::statistics::multiplicity::holm;
 use crate::thresholds::Thresholds;
 use crate::time::{Interval, any_contains};
 
-pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
+pub(super) fn evaluate(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
     let Case {
         sample,
         limits,

@@ -55,8 +55,9 @@ function parsePlan(path, text) {
 /**
  * Loads a plan; at init only.
  *
- * @returns `{withoutFlows, flows(), text, whole}`: the plan without its flows, the flows parsed anew,
- *   and, outside of VUs only (they don't need them), the file's text and the plan with its flows.
+ * @returns `{withoutFlows, flows(), text, whole}`: the plan without its flows, the flows parsed
+ *   anew, and, outside of VUs only (they don't need them), the file's text and the plan with its
+ *   flows.
  */
 export function loadPlan(path) {
   // Read for the first VU only. What is shared is text: k6 freezes shared objects whenever they are

@@ -61,8 +61,8 @@ pub enum WindowKind {
     Anomalous(Declared),
     /// It declares an anomaly and injects nothing. It is evaluated exactly as if it were anomalous.
     Sham(Declared),
-    /// It declares an anomaly, and what it injects breaks nothing. It is evaluated exactly as if it were
-    /// anomalous.
+    /// It declares an anomaly, and what it injects breaks nothing. It is evaluated exactly as if it
+    /// were anomalous.
     Harmless(Declared),
     /// Normal time.
     Normal,

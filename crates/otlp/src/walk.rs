@@ -138,8 +138,8 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         })
     }
 
-    /// A message that names an owner, such as a resource, and holds what is of it. Calls `content` at
-    /// each field of the latter.
+    /// A message that names an owner, such as a resource, and holds what is of it. Calls `content`
+    /// at each field of the latter.
     fn part<I: Input<'a>, H: Merge<'a>>(
         &mut self,
         input: &mut I,

@@ -1,6 +1,6 @@
 //! The windows of a fixed length that a detector can be evaluated on, as far as the plan tells:
-//! those that lie in the settled part of one condition. A run takes off a little more: the time until a
-//! fault is confirmed, and the recovery.
+//! those that lie in the settled part of one condition. A run takes off a little more: the time
+//! until a fault is confirmed, and the recovery.
 
 use crate::interval::{Interval, merged};
 use crate::plan::{Plan, PlannedScenario};
@@ -69,15 +69,16 @@ pub fn evaluation_windows(plan: &Plan, length_ns: u64) -> Vec<EvaluationWindow> 
     windows
 }
 
-/// Of the evaluation windows of [`EVALUATION_WINDOW_NS`] how many are normal and how many anomalous.
+/// Of the evaluation windows of [`EVALUATION_WINDOW_NS`] how many are normal and how many
+/// anomalous.
 pub fn evaluation_counts(plan: &Plan) -> (u64, u64) {
     let windows = evaluation_windows(plan, EVALUATION_WINDOW_NS);
     let anomalous = windows.iter().filter(|w| !w.anomalies.is_empty()).count() as u64;
     (windows.len() as u64 - anomalous, anomalous)
 }
 
-/// Of a settled stretch, how many windows of [`EVALUATION_WINDOW_NS`] lie in it, wherever they begin:
-/// on average.
+/// Of a settled stretch, how many windows of [`EVALUATION_WINDOW_NS`] lie in it, wherever they
+/// begin: on average.
 pub(crate) fn expected_windows(stretch_ns: f64) -> f64 {
     let window_ns = EVALUATION_WINDOW_NS as f64;
     ((stretch_ns - window_ns) / window_ns).max(0.0)

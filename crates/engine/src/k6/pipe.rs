@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::process::ChildStderr;
 
 /// How often k6's lines are read. Not as they come: to be woken for each takes k6 and this process
-/// longer than to write and to read it. A pipe has room for what 80,000 requests a second log meanwhile.
+/// longer than to write and to read it. A pipe has room for what 80,000 requests a second log
+/// meanwhile.
 pub(super) const LOOK: Duration = Duration::from_millis(5);
 
 /// Whole lines of a pipe.

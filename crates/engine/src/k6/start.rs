@@ -133,7 +133,8 @@ fn time_until(start_at_ns: Option<i64>) -> Duration {
     Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0))
 }
 
-/// Waits for the line that says when k6's clocks started, in Unix milliseconds; none: it ended before.
+/// Waits for the line that says when k6's clocks started, in Unix milliseconds; none: it ended
+/// before.
 async fn zero_ms(lines: &mut Lines, log: &mut Log) -> io::Result<Option<i64>> {
     loop {
         let is_open = lines.read()?;

@@ -1,4 +1,5 @@
-//! Evaluates a normal window: whether some service was much slower or failed more than at other times.
+//! Evaluates a normal window: whether some service was much slower or failed more than at other
+//! times.
 
 use super::declared::{adjust, strongest, supports};
 use super::least::Least;

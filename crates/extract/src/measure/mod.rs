@@ -137,8 +137,8 @@ pub(crate) fn is_harmless(timeline: &Timeline, window: &loadgen_timeline::Window
 }
 
 /// The time in which a window's own condition held and no other: that of its faults, or its edges
-/// where there is no fault event. A sham or a harmless change within a normal window is evaluated as an
-/// anomaly is, and so its time is not what others are compared with.
+/// where there is no fault event. A sham or a harmless change within a normal window is evaluated
+/// as an anomaly is, and so its time is not what others are compared with.
 fn own_time(truth: &Truth, index: usize) -> Vec<condition::TimeSpan> {
     let timeline = &truth.timeline;
     let window = &timeline.windows[index];

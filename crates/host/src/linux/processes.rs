@@ -62,8 +62,8 @@ impl Table {
         family
     }
 
-    /// The roots of their trees: those of the processes that run and are no descendants of others of
-    /// them.
+    /// The roots of their trees: those of the processes that run and are no descendants of others
+    /// of them.
     pub(super) fn roots(&self, processes: &[Process]) -> Vec<Process> {
         let running = processes.iter().filter(|p| self.has(p));
         let is_root = |process: &&Process| {

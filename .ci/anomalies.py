@@ -22,11 +22,12 @@ def windows_of(run):
     evidence = list(run.glob("dataset/evidence_*.json"))
     if not tables or not evidence:
         return
-    judged = {window["window"]: window for window in json.loads(evidence[0].read_text())["windows"]}
+    of_evidence = json.loads(evidence[0].read_text())["windows"]
+    evaluated = {window["window"]: window for window in of_evidence}
     with tables[0].open(newline="") as file:
         for row in csv.DictReader(file):
             if row["anomaly_label"] == "anomalous":
-                yield row, judged[int(row["window"])]
+                yield row, evaluated[int(row["window"])]
 
 
 def one_file(args, file):

@@ -121,11 +121,11 @@ def check(run, rows, loadgen):
     shown = subprocess.run([loadgen, "show", str(run), "--json"], capture_output=True, text=True)
     if shown.returncode != 0:
         sys.exit(f"the evidence of {run} can't be read:\n{shown.stderr}")
-    judged = {"supported", "weak", "not_supported", "not_enough_data"}
+    evaluated = {"supported", "weak", "not_supported", "not_enough_data"}
     kinds = {
-        "sham": ("normal", judged),
-        "confirmed": ("anomalous", judged),
-        "failed": ("unknown", judged),
+        "sham": ("normal", evaluated),
+        "confirmed": ("anomalous", evaluated),
+        "failed": ("unknown", evaluated),
         "none": ("normal", {"clean", "disturbed", ""}),
     }
     for row in rows:

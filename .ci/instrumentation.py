@@ -388,7 +388,7 @@ def try_all(args, folder, cache):
     if done.returncode not in (0, 7, 8):
         raise Wrong(f"extract: {done.stderr}")
     spans = raw_spans(telemetry)
-    found = {name: judge(name, dataset, spans) for name in services}
+    found = {name: evaluate(name, dataset, spans) for name in services}
     for name, (version, *_) in services.items():
         what, missing = found[name]
         lines[name] = f"{version}: {what}" + "".join(f"\n    MISSING: {m}" for m in missing)
@@ -441,7 +441,7 @@ def rows(dataset, kind):
         yield from csv.DictReader(lines)
 
 
-def judge(name, dataset, raw):
+def evaluate(name, dataset, raw):
     """What came of a service, and what is missing."""
     missing = []
 

@@ -89,7 +89,7 @@ def exam(step, bin_, source, loadgen, run, out):
          codes=(0, 8), quiet=True)
     told = call(loadgen, "evaluate", out / "built", "--only", "audit", "--quiet", codes=(8,),
                 env={**source, "LOADGEN_PYTHON": str(bin_ / "python")})
-    # Its windows are so short that sometimes no bucket of a fault can be judged.
+    # Its windows are so short that sometimes no bucket of a fault can be evaluated.
     if not re.search("Is each fault injected more than once\\? NO|othing can be learned", told):
         raise Wrong("a run in which each fault comes once is no set to train on")
 

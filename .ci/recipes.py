@@ -598,7 +598,7 @@ def watch(recipe, process, run, usual):
     return seen
 
 
-def judge(recipe, run, seen, windows):
+def evaluate(recipe, run, seen, windows):
     """Answers what was measured, or raises what is wrong."""
     injected, cleared = changes(run, "fault_injected"), changes(run, "fault_cleared")
     failed = changes(run, "fault_failed")
@@ -647,7 +647,7 @@ def attempt(recipe, loadgen, folder):
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait()
-    shown = judge(recipe, run, seen, windows)
+    shown = evaluate(recipe, run, seen, windows)
     if process.returncode != recipe.code:
         log.seek(0)
         raise Wrong(f"the run ended with {process.returncode}: {log.read()[-500:]}")

@@ -121,7 +121,7 @@ export function matchesStatus(expect, status) {
 
 /**
  * Whether a `content-type` header counts as success. Parameters and the case of letters don't
- * matter; an answer without the header is judged as the empty text.
+ * matter; an answer without the header is checked as the empty text.
  */
 export function matchesContentType(expect, header) {
   const wanted = expect.contentType;

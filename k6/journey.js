@@ -51,10 +51,10 @@ export function journey(plan, target, runId) {
   // each flow would be late. Where k6 reads the options, no iteration is run.
   const flows = __VU === 0 ? [] : plan.flows().map(readied);
   const scenarios = new Map();
-  const saysCell = plan.head.client_cells === true;
+  const saysCell = plan.withoutFlows.client_cells === true;
   const ownHost = hostOf(baseUrl);
   const ownOrigin = originOf(baseUrl);
-  const listedHosts = plan.head.redirect_hosts || [];
+  const listedHosts = plan.withoutFlows.redirect_hosts || [];
   let scenario = null;
   let log = null;
   let vu = 0;
@@ -71,15 +71,15 @@ export function journey(plan, target, runId) {
     vu = place.vu;
     let entered = scenarios.get(name);
     if (entered === undefined) {
-      const index = plan.head.scenarios.findIndex((planned) => planned.name === name);
-      const { exec, anomaly } = plan.head.scenarios[index];
+      const index = plan.withoutFlows.scenarios.findIndex((planned) => planned.name === name);
+      const { exec, anomaly } = plan.withoutFlows.scenarios[index];
       const headers = requestHeaders(anomaly, false);
       entered = {
         name,
         index,
         exec,
         anomaly,
-        prng: new Prng(plan.head.seed, name),
+        prng: new Prng(plan.withoutFlows.seed, name),
         baggage: headers.baggage,
         // Of its requests, with and without a JSON body, and of steps with headers of their own.
         headers,
@@ -169,7 +169,7 @@ export function journey(plan, target, runId) {
     const { index, prng, headers: plainHeaders } = scenario;
     const { begin, end, unsent } = log;
     const drawCount = draws.length;
-    const isJudgedByStatus = expect.contentType === null && step.captures.length === 0;
+    const isCheckedByStatus = expect.contentType === null && step.captures.length === 0;
     const params = { ...step.params, headers: plainHeaders };
     const isSimple = isPlain && !step.isConditional && !saysCell;
 
@@ -212,7 +212,7 @@ export function journey(plan, target, runId) {
       const url = baseUrl + path;
       const answer = isGet ? get(url, params) : request(method, url, body, params);
       const status = answer.status;
-      if (isJudgedByStatus && status < 300 && status >= low && status <= high) {
+      if (isCheckedByStatus && status < 300 && status >= low && status <= high) {
         const timings = answer.timings;
         end(vu, timings.blocked + timings.duration, status, '-', ends);
         return SENT;
@@ -221,7 +221,7 @@ export function journey(plan, target, runId) {
     };
   }
 
-  /** Follows an answer where it leads to, judges the last one and logs it. */
+  /** Follows an answer where it leads to, checks the last one and logs it. */
   function conclude(step, body, params, first, sent, ends) {
     let answer = first;
     let to = followed(answer);
@@ -250,7 +250,7 @@ export function journey(plan, target, runId) {
     // Waiting for a connection, making it included; sending, waiting, receiving. After a redirect
     // the timings are those of the last leg.
     const duration = wasRedirected ? now() - sent : timings.blocked + timings.duration;
-    log.end(vu, duration, status, judge(step, status, answer), ends);
+    log.end(vu, duration, status, failureOf(step, status, answer), ends);
     return SENT;
   }
 
@@ -280,7 +280,7 @@ export function journey(plan, target, runId) {
   }
 
   /** What is wrong with an answer; takes from it what the step captures. */
-  function judge(step, status, answer) {
+  function failureOf(step, status, answer) {
     const { expect, captures } = step;
     if (!matchesStatus(expect, status)) return 'status';
     if (

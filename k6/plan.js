@@ -65,22 +65,23 @@ function secret(source) {
 /**
  * Loads a plan; at init only.
  *
- * @returns `{head, flows(), text, whole}`: the plan without its flows, the flows parsed anew with
- *   their secrets, and, outside of VUs only (they don't need them), the file's text and the plan with its flows.
+ * @returns `{withoutFlows, flows(), text, whole}`: the plan without its flows, the flows parsed anew
+ *   with their secrets, and, outside of VUs only (they don't need them), the file's text and the
+ *   plan with its flows.
  */
 export function loadPlan(path) {
   // Read for the first VU only. What is shared is text: k6 freezes shared objects whenever they are
   // read, which takes longer than to parse them and makes them several times as large.
   let plan;
   const once = () => (plan = plan || parsePlan(path, readPlan(path)));
-  const heads = new SharedArray('loadgen plan', () => [JSON.stringify({ ...once(), flows: [] })]);
+  const shared = new SharedArray('loadgen plan', () => [JSON.stringify({ ...once(), flows: [] })]);
   const flows = new SharedArray('loadgen flows', () =>
     once().flows.map((flow) => JSON.stringify(withSecrets(flow, secret))),
   );
   // __VU is 0 where k6 reads the options, and in setup() and handleSummary().
   const text = __VU === 0 ? readPlan(path) : null;
   return {
-    head: JSON.parse(heads[0]),
+    withoutFlows: JSON.parse(shared[0]),
     flows: () => Array.from(flows, (flow) => JSON.parse(flow)),
     text,
     whole: text === null ? null : parsePlan(path, text),

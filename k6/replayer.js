@@ -18,8 +18,8 @@ import { planOptions, sends } from './options.js';
  */
 export function replay(settings = {}) {
   const plan = loadPlan(settings.plan || __ENV.LOADGEN_PLAN);
-  const target = baseUrl(settings.baseUrl || __ENV.BASE_URL, plan.head.target);
-  const names = plan.head.scenarios.filter(sends).map((scenario) => scenario.name);
+  const target = baseUrl(settings.baseUrl || __ENV.BASE_URL, plan.withoutFlows.target);
+  const names = plan.withoutFlows.scenarios.filter(sends).map((scenario) => scenario.name);
   const id = runId();
   return {
     // k6 asks for them once, and not in a VU.
@@ -38,7 +38,7 @@ export function replay(settings = {}) {
 /** The plan for the log: compact, and without the credentials that its base URL may have. */
 function planJson(plan) {
   const json = compactJson(plan.text);
-  const given = plan.head.target.base_url;
+  const given = plan.withoutFlows.target.base_url;
   if (given === undefined) return json;
-  return json.replace(JSON.stringify(given), () => JSON.stringify(baseUrl('', plan.head.target).url));
+  return json.replace(JSON.stringify(given), () => JSON.stringify(baseUrl('', plan.withoutFlows.target).url));
 }

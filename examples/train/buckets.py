@@ -34,12 +34,12 @@ class Buckets:
     fill: dict[str, float]
     """What it is filled with."""
     labels: pd.DataFrame
-    """Of each bucket `run_id`, `start_time_ns`, `episode_id`, `split`, `anomaly_type`, `judged` and
-    `anomalous`."""
+    """Of each bucket `run_id`, `start_time_ns`, `episode_id`, `split`, `anomaly_type`, `evaluated`
+    and `anomalous`."""
 
     def rows(self, split: str) -> np.ndarray:
-        """Judged buckets of a split, as a mask."""
-        return ((self.labels.split == split) & self.labels.judged).to_numpy(bool)
+        """Evaluated buckets of a split, as a mask."""
+        return ((self.labels.split == split) & self.labels.evaluated).to_numpy(bool)
 
     @property
     def anomalous(self) -> np.ndarray:
@@ -53,14 +53,14 @@ def read(folder: Path) -> Buckets:
     labels = table.drop_duplicates(KEY).sort_values(KEY).reset_index(drop=True)
     labels["anomalous"] = (labels.anomaly_label == "anomalous").fillna(False).astype(bool)
     known = labels.anomaly_label.isin(["normal", "anomalous"])
-    labels["judged"] = (known & (labels.phase == "steady")).fillna(False).astype(bool)
+    labels["evaluated"] = (known & (labels.phase == "steady")).fillna(False).astype(bool)
     labels["split"] = split_of(labels)
-    labels = labels[[*KEY, "episode_id", "split", "anomaly_type", "judged", "anomalous"]]
+    labels = labels[[*KEY, "episode_id", "split", "anomaly_type", "evaluated", "anomalous"]]
 
     wide = table.pivot(index=KEY, columns="service_name", values=list(COLUMNS)).sort_index()
     wide.columns = [f"{service}.{column}" for column, service in wide.columns]
     wide = wide.astype("float64").sort_index(axis="columns")
-    normal = (labels.split == "train") & labels.judged & ~labels.anomalous
+    normal = (labels.split == "train") & labels.evaluated & ~labels.anomalous
     fill = wide[normal.to_numpy()].median().fillna(0.0)
     filled = wide.fillna(fill)
     # What never changes while one trains says nothing, and would be divided by 0.

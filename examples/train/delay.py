@@ -55,15 +55,15 @@ def main() -> None:
 
     labels = table.drop_duplicates("start_time_ns")
     labels = labels[(labels.phase == "steady") & labels.anomaly_label.isin(["normal", "anomalous"])]
-    judged = scores.merge(labels[["start_time_ns", "anomaly_label"]], on="start_time_ns")
-    raised = judged[judged.alert == 1]
+    evaluated = scores.merge(labels[["start_time_ns", "anomaly_label"]], on="start_time_ns")
+    raised = evaluated[evaluated.alert == 1]
     hits = int((raised.anomaly_label == "anomalous").sum())
-    real = int((judged.anomaly_label == "anomalous").sum())
-    normal = len(judged) - real
+    real = int((evaluated.anomaly_label == "anomalous").sum())
+    normal = len(evaluated) - real
     print(f"settled buckets: {real} anomalous, {normal} normal; {len(raised)} alerts; precision "
           f"{hits / max(len(raised), 1):.2f}, recall {hits / max(real, 1):.2f}, false alarms "
           f"{(len(raised) - hits) / max(normal, 1):.1%}; of the set always alarming has precision "
-          f"{real / max(len(judged), 1):.2f}")
+          f"{real / max(len(evaluated), 1):.2f}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import loadgen
 from loadgen.__main__ import main
 from loadgen.exam import folds, run
 from loadgen.exam.buckets import buckets_of, injections_of
-from loadgen.exam.judge import Scored, first_alert, sample
+from loadgen.exam.evaluation import Scored, first_alert, sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,22 +149,22 @@ def test_training_keeps_away_from_what_is_tested(fair: Path) -> None:
     assert tested.all()
 
 
-def test_what_is_not_settled_is_not_judged(fair: Path) -> None:
+def test_what_is_not_settled_is_not_evaluated(fair: Path) -> None:
     dataset = loadgen.load(fair, "arrow")
     features = dataset.arrow("windows_features_5s", ["phase"])
     settled = sum(phase == "steady" for phase in features["phase"].to_pylist()) / 3
-    assert buckets_in(fair).judged.sum() == settled
+    assert buckets_in(fair).evaluated.sum() == settled
 
 
 def test_longer_windows_are_anomalous_if_any_part_is(fair: Path) -> None:
     buckets = buckets_in(fair)
     scored = Scored(buckets.anomalous, buckets.anomalous.astype(float))
     for seconds in (5, 10, 30, 60):
-        of = sample(buckets, scored, buckets.judged, seconds)
+        of = sample(buckets, scored, buckets.evaluated, seconds)
         assert (of.labels == of.alerts).all()
         assert of.scores is not None
         assert (of.scores == of.labels).all()
-        rows = np.flatnonzero(buckets.judged & buckets.anomalous)
+        rows = np.flatnonzero(buckets.evaluated & buckets.anomalous)
         keys = {(buckets.run[row], buckets.start_ns[row] // (seconds * SECOND)) for row in rows}
         assert of.labels.sum() == len(keys)
 
@@ -183,14 +183,14 @@ def test_the_delay_is_to_the_end_of_the_first_alerted_bucket(fair: Path) -> None
 
 
 def table_of(buckets: Buckets, **columns: Flags | Floats | Integers) -> pa.Table:
-    rows = buckets.judged
+    rows = buckets.evaluated
     given = {name: values[rows] for name, values in columns.items()}
     return pa.table(
         {"run_id": buckets.run[rows].tolist(), "start_time_ns": buckets.start_ns[rows], **given}
     )
 
 
-def judged(fair: Path, table: pa.Table, tmp_path: Path, *more: str, form: str = "csv") -> int:
+def evaluated(fair: Path, table: pa.Table, tmp_path: Path, *more: str, form: str = "csv") -> int:
     path = tmp_path / f"scores.{form}"
     if form == "csv":
         pyarrow.csv.write_csv(table, path)
@@ -207,25 +207,25 @@ def test_a_good_detector_of_others_passes(fair: Path, tmp_path: Path, form: str)
     buckets = buckets_in(fair)
     noise = np.random.default_rng(3).normal(size=len(buckets))
     table = table_of(buckets, score=buckets.anomalous * 4.0 + noise)
-    assert judged(fair, table, tmp_path, form=form) == 0
+    assert evaluated(fair, table, tmp_path, form=form) == 0
     written = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
     assert written["detectors"]["given"]["verdict"] == "PASS"
 
 
-def test_the_test_split_alone_can_be_judged(
+def test_the_test_split_alone_can_be_evaluated(
     fair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     buckets = buckets_in(fair)
     noise = np.random.default_rng(3).normal(size=len(buckets))
     table = table_of(buckets, score=buckets.anomalous * 4.0 + noise)
-    fold = buckets.fold[buckets.judged]
+    fold = buckets.fold[buckets.evaluated]
     # Fold 4 is for test, and 3 to choose a threshold on.
-    assert judged(fair, table.filter(pa.array(fold >= 3)), tmp_path, "--split", "test") == 0
+    assert evaluated(fair, table.filter(pa.array(fold >= 3)), tmp_path, "--split", "test") == 0
     written = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
     assert written["data"]["judged"] == (fold == 4).sum()
-    assert judged(fair, table.filter(pa.array(fold == 4)), tmp_path, "--split", "test") == 3
+    assert evaluated(fair, table.filter(pa.array(fold == 4)), tmp_path, "--split", "test") == 3
     assert "Give the scores of the validation split as well" in capsys.readouterr().err
-    assert judged(fair, table.filter(pa.array(fold >= 3)), tmp_path) == 3
+    assert evaluated(fair, table.filter(pa.array(fold >= 3)), tmp_path) == 3
     assert "buckets that are judged are missing" in capsys.readouterr().err
 
 
@@ -233,9 +233,9 @@ def test_one_that_flags_everything_fails(
     fair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     buckets = buckets_in(fair)
-    assert judged(fair, table_of(buckets, alert=np.ones(len(buckets), int)), tmp_path) == 8
+    assert evaluated(fair, table_of(buckets, alert=np.ones(len(buckets), int)), tmp_path) == 8
     assert "flags everything" in capsys.readouterr().out
-    assert judged(fair, table_of(buckets, alert=np.zeros(len(buckets), int)), tmp_path) == 8
+    assert evaluated(fair, table_of(buckets, alert=np.zeros(len(buckets), int)), tmp_path) == 8
     assert "flags nothing" in capsys.readouterr().out
 
 
@@ -264,7 +264,7 @@ def test_scores_that_do_not_fit_are_refused_in_words(
         "no finite number": good.set_column(2, "score", pa.array([np.inf] * len(good))),
     }
     for words, table in wrong.items():
-        assert judged(fair, table, tmp_path, form="parquet") == 3, words
+        assert evaluated(fair, table, tmp_path, form="parquet") == 3, words
         assert words in capsys.readouterr().err
 
 
@@ -283,7 +283,7 @@ def test_what_cannot_be_examined_is_refused_in_words(
 
 def test_a_real_run_can_be_examined(built: Path, tmp_path: Path) -> None:
     """Each of its faults comes once, so that it is no set to train on; it is told, not crashed. Its
-    windows are so short that sometimes no bucket of a fault can be judged.
+    windows are so short that sometimes no bucket of a fault can be evaluated.
     """
     result = run.evaluate(run.Options(built, tmp_path, only=("audit",), quiet=True))
     assert not result["passed"]

@@ -151,7 +151,7 @@ def facts(labels: Flags, scores: Floats | None, alerts: Flags) -> str:
     auc = measures.auc_roc(labels, scores) if scored and scores is not None else math.nan
     spread = rules.spread(scores) if scores is not None else math.nan
     of = rules.Facts(counts, measures.floor(counts.share), auc, auc, scored, spread, counts)
-    return rules.judge(of).verdict
+    return rules.verdict_on(of).verdict
 
 
 def labels_of(anomalous: int, of: int) -> Flags:
@@ -210,7 +210,8 @@ def test_alerts_alone_that_may_be_luck_are_no_pass() -> None:
 
     def verdict(low: float) -> str:
         floor = measures.floor(counts.share)
-        return rules.judge(rules.Facts(counts, floor, 0.625, low, False, math.nan, counts)).verdict
+        facts = rules.Facts(counts, floor, 0.625, low, False, math.nan, counts)
+        return rules.verdict_on(facts).verdict
 
     assert verdict(0.49) == rules.INSUFFICIENT
     assert verdict(0.51) == rules.PASS

@@ -103,7 +103,7 @@ pub struct CampaignFigures {
     pub weak_shams: u64,
     /// Windows of changes that do no harm, and yet are supported.
     pub false_support_of_harmless: Share,
-    /// Anomalous ones among the windows of 5 s that can be judged.
+    /// Anomalous ones among the windows of 5 s that a detector can be evaluated on.
     pub anomalous: Share,
     /// Time of all runs, s.
     pub seconds: f64,
@@ -157,7 +157,7 @@ impl CampaignFigures {
                 .filter(|case| case.run_id == run_id && case.warm_up)
                 .map(|case| case.scenario.as_str())
                 .collect();
-            let of_run = judged(&file, &warm_ups)?;
+            let of_run = evaluation_windows(&file, &warm_ups)?;
             anomalous = (anomalous.0 + of_run.0, anomalous.1 + of_run.1);
         }
         let share = Share::new(anomalous.0, anomalous.1);
@@ -293,8 +293,9 @@ fn parts(table: &Path) -> Result<Vec<(String, PathBuf)>, CampaignError> {
     Ok(parts)
 }
 
-/// Windows of 5 s that can be judged, in the rows of every service: those that are anomalous, and all.
-fn judged(file: &Path, warm_ups: &BTreeSet<&str>) -> Result<(u64, u64), CampaignError> {
+/// Windows of 5 s that a detector can be evaluated on, in the rows of every service: those that are
+/// anomalous, and all.
+fn evaluation_windows(file: &Path, warm_ups: &BTreeSet<&str>) -> Result<(u64, u64), CampaignError> {
     const COLUMNS: [&str; 4] = ["start_time_ns", "anomaly_label", "phase", "scenario"];
     let open = File::open(file).map_err(CampaignError::io(file))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(open).map_err(|e| malformed(file, e))?;

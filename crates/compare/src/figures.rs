@@ -138,119 +138,10 @@ pub(crate) fn of_scenario<'r>(
     is_open_model: bool,
     kinds: &BTreeSet<String>,
 ) -> Vec<Figure<'r>> {
-    let number = |value: f64| Some(Value::Scalar(value));
-    let percent = |part: u64, whole: u64| {
-        (whole > 0).then(|| Value::Scalar(100.0 * part as f64 / whole as f64))
-    };
     let sent = requests.sent;
-    let due = summary.iterations + summary.dropped_iterations;
-    let mut figures = vec![
-        figure(
-            "requests",
-            "requests sent",
-            FigureUnit::Count,
-            Group::Work,
-            number(sent as f64),
-        ),
-        figure(
-            "iterations",
-            "iterations started",
-            FigureUnit::Count,
-            Group::Work,
-            number(summary.iterations as f64),
-        ),
-        figure(
-            "iterations_per_s",
-            "iterations started per second",
-            FigureUnit::PerSecond,
-            Group::Work,
-            summary
-                .window_seconds
-                .and(number(summary.achieved_iterations_per_s)),
-        ),
-        figure(
-            "requests_per_s",
-            "requests sent per second",
-            FigureUnit::PerSecond,
-            Group::Work,
-            summary.window_seconds.and(number(summary.requests_per_s)),
-        ),
-        figure(
-            "dropped",
-            "iterations dropped, of those due",
-            FigureUnit::Percent,
-            Group::Failures,
-            percent(summary.dropped_iterations, due),
-        ),
-        figure(
-            "interrupted",
-            "iterations broken off, of those started",
-            FigureUnit::Percent,
-            Group::Failures,
-            percent(summary.interrupted_iterations, summary.iterations),
-        ),
-    ];
-    let failed: u64 = requests.failures.values().sum();
-    figures.push(figure(
-        "failed",
-        "requests failed",
-        FigureUnit::Percent,
-        Group::Failures,
-        percent(failed, sent),
-    ));
-    for kind in kinds {
-        let count = requests.failures.get(kind).copied().unwrap_or(0);
-        figures.push(figure(
-            format!("failed.{kind}"),
-            format!("requests failed: {kind}"),
-            FigureUnit::Percent,
-            Group::Failures,
-            percent(count, sent),
-        ));
-    }
-    let mut quantiles = |id: &str, title: &str, group, sample: &'r SortedValues, which: &[f64]| {
-        for &p in which {
-            let name = format!("p{:.0}", 100.0 * p);
-            figures.push(figure(
-                format!("{id}.{name}"),
-                format!("{title}, {name}"),
-                FigureUnit::Milliseconds,
-                group,
-                (!sample.is_empty()).then_some(Value::Quantile(sample, p)),
-            ));
-        }
-    };
-    let all = [0.50, 0.95, 0.99];
-    quantiles(
-        "client",
-        "latency seen by the client",
-        Group::ClientLatency,
-        &requests.client_ms,
-        &all,
-    );
-    if is_open_model {
-        quantiles(
-            "intended",
-            "latency from the intended send",
-            Group::IntendedLatency,
-            &requests.intended_ms,
-            &all,
-        );
-    }
-    quantiles(
-        "server",
-        "latency seen by the target",
-        Group::ServerLatency,
-        &requests.server_ms,
-        &all,
-    );
-    quantiles(
-        "outside",
-        "client less target, by request",
-        Group::Outside,
-        &requests.outside_ms,
-        &all[..2],
-    );
+    let mut figures = work(summary, sent);
+    figures.extend(failures(summary, requests, kinds));
+    figures.extend(latencies(requests, is_open_model));
     let per_1000 =
         |cpu_seconds: f64| (sent > 0).then(|| Value::Scalar(1000.0 * cpu_seconds / sent as f64));
     figures.extend(cost(
@@ -268,6 +159,140 @@ pub(crate) fn of_scenario<'r>(
             .and_then(|labelled| percent(labelled, sent)),
     ));
     figures
+}
+
+/// None: there is no whole.
+fn percent<'r>(part: u64, whole: u64) -> Option<Value<'r>> {
+    (whole > 0).then(|| Value::Scalar(100.0 * part as f64 / whole as f64))
+}
+
+/// How much was sent.
+fn work<'r>(summary: &ScenarioSummary, sent: u64) -> Vec<Figure<'r>> {
+    let number = |value: f64| Some(Value::Scalar(value));
+    let new = |id, title, unit, value| figure(id, title, unit, Group::Work, value);
+    vec![
+        new(
+            "requests",
+            "requests sent",
+            FigureUnit::Count,
+            number(sent as f64),
+        ),
+        new(
+            "iterations",
+            "iterations started",
+            FigureUnit::Count,
+            number(summary.iterations as f64),
+        ),
+        new(
+            "iterations_per_s",
+            "iterations started per second",
+            FigureUnit::PerSecond,
+            summary
+                .window_seconds
+                .and(number(summary.achieved_iterations_per_s)),
+        ),
+        new(
+            "requests_per_s",
+            "requests sent per second",
+            FigureUnit::PerSecond,
+            summary.window_seconds.and(number(summary.requests_per_s)),
+        ),
+    ]
+}
+
+/// What did not go as planned, of iterations and of requests.
+fn failures<'r>(
+    summary: &ScenarioSummary,
+    requests: &ScenarioRequests,
+    kinds: &BTreeSet<String>,
+) -> Vec<Figure<'r>> {
+    let new = |id: String, title: String, value| {
+        figure(id, title, FigureUnit::Percent, Group::Failures, value)
+    };
+    let due = summary.iterations + summary.dropped_iterations;
+    let failed: u64 = requests.failures.values().sum();
+    let mut figures = vec![
+        new(
+            "dropped".to_owned(),
+            "iterations dropped, of those due".to_owned(),
+            percent(summary.dropped_iterations, due),
+        ),
+        new(
+            "interrupted".to_owned(),
+            "iterations broken off, of those started".to_owned(),
+            percent(summary.interrupted_iterations, summary.iterations),
+        ),
+        new(
+            "failed".to_owned(),
+            "requests failed".to_owned(),
+            percent(failed, requests.sent),
+        ),
+    ];
+    figures.extend(kinds.iter().map(|kind| {
+        let count = requests.failures.get(kind).copied().unwrap_or(0);
+        new(
+            format!("failed.{kind}"),
+            format!("requests failed: {kind}"),
+            percent(count, requests.sent),
+        )
+    }));
+    figures
+}
+
+/// Quantiles of all latencies. Only an open model has an intended send.
+fn latencies(requests: &ScenarioRequests, is_open_model: bool) -> Vec<Figure<'_>> {
+    let all = [0.50, 0.95, 0.99];
+    let mut figures = quantiles(
+        "client",
+        "latency seen by the client",
+        Group::ClientLatency,
+        &requests.client_ms,
+        &all,
+    );
+    if is_open_model {
+        figures.extend(quantiles(
+            "intended",
+            "latency from the intended send",
+            Group::IntendedLatency,
+            &requests.intended_ms,
+            &all,
+        ));
+    }
+    figures.extend(quantiles(
+        "server",
+        "latency seen by the target",
+        Group::ServerLatency,
+        &requests.server_ms,
+        &all,
+    ));
+    figures.extend(quantiles(
+        "outside",
+        "client less target, by request",
+        Group::Outside,
+        &requests.outside_ms,
+        &all[..2],
+    ));
+    figures
+}
+
+fn quantiles<'r>(
+    id: &str,
+    title: &str,
+    group: Group,
+    sample: &'r SortedValues,
+    which: &[f64],
+) -> Vec<Figure<'r>> {
+    let quantile = |&p: &f64| {
+        let name = format!("p{:.0}", 100.0 * p);
+        figure(
+            format!("{id}.{name}"),
+            format!("{title}, {name}"),
+            FigureUnit::Milliseconds,
+            group,
+            (!sample.is_empty()).then_some(Value::Quantile(sample, p)),
+        )
+    };
+    which.iter().map(quantile).collect()
 }
 
 /// Processor time a thousand requests: of the process that sends, and of all of the generator.

@@ -23,7 +23,7 @@ use crate::place::Unlisted;
 use crate::requests::{self, REQUESTS};
 use crate::splits::{Dealt, RunSplits, SPLITS, SplitOptions};
 use crate::tables::{self, Run, WindowCounts};
-use crate::verdict::{DatasetStanding, WEAK_BELOW, judge};
+use crate::verdict::{DatasetStanding, WEAK_BELOW, standing_of};
 use crate::windows;
 
 /// Something that puts more files into the folder before checksums are made: see
@@ -171,7 +171,7 @@ pub fn build(options: &BuildOptions) -> Result<BuildReport, BuildError> {
         let windows = run.windows.iter().enumerate();
         windows.map(|(number, window)| (run.input.run_id.as_str(), number, window))
     });
-    let standing = judge(all, options.weak_below);
+    let standing = standing_of(all, options.weak_below);
 
     let mut out = OutFolder::new(&options.output)?;
     let requests = requests::write(&mut runs, &mut out, &options.stop, &mut notes)?;

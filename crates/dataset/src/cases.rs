@@ -88,9 +88,10 @@ const NO_RUN: &str = "the run folder is not known";
 
 /// The columns that the index adds, in their order.
 pub(crate) fn added() -> Vec<Column> {
-    let mut columns = of_window();
-    columns.extend(of_run());
-    columns
+    [of_window(), of_fault(), of_rows(), of_setup(), of_dataset()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn of_window() -> Vec<Column> {
@@ -126,6 +127,14 @@ fn of_window() -> Vec<Column> {
             NEVER,
             |c| Cell::Text(Some(c.window.standing(c.weak_below).name())),
         ),
+    ]
+}
+
+/// What injected the fault of the window.
+fn of_fault() -> Vec<Column> {
+    use DataType::Utf8;
+    let new = Column::new;
+    vec![
         new(
             "driver",
             Utf8,
@@ -157,6 +166,14 @@ fn of_window() -> Vec<Column> {
                 Cell::Owned(told.and_then(|told| serde_json::to_string(told).ok()))
             },
         ),
+    ]
+}
+
+/// How many rows of the dataset are of the window.
+fn of_rows() -> Vec<Column> {
+    use DataType::Int64;
+    let new = Column::new;
+    vec![
         new(
             "class_spans",
             Int64,
@@ -181,7 +198,8 @@ fn of_window() -> Vec<Column> {
     ]
 }
 
-fn of_run() -> Vec<Column> {
+/// What made the run: its file, its choices, who sent the load, and whereto.
+fn of_setup() -> Vec<Column> {
     use DataType::{Float64, UInt64, Utf8};
     let new = Column::new;
     vec![
@@ -235,6 +253,14 @@ fn of_run() -> Vec<Column> {
             NO_RUN,
             |c| Cell::Text(c.started().map(|run| run.loadgen_version.as_str())),
         ),
+    ]
+}
+
+/// What was made of the run: its labels, its audit, and the checksums of its files.
+fn of_dataset() -> Vec<Column> {
+    use DataType::Utf8;
+    let new = Column::new;
+    vec![
         new(
             "extracted_by",
             Utf8,

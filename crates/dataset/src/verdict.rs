@@ -40,8 +40,8 @@ impl DatasetStanding {
     }
 }
 
-/// Judges the windows of all runs, each with its run's id and its number.
-pub(crate) fn judge<'w>(
+/// Counts the windows of all runs, each with its run's id and its number.
+pub(crate) fn standing_of<'w>(
     windows: impl Iterator<Item = (&'w str, usize, &'w Window)>,
     weak_below: f64,
 ) -> DatasetStanding {
@@ -94,8 +94,8 @@ mod tests {
         }
     }
 
-    fn judged(windows: &[Window]) -> DatasetStanding {
-        judge(
+    fn of_one_run(windows: &[Window]) -> DatasetStanding {
+        standing_of(
             windows.iter().enumerate().map(|(n, w)| ("r", n, w)),
             WEAK_BELOW,
         )
@@ -105,7 +105,7 @@ mod tests {
     fn a_tenth_may_be_unsupported_and_no_more() {
         let mut windows = vec![window("supported"); 9];
         windows.push(window("not_supported"));
-        let standing = judged(&windows);
+        let standing = of_one_run(&windows);
         assert!(standing.usable);
         assert_eq!(
             standing.unsupported,
@@ -113,8 +113,8 @@ mod tests {
         );
         windows.pop();
         windows.extend([window("not_supported"), window("not_enough_data")]);
-        assert!(!judged(&windows).usable);
-        assert!(judged(&[]).usable);
+        assert!(!of_one_run(&windows).usable);
+        assert!(of_one_run(&[]).usable);
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
         normal.time.declares = false;
         let mut warm_up = normal.clone();
         (warm_up.warm_up, warm_up.verdict) = (true, None);
-        let standing = judged(&[
+        let standing = of_one_run(&[
             sham,
             harmless,
             weak,
@@ -154,9 +154,9 @@ mod tests {
                 "weak_intensity"
             ]
         );
-        // One that nobody judged is backed by nothing.
-        let mut unjudged = not_supported();
-        unjudged.verdict = None;
-        assert!(!judged(&[unjudged]).usable);
+        // One that nobody evaluated is backed by nothing.
+        let mut without_verdict = not_supported();
+        without_verdict.verdict = None;
+        assert!(!of_one_run(&[without_verdict]).usable);
     }
 }

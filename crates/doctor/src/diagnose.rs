@@ -64,41 +64,66 @@ pub fn diagnose(
             finished_ns: o.finished_ns,
         })
         .collect();
-    let mut traces: BTreeMap<u128, Vec<&FoundSpan>> = BTreeMap::new();
+    let mut traces = Traces::new();
     for span in spans {
         traces.entry(span.trace_id).or_default().push(span);
     }
-    let mut diagnosis = Diagnosis {
-        sent: sent.len(),
-        arrived: sent
-            .iter()
-            .filter(|s| traces.contains_key(&s.trace_id))
-            .count(),
-        ..Diagnosis::default()
-    };
-    let mut entries: BTreeMap<&str, u64> = BTreeMap::new();
-    for request in &sent {
-        let Some(of_trace) = traces.get(&request.trace_id) else {
-            continue;
-        };
-        let services: BTreeSet<&str> = of_trace.iter().map(|s| s.service.as_str()).collect();
-        diagnosis.most_services = diagnosis.most_services.max(services.len());
-        let entry = of_trace
-            .iter()
-            .find(|s| s.parent_span_id == request.span_id);
-        if let Some(entry) = entry {
-            diagnosis.with_edge += 1;
-            *diagnosis
-                .begins_at
-                .entry(entry.service.clone())
-                .or_default() += 1;
-        } else if let Some(first) = of_trace.iter().min_by_key(|s| (s.start_ns, s.span_id)) {
-            *entries.entry(&first.service).or_default() += 1;
-        }
-    }
+    let mut diagnosis = Diagnosis::default();
+    let orphans = diagnosis.follow(&sent, &traces);
     for span in spans {
         let service = diagnosis.services.entry(span.service.clone()).or_default();
-        service.spans += 1;
+        service.add(span);
+    }
+    for (name, (ahead_ns, bound_ns)) in clock_offsets(spans, &sent) {
+        if let Some(service) = diagnosis.services.get_mut(&name) {
+            (service.ahead_ns, service.bound_ns) = (Some(ahead_ns), Some(bound_ns));
+        }
+    }
+    diagnosis.findings = findings(&diagnosis, spans, &orphans);
+    if diagnosis.arrived > 0 {
+        let silent = silent_steps(outcomes, &traces);
+        diagnosis.findings.extend(silent);
+        diagnosis
+            .findings
+            .extend(silent_services(&diagnosis, expected));
+    }
+    diagnosis
+}
+
+/// The spans that were found, by trace.
+type Traces<'s> = BTreeMap<u128, Vec<&'s FoundSpan>>;
+
+impl Diagnosis {
+    /// Takes in how far the traces of the requests that were sent came. Gives the services at which
+    /// traces begin with a parent that nobody exported, with the number of these traces.
+    fn follow<'s>(&mut self, sent: &[SentSpan], traces: &Traces<'s>) -> BTreeMap<&'s str, u64> {
+        self.sent = sent.len();
+        let mut orphans: BTreeMap<&str, u64> = BTreeMap::new();
+        for request in sent {
+            let Some(of_trace) = traces.get(&request.trace_id) else {
+                continue;
+            };
+            self.arrived += 1;
+            let services: BTreeSet<&str> = of_trace.iter().map(|s| s.service.as_str()).collect();
+            self.most_services = self.most_services.max(services.len());
+            let entry = of_trace
+                .iter()
+                .find(|s| s.parent_span_id == request.span_id);
+            if let Some(entry) = entry {
+                self.with_edge += 1;
+                *self.begins_at.entry(entry.service.clone()).or_default() += 1;
+            } else if let Some(first) = of_trace.iter().min_by_key(|s| (s.start_ns, s.span_id)) {
+                *orphans.entry(&first.service).or_default() += 1;
+            }
+        }
+        orphans
+    }
+}
+
+impl ObservedService {
+    /// Takes in one of its spans: where the marker is on it.
+    fn add(&mut self, span: &FoundSpan) {
+        self.spans += 1;
         let attributes = span.attributes.as_object().into_iter().flatten();
         let marked: Vec<&String> = attributes
             .filter(|(_, value)| value.to_string().contains(MARKER))
@@ -114,30 +139,13 @@ pub fn diagnose(
         let copied = marked
             .iter()
             .any(|key| key.contains("anomaly.") && captured.is_empty());
-        service.baggage |= copied || marked.iter().any(|key| key.starts_with("baggage."));
-        service.captured.extend(captured);
+        self.baggage |= copied || marked.iter().any(|key| key.starts_with("baggage."));
+        self.captured.extend(captured);
     }
-    for (name, (ahead_ns, bound_ns)) in clock_offsets(spans, &sent) {
-        if let Some(service) = diagnosis.services.get_mut(&name) {
-            (service.ahead_ns, service.bound_ns) = (Some(ahead_ns), Some(bound_ns));
-        }
-    }
-    diagnosis.findings = findings(&diagnosis, spans, &entries);
-    if diagnosis.arrived > 0 {
-        let silent = silent_steps(outcomes, &traces);
-        diagnosis.findings.extend(silent);
-        diagnosis
-            .findings
-            .extend(silent_services(&diagnosis, expected));
-    }
-    diagnosis
 }
 
 /// Steps of which no span arrived.
-fn silent_steps(
-    outcomes: &[StepOutcome],
-    traces: &BTreeMap<u128, Vec<&FoundSpan>>,
-) -> Option<Finding> {
+fn silent_steps(outcomes: &[StepOutcome], traces: &Traces<'_>) -> Option<Finding> {
     let is_silent = |o: &&StepOutcome| {
         o.trace_id != 0 && o.status.is_some() && !traces.contains_key(&o.trace_id)
     };
@@ -186,31 +194,56 @@ fn silent_services(found: &Diagnosis, expected: &BTreeSet<&str>) -> Option<Findi
     })
 }
 
-fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut add = |id, level, message: String, advice: &str| {
-        findings.push(Finding {
-            id,
-            level,
-            message,
-            advice: advice.to_owned(),
-        });
-    };
+fn finding(id: &'static str, level: FindingLevel, message: String, advice: &str) -> Finding {
+    Finding {
+        id,
+        level,
+        message,
+        advice: advice.to_owned(),
+    }
+}
+
+fn findings(found: &Diagnosis, spans: &[FoundSpan], orphans: &BTreeMap<&str, u64>) -> Vec<Finding> {
     if found.sent > 0 && found.arrived == 0 {
-        add(
-            "no-traces",
-            FindingLevel::Error,
-            format!("none of {} traces arrived", found.sent),
-            "Either the target does not take our trace context (traceparent) over, or its spans do not get to where they were looked for. Look \
+        return vec![no_traces(found)];
+    }
+    let mut findings = Vec::new();
+    findings.extend(lost_roots(orphans));
+    findings.extend(edge_without_spans(found));
+    if found.arrived > 0 {
+        findings.extend(one_service(found));
+        findings.extend(lost_headers(found));
+        findings.extend(no_baggage(found));
+    }
+    findings.extend(skewed_clocks(found));
+    if found.arrived > 0 && !spans.iter().any(|s| s.kind == KIND_SERVER) {
+        findings.push(finding(
+            "no-server-spans",
+            FindingLevel::Warning,
+            "no span is of kind server".to_owned(),
+            "The services' HTTP servers are not instrumented.",
+        ));
+    }
+    findings
+}
+
+fn no_traces(found: &Diagnosis) -> Finding {
+    finding(
+        "no-traces",
+        FindingLevel::Error,
+        format!("none of {} traces arrived", found.sent),
+        "Either the target does not take our trace context (traceparent) over, or its spans do not get to where they were looked for. Look \
              at OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_TRACES_EXPORTER of the services, the Collector's pipeline, and whether the edge passes traceparent \
              on (nginx: `proxy_set_header traceparent $http_traceparent;`).",
-        );
-        return findings;
-    }
-    let lost: u64 = entries.values().sum();
-    if lost > 0 {
-        let names: Vec<&str> = entries.keys().copied().collect();
-        add(
+    )
+}
+
+/// Traces that begin with a parent that nobody exported.
+fn lost_roots(orphans: &BTreeMap<&str, u64>) -> Option<Finding> {
+    let lost: u64 = orphans.values().sum();
+    let names: Vec<&str> = orphans.keys().copied().collect();
+    (lost > 0).then(|| {
+        finding(
             "root-lost",
             FindingLevel::Warning,
             format!(
@@ -220,30 +253,39 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
             "The edge takes part in the trace but its spans are missing: its exporter does not reach the Collector. nginx's \
              ngx_otel_module speaks OTLP/gRPC only: `otel_exporter { endpoint collector:4317; }`, `otel_trace on; otel_trace_context propagate;`. If the edge should not \
              trace, let it pass traceparent on unchanged.",
-        );
-    }
-    if found.begins_at.len() > 1 {
-        let names: Vec<&str> = found.begins_at.keys().map(String::as_str).collect();
-        add(
+        )
+    })
+}
+
+/// Traces that begin at several services: the edge has no spans of its own.
+fn edge_without_spans(found: &Diagnosis) -> Option<Finding> {
+    let names: Vec<&str> = found.begins_at.keys().map(String::as_str).collect();
+    (names.len() > 1).then(|| {
+        finding(
             "edge-without-spans",
             FindingLevel::Info,
             format!("traces begin at {}", names.join(", ")),
             "The edge passes the trace context on and exports no span of its own. Nothing is lost by that: loadgen's own client spans are the \
              roots.",
-        );
-    }
-    if found.arrived > 0 && found.most_services < 2 {
-        add(
+        )
+    })
+}
+
+fn one_service(found: &Diagnosis) -> Option<Finding> {
+    (found.most_services < 2).then(|| {
+        finding(
             "one-service",
             FindingLevel::Warning,
             "no trace has more than one service".to_owned(),
             "Services do not pass the trace context on, or only one of them is instrumented: OTEL_PROPAGATORS=tracecontext,baggage in each.",
-        );
-    }
+        )
+    })
+}
+
+fn lost_headers(found: &Diagnosis) -> Option<Finding> {
     let any_header = found.services.values().any(|s| !s.captured.is_empty());
-    let any_baggage = found.services.values().any(|s| s.baggage);
-    if found.arrived > 0 && !any_header {
-        add(
+    (!any_header).then(|| {
+        finding(
             "headers-lost",
             FindingLevel::Warning,
             "no service captured the x-anomaly headers".to_owned(),
@@ -251,22 +293,29 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
              label, root-cause and msg; headers with underscores are dropped unless `underscores_in_headers on;`), or no service captures them: Java \
              OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS=x-anomaly-type,x-anomaly-label,x-anomaly-root-cause,x-anomaly-msg; Python \
              OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST=\"x-anomaly-.*\"; Node `headersToSpanAttributes.server.requestHeaders` of instrumentation-http, in code.",
-        );
-    }
-    if found.arrived > 0 && !any_baggage {
-        add(
+        )
+    })
+}
+
+fn no_baggage(found: &Diagnosis) -> Option<Finding> {
+    let any_baggage = found.services.values().any(|s| s.baggage);
+    (!any_baggage).then(|| {
+        finding(
             "no-baggage",
             FindingLevel::Info,
             "no span shows the baggage".to_owned(),
             "Baggage is passed on by most SDKs but only shows with a span processor: Node `@opentelemetry/baggage-span-processor`, Python \
              `opentelemetry-processor-baggage`, Java OTEL_JAVA_EXPERIMENTAL_SPAN_ATTRIBUTES_COPY_FROM_BAGGAGE_INCLUDE=anomaly.type.",
-        );
-    }
-    for (name, service) in &found.services {
-        if let (Some(ahead), Some(bound)) = (service.ahead_ns, service.bound_ns)
-            && ahead.saturating_abs() - bound > SKEW_WARNING_NS
-        {
-            add(
+        )
+    })
+}
+
+/// Clocks that are certainly off by more than [`SKEW_WARNING_NS`].
+fn skewed_clocks(found: &Diagnosis) -> impl Iterator<Item = Finding> {
+    found.services.iter().filter_map(|(name, service)| {
+        let (ahead, bound) = (service.ahead_ns?, service.bound_ns?);
+        (ahead.saturating_abs() - bound > SKEW_WARNING_NS).then(|| {
+            finding(
                 "clock-skew",
                 FindingLevel::Warning,
                 format!(
@@ -275,19 +324,9 @@ fn findings(found: &Diagnosis, spans: &[FoundSpan], entries: &BTreeMap<&str, u64
                     bound as f64 / 1e9
                 ),
                 "Let NTP (chrony) run on its host; extract with --correct-skew.",
-            );
-        }
-    }
-    let servers = spans.iter().filter(|s| s.kind == KIND_SERVER).count();
-    if found.arrived > 0 && servers == 0 {
-        add(
-            "no-server-spans",
-            FindingLevel::Warning,
-            "no span is of kind server".to_owned(),
-            "The services' HTTP servers are not instrumented.",
-        );
-    }
-    findings
+            )
+        })
+    })
 }
 
 #[cfg(test)]

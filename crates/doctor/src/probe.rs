@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use http::header::{AUTHORIZATION, HeaderValue};
 use loadgen_engine::headers::{scenario_headers, traceparent};
 use loadgen_engine::{BaseUrl, Cookies, Outgoing, exchange};
-use loadgen_scenario::plan::WeightedFlow;
-use loadgen_scenario::{Iteration, Plan, Prng, StepRequest};
+use loadgen_scenario::plan::{PlannedScenario, WeightedFlow};
+use loadgen_scenario::{Iteration, Plan, Prng, Step, StepRequest};
 use loadgen_timeline::Failure;
 use serde::Serialize;
 
@@ -85,24 +85,12 @@ pub async fn probe(
 ) -> Result<Vec<StepOutcome>, reqwest::Error> {
     // A target that never answers should not hold the preflight for the timeout of each step.
     let client = client.connect_timeout(Duration::from_secs(5)).build()?;
-    let mut certain = plan.clone();
-    for step in certain.flows.iter_mut().flat_map(|flow| &mut flow.steps) {
-        step.probability = None;
-        step.rounds.retain(|round| round.round > 0);
-    }
+    let certain = without_chance(plan);
     let mut outcomes = Vec::new();
     for flow in 0..certain.flows.len() {
-        let uses =
-            |s: &&loadgen_scenario::plan::PlannedScenario| s.exec.iter().any(|f| f.flow == flow);
-        let Some(scenario) = certain.scenarios.iter().find(uses) else {
+        let Some(scenario) = marked_scenario(&certain, flow) else {
             continue;
         };
-        let mut scenario = scenario.clone();
-        scenario.exec = vec![WeightedFlow { flow, weight: 1 }];
-        scenario.anomaly.kind = MARKER.to_owned();
-        scenario.anomaly.label = MARKER.to_owned();
-        scenario.anomaly.root_cause = "none".to_owned();
-        scenario.anomaly.msg = "Preflight".to_owned();
         let mut headers = scenario_headers(&scenario.anomaly, None);
         if let Some(authorization) = &base.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
@@ -113,21 +101,8 @@ pub async fn probe(
         let mut iteration = Iteration::new(&certain, &scenario, prng, number);
         let mut cookies = Cookies::default();
         for step in 0..iteration.step_count() {
-            let mut outcome = StepOutcome {
-                flow: certain.flows[flow].name.clone(),
-                step: iteration.step(step).name.clone(),
-                method: iteration.step(step).method.clone(),
-                path: String::new(),
-                status: None,
-                content_type: String::new(),
-                milliseconds: 0.0,
-                problem: String::new(),
-                kind: None,
-                trace_id: 0,
-                span_id: 0,
-                sent_ns: 0,
-                finished_ns: 0,
-            };
+            let flow = &certain.flows[flow].name;
+            let mut outcome = StepOutcome::unsent(flow, iteration.step(step));
             match iteration.request(step) {
                 StepRequest::Skip => continue,
                 StepRequest::Missing { variable } => {
@@ -160,6 +135,49 @@ pub async fn probe(
     Ok(outcomes)
 }
 
+/// The plan with every step taken.
+fn without_chance(plan: &Plan) -> Plan {
+    let mut certain = plan.clone();
+    for step in certain.flows.iter_mut().flat_map(|flow| &mut flow.steps) {
+        step.probability = None;
+        step.rounds.retain(|round| round.round > 0);
+    }
+    certain
+}
+
+/// The first scenario that uses a flow, with that flow alone and with the marker for its label.
+fn marked_scenario(plan: &Plan, flow: usize) -> Option<PlannedScenario> {
+    let uses = |s: &&PlannedScenario| s.exec.iter().any(|f| f.flow == flow);
+    let mut scenario = plan.scenarios.iter().find(uses)?.clone();
+    scenario.exec = vec![WeightedFlow { flow, weight: 1 }];
+    scenario.anomaly.kind = MARKER.to_owned();
+    scenario.anomaly.label = MARKER.to_owned();
+    scenario.anomaly.root_cause = "none".to_owned();
+    scenario.anomaly.msg = "Preflight".to_owned();
+    Some(scenario)
+}
+
+impl StepOutcome {
+    /// Of a step that has not been sent.
+    fn unsent(flow: &str, step: &Step) -> Self {
+        Self {
+            flow: flow.to_owned(),
+            step: step.name.clone(),
+            method: step.method.clone(),
+            path: String::new(),
+            status: None,
+            content_type: String::new(),
+            milliseconds: 0.0,
+            problem: String::new(),
+            kind: None,
+            trace_id: 0,
+            span_id: 0,
+            sent_ns: 0,
+            finished_ns: 0,
+        }
+    }
+}
+
 async fn send(
     client: &reqwest::Client,
     cookies: &mut Cookies,
@@ -188,7 +206,7 @@ async fn send(
     let content_type = answered.content_type.as_ref().map(HeaderValue::as_bytes);
     outcome.content_type = String::from_utf8_lossy(content_type.unwrap_or_default()).into_owned();
     match (answered.status, answered.failure) {
-        (Some(status), _) => judge(step, status, outcome),
+        (Some(status), _) => check(step, status, outcome),
         (None, None) => {}
         (None, Some(failure)) => {
             outcome.problem = no_answer(failure, answered.error.as_ref());
@@ -214,7 +232,7 @@ fn no_answer(failure: Failure, error: Option<&reqwest::Error>) -> String {
     }
 }
 
-fn judge(step: &loadgen_scenario::Step, status: u16, outcome: &mut StepOutcome) {
+fn check(step: &Step, status: u16, outcome: &mut StepOutcome) {
     let media_type = outcome.content_type.as_str();
     let expects_json = step
         .expect

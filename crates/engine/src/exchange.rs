@@ -1,5 +1,5 @@
 //! One exchange: a step's request with the cookies of its iteration, the redirects that follow, and
-//! the answer, judged by what the step expects. The engine, the preflight and the doctor send by
+//! the answer, checked by what the step expects. The engine, the preflight and the doctor send by
 //! this, so that what one of them sees is what the others see.
 //!
 //! Redirects are followed as k6 follows them: ten at most; 301, 302 and 303 go on as GET without a
@@ -162,7 +162,7 @@ fn next(out: &Outgoing<'_>, answer: &Response, body: Option<Bytes>) -> Option<re
     Some(request)
 }
 
-/// Judges an answer and reads its body.
+/// Checks an answer and reads its body.
 async fn read(step: &Step, mut answer: Response, mut answered: Answered) -> Answered {
     let status = answer.status().as_u16();
     answered.status = Some(status);

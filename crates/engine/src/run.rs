@@ -121,8 +121,8 @@ pub async fn run(
         shard: part,
         start_at_ns,
     };
-    let crew = Crew::prepare(sender, &whole, &mut interrupts).await?;
-    let start_ns = crew.start_ns(clock, start_at_ns)?;
+    let sender = PreparedSender::prepare(sender, &whole, &mut interrupts).await?;
+    let start_ns = sender.start_ns(clock, start_at_ns)?;
     let ready = Ready {
         run_id,
         plan,
@@ -132,7 +132,7 @@ pub async fn run(
         drivers,
         first_look,
         flags,
-        crew,
+        sender,
         shard,
     };
     ready.run(consumers, interrupts).await
@@ -161,7 +161,7 @@ pub(crate) struct Ready {
     /// What the drivers saw before.
     pub(crate) first_look: FirstLook,
     pub(crate) flags: Vec<FlagReader>,
-    pub(crate) crew: Crew,
+    pub(crate) sender: PreparedSender,
     /// Which part of the run this is.
     pub(crate) shard: Option<RunShard>,
 }
@@ -209,7 +209,7 @@ impl Ready {
         failure: UnboundedReceiver<()>,
     ) -> Result<(RunStatus, Option<EngineError>), EngineError> {
         let Self {
-            crew,
+            sender,
             clock,
             start_ns,
             shard,
@@ -223,16 +223,16 @@ impl Ready {
             clock,
             start_ns,
             part.unwrap_or(Shard::WHOLE),
-            crew.size(),
+            sender.size(),
         );
         let shared = Arc::new(shared);
         send(
             events,
-            Event::RunStarted(run_started(&shared, &crew, shard)),
+            Event::RunStarted(run_started(&shared, &sender, shard)),
         );
-        let keeps_to_the_plan = crew.is_k6();
+        let keeps_to_the_plan = sender.is_k6();
         let (progress, from_workers) = unbounded_channel();
-        let working = crew.start(&shared, events, progress)?;
+        let running = sender.start(&shared, events, progress)?;
         let (deadline, _) = watch::channel(None);
         let (fault_queue, faults) = unbounded_channel();
         let injector = Injector::new(
@@ -264,7 +264,7 @@ impl Ready {
         cleared(injector, interrupts, &deadline).await;
         let error = match broken {
             Some(Broken::AtOnce | Broken::Consumer) => None,
-            Some(Broken::Worker) | None => working.join().await,
+            Some(Broken::Worker) | None => running.join().await,
         };
         Ok((status(error.is_some(), broken, interrupted), error))
     }
@@ -294,8 +294,8 @@ fn status(failed: bool, broken: Option<Broken>, interrupted: Option<Interrupt>) 
     }
 }
 
-/// Who sends, ready to.
-pub(crate) enum Crew {
+/// What sends the requests, ready to.
+pub(crate) enum PreparedSender {
     Workers {
         /// By worker.
         ways: Vec<Way>,
@@ -310,15 +310,15 @@ pub(crate) enum Crew {
     },
 }
 
-/// Who sends, at it.
-enum Working {
+/// What sends the requests, at work.
+enum RunningSender {
     Threads(Vec<JoinHandle<std::io::Result<()>>>),
     #[cfg(test)]
     Tasks(Vec<tokio::task::JoinHandle<()>>),
     K6(tokio::task::JoinHandle<Result<(), EngineError>>),
 }
 
-impl Crew {
+impl PreparedSender {
     async fn prepare(
         sender: Sender,
         run: &Whole<'_>,
@@ -385,7 +385,7 @@ impl Crew {
         shared: &Arc<Shared>,
         events: &SyncSender<EngineEvent>,
         progress: UnboundedSender<Progress>,
-    ) -> Result<Working, EngineError> {
+    ) -> Result<RunningSender, EngineError> {
         match self {
             Self::Workers {
                 ways,
@@ -400,7 +400,7 @@ impl Crew {
                     })
                 };
                 let threads = ways.into_iter().enumerate().map(start);
-                Ok(Working::Threads(threads.collect::<Result<_, _>>()?))
+                Ok(RunningSender::Threads(threads.collect::<Result<_, _>>()?))
             }
             #[cfg(test)]
             Self::Simulated { workers } => {
@@ -413,7 +413,7 @@ impl Crew {
                         notice.take_back();
                     })
                 };
-                Ok(Working::Tasks((0..workers).map(start).collect()))
+                Ok(RunningSender::Tasks((0..workers).map(start).collect()))
             }
             Self::K6 { started, .. } => {
                 if let Some(pid) = started.pid() {
@@ -421,7 +421,7 @@ impl Crew {
                 }
                 let (shared, events) = (shared.clone(), events.clone());
                 let follow = k6::follow(*started, shared, events, progress);
-                Ok(Working::K6(tokio::spawn(follow)))
+                Ok(RunningSender::K6(tokio::spawn(follow)))
             }
         }
     }
@@ -439,7 +439,7 @@ fn clients_of_worker(
     (0..clients.max(1)).map(|_| client().build()).collect()
 }
 
-impl Working {
+impl RunningSender {
     /// Waits for the end; an error or a panic is the run's.
     async fn join(self) -> Option<EngineError> {
         match self {
@@ -483,9 +483,9 @@ fn join(threads: Vec<JoinHandle<std::io::Result<()>>>) -> Option<EngineError> {
     error
 }
 
-fn run_started(shared: &Shared, crew: &Crew, shard: Option<RunShard>) -> RunStarted {
-    let (engine, engine_version) = match crew {
-        Crew::K6 { version, .. } => (Engine::K6, Some(version.clone())),
+fn run_started(shared: &Shared, sender: &PreparedSender, shard: Option<RunShard>) -> RunStarted {
+    let (engine, engine_version) = match sender {
+        PreparedSender::K6 { version, .. } => (Engine::K6, Some(version.clone())),
         _ => (Engine::Rust, None),
     };
     RunStarted {

@@ -6,7 +6,7 @@
 mod simulated;
 
 use loadgen_evidence::{
-    Measure, ServiceSignal, Subject, Thresholds, Verdict, WindowEvidence, judge,
+    Measure, ServiceSignal, Subject, Thresholds, Verdict, WindowEvidence, evaluate,
 };
 use simulated::{Drawn, Fault};
 
@@ -15,9 +15,9 @@ fn main() {
         .nth(1)
         .map_or(200, |text| text.parse().expect("a number"));
     let thresholds = Thresholds::default();
-    let judged = |drawn: Drawn| -> WindowEvidence {
+    let evaluated = |drawn: Drawn| -> WindowEvidence {
         let (run, sample) = drawn.run();
-        judge(&run, &sample, &thresholds).windows.remove(0)
+        evaluate(&run, &sample, &thresholds).windows.remove(0)
     };
     println!(
         "{:<46}{:>10}{:>7}{:>15}{:>9}",
@@ -28,7 +28,7 @@ fn main() {
         let mut small_p = (0_u64, 0_u64);
         let (mut covered, mut intervals) = (0_u64, 0_u64);
         for seed in 0..draws {
-            let evidence = judged(Drawn {
+            let evidence = evaluated(Drawn {
                 seed: seed * 7919 + 11,
                 ..drawn
             });

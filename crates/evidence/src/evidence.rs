@@ -47,10 +47,10 @@ pub struct Reference {
     pub seconds: f64,
 }
 
-/// What a window was judged as.
+/// What a window was evaluated as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum JudgedAs {
+pub enum EvaluatedAs {
     /// It declares an anomaly.
     Anomalous,
     /// It declares an anomaly and injects nothing.
@@ -59,7 +59,7 @@ pub enum JudgedAs {
     Harmless,
     /// Normal time.
     Normal,
-    /// Not judged.
+    /// Not evaluated.
     WarmUp,
 }
 
@@ -108,8 +108,9 @@ pub struct WindowEvidence {
     pub window: u32,
     /// Its scenario.
     pub scenario: String,
-    /// What it was judged as.
-    pub judged_as: JudgedAs,
+    /// What it was evaluated as.
+    #[serde(rename = "judged_as")]
+    pub evaluated_as: EvaluatedAs,
     /// What it declares; none: nothing.
     pub declared: Option<Declared>,
     /// The verdict; none: it only warms the target up.

@@ -8,13 +8,13 @@
 //! - A [`Sampler`] collects observations while traces and metrics go by; what it ends with, a
 //!   [`Sample`], is bounded, merges with others, and does not depend on the order or the split.
 //! - A [`Run`] says which time is what.
-//! - [`judge()`] makes [`Evidence`] of the two.
+//! - [`evaluate()`] makes [`Evidence`] of the two.
 //!
 //! Nothing here reads a file, a clock or a random number that is not drawn from the run's name.
 
 mod comparison;
+mod evaluate;
 mod evidence;
-mod judge;
 mod metric;
 mod run;
 mod sample;
@@ -26,12 +26,12 @@ pub use comparison::{
     EffectKind, EffectSize, Estimate, Measure, Measured, ServiceSignal, SignalComparison,
     SignalEvidence, Subject,
 };
+pub use evaluate::evaluate;
 pub use evidence::{
-    Compared, EVIDENCE_SCHEMA_VERSION, Evidence, JudgedAs, RankedEdge, RankedService, Reference,
+    Compared, EVIDENCE_SCHEMA_VERSION, EvaluatedAs, Evidence, RankedEdge, RankedService, Reference,
     RootCauseRank, Side, Strength, Strongest, Verdict, WindowEvidence, WindowRow,
     evidence_json_schema,
 };
-pub use judge::judge;
 pub use metric::{
     Cpu, Saturation, cpu_preference, is_idle_time, is_relevant, saturation, seconds_in,
 };

@@ -14,7 +14,7 @@ pub struct Run {
     /// The steady normal time of the run: what windows are compared with. The steady time of normal
     /// windows, without sham and harmless windows and without the warm-up.
     pub reference: Vec<Interval>,
-    /// All windows that are to be judged.
+    /// All windows that are to be evaluated.
     pub windows: Vec<EvidenceWindow>,
 }
 
@@ -25,7 +25,7 @@ pub struct EvidenceWindow {
     pub index: u32,
     /// Its scenario.
     pub scenario: String,
-    /// What it is judged as.
+    /// What it is evaluated as.
     pub kind: WindowKind,
     /// When it opened, Unix ns.
     pub opened_ns: i64,
@@ -54,24 +54,24 @@ pub struct Recovery {
     pub until_ns: i64,
 }
 
-/// What a window is judged as.
+/// What a window is evaluated as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WindowKind {
     /// It declares an anomaly.
     Anomalous(Declared),
-    /// It declares an anomaly and injects nothing. It is judged exactly as if it were anomalous.
+    /// It declares an anomaly and injects nothing. It is evaluated exactly as if it were anomalous.
     Sham(Declared),
-    /// It declares an anomaly, and what it injects breaks nothing. It is judged exactly as if it were
-    /// anomalous.
+    /// It declares an anomaly, and what it injects breaks nothing. It is evaluated exactly as if it
+    /// were anomalous.
     Harmless(Declared),
     /// Normal time.
     Normal,
-    /// It only warms the target up and is not judged.
+    /// It only warms the target up and is not evaluated.
     WarmUp,
 }
 
 impl WindowKind {
-    /// The anomaly that the window is judged by.
+    /// The anomaly that the window is evaluated by.
     pub fn declared(&self) -> Option<&Declared> {
         match self {
             Self::Anomalous(declared) | Self::Sham(declared) | Self::Harmless(declared) => {

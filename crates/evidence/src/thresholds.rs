@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What decides. [`Thresholds::default()`] is what the product uses; each value's reason stands
-/// with it. They are part of the evidence, so that a reader sees by what was judged.
+/// with it. They are part of the evidence, so that a reader sees by what windows were evaluated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Thresholds {
     /// Fewest traces through the declared service on either side; with fewer the verdict is

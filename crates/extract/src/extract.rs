@@ -115,14 +115,7 @@ pub(crate) fn extract_from(
     let report = ExtractReport {
         stamp: stages.stamp.clone(),
         output: options.output.clone(),
-        files: files
-            .into_iter()
-            .map(|file| WrittenFile {
-                path: file.path,
-                rows: file.rows,
-                bytes: file.bytes,
-            })
-            .collect(),
+        files: files.into_iter().map(WrittenFile::from).collect(),
         input,
         labels: label_counts(&rules, &counts),
         figures,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use loadgen_otlp::Signal;
-use loadgen_otlp::source::UnitTally;
+use loadgen_otlp::source::UnitSummary;
 use loadgen_timeline::audit::LineProblem;
 use serde::{Deserialize, Serialize};
 
@@ -53,8 +53,8 @@ impl Lines {
     }
 
     /// Adds those of a unit of a file. Units come in any order.
-    pub(crate) fn take(&mut self, file: usize, tally: UnitTally) {
-        for skipped in tally.skipped {
+    pub(crate) fn take(&mut self, file: usize, summary: UnitSummary) {
+        for skipped in summary.skipped {
             match skipped.torn {
                 true => self.report.torn_last_lines += 1,
                 false => self.report.skipped_lines += 1,
@@ -68,9 +68,9 @@ impl Lines {
             });
         }
         self.bound();
-        self.report.lines += tally.lines;
-        self.report.bytes += tally.bytes;
-        let counts = tally.counts;
+        self.report.lines += summary.lines;
+        self.report.bytes += summary.bytes;
+        let counts = summary.counts;
         let of =
             [Signal::Traces, Signal::Metrics, Signal::Logs].map(|signal| counts.messages(signal));
         for (sum, count) in self.messages[file].iter_mut().zip(of) {
@@ -154,15 +154,15 @@ mod tests {
             reason: "odd".into(),
             torn,
         };
-        let tally = |skipped| UnitTally {
+        let summary = |skipped| UnitSummary {
             bytes: 5,
             lines: 3,
             skipped,
-            ..UnitTally::default()
+            ..UnitSummary::default()
         };
-        lines.take(1, tally(vec![skipped(2, true)]));
+        lines.take(1, summary(vec![skipped(2, true)]));
         for message in (0..3000).rev() {
-            lines.take(0, tally(vec![skipped(message, false)]));
+            lines.take(0, summary(vec![skipped(message, false)]));
         }
         let (report, problems) = lines.problems(&["a".into(), "b".into()]);
         assert_eq!((report.lines, report.bytes), (9003, 15005));

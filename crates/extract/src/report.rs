@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use loadgen_timeline::audit::{Audit, Figures, LineProblem};
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::staging::StagedFile;
+
 /// What an extraction read and wrote, for people and, as JSON, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExtractReport {
@@ -54,6 +56,16 @@ pub struct WrittenFile {
     pub rows: u64,
     /// Its size in bytes.
     pub bytes: u64,
+}
+
+impl From<StagedFile> for WrittenFile {
+    fn from(file: StagedFile) -> Self {
+        Self {
+            path: file.path,
+            rows: file.rows,
+            bytes: file.bytes,
+        }
+    }
 }
 
 /// What was read.

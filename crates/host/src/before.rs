@@ -66,7 +66,8 @@ pub(crate) struct Stopped {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Killed {
     /// Those processes of the target that are no descendants of others of it. They are hit first.
-    pub(crate) heads: Vec<Process>,
+    #[serde(rename = "heads")]
+    pub(crate) roots: Vec<Process>,
     /// The target and its descendants.
     pub(crate) processes: Vec<Process>,
     /// Where the restart command runs.

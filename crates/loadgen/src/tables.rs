@@ -10,7 +10,7 @@ use loadgen_doctor::Finding;
 use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
 use loadgen_engine::consumers::ClientSpanReport;
-use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target, judged_counts};
+use loadgen_scenario::{Executor, Fault, Plan, PlannedScenario, Stage, Target, evaluation_counts};
 use loadgen_timeline::Failure;
 use loadgen_timeline::summary::{ScenarioSummary, Summary};
 
@@ -76,16 +76,16 @@ pub(crate) fn timetable(plan: &Plan) -> String {
         duration(plan.end_ns()),
         plan.seed,
         plan.time_scale,
-        judged(plan)
+        evaluation_windows(plan)
     )
 }
 
 /// How much of the time is anomalous, where windows lie in a load that goes on.
-fn judged(plan: &Plan) -> String {
+fn evaluation_windows(plan: &Plan) -> String {
     if plan.scenarios.iter().all(|s| s.executor.sends()) {
         return String::new();
     }
-    let (normal, anomalous) = judged_counts(plan);
+    let (normal, anomalous) = evaluation_counts(plan);
     let share = 100.0 * anomalous as f64 / (normal + anomalous).max(1) as f64;
     format!(
         "Windows of 5 s in the settled part of one condition: {normal} normal, {anomalous} anomalous \
@@ -182,6 +182,19 @@ fn path(start: u32, stages: &[Stage]) -> String {
 
 /// The end of a run: what the generator measured.
 pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>) -> String {
+    let table = table_of_scenarios(&summary.scenarios);
+    let legend = "Latency in ms from the actual send; * from the intended send. lag: p99 of actual \
+                  minus intended send, in ms.";
+    let mut out = format!("\n{table}\n{}", wrapped(legend, ""));
+    let failures: String = summary.scenarios.iter().filter_map(failures).collect();
+    if !failures.is_empty() {
+        out += &format!("Requests that did not go as the flows expect:\n{failures}");
+    }
+    out += &warnings(summary, client_spans);
+    out
+}
+
+fn table_of_scenarios(scenarios: &[ScenarioSummary]) -> Table {
     let columns = [
         "scenario", "requests", "req/s", "iter/s", "asked", "failed", "dropped", "p50", "p95",
         "p99", "max", "p99*", "lag",
@@ -201,8 +214,7 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
             }
         }
     }
-    let mut failures = String::new();
-    for scenario in &summary.scenarios {
+    for scenario in scenarios {
         table.add_row([
             scenario.scenario.clone(),
             scenario.requests.to_string(),
@@ -220,27 +232,30 @@ pub(crate) fn summary(summary: &Summary, client_spans: Option<&ClientSpanReport>
             ms(scenario.latency_from_intended.map(|l| l.p99_ms)),
             ms(scenario.scheduling_lag.map(|l| l.p99_ms)),
         ]);
-        let mut kinds: Vec<String> = scenario
-            .failures
-            .iter()
-            .map(|(kind, n)| format!("{n} {kind}"))
-            .collect();
-        if scenario.unsent_steps > 0 {
-            kinds.push(format!(
-                "{} steps not sent for want of a value",
-                scenario.unsent_steps
-            ));
-        }
-        if !kinds.is_empty() {
-            failures += &format!("  {}: {}\n", scenario.scenario, kinds.join(", "));
-        }
     }
-    let legend = "Latency in ms from the actual send; * from the intended send. lag: p99 of actual \
-                  minus intended send, in ms.";
-    let mut out = format!("\n{table}\n{}", wrapped(legend, ""));
-    if !failures.is_empty() {
-        out += &format!("Requests that did not go as the flows expect:\n{failures}");
+    table
+}
+
+/// A line with the kinds of failures of a scenario and how often they came; none: all went well.
+fn failures(scenario: &ScenarioSummary) -> Option<String> {
+    let mut kinds: Vec<String> = scenario
+        .failures
+        .iter()
+        .map(|(kind, n)| format!("{n} {kind}"))
+        .collect();
+    if scenario.unsent_steps > 0 {
+        kinds.push(format!(
+            "{} steps not sent for want of a value",
+            scenario.unsent_steps
+        ));
     }
+    let line = || format!("  {}: {}\n", scenario.scenario, kinds.join(", "));
+    (!kinds.is_empty()).then(line)
+}
+
+/// What went wrong beside the requests.
+fn warnings(summary: &Summary, client_spans: Option<&ClientSpanReport>) -> String {
+    let mut out = String::new();
     let of_scenario = |s: &ScenarioSummary| s.failures.get(Failure::Generator.name()).copied();
     let short: u64 = summary.scenarios.iter().filter_map(of_scenario).sum();
     if short > 0 {
@@ -280,66 +295,10 @@ pub(crate) fn doctor(
     traces: Option<&Diagnosis>,
     findings: &[Finding],
 ) -> String {
-    let mut table_of_steps = table(
-        &["flow", "step", "request", "status", "ms", "found"],
-        &[3, 4],
-    );
-    for step in steps {
-        let status = step
-            .status
-            .map_or_else(String::new, |status| status.to_string());
-        let found = if step.problem.is_empty() {
-            "ok"
-        } else {
-            &step.problem
-        };
-        table_of_steps.add_row([
-            step.flow.clone(),
-            step.step.clone(),
-            format!("{} {}", step.method, step.path),
-            status,
-            format!("{:.1}", step.milliseconds),
-            found.to_owned(),
-        ]);
-    }
-    let mut out = format!("\n{table_of_steps}\n");
+    let mut out = format!("\n{}\n", table_of_steps(steps));
     if let Some(traces) = traces {
-        let begins: Vec<String> = (traces.begins_at.iter())
-            .map(|(service, traces)| format!("{traces} begin at {service}"))
-            .collect();
-        let begins = match begins.is_empty() {
-            true => "none begins at our request".to_owned(),
-            false => begins.join(", "),
-        };
-        out += &format!(
-            "\n{} of {} traces arrived; {begins}; at most {} services in one\n",
-            traces.arrived, traces.sent, traces.most_services
-        );
-        let mut services = table(
-            &["service", "spans", "captured headers", "baggage", "clock"],
-            &[1],
-        );
-        for (name, service) in &traces.services {
-            let captured: Vec<&str> = service.captured.iter().map(String::as_str).collect();
-            let clock = match (service.ahead_ns, service.bound_ns) {
-                (Some(ahead), Some(bound)) => {
-                    format!(
-                        "{:+.1} ms ± {:.1} ms",
-                        ahead as f64 / 1e6,
-                        bound as f64 / 1e6
-                    )
-                }
-                _ => "not known".to_owned(),
-            };
-            services.add_row([
-                name.clone(),
-                service.spans.to_string(),
-                captured.join(" "),
-                if service.baggage { "yes" } else { "no" }.to_owned(),
-                clock,
-            ]);
-        }
-        out += &format!("{services}\n");
+        out += &arrival(traces);
+        out += &format!("{}\n", table_of_services(traces));
     }
     for finding in findings {
         let level = match finding.level {
@@ -356,6 +315,75 @@ pub(crate) fn doctor(
         out += "\nNothing to fix.\n";
     }
     out
+}
+
+fn table_of_steps(steps: &[StepOutcome]) -> Table {
+    let mut rows = table(
+        &["flow", "step", "request", "status", "ms", "found"],
+        &[3, 4],
+    );
+    for step in steps {
+        let status = step
+            .status
+            .map_or_else(String::new, |status| status.to_string());
+        let found = if step.problem.is_empty() {
+            "ok"
+        } else {
+            &step.problem
+        };
+        rows.add_row([
+            step.flow.clone(),
+            step.step.clone(),
+            format!("{} {}", step.method, step.path),
+            status,
+            format!("{:.1}", step.milliseconds),
+            found.to_owned(),
+        ]);
+    }
+    rows
+}
+
+/// How many traces arrived, where they begin, and how far they go.
+fn arrival(traces: &Diagnosis) -> String {
+    let begins: Vec<String> = (traces.begins_at.iter())
+        .map(|(service, traces)| format!("{traces} begin at {service}"))
+        .collect();
+    let begins = match begins.is_empty() {
+        true => "none begins at our request".to_owned(),
+        false => begins.join(", "),
+    };
+    format!(
+        "\n{} of {} traces arrived; {begins}; at most {} services in one\n",
+        traces.arrived, traces.sent, traces.most_services
+    )
+}
+
+fn table_of_services(traces: &Diagnosis) -> Table {
+    let mut services = table(
+        &["service", "spans", "captured headers", "baggage", "clock"],
+        &[1],
+    );
+    for (name, service) in &traces.services {
+        let captured: Vec<&str> = service.captured.iter().map(String::as_str).collect();
+        let clock = match (service.ahead_ns, service.bound_ns) {
+            (Some(ahead), Some(bound)) => {
+                format!(
+                    "{:+.1} ms ± {:.1} ms",
+                    ahead as f64 / 1e6,
+                    bound as f64 / 1e6
+                )
+            }
+            _ => "not known".to_owned(),
+        };
+        services.add_row([
+            name.clone(),
+            service.spans.to_string(),
+            captured.join(" "),
+            if service.baggage { "yes" } else { "no" }.to_owned(),
+            clock,
+        ]);
+    }
+    services
 }
 
 /// A table whose columns at `right` are numbers.

@@ -63,8 +63,8 @@
 //! let mut unit = Unit::default();
 //! let mut sink = Durations::default();
 //! while source.next_unit(&mut unit)? {
-//!     let tally = decode(&unit, &mut sink);
-//!     for skipped in tally.skipped {
+//!     let summary = decode(&unit, &mut sink);
+//!     for skipped in summary.skipped {
 //!         assert!(skipped.torn && skipped.message == 1);
 //!     }
 //! }

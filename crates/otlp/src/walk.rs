@@ -97,14 +97,20 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
     pub(crate) fn resources<I: Input<'a>>(&mut self, input: &mut I, signal: Signal) -> Result<()> {
         input.elements(ListOf::Messages, |input, _| {
             let mut is_new = true;
-            let bodies = signal.scopes();
+            let contents = signal.scopes();
             let owner = Owner::Resource;
-            self.part(input, owner, &RESOURCE, &bodies, |walk, input, resource| {
-                if std::mem::take(&mut is_new) {
-                    walk.sink.resource(resource);
-                }
-                walk.scopes(input, signal, resource)
-            })
+            self.part(
+                input,
+                owner,
+                &RESOURCE,
+                &contents,
+                |walk, input, resource| {
+                    if std::mem::take(&mut is_new) {
+                        walk.sink.resource(resource);
+                    }
+                    walk.scopes(input, signal, resource)
+                },
+            )
         })
     }
 
@@ -116,46 +122,57 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
     ) -> Result<()> {
         input.elements(ListOf::Messages, |input, _| {
             let mut is_new = true;
-            let bodies = signal.items();
-            self.part(input, Owner::Scope, &SCOPE, bodies, |walk, input, scope| {
-                if std::mem::take(&mut is_new) {
-                    walk.sink.scope(scope);
-                }
-                walk.items(input, signal, Origin { resource, scope })
-            })
+            let contents = signal.items();
+            self.part(
+                input,
+                Owner::Scope,
+                &SCOPE,
+                contents,
+                |walk, input, scope| {
+                    if std::mem::take(&mut is_new) {
+                        walk.sink.scope(scope);
+                    }
+                    walk.items(input, signal, Origin { resource, scope })
+                },
+            )
         })
     }
 
-    /// A message that has a head, which says who speaks, and bodies of what is said. Calls `body`
-    /// at each of these.
+    /// A message that names an owner, such as a resource, and holds what is of it. Calls `content`
+    /// at each field of the latter.
     fn part<I: Input<'a>, H: Merge<'a>>(
         &mut self,
         input: &mut I,
         owner: Owner,
-        heads: &[Field],
-        bodies: &[Field],
-        mut body: impl FnMut(&mut Self, &mut I, &H) -> Result<()>,
+        owner_fields: &[Field],
+        content_fields: &[Field],
+        mut content: impl FnMut(&mut Self, &mut I, &H) -> Result<()>,
     ) -> Result<()> {
         let is = |key: &I::Key, fields: &[Field]| fields.iter().any(|field| I::is(key, *field));
         let mut again = input.clone();
-        let mut head = None;
+        let mut found = None;
         let mut passed_over = false;
         input.fields(|input, key| {
-            if is(key, heads) {
-                read(self.sink, owner, head.get_or_insert_with(H::default), input)
-            } else if !is(key, bodies) {
+            if is(key, owner_fields) {
+                read(
+                    self.sink,
+                    owner,
+                    found.get_or_insert_with(H::default),
+                    input,
+                )
+            } else if !is(key, content_fields) {
                 input.skip()
-            } else if let (Some(head), false) = (&head, passed_over) {
-                body(self, input, head)
+            } else if let (Some(found), false) = (&found, passed_over) {
+                content(self, input, found)
             } else {
                 passed_over = true;
                 input.skip()
             }
         })?;
         if passed_over {
-            let head = head.unwrap_or_default();
-            again.fields(|input, key| match is(key, bodies) {
-                true => body(self, input, &head),
+            let found = found.unwrap_or_default();
+            again.fields(|input, key| match is(key, content_fields) {
+                true => content(self, input, &found),
                 false => input.skip(),
             })?;
         }

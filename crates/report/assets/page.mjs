@@ -205,7 +205,7 @@ function showLive(figures, root) {
   const state = html("p", { class: "live", role: "status" });
   const over = timeline(run, services, types, true);
   const top = html("div", {}, glance(run, true));
-  const judged = html("div", {});
+  const verdictTable = html("div", {});
   const words = (of) =>
     of.outcome?.status
       ? "The run is over. What its telemetry says is shown here as soon as it has been labelled."
@@ -218,13 +218,13 @@ function showLive(figures, root) {
     const now = JSON.stringify(of.windows.map((w) => [w.name, w.requests, w.faults]));
     if (now === said) return;
     said = now;
-    judged.replaceChildren(verdicts(of));
+    verdictTable.replaceChildren(verdicts(of));
   };
   state.textContent = words(run);
   list(run);
   root.replaceChildren(
     header(run, [run]),
-    html("main", {}, state, top, over.part, judged),
+    html("main", {}, state, top, over.part, verdictTable),
     footer(figures),
   );
   over.draw();

@@ -24,7 +24,7 @@ pub struct Window {
     pub scenario: String,
     /// What it is labelled with.
     pub anomaly_type: String,
-    /// The type that it is judged by; none: it declares none.
+    /// The type that it is evaluated by; none: it declares none.
     pub declared: Option<String>,
     /// The root cause.
     pub root_cause: String,
@@ -32,7 +32,7 @@ pub struct Window {
     pub root_cause_service: Option<String>,
     /// A sentence for people.
     pub msg: String,
-    /// What it is judged by although nothing is broken; none: it is neither a sham nor harmless.
+    /// What it is evaluated by although nothing is broken; none: it is neither a sham nor harmless.
     pub sham_of: Option<String>,
     /// It only warms the target up.
     pub warm_up: bool,
@@ -58,7 +58,7 @@ pub struct Window {
     pub spans: Option<u64>,
     /// Of these in its steady phase.
     pub steady_spans: Option<u64>,
-    /// What the evidence says; none: it was not judged.
+    /// What the evidence says; none: it was not evaluated.
     pub verdict: Option<String>,
     /// Why, in plain words.
     pub reasons: Vec<String>,
@@ -208,7 +208,7 @@ pub(crate) fn windows(sources: &Sources, known: &Known, gaps: &mut Gaps) -> Vec<
             count(window, audit);
         }
         if let Some(evidence) = &known.evidence {
-            judge(window, evidence);
+            add_evidence(window, evidence);
         }
     }
     windows
@@ -391,7 +391,7 @@ fn count(window: &mut Window, audit: &AuditFile) {
     }
 }
 
-fn judge(window: &mut Window, evidence: &Evidence) {
+fn add_evidence(window: &mut Window, evidence: &Evidence) {
     let Some(of) = u32::try_from(window.number)
         .ok()
         .and_then(|number| evidence.window(number))

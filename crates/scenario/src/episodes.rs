@@ -7,8 +7,8 @@
 //! the time is dealt out evenly between the episodes, so that every placement is as likely as any
 //! other.
 
+use crate::evaluation::{UNDER_WAY_NS, expected_windows};
 use crate::file::{Bounds, Guard};
-use crate::judged::{UNDER_WAY_NS, expected_windows};
 use crate::prng::Prng;
 
 /// The most episodes of a plan.
@@ -37,7 +37,7 @@ pub(crate) struct Wanted<'w> {
     pub(crate) length_ns: u64,
     /// How long the start of that time counts as transition.
     pub(crate) guard_ns: u64,
-    /// Share of judged windows that are anomalous, above 0 and below 1.
+    /// Share of evaluation windows that are anomalous, above 0 and below 1.
     pub(crate) share: f64,
     /// The least time between two.
     pub(crate) apart_ns: u64,
@@ -368,7 +368,7 @@ impl Wanted<'_> {
         Ok(lengths(by))
     }
 
-    /// Share of the judged windows that are anomalous, on average over all placements.
+    /// Share of the evaluation windows that are anomalous, on average over all placements.
     fn share_of(&self, episodes: &[Episode], lengths: &[u64]) -> f64 {
         let (mut anomalous, mut normal) = (0.0, 0.0);
         let mut stretch_ns = self.length_ns as f64 - self.guard_ns as f64;

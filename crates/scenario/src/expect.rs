@@ -12,7 +12,7 @@ impl Expect {
     }
 
     /// Whether the value of a `content-type` header counts as success. Parameters such as
-    /// `charset` and the case of letters don't matter. An answer without the header is judged as
+    /// `charset` and the case of letters don't matter. An answer without the header is checked as
     /// the empty text.
     #[inline]
     pub fn matches_content_type(&self, header: &str) -> bool {

@@ -392,13 +392,13 @@ pub(crate) struct FaultSpec {
     /// What else the driver must be told of this fault.
     #[serde(default)]
     pub parameters: IndexMap<String, Value>,
-    /// Goes through all motions and injects nothing: the window is normal, and its evidence is judged
-    /// against the anomaly all the same. Default: `false`.
+    /// Goes through all motions and injects nothing: the window is normal, and its evidence is
+    /// evaluated against the anomaly all the same. Default: `false`.
     #[serde(default)]
     pub sham: bool,
     /// It is really made and breaks nothing, such as a new release without bugs: the window is normal,
-    /// and its evidence is judged against the anomaly all the same. Drivers that know their faults say
-    /// it themselves. Default: `false`.
+    /// and its evidence is evaluated against the anomaly all the same. Drivers that know their
+    /// faults say it themselves. Default: `false`.
     #[serde(default)]
     pub harmless: bool,
     /// Share of the clients that meet it, such as `30%`. Default: all.

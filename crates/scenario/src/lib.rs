@@ -36,11 +36,11 @@ pub mod clients;
 mod diagnostic;
 mod duration;
 mod episodes;
+pub mod evaluation;
 mod expect;
 mod file;
 mod interval;
 pub mod iteration;
-pub mod judged;
 mod k6_block;
 mod load;
 mod number;
@@ -64,8 +64,10 @@ pub use catalogue::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind, la
 pub use clients::{CELL_KEY, CELLS, Clients};
 pub use diagnostic::{Diagnostic, Place, ScenarioErrors, ScenarioNotes};
 pub use duration::parse_duration;
+pub use evaluation::{
+    EVALUATION_WINDOW_NS, EvaluationWindow, evaluation_counts, evaluation_windows,
+};
 pub use iteration::{CaptureError, Iteration, Request, StepRequest};
-pub use judged::{JUDGED_WINDOW_NS, JudgedWindow, judged_counts, judged_windows};
 pub use load::{Loaded, load, load_str, plan_str};
 pub use options::PlanOptions;
 pub use plan::*;

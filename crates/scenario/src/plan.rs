@@ -114,7 +114,7 @@ pub struct PlannedScenario {
     pub exec: Vec<WeightedFlow>,
     /// What the window is labelled with; of a sham or harmless window the anomaly `none`.
     pub anomaly: Anomaly,
-    /// The anomaly that a sham or harmless window declares: its evidence is judged as if it were
+    /// The anomaly that a sham or harmless window declares: its evidence is evaluated as if it were
     /// there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<Anomaly>,

@@ -1,6 +1,6 @@
 //! How much steady time the timetable leaves each window: what is certain before a run. A window's
-//! verdict is judged by its own steady time; where there is too little of that, the run may as well
-//! be told to take longer.
+//! verdict is evaluated by its own steady time; where there is too little of that, the run may as
+//! well be told to take longer.
 //!
 //! Steady, by the timetable alone, is what lies in the window, after the guard at its start, and
 //! outside of the overlaps with windows of other anomalies (and of the guard after their ends). The
@@ -18,9 +18,9 @@ use crate::plan::{Plan, PlannedScenario};
 /// their callers give up, usually after 1 to 3 s, take that much of a window's end away.
 pub const MIN_STEADY_NS: u64 = 3_000_000_000;
 
-/// Windows that are judged and have less than [`MIN_STEADY_NS`] of steady time, each with that time
-/// in nanoseconds. None where no window of the plan has, or declares, an anomaly: nothing is judged
-/// then.
+/// Windows that are evaluated and have less than [`MIN_STEADY_NS`] of steady time, each with that
+/// time in nanoseconds. None where no window of the plan has, or declares, an anomaly: nothing is
+/// evaluated then.
 pub fn short_windows(plan: &Plan) -> Vec<(&PlannedScenario, u64)> {
     let declares = |s: &PlannedScenario| !s.declared.as_ref().unwrap_or(&s.anomaly).is_none();
     if !plan.scenarios.iter().any(declares) {

@@ -80,7 +80,7 @@ fn windows_that_are_too_short_are_told_with_a_time_scale_that_would_do() {
 }
 
 #[test]
-fn a_plan_without_an_anomaly_is_not_judged() {
+fn a_plan_without_an_anomaly_is_not_evaluated() {
     assert_eq!(
         notes("  calm: {executor: constant-vus, duration: 2s}\n", 1.0),
         ""

@@ -48,6 +48,25 @@ pub enum Event {
 }
 
 impl Event {
+    /// When it happened, Unix nanoseconds.
+    pub(crate) fn at_ns(&self) -> i64 {
+        match self {
+            Event::RunStarted(run) => run.at_ns,
+            Event::WindowOpened(window) => window.at_ns,
+            Event::FaultInjected(change) | Event::FaultCleared(change) => change.at_ns,
+            Event::FaultFailed(failed) => failed.at_ns,
+            Event::FaultNoticed(seen) => seen.at_ns,
+            Event::FlagChanged(flag) => flag.at_ns,
+            Event::FlagLost(flag) => flag.at_ns,
+            Event::VusChanged(vus) => vus.at_ns,
+            Event::Heartbeat(beat) => beat.at_ns,
+            Event::WindowClosed(totals) | Event::WindowDrained(totals) => totals.at_ns,
+            Event::ClockStepped(step) => step.at_ns,
+            Event::GeneratorStalled(stall) => stall.at_ns,
+            Event::RunFinished(end) => end.at_ns,
+        }
+    }
+
     /// All moments that it names, Unix nanoseconds.
     pub fn times(&self) -> impl Iterator<Item = i64> {
         let times = match self {
@@ -208,7 +227,7 @@ pub struct WindowOpened {
     pub scenario: String,
     /// What the window is labelled with; of a sham or harmless window the anomaly `none`.
     pub anomaly: Anomaly,
-    /// The anomaly that a sham or harmless window declares, and that its evidence is judged by.
+    /// The anomaly that a sham or harmless window declares, and that its evidence is evaluated by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<Anomaly>,
     /// The window only warms the target up: all of it is a transition.

@@ -128,11 +128,11 @@ pub fn merge(shards: &[ShardTimeline]) -> Result<Vec<Event>, Vec<MergeError>> {
     for part in &parts {
         events.extend(of_one_generator(part));
     }
-    events.sort_by_key(|event| (at_ns(event), rank(event)));
+    events.sort_by_key(|event| (event.at_ns(), rank(event)));
     let last_ns = events
         .iter()
         .chain(parts.iter().flat_map(|part| part.events))
-        .map(at_ns);
+        .map(Event::at_ns);
     let finished = RunFinished {
         at_ns: last_ns.max().unwrap_or(zero_ns),
         status: status(&parts),
@@ -384,24 +384,6 @@ fn status(parts: &[Part<'_>]) -> RunStatus {
     let worst = [RunStatus::Failed, RunStatus::Interrupted];
     let found = worst.into_iter().find(|status| of_parts.contains(status));
     found.unwrap_or(RunStatus::Completed)
-}
-
-fn at_ns(event: &Event) -> i64 {
-    match event {
-        Event::RunStarted(run) => run.at_ns,
-        Event::WindowOpened(window) => window.at_ns,
-        Event::FaultInjected(change) | Event::FaultCleared(change) => change.at_ns,
-        Event::FaultFailed(failed) => failed.at_ns,
-        Event::FaultNoticed(seen) => seen.at_ns,
-        Event::FlagChanged(flag) => flag.at_ns,
-        Event::FlagLost(flag) => flag.at_ns,
-        Event::VusChanged(vus) => vus.at_ns,
-        Event::Heartbeat(beat) => beat.at_ns,
-        Event::WindowClosed(totals) | Event::WindowDrained(totals) => totals.at_ns,
-        Event::ClockStepped(step) => step.at_ns,
-        Event::GeneratorStalled(stall) => stall.at_ns,
-        Event::RunFinished(end) => end.at_ns,
-    }
 }
 
 /// At one time: what ends before what begins, and what has drained after all.

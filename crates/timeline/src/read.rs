@@ -352,86 +352,59 @@ fn parse_line(line: &[u8]) -> Result<Option<Event>, String> {
 
 impl Timeline {
     fn take(&mut self, event: Event, open: &mut Vec<usize>) {
-        let at_ns = match event {
-            Event::RunStarted(run) => {
-                let at_ns = run.at_ns;
-                self.run.get_or_insert(run);
-                at_ns
-            }
+        let at_ns = event.at_ns();
+        match event {
+            Event::RunStarted(run) => _ = self.run.get_or_insert(run),
             Event::WindowOpened(opened) => {
-                let at_ns = opened.at_ns;
                 open.push(self.windows.len());
                 self.windows.push(Window::from(opened));
-                at_ns
             }
-            Event::WindowClosed(closed) => {
-                let at_ns = closed.at_ns;
-                let of = |&i: &usize| self.windows[i].scenario == closed.scenario;
-                if let Some(position) = open.iter().position(of) {
-                    let window = &mut self.windows[open.remove(position)];
-                    window.closed_ns = at_ns.max(window.opened_ns);
-                    window.end = WindowEnd::Closed;
-                    window.totals.get_or_insert(closed);
-                }
-                at_ns
-            }
-            Event::WindowDrained(drained) => {
-                let at_ns = drained.at_ns;
-                let of = |w: &&mut Window| w.scenario == drained.scenario && w.drained_ns.is_none();
-                if let Some(window) = self.windows.iter_mut().find(of) {
-                    window.drained_ns = Some(at_ns);
-                    window.totals = Some(drained);
-                }
-                at_ns
-            }
-            Event::FaultInjected(injected) => {
-                let at_ns = injected.at_ns;
-                self.faults.push(FaultInterval {
-                    injected,
-                    cleared: None,
-                });
-                at_ns
-            }
-            Event::FaultCleared(cleared) => {
-                let at_ns = cleared.at_ns;
-                let of = |f: &&mut FaultInterval| {
-                    f.cleared.is_none() && f.injected.identity() == cleared.identity()
-                };
-                match self.faults.iter_mut().find(of) {
-                    Some(interval) => interval.cleared = Some(cleared),
-                    None => self.stray_clears.push(cleared),
-                }
-                at_ns
-            }
-            Event::FaultFailed(failed) => {
-                let at_ns = failed.at_ns;
-                self.fault_failures.push(failed);
-                at_ns
-            }
-            Event::FaultNoticed(noticed) => {
-                let at_ns = noticed.at_ns;
-                self.noticed.push(noticed);
-                at_ns
-            }
-            Event::GeneratorStalled(stall) => {
-                self.stalls.push(stall);
-                stall.at_ns
-            }
-            Event::Heartbeat(beat) => {
-                self.last_heartbeat = Some(beat);
-                beat.at_ns
-            }
-            Event::FlagChanged(flag) => flag.at_ns,
-            Event::FlagLost(flag) => flag.at_ns,
-            Event::VusChanged(vus) => vus.at_ns,
-            Event::ClockStepped(step) => step.at_ns,
-            Event::RunFinished(finished) => {
-                let at_ns = finished.at_ns;
-                self.finished = Some(finished);
-                at_ns
-            }
-        };
+            Event::WindowClosed(closed) => self.close_window(closed, open),
+            Event::WindowDrained(drained) => self.drain_window(drained),
+            Event::FaultInjected(injected) => self.faults.push(FaultInterval {
+                injected,
+                cleared: None,
+            }),
+            Event::FaultCleared(cleared) => self.clear_fault(cleared),
+            Event::FaultFailed(failed) => self.fault_failures.push(failed),
+            Event::FaultNoticed(noticed) => self.noticed.push(noticed),
+            Event::GeneratorStalled(stall) => self.stalls.push(stall),
+            Event::Heartbeat(beat) => self.last_heartbeat = Some(beat),
+            Event::RunFinished(finished) => self.finished = Some(finished),
+            Event::FlagChanged(_)
+            | Event::FlagLost(_)
+            | Event::VusChanged(_)
+            | Event::ClockStepped(_) => {}
+        }
         self.last_ns = Some(self.last_ns.map_or(at_ns, |last| last.max(at_ns)));
+    }
+
+    fn close_window(&mut self, closed: WindowClosed, open: &mut Vec<usize>) {
+        let of = |&i: &usize| self.windows[i].scenario == closed.scenario;
+        if let Some(position) = open.iter().position(of) {
+            let window = &mut self.windows[open.remove(position)];
+            window.closed_ns = closed.at_ns.max(window.opened_ns);
+            window.end = WindowEnd::Closed;
+            window.totals.get_or_insert(closed);
+        }
+    }
+
+    fn drain_window(&mut self, drained: WindowClosed) {
+        let of = |w: &&mut Window| w.scenario == drained.scenario && w.drained_ns.is_none();
+        if let Some(window) = self.windows.iter_mut().find(of) {
+            window.drained_ns = Some(drained.at_ns);
+            window.totals = Some(drained);
+        }
+    }
+
+    fn clear_fault(&mut self, cleared: FaultChanged) {
+        let of = |f: &&mut FaultInterval| {
+            f.cleared.is_none() && f.injected.identity() == cleared.identity()
+        };
+        match self.faults.iter_mut().find(of) {
+            Some(interval) => interval.cleared = Some(cleared),
+            None => self.stray_clears.push(cleared),
+        }
     }
 }
 

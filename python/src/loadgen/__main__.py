@@ -129,7 +129,7 @@ def _evaluate_parser(commands: argparse._SubParsersAction[argparse.ArgumentParse
         "--split",
         choices=("all", "test"),
         default="all",
-        help="judge all buckets, by folds (default), or those of the test split alone",
+        help="evaluate all buckets, by folds (default), or those of the test split alone",
     )
     evaluate.add_argument(
         "--only",

@@ -18,7 +18,7 @@ use crate::event::{Consumer, EngineEvent};
 #[derive(Debug)]
 pub struct SummaryFile {
     path: PathBuf,
-    scenarios: Vec<Tally>,
+    scenarios: Vec<ScenarioMeasurements>,
     names: Vec<String>,
     summary: Arc<Mutex<Summary>>,
     started_ns: Option<i64>,
@@ -27,7 +27,7 @@ pub struct SummaryFile {
 }
 
 #[derive(Debug)]
-struct Tally {
+struct ScenarioMeasurements {
     /// Its executor starts iterations.
     sends: bool,
     is_open_model: bool,
@@ -56,7 +56,7 @@ impl SummaryFile {
         let scenarios = plan
             .scenarios
             .iter()
-            .map(|s| Tally::new(&s.executor))
+            .map(|s| ScenarioMeasurements::new(&s.executor))
             .collect();
         let summary = Summary {
             schema_version: 1,
@@ -202,12 +202,12 @@ impl Consumer for SummaryFile {
         if let Some(meter) = &mut self.meter {
             summary.generator = meter.usage();
         }
-        for (tally, scenario) in self.scenarios.iter_mut().zip(&mut summary.scenarios) {
-            tally.close(scenario);
+        for (measurements, scenario) in self.scenarios.iter_mut().zip(&mut summary.scenarios) {
+            measurements.close(scenario);
         }
         // What sends nothing has no figures.
-        let mut tallies = self.scenarios.iter();
-        let sends = |_: &ScenarioSummary| tallies.next().is_none_or(|tally| tally.sends);
+        let mut of_scenarios = self.scenarios.iter();
+        let sends = |_: &ScenarioSummary| of_scenarios.next().is_none_or(|of| of.sends);
         summary.scenarios.retain(sends);
         let mut text = serde_json::to_vec_pretty(&*summary)?;
         text.push(b'\n');
@@ -255,7 +255,7 @@ fn count(summary: &mut ScenarioSummary, record: &RequestRecord) {
     }
 }
 
-impl Tally {
+impl ScenarioMeasurements {
     fn new(executor: &Executor) -> Self {
         let is_open_model = ArrivalSchedule::new(executor).is_some();
         Self {

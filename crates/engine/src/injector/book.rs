@@ -52,8 +52,8 @@ impl Book {
     }
 
     /// What a look showed, unless the state has changed since.
-    pub(super) fn seen(&self, key: &Key, judged: State, shown: State) {
-        if let Some(state) = self.lock().get_mut(key).filter(|state| **state == judged) {
+    pub(super) fn seen(&self, key: &Key, known: State, shown: State) {
+        if let Some(state) = self.lock().get_mut(key).filter(|state| **state == known) {
             *state = shown;
         }
     }

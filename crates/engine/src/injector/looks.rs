@@ -1,7 +1,7 @@
 //! Looks at what faults a target has: before the run, as often as the driver likes while it goes on,
 //! and after each change. What somebody else put in or took away is written down.
 //!
-//! Which moment of a look its answer is of is not known, so a fault of this run is judged only if
+//! Which moment of a look its answer is of is not known, so a fault of this run is compared only if
 //! nothing was on its way to change it from the question to the answer.
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub(crate) async fn first_look(drivers: &Drivers) -> FirstLook {
 pub(super) struct Looks {
     driver: Arc<JournaledDriver>,
     common: Common,
-    judge: Judge,
+    comparison: Comparison,
     observer: Observer,
 }
 
@@ -56,7 +56,7 @@ impl Looks {
         zero_ns: i64,
         observer: Observer,
     ) -> Self {
-        let judge = Judge {
+        let comparison = Comparison {
             driver: driver.name().to_owned(),
             owner: common.owner.to_string(),
             last_ns: zero_ns,
@@ -65,7 +65,7 @@ impl Looks {
         Self {
             driver,
             common,
-            judge,
+            comparison,
             observer,
         }
     }
@@ -78,7 +78,7 @@ impl Looks {
         strays: UnboundedSender<Key>,
         mut end: watch::Receiver<bool>,
     ) {
-        let zero_ns = self.judge.last_ns;
+        let zero_ns = self.comparison.last_ns;
         if let Some(seen) = first {
             self.take(&seen, zero_ns, zero_ns, &strays);
         }
@@ -131,17 +131,17 @@ impl Looks {
     ) {
         // After the answer: a change that was on its way meanwhile is in the book.
         let known = self.common.book.known();
-        let judgement = self.judge.look(seen, &known, asked_ns, answered_ns);
-        for (key, noticed) in judgement.noticed {
+        let result = self.comparison.look(seen, &known, asked_ns, answered_ns);
+        for (key, noticed) in result.noticed {
             let lines = self.observer.take(&key, &noticed);
             for line in lines.unwrap_or_else(|| vec![Event::FaultNoticed(noticed)]) {
                 self.common.send(line);
             }
         }
-        for (key, judged, shown) in judgement.shown {
-            self.common.book.seen(&key, judged, shown);
+        for (key, compared, shown) in result.shown {
+            self.common.book.seen(&key, compared, shown);
         }
-        for stray in judgement.strays {
+        for stray in result.strays {
             // Whoever clears it is gone only at the end of the run.
             let _ = strays.send(stray);
         }
@@ -150,7 +150,7 @@ impl Looks {
 
 /// What a look showed.
 #[derive(Debug, Default, PartialEq)]
-struct Judgement {
+struct LookResult {
     noticed: Vec<(Key, FaultNoticed)>,
     /// Faults of this run: what was known, and what is known now.
     shown: Vec<(Key, State, State)>,
@@ -160,7 +160,7 @@ struct Judgement {
 
 /// Holds what looks show against what is known, without a clock and without a target.
 #[derive(Debug)]
-struct Judge {
+struct Comparison {
     driver: String,
     owner: String,
     /// When the last look began whose answer came; or when the run did.
@@ -169,15 +169,15 @@ struct Judge {
     strangers: BTreeMap<Key, ActiveFault>,
 }
 
-impl Judge {
+impl Comparison {
     fn look(
         &mut self,
         seen: &[ActiveFault],
         known: &Known,
         asked_ns: i64,
         answered_ns: i64,
-    ) -> Judgement {
-        let mut judgement = Judgement::default();
+    ) -> LookResult {
+        let mut result = LookResult::default();
         let seen: BTreeMap<Key, &ActiveFault> =
             seen.iter().map(|a| (Key::of(&a.fault), a)).collect();
         let of_driver = known
@@ -190,20 +190,20 @@ impl Judge {
         for key in keys {
             let state = known.get(&key).copied();
             let active = seen.get(&key).copied();
-            self.judge(key, state, active, asked_ns, answered_ns, &mut judgement);
+            self.compare(key, state, active, asked_ns, answered_ns, &mut result);
         }
         self.last_ns = asked_ns;
-        judgement
+        result
     }
 
-    fn judge(
+    fn compare(
         &mut self,
         key: Key,
         state: Option<State>,
         active: Option<&ActiveFault>,
         asked_ns: i64,
         answered_ns: i64,
-        judgement: &mut Judgement,
+        result: &mut LookResult,
     ) {
         let (known_ns, expected) = match state {
             Some(State::Changing) => return,
@@ -225,18 +225,18 @@ impl Judge {
             since_ns,
             at_ns: answered_ns,
         };
-        if let (Some(intensity), Some(judged)) = (expected, state) {
+        if let (Some(intensity), Some(compared)) = (expected, state) {
             let is_as_injected = is_ours && active.is_some_and(|a| a.fault.intensity == intensity);
             if is_as_injected {
                 let shown = State::Settled {
                     since_ns: asked_ns,
                     intensity: expected,
                 };
-                judgement.shown.push((key, judged, shown));
+                result.shown.push((key, compared, shown));
                 return;
             }
             let lost = notice(NoticedChange::Lost, active, known_ns);
-            judgement.noticed.push((key.clone(), lost));
+            result.noticed.push((key.clone(), lost));
             let shown = State::Settled {
                 since_ns: answered_ns,
                 intensity: None,
@@ -244,25 +244,25 @@ impl Judge {
             if let Some(active) = active {
                 self.strangers.insert(key.clone(), active.clone());
             }
-            judgement.shown.push((key, judged, shown));
+            result.shown.push((key, compared, shown));
             return;
         }
         let since_ns = known_ns.max(self.last_ns);
         match active {
             Some(active) => {
                 if is_ours {
-                    judgement.strays.push(key.clone());
+                    result.strays.push(key.clone());
                 }
                 if self.strangers.get(&key) != Some(active) {
                     let appeared = notice(NoticedChange::Appeared, Some(active), since_ns);
-                    judgement.noticed.push((key.clone(), appeared));
+                    result.noticed.push((key.clone(), appeared));
                     self.strangers.insert(key, active.clone());
                 }
             }
             None => {
                 if self.strangers.remove(&key).is_some() {
                     let gone = notice(NoticedChange::Gone, None, since_ns);
-                    judgement.noticed.push((key.clone(), gone));
+                    result.noticed.push((key.clone(), gone));
                 }
             }
         }

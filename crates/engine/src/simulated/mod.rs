@@ -28,7 +28,7 @@ use crate::event::{Consumer, EngineEvent};
 use crate::exchange::{Answered, Outgoing};
 use crate::injector::first_look;
 use crate::injector::tests::Target;
-use crate::run::{Crew, LEAD, Ready};
+use crate::run::{LEAD, PreparedSender, Ready};
 
 const MS: i64 = 1_000_000;
 
@@ -155,7 +155,7 @@ fn simulate_beside<F: Future<Output = ()> + 'static>(
             drivers,
             first_look,
             flags: readers(plan),
-            crew: Crew::Simulated { workers },
+            sender: PreparedSender::Simulated { workers },
             shard: RunShard::of(shard),
         };
         tokio::task::spawn_local(beside(zero));

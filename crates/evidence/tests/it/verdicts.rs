@@ -1,15 +1,15 @@
-//! Windows are judged as they should be.
+//! Windows are evaluated as they should be.
 
 use loadgen_evidence::{
-    Declared, Evidence, Interval, JudgedAs, SECOND_NS, ServiceSignal, Thresholds, Verdict,
-    WindowEvidence, WindowKind, judge,
+    Declared, EvaluatedAs, Evidence, Interval, SECOND_NS, ServiceSignal, Thresholds, Verdict,
+    WindowEvidence, WindowKind, evaluate,
 };
 
 use crate::simulated::{CALLER, Drawn, Fault, SERVICE};
 
 fn evidence(drawn: Drawn) -> Evidence {
     let (run, sample) = drawn.run();
-    judge(&run, &sample, &Thresholds::default())
+    evaluate(&run, &sample, &Thresholds::default())
 }
 
 fn window(drawn: Drawn) -> WindowEvidence {
@@ -66,7 +66,7 @@ fn nothing_is_not_supported() {
     for sham in shams {
         for seed in 0..8 {
             let window = window(Drawn { seed, ..sham });
-            assert_eq!(window.judged_as, JudgedAs::Sham);
+            assert_eq!(window.evaluated_as, EvaluatedAs::Sham);
             assert_ne!(
                 window.verdict,
                 Some(Verdict::Supported),
@@ -204,7 +204,7 @@ fn normal_windows_are_clean_or_disturbed() {
         run.reference = reference.iter().map(interval).collect();
         run.windows[0].kind = WindowKind::Normal;
         run.windows[0].steady = run.reference.last().copied().into_iter().collect();
-        judge(&run, &sample, &Thresholds::default())
+        evaluate(&run, &sample, &Thresholds::default())
             .windows
             .remove(0)
     };
@@ -256,12 +256,12 @@ fn normal_windows_are_clean_or_disturbed() {
 }
 
 #[test]
-fn a_warm_up_is_not_judged() {
+fn a_warm_up_is_not_evaluated() {
     let (mut run, sample) = DRAWN.run();
     run.windows[0].kind = WindowKind::WarmUp;
-    let evidence = judge(&run, &sample, &Thresholds::default());
+    let evidence = evaluate(&run, &sample, &Thresholds::default());
     assert_eq!(evidence.windows[0].verdict, None);
-    assert_eq!(evidence.windows[0].judged_as, JudgedAs::WarmUp);
+    assert_eq!(evidence.windows[0].evaluated_as, EvaluatedAs::WarmUp);
 }
 
 /// A fault of the host names no service: all of them together are tested.
@@ -277,7 +277,7 @@ fn without_a_declared_service_all_are_tested() {
         root_cause_service: None,
     };
     run.windows[0].kind = WindowKind::Anomalous(nowhere);
-    let window = judge(&run, &sample, &Thresholds::default())
+    let window = evaluate(&run, &sample, &Thresholds::default())
         .windows
         .remove(0);
     assert_eq!(window.verdict, Some(Verdict::Supported));
@@ -299,7 +299,7 @@ fn what_is_not_its_own_does_not_support_a_root_cause() {
             kind: "slow".into(),
             root_cause_service: Some(service.into()),
         });
-        let evidence = judge(&run, &sample, &Thresholds::default());
+        let evidence = evaluate(&run, &sample, &Thresholds::default());
         let window = &evidence.windows[0];
         assert_eq!(window.verdict, Some(expected), "{:#?}", window.reasons);
     }

@@ -1,6 +1,6 @@
 //! What is said of each condition and of each stretch of the run, written out once.
 
-use loadgen_evidence::{Evidence, JudgedAs, Verdict, WindowEvidence};
+use loadgen_evidence::{EvaluatedAs, Evidence, Verdict, WindowEvidence};
 use loadgen_timeline::Timeline;
 use loadgen_timeline::condition::{Condition, Conditions, FaultState, Placed, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::{Phase, Phases};
@@ -149,7 +149,10 @@ impl<'r> Texts<'r> {
 /// What the evidence of a window says of normal time. A sham or a harmless change is judged by an
 /// anomaly that is not there: where that does not show, normal is what it looks like.
 fn of_normal(window: &WindowEvidence) -> Option<Verdict> {
-    let breaks_nothing = matches!(window.judged_as, JudgedAs::Sham | JudgedAs::Harmless);
+    let breaks_nothing = matches!(
+        window.evaluated_as,
+        EvaluatedAs::Sham | EvaluatedAs::Harmless
+    );
     match window.verdict {
         Some(Verdict::NotSupported) if breaks_nothing => Some(Verdict::Clean),
         Some(Verdict::Supported) if breaks_nothing => Some(Verdict::Disturbed),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use loadgen_evidence::{EffectSize, Estimate, JudgedAs, RankedService, WindowEvidence};
+use loadgen_evidence::{EffectSize, Estimate, EvaluatedAs, RankedService, WindowEvidence};
 use loadgen_timeline::audit::Effect;
 use loadgen_timeline::causal::{
     CAUSAL_GRAPH_SCHEMA_VERSION, CausalGraphs, Episode, OnsetOrder, ShiftedService, TravelledEdge,
@@ -71,7 +71,7 @@ fn episode(window: &WindowEvidence, edges: &Edges<'_>, rules: &RowRules<'_>) -> 
         window: window.window,
         scenario: window.scenario.clone(),
         anomaly_type: declared.map(|of| of.kind.clone()).unwrap_or_default(),
-        sham: window.judged_as == JudgedAs::Sham,
+        sham: window.evaluated_as == EvaluatedAs::Sham,
         fault_state: fault_state(rules.truth, window.window as usize)
             .name()
             .to_owned(),

@@ -175,9 +175,13 @@ impl Index {
         let mut unit = Unit::default();
         let mut messages = 0;
         while source.next_unit(&mut unit)? {
-            let tally = decode(&unit, &mut marks);
-            let torn = tally.skipped.iter().filter(|skipped| skipped.torn).count();
-            messages += tally.lines - (torn as u64).min(tally.lines);
+            let summary = decode(&unit, &mut marks);
+            let torn = summary
+                .skipped
+                .iter()
+                .filter(|skipped| skipped.torn)
+                .count();
+            messages += summary.lines - (torn as u64).min(summary.lines);
         }
         let noted = marks.finish();
         mark.read_bytes = end;

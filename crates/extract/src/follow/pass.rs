@@ -369,41 +369,14 @@ impl<'o> Pass<'o> {
                 return Ok(None);
             }
         };
-        let overlaps = self.others(run, 0).map(|other| other.run_id.clone());
-        let overlaps = overlaps.collect();
-        let figures = &report.figures;
-        let signals = [&figures.spans, &figures.points, &figures.logs];
         let dataset = self.dataset_name(run);
-        let Some(state) = self.state_of(run) else {
+        let place = self.options.output.join(&dataset);
+        let files = files.iter().map(|file| file.path.clone()).collect();
+        let Some(state) = self.extracted(run, &report, dataset, files, begins_late) else {
             return Ok(None);
         };
-        let mut missing = match &state.standing {
-            Standing::Waiting { missing } => missing.clone(),
-            _ => Vec::new(),
-        };
-        missing.extend(begins_late);
-        state.marks = None;
-        state.standing = Standing::Extracted(Extracted {
-            dataset: dataset.clone(),
-            at: Utc::now(),
-            verdict: report.audit.verdict,
-            rows: counts(signals, |rows| rows.written + rows.filtered),
-            others: counts(signals, |rows| rows.foreign),
-            files: files.iter().map(|file| file.path.clone()).collect(),
-            missing,
-            overlaps,
-        });
-        let state = state.clone();
-        let place = self.options.output.join(&dataset);
-        let put = || {
-            write_json(&working.join(RECORD), &state)?;
-            for entry in working.read_dir()? {
-                File::open(entry?.path())?.sync_all()?;
-            }
-            fs::rename(&working, &place)?;
-            sync_folder(&self.options.output)
-        };
-        put().map_err(|source| ExtractError::Write {
+        let put = self.put(&working, &place, &state);
+        put.map_err(|source| ExtractError::Write {
             path: place.clone(),
             source,
         })?;
@@ -412,6 +385,49 @@ impl<'o> Pass<'o> {
             file.path = place.join(file.path.file_name().unwrap_or_default());
         }
         Ok(Some(report))
+    }
+
+    /// Notes that a run has its dataset, and gives its new state.
+    fn extracted(
+        &mut self,
+        run: &FoundRun,
+        report: &ExtractReport,
+        dataset: String,
+        files: Vec<PathBuf>,
+        begins_late: Option<String>,
+    ) -> Option<RunState> {
+        let overlaps = self.others(run, 0).map(|other| other.run_id.clone());
+        let overlaps = overlaps.collect();
+        let figures = &report.figures;
+        let signals = [&figures.spans, &figures.points, &figures.logs];
+        let state = self.state_of(run)?;
+        let mut missing = match &state.standing {
+            Standing::Waiting { missing } => missing.clone(),
+            _ => Vec::new(),
+        };
+        missing.extend(begins_late);
+        state.marks = None;
+        state.standing = Standing::Extracted(Extracted {
+            dataset,
+            at: Utc::now(),
+            verdict: report.audit.verdict,
+            rows: counts(signals, |rows| rows.written + rows.filtered),
+            others: counts(signals, |rows| rows.foreign),
+            files,
+            missing,
+            overlaps,
+        });
+        Some(state.clone())
+    }
+
+    /// Puts a dataset in its place, with the state of its run, when all of it is on the disk.
+    fn put(&self, working: &Path, place: &Path, state: &RunState) -> io::Result<()> {
+        write_json(&working.join(RECORD), state)?;
+        for entry in working.read_dir()? {
+            File::open(entry?.path())?.sync_all()?;
+        }
+        fs::rename(working, place)?;
+        sync_folder(&self.options.output)
     }
 
     /// Runs whose telemetry may be in the same time, or that ended so long before.

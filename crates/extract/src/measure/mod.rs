@@ -14,7 +14,7 @@ mod recovery;
 mod run_said;
 
 use loadgen_evidence::{
-    Declared, Evidence, EvidenceWindow, Interval, Recovery, Run, Thresholds, WindowKind, judge,
+    Declared, Evidence, EvidenceWindow, Interval, Recovery, Run, Thresholds, WindowKind, evaluate,
 };
 use loadgen_timeline::Timeline;
 use loadgen_timeline::audit::ClockFigures;
@@ -57,7 +57,7 @@ impl RunFacts {
         phases.set_recoveries(recoveries.clone().unwrap_or_default());
         let run = run(truth, &phases);
         Self {
-            evidence: judge(&run, &gathered.sample, &Thresholds::default()),
+            evidence: evaluate(&run, &gathered.sample, &Thresholds::default()),
             reference: run.reference,
             phases,
             recoveries,
@@ -137,8 +137,8 @@ pub(crate) fn is_harmless(timeline: &Timeline, window: &loadgen_timeline::Window
 }
 
 /// The time in which a window's own condition held and no other: that of its faults, or its edges
-/// where there is no fault event. A sham or a harmless change within a normal window is judged as an
-/// anomaly is, and so its time is not what others are compared with.
+/// where there is no fault event. A sham or a harmless change within a normal window is evaluated
+/// as an anomaly is, and so its time is not what others are compared with.
 fn own_time(truth: &Truth, index: usize) -> Vec<condition::TimeSpan> {
     let timeline = &truth.timeline;
     let window = &timeline.windows[index];
@@ -162,8 +162,8 @@ fn own_time(truth: &Truth, index: usize) -> Vec<condition::TimeSpan> {
         let anomalies = &truth.conditions.all()[stretch.condition].anomalies;
         match (&anomalies[..], window.anomaly.kind == NONE) {
             ([], true) => {
-                let is_judged = [FaultState::Sham, FaultState::Harmless];
-                window.declared.is_some() || !is_judged.contains(&stretch.fault_state)
+                let is_evaluated = [FaultState::Sham, FaultState::Harmless];
+                window.declared.is_some() || !is_evaluated.contains(&stretch.fault_state)
             }
             ([one], false) => one.kind == window.anomaly.kind,
             _ => false,

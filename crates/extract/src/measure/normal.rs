@@ -16,10 +16,10 @@ use crate::label::shape::ShapeBatch;
 /// split of the input changes which. One takes up to some 20 KB.
 const MAX_OPERATIONS: usize = 8192;
 
-/// An operation whose spans have more shapes than these is not judged by its shape.
+/// An operation whose spans have more shapes than these is not compared by its shape.
 const MAX_SHAPES: usize = 256;
 
-/// An operation, or a service, with fewer normal spans is not judged.
+/// An operation, or a service, with fewer normal spans is not compared.
 const LEAST_SPANS: u64 = 20;
 
 /// The share of an operation's normal spans that may be slower, or of rarer shapes, than what still
@@ -398,7 +398,7 @@ mod tests {
         normals
     }
 
-    fn judged(limits: &Limits, span: Of) -> Option<Unusual> {
+    fn unusual(limits: &Limits, span: Of) -> Option<Unusual> {
         limits.unusual(&shapes(&[span]), 0)
     }
 
@@ -407,7 +407,7 @@ mod tests {
         let normal: Vec<Of> = (0..100).map(|n| (11, 10 + n % 10, 1, 2, false)).collect();
         let limits = normals(&normal).limits();
         let is_slow = |ms: i64| {
-            judged(&limits, (11, ms, 1, 2, false))
+            unusual(&limits, (11, ms, 1, 2, false))
                 .expect("known")
                 .latency
         };
@@ -416,7 +416,7 @@ mod tests {
         // Of what takes no time at all a millisecond more is needed.
         let limits = normals(&[(11, 0, 1, 2, false); 100]).limits();
         let is_slow = |ms: i64| {
-            judged(&limits, (11, ms, 1, 2, false))
+            unusual(&limits, (11, ms, 1, 2, false))
                 .expect("known")
                 .latency
         };
@@ -426,14 +426,14 @@ mod tests {
     #[test]
     fn nothing_is_told_by_fewer_than_twenty_but_a_failure_by_those_of_the_service() {
         let ok = (11, 10, 1, 2, false);
-        assert_eq!(judged(&normals(&[ok; 19]).limits(), ok), None);
+        assert_eq!(unusual(&normals(&[ok; 19]).limits(), ok), None);
         let limits = normals(&[ok; 20]).limits();
-        assert_eq!(judged(&limits, ok), Some(Unusual::default()));
+        assert_eq!(unusual(&limits, ok), Some(Unusual::default()));
         // Another operation of the same service, and one of another service.
-        assert_eq!(judged(&limits, (12, 10, 1, 2, false)), None);
-        let failed = judged(&limits, (12, 10, 1, 2, true)).expect("told");
+        assert_eq!(unusual(&limits, (12, 10, 1, 2, false)), None);
+        let failed = unusual(&limits, (12, 10, 1, 2, true)).expect("told");
         assert!(failed.error && !failed.latency);
-        assert_eq!(judged(&limits, (21, 10, 1, 2, true)), None);
+        assert_eq!(unusual(&limits, (21, 10, 1, 2, true)), None);
     }
 
     #[test]
@@ -443,8 +443,8 @@ mod tests {
             normals(&spans).limits()
         };
         let failed = (11, 10, 1, 2, true);
-        assert!(judged(&of(2), failed).expect("known").error);
-        assert!(!judged(&of(3), failed).expect("known").error);
+        assert!(unusual(&of(2), failed).expect("known").error);
+        assert!(!unusual(&of(3), failed).expect("known").error);
     }
 
     #[test]
@@ -455,8 +455,8 @@ mod tests {
             normals(&spans).limits()
         };
         let is_other = |limits: &Limits, shape: u64, children: u32| {
-            let judged = judged(limits, (11, 10, shape, children, false));
-            judged.expect("known").structure
+            let unusual = unusual(limits, (11, 10, shape, children, false));
+            unusual.expect("known").structure
         };
         let limits = of(2);
         assert!(!is_other(&limits, 1, 2));
@@ -496,7 +496,7 @@ mod tests {
             let merged = merged.limits();
             for &(operation, ms, shape, children, error) in &spans {
                 let span = (operation, ms * 2, shape + 1, children, error);
-                prop_assert_eq!(judged(&whole, span), judged(&merged, span));
+                prop_assert_eq!(unusual(&whole, span), unusual(&merged, span));
             }
         }
     }

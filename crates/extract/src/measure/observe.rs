@@ -27,6 +27,39 @@ pub(crate) fn observe(
     let trace = trace_hash(&id.to_be_bytes());
     let late = facts.map_or(&[][..], |facts| &facts.late);
     let tree = Tree::new(sorted, group, late);
+    let when = When { trace, moment_ns };
+    let met = observe_entries(sampler, &tree, sorted, group, when);
+    observe_calls(sampler, &tree, sorted, when);
+    let step = group
+        .request
+        .and_then(|r| text(&partition.requests.step, r.row as usize));
+    let entry = match (step, facts) {
+        (Some(step), _) => sampler.entry(step),
+        (None, Some(facts)) => {
+            let service = sorted.resources.first(facts.root.resource);
+            let name = sorted.names.first(facts.root.name);
+            sampler.entry(&format!("{service} {name}"))
+        }
+        (None, None) => return,
+    };
+    sampler.trace(trace, moment_ns, entry, &met);
+}
+
+/// Of an observation: its trace, and the moment that the trace counts for.
+#[derive(Clone, Copy)]
+struct When {
+    trace: u64,
+    moment_ns: i64,
+}
+
+/// Shows the entries into services. Gives the services that the trace met.
+fn observe_entries(
+    sampler: &mut Sampler,
+    tree: &Tree<'_>,
+    sorted: &Sorted<'_>,
+    group: &Group<'_>,
+    When { trace, moment_ns }: When,
+) -> Vec<ServiceId> {
     let mut met: Vec<(u32, ServiceId)> = Vec::new();
     for entry in tree.entries() {
         let span = &tree.spans[entry];
@@ -57,13 +90,23 @@ pub(crate) fn observe(
                 start_ns: span.start,
                 duration_ns,
                 own_ns: duration_ns - covered(span, &calls),
-                gap_ns: gap(&tree, entry, group),
+                gap_ns: gap(tree, entry, group),
                 spans_below: tree.below[entry],
                 error: span.status == ERROR,
                 error_below: calls.iter().any(|call| call.status == ERROR),
             },
         );
     }
+    met.into_iter().map(|(_, id)| id).collect()
+}
+
+/// Shows the calls between services.
+fn observe_calls(
+    sampler: &mut Sampler,
+    tree: &Tree<'_>,
+    sorted: &Sorted<'_>,
+    When { trace, moment_ns }: When,
+) {
     for (call, answer) in tree.answered() {
         let caller = sorted.resources.first(call.resource);
         let edge = sampler.edge(caller, sorted.resources.first(answer.resource));
@@ -79,20 +122,6 @@ pub(crate) fn observe(
             },
         );
     }
-    let step = group
-        .request
-        .and_then(|r| text(&partition.requests.step, r.row as usize));
-    let entry = match (step, facts) {
-        (Some(step), _) => sampler.entry(step),
-        (None, Some(facts)) => {
-            let service = sorted.resources.first(facts.root.resource);
-            let name = sorted.names.first(facts.root.name);
-            sampler.entry(&format!("{service} {name}"))
-        }
-        (None, None) => return,
-    };
-    let met: Vec<ServiceId> = met.into_iter().map(|(_, id)| id).collect();
-    sampler.trace(trace, moment_ns, entry, &met);
 }
 
 /// The spans of a trace, each once and without late ones, as a tree.

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::Array;
 
 use batch::{ALL_COLUMNS, Batch, PackedBatch};
-use loadgen_otlp::source::{Skipped, Source, Unit, UnitTally, decode};
+use loadgen_otlp::source::{Skipped, Source, Unit, UnitSummary, decode};
 use packed::Packed;
 use pipeline::{PipelineError, Placed, Results, for_each_unit};
 use records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
@@ -68,7 +68,7 @@ enum Said {
     /// Records of some of its messages.
     Part(Part),
     /// What there was in it; it comes last.
-    Whole(UnitTally),
+    Whole(UnitSummary),
 }
 
 impl Scanned {
@@ -255,7 +255,7 @@ impl UnitRecords {
     }
 }
 
-fn scan<G: FnMut(Part)>(unit: &Unit, mut records: Records<G>) -> UnitTally {
+fn scan<G: FnMut(Part)>(unit: &Unit, mut records: Records<G>) -> UnitSummary {
     let mut tally = decode(unit, &mut records);
     for message in records.finish() {
         if tally

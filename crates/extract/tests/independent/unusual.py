@@ -156,18 +156,18 @@ def expected(rows, normal_scenarios):
         services[service] += of
     reliable = {service for service, of in services.items()
                 if len(of) >= LEAST_SPANS and fails_rarely(of)}
-    judged = {}
+    findings = {}
     for span in spans:
         if span.counts and span.operation in limits:
-            judged[id(span)] = limits[span.operation].unusual(shapes[id(span)])
+            findings[id(span)] = limits[span.operation].unusual(shapes[id(span)])
         elif span.counts and span.error and span.service in reliable:
-            judged[id(span)] = (False, True, False, False, False)
+            findings[id(span)] = (False, True, False, False, False)
     for span in spans:
         above = span.above
         if span.counts and span.operation not in limits and above and above.operation in limits \
                 and limits[above.operation].has_other_kinds(shapes[id(above)]):
-            fails = judged.get(id(span), (False, False))[1]
-            judged[id(span)] = (False, fails, True, False, True)
+            fails = findings.get(id(span), (False, False))[1]
+            findings[id(span)] = (False, fails, True, False, True)
 
     def place(span):
         if span.service in span.services:
@@ -178,18 +178,18 @@ def expected(rows, normal_scenarios):
 
     def is_suspect(span):
         return place(span) == "service" or not any(
-            any(judged[id(c)][:3]) for c in span.below if id(c) in judged)
+            any(findings[id(c)][:3]) for c in span.below if id(c) in findings)
 
     def begins(span):
-        if id(span) not in judged or not place(span):
+        if id(span) not in findings or not place(span):
             return False
-        latency, error, _, own, rare = judged[id(span)]
+        latency, error, _, own, rare = findings[id(span)]
         fails = error and not any(child.error for child in span.below)
-        waits = latency and not any(judged[id(c)][0] for c in span.below if id(c) in judged)
+        waits = latency and not any(findings[id(c)][0] for c in span.below if id(c) in findings)
         return latency and own or (fails or waits or rare) and is_suspect(span)
 
     for span in spans:
-        found = judged.get(id(span))
+        found = findings.get(id(span))
         if found is None:
             yield span.row, "", ""
             continue

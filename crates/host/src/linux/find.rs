@@ -115,16 +115,16 @@ fn by_port(target: &ProcessSelector, port: u16, table: &Table) -> Result<Vec<Pro
         .windows(2)
         .all(|pair| !pair[0].1.is_disjoint(&pair[1].1));
     let processes: Vec<Process> = owners.into_iter().map(|(process, _)| process).collect();
-    let heads = table.heads(&processes);
-    if heads.is_empty() {
+    let roots = table.roots(&processes);
+    if roots.is_empty() {
         let reason = "no process here has the socket; is it one of a container?";
         return Err(not_found(target, reason));
     }
-    // Workers of a master that has closed the socket have no head among them, but share it.
-    if heads.len() > 1 && !share_a_socket {
+    // Workers of a master that has closed the socket have no root among them, but share it.
+    if roots.len() > 1 && !share_a_socket {
         return Err(HostError::Several {
             target: target.to_string(),
-            found: processes::listed(&heads),
+            found: processes::listed(&roots),
         });
     }
     Ok(processes)

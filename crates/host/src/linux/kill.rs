@@ -1,6 +1,6 @@
 //! Kills processes; a command starts the service again.
 //!
-//! Parents are hit before their children, so a half-done kill shows by a head that has ended while
+//! Parents are hit before their children, so a half-done kill shows by a root that has ended while
 //! others of the target still run: `clear` kills those too before it starts the service again, as
 //! they may hold its port.
 
@@ -28,7 +28,7 @@ pub(super) fn prepare(target: &[Process], table: &Table) -> Result<Killed, HostE
         source,
     })?;
     Ok(Killed {
-        heads: table.heads(target),
+        roots: table.roots(target),
         processes,
         folder,
     })
@@ -144,9 +144,9 @@ pub(super) fn clear(
 
 /// Brings what a crash left half-done to an end: all of the target runs, or none of it.
 fn finish(killed: &Killed, signal: KillSignal) -> Result<(), HostError> {
-    let head_has_ended = || {
+    let root_has_ended = || {
         let table = Table::read()?;
-        let has_ended = killed.heads.iter().any(|head| !table.has(head));
+        let has_ended = killed.roots.iter().any(|root| !table.has(root));
         Ok(has_ended.then_some(()))
     };
     // A process takes its time to end by any other signal than SIGKILL, if it got one.
@@ -154,7 +154,7 @@ fn finish(killed: &Killed, signal: KillSignal) -> Result<(), HostError> {
         KillSignal::Kill => Duration::ZERO,
         _ => CONFIRM,
     };
-    if until(patience, head_has_ended)?.is_none() {
+    if until(patience, root_has_ended)?.is_none() {
         return Ok(());
     }
     kill_all(&killed.processes).map_err(|e| match e {

@@ -57,7 +57,7 @@ fn prepare_on_processes(
     };
     let processes = target.find()?;
     let table = Table::read()?;
-    if table.heads(&processes).is_empty() {
+    if table.roots(&processes).is_empty() {
         return Err(HostError::NotFound {
             target: target.to_string(),
             reason: "it has just ended".to_owned(),

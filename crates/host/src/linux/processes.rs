@@ -51,8 +51,8 @@ impl Table {
         for row in self.rows() {
             children.entry(row.parent).or_default().push(row);
         }
-        let heads = self.heads(processes);
-        let mut family: Vec<&Row> = heads.iter().filter_map(|p| self.by_pid(p.pid)).collect();
+        let roots = self.roots(processes);
+        let mut family: Vec<&Row> = roots.iter().filter_map(|p| self.by_pid(p.pid)).collect();
         let mut next = 0;
         while let Some(row) = family.get(next) {
             let born = children.remove(&row.process.pid);
@@ -62,14 +62,15 @@ impl Table {
         family
     }
 
-    /// Those of the processes that run and are no descendants of others of them.
-    pub(super) fn heads(&self, processes: &[Process]) -> Vec<Process> {
+    /// The roots of their trees: those of the processes that run and are no descendants of others
+    /// of them.
+    pub(super) fn roots(&self, processes: &[Process]) -> Vec<Process> {
         let running = processes.iter().filter(|p| self.has(p));
-        let is_head = |process: &&Process| {
+        let is_root = |process: &&Process| {
             let mut ancestors = self.ancestors(process.pid);
             !ancestors.any(|row| processes.contains(&row.process))
         };
-        running.filter(is_head).cloned().collect()
+        running.filter(is_root).cloned().collect()
     }
 
     /// Parent, grandparent and so on.

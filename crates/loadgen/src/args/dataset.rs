@@ -164,9 +164,9 @@ pub(crate) struct UploadArgs {
 
 /// Hold an exam: of a dataset, or of a detector on it.
 ///
-/// Detectors are judged by folds of whole episodes, beside what knows nothing reaches, and the dataset
-/// by what it gives away. The Python package does it: `pip install 'loadgen[exam]'`. What is measured is
-/// told in docs/evaluate.md.
+/// Detectors are evaluated by folds of whole episodes, beside what knows nothing reaches, and the
+/// dataset by what it gives away. The Python package does it: `pip install 'loadgen[exam]'`. What
+/// is measured is told in docs/evaluate.md.
 #[derive(Debug, Default, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct EvaluateArgs {
@@ -176,7 +176,7 @@ pub(crate) struct EvaluateArgs {
     /// both. The exam is then this detector's.
     #[arg(long, value_name = "FILE")]
     pub(crate) scores: Option<PathBuf>,
-    /// `all`: judge all buckets, by folds; `test`: those of the test split alone [default: all]
+    /// `all`: evaluate all buckets, by folds; `test`: those of the test split alone [default: all]
     #[arg(long, value_name = "SPLIT", value_parser = ["all", "test"])]
     pub(crate) split: Option<String>,
     /// Parts (audit, detectors, root_cause) or detectors, with commas between them [default: all]

@@ -10,8 +10,8 @@ use super::{Allowed, EXIT_CODES, Protocol};
 /// Send a run's telemetry again.
 ///
 /// What a Collector stored of a run goes to another receiver by OTLP, in the order and at the distances
-/// in which it came, so that a detector behind it can be judged. What the receiver does not take is
-/// counted, and the exit code is 1 then.
+/// in which it came, so that a detector behind it can be evaluated. What the receiver does not take
+/// is counted, and the exit code is 1 then.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct ReplayArgs {

@@ -62,19 +62,10 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let mut embedded = None;
     let base = match target {
         Some(base) => base,
-        None => {
-            note(&args, "starting the embedded collector and shop");
-            let started = tokio::select! {
-                started = Embedded::start(&folder, args.record_faults) => started?,
-                () = interrupts.nth(2) => return Ok(Exit::Interrupted),
-            };
-            if interrupts.count() > 0 {
-                // Stopped in good order, they leave nothing behind.
-                started.stop().await?;
-                return Ok(Exit::Interrupted);
-            }
-            BaseUrl::new(&embedded.insert(started).base_url)
-        }
+        None => match start_embedded(&args, &folder, &interrupts).await? {
+            Some(started) => BaseUrl::new(&embedded.insert(started).base_url),
+            None => return Ok(Exit::Interrupted),
+        },
     };
     let job = Job {
         args: &args,
@@ -106,26 +97,43 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         (Exit::Success, Err(failure)) => failure.code(),
         (exit, _) => exit,
     };
-    if args.json {
-        let result = RunResult {
+    super::print(&if args.json {
+        super::json(&RunResult {
             folder: folder.path().to_owned(),
             summary: ran.summary,
             client_spans: ran.client_spans,
             dataset,
-        };
-        super::print(&super::json(&result)?)?;
+        })?
     } else if let Some(report) = &dataset {
-        super::print(&tables::dataset(report, folder.path(), page.as_deref()))?;
+        tables::dataset(report, folder.path(), page.as_deref())
+    } else if let Some(shard) = &identity.shard {
+        merge_command(&args, &folder, shard)
     } else {
-        super::print(&match &identity.shard {
-            Some(shard) => merge_command(&args, &folder, shard),
-            None => next_command(&folder, has_telemetry(&args, &plan)),
-        })?;
-    }
+        next_command(&folder, has_telemetry(&args, &plan))
+    })?;
     match store.filter(|_| interrupts.count() < 2) {
         Some(store) => upload(&store, &folder, &interrupts, exit).await,
         None => Ok(exit),
     }
+}
+
+/// Starts the shop and the collector. None: the run was interrupted meanwhile.
+async fn start_embedded(
+    args: &RunArgs,
+    folder: &RunFolder,
+    interrupts: &Interrupts,
+) -> Result<Option<Embedded>, Failure> {
+    note(args, "starting the embedded collector and shop");
+    let started = tokio::select! {
+        started = Embedded::start(folder, args.record_faults) => started?,
+        () = interrupts.nth(2) => return Ok(None),
+    };
+    if interrupts.count() > 0 {
+        // Stopped in good order, they leave nothing behind.
+        started.stop().await?;
+        return Ok(None);
+    }
+    Ok(Some(started))
 }
 
 async fn stop(

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use loadgen_engine::Consumer;
 use loadgen_engine::consumers::{LedgerFile, SummaryFile, TimelineFile};
-use loadgen_engine::k6::{MissingLines, read_log};
+use loadgen_engine::k6::{MissingLines, Replay, read_log};
 use loadgen_scenario::plan::Parameters;
 use loadgen_scenario::redact;
 use loadgen_timeline::event::{Event, FaultChanged, RunStatus};
@@ -63,15 +63,39 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
     let missing = replay
         .play(&mut consumers)
         .map_err(|e| cannot(folder.path(), e))?;
-    let bad_lines = match &replay.bad_lines {
-        Some((count, first)) => {
-            say(format_args!(
-                "warning: {count} lines of the module can't be read, and what they say is missing ({first})"
-            ));
-            *count
-        }
-        None => 0,
-    };
+    warn(&replay, &missing);
+    let summary = figures
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    if args.json {
+        super::print(&super::json(&Made {
+            folder: folder.path().to_owned(),
+            status: replay.status,
+            bad_lines: replay.bad_lines.as_ref().map_or(0, |(count, _)| *count),
+            ends_without_begin: replay.ends_without_begin,
+            missing,
+            summary,
+        })?)
+    } else {
+        super::print(&tables::summary(&summary, None))?;
+        super::print(&format!(
+            "\nTimeline and ledger are in {}. Next, label what your Collector stored:\n  \
+             loadgen extract <traces.jsonl> --timeline {} --out {}\n",
+            folder.path().display(),
+            folder.timeline().display(),
+            folder.dataset().display()
+        ))
+    }
+}
+
+/// Says what the log lacks, or can't show.
+fn warn(replay: &Replay, missing: &[MissingLines]) {
+    if let Some((count, first)) = &replay.bad_lines {
+        say(format_args!(
+            "warning: {count} lines of the module can't be read, and what they say is missing ({first})"
+        ));
+    }
     if replay.ends_without_begin > 0 {
         say(format_args!(
             "warning: {} requests end in the log that do not begin in it: lines are missing, and these requests are",
@@ -82,7 +106,7 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
         scenario,
         counted,
         in_log,
-    } in &missing
+    } in missing
     {
         say(format_args!(
             "warning: k6 counted {counted} iterations of `{scenario}`, and the log has the end of {in_log}: lines are \
@@ -101,29 +125,6 @@ fn from_k6(args: &FromK6Args) -> Result<Exit, Failure> {
              the timeline backs that",
             replay.faults
         ));
-    }
-    let summary = figures
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    if args.json {
-        super::print(&super::json(&Made {
-            folder: folder.path().to_owned(),
-            status: replay.status,
-            bad_lines,
-            ends_without_begin: replay.ends_without_begin,
-            missing,
-            summary,
-        })?)
-    } else {
-        super::print(&tables::summary(&summary, None))?;
-        super::print(&format!(
-            "\nTimeline and ledger are in {}. Next, label what your Collector stored:\n  \
-             loadgen extract <traces.jsonl> --timeline {} --out {}\n",
-            folder.path().display(),
-            folder.timeline().display(),
-            folder.dataset().display()
-        ))
     }
 }
 

@@ -9,7 +9,7 @@ use loadgen_engine::{Consumer, EngineEvent};
 use loadgen_scenario::Plan;
 use loadgen_timeline::event::Event;
 
-use super::tally::Tally;
+use super::figures::LiveFigures;
 
 pub(super) struct Bars {
     all: MultiProgress,
@@ -23,7 +23,7 @@ struct Bar {
     scenario: usize,
     name: String,
     bar: ProgressBar,
-    tally: Tally,
+    figures: LiveFigures,
     fault: String,
     opened_ns: Option<i64>,
     is_open: bool,
@@ -54,7 +54,7 @@ impl Bars {
                     scenario: index,
                     name: scenario.name.clone(),
                     bar,
-                    tally: Tally::new(),
+                    figures: LiveFigures::new(),
                     fault: String::new(),
                     opened_ns: None,
                     is_open: false,
@@ -110,21 +110,21 @@ impl Bars {
 
 impl Bar {
     fn show(&self) {
-        let tally = &self.tally;
+        let figures = &self.figures;
         let text = if self.is_open {
             format!(
                 "{:4.0} req/s {:5.1} % failed  p95 {:5.0} ms  {}",
-                tally.rate(),
-                tally.error_percent(),
-                tally.p95_ms(),
+                figures.rate(),
+                figures.error_percent(),
+                figures.p95_ms(),
                 self.fault
             )
         } else {
             format!(
                 "{:6} sent {:5} failed  p95 {:5.0} ms",
-                tally.requests(),
-                tally.failed(),
-                tally.p95_ms()
+                figures.requests(),
+                figures.failed(),
+                figures.p95_ms()
             )
         };
         self.bar.set_message(text);
@@ -142,7 +142,7 @@ impl Consumer for Bars {
                 for window in &mut self.windows {
                     let index = window.scenario;
                     window
-                        .tally
+                        .figures
                         .add(records.iter().filter(|r| usize::from(r.scenario) == index));
                 }
                 if let Some(last) = records.last() {

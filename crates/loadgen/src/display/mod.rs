@@ -3,9 +3,9 @@
 
 mod bars;
 mod campaign;
+mod figures;
 mod plain;
 pub(crate) mod replay;
-mod tally;
 
 use loadgen_engine::Consumer;
 use loadgen_scenario::{Plan, redact};

@@ -4,10 +4,10 @@ use std::io;
 
 use loadgen_engine::{Consumer, EngineEvent};
 use loadgen_scenario::Plan;
-use loadgen_timeline::event::Event;
+use loadgen_timeline::event::{Event, WindowClosed, WindowOpened};
 
+use super::figures::LiveFigures;
 use super::say;
-use super::tally::Tally;
 
 /// One line at each change, and one every so many heartbeats.
 const HEARTBEATS: u32 = 10;
@@ -16,7 +16,7 @@ pub(super) struct Plain {
     names: Vec<String>,
     /// Whether they send.
     sends: Vec<bool>,
-    tallies: Vec<Tally>,
+    figures: Vec<LiveFigures>,
     started_ns: i64,
     heartbeats: u32,
     /// Scenarios that send and whose windows are open.
@@ -28,7 +28,7 @@ impl Plain {
         Self {
             names: plan.scenarios.iter().map(|s| s.name.clone()).collect(),
             sends: plan.scenarios.iter().map(|s| s.executor.sends()).collect(),
-            tallies: plan.scenarios.iter().map(|_| Tally::new()).collect(),
+            figures: plan.scenarios.iter().map(|_| LiveFigures::new()).collect(),
             started_ns: 0,
             heartbeats: 0,
             open: Vec::new(),
@@ -38,6 +38,49 @@ impl Plain {
     fn line(&self, at_ns: i64, text: &str) {
         let seconds = (at_ns - self.started_ns) as f64 / 1e9;
         say(format_args!("[{seconds:8.1} s] {text}"));
+    }
+
+    fn opened(&mut self, opened: &WindowOpened) {
+        let index = self.names.iter().position(|n| *n == opened.scenario);
+        self.open.extend(index.filter(|index| self.sends[*index]));
+        let label = &opened.anomaly.kind;
+        let text = format!("{} opened, labelled {label}", opened.scenario);
+        self.line(opened.at_ns, &text);
+    }
+
+    fn closed(&mut self, closed: &WindowClosed) {
+        self.open
+            .retain(|index| self.names[*index] != closed.scenario);
+        let dropped = match closed.dropped {
+            0 => String::new(),
+            n => format!(", {n} iterations dropped"),
+        };
+        let index = self.names.iter().position(|n| *n == closed.scenario);
+        let text = match index.is_none_or(|index| self.sends[index]) {
+            false => format!("{} closed", closed.scenario),
+            true => format!(
+                "{} closed: {} requests, {} failed{dropped}",
+                closed.scenario, closed.sent, closed.failed
+            ),
+        };
+        self.line(closed.at_ns, &text);
+    }
+
+    /// Says how the window does that opened last, every so many heartbeats.
+    fn heartbeat(&mut self, at_ns: i64) {
+        self.heartbeats += 1;
+        let latest = self.open.last().copied();
+        if let (0, Some(index)) = (self.heartbeats % HEARTBEATS, latest) {
+            let figures = &self.figures[index];
+            let text = format!(
+                "{}: {:.0} requests/s, {:.1} % failed, p95 {:.0} ms",
+                self.names[index],
+                figures.rate(),
+                figures.error_percent(),
+                figures.p95_ms()
+            );
+            self.line(at_ns, &text);
+        }
     }
 }
 
@@ -49,8 +92,8 @@ impl Consumer for Plain {
     fn take(&mut self, event: &EngineEvent) -> io::Result<()> {
         let line = match event {
             EngineEvent::Requests(records) => {
-                for (index, tally) in self.tallies.iter_mut().enumerate() {
-                    tally.add(records.iter().filter(|r| usize::from(r.scenario) == index));
+                for (index, figures) in self.figures.iter_mut().enumerate() {
+                    figures.add(records.iter().filter(|r| usize::from(r.scenario) == index));
                 }
                 return Ok(());
             }
@@ -59,15 +102,7 @@ impl Consumer for Plain {
         };
         match line {
             Event::RunStarted(run) => self.started_ns = run.at_ns,
-            Event::WindowOpened(opened) => {
-                let index = self.names.iter().position(|n| *n == opened.scenario);
-                self.open.extend(index.filter(|index| self.sends[*index]));
-                let label = &opened.anomaly.kind;
-                self.line(
-                    opened.at_ns,
-                    &format!("{} opened, labelled {label}", opened.scenario),
-                );
-            }
+            Event::WindowOpened(opened) => self.opened(opened),
             Event::FaultInjected(fault) => {
                 let text = format!("{} in force in {}", fault.fault, fault.service);
                 self.line(fault.at_ns, &text);
@@ -83,38 +118,8 @@ impl Consumer for Plain {
                 );
                 self.line(fault.at_ns, &text);
             }
-            Event::WindowClosed(closed) => {
-                self.open
-                    .retain(|index| self.names[*index] != closed.scenario);
-                let dropped = match closed.dropped {
-                    0 => String::new(),
-                    n => format!(", {n} iterations dropped"),
-                };
-                let index = self.names.iter().position(|n| *n == closed.scenario);
-                let text = match index.is_none_or(|index| self.sends[index]) {
-                    false => format!("{} closed", closed.scenario),
-                    true => format!(
-                        "{} closed: {} requests, {} failed{dropped}",
-                        closed.scenario, closed.sent, closed.failed
-                    ),
-                };
-                self.line(closed.at_ns, &text);
-            }
-            Event::Heartbeat(beat) => {
-                self.heartbeats += 1;
-                let latest = self.open.last().copied();
-                if let (0, Some(index)) = (self.heartbeats % HEARTBEATS, latest) {
-                    let tally = &self.tallies[index];
-                    let text = format!(
-                        "{}: {:.0} requests/s, {:.1} % failed, p95 {:.0} ms",
-                        self.names[index],
-                        tally.rate(),
-                        tally.error_percent(),
-                        tally.p95_ms()
-                    );
-                    self.line(beat.at_ns, &text);
-                }
-            }
+            Event::WindowClosed(closed) => self.closed(closed),
+            Event::Heartbeat(beat) => self.heartbeat(beat.at_ns),
             Event::ClockStepped(step) => {
                 let text = format!(
                     "warning: the wall clock is off by {} ms now",

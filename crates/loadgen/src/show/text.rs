@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use loadgen_evidence::{
-    Estimate, JudgedAs, Measure, RankedService, SignalComparison, SignalEvidence, Strength,
+    Estimate, EvaluatedAs, Measure, RankedService, SignalComparison, SignalEvidence, Strength,
     WindowEvidence,
 };
 
@@ -83,7 +83,7 @@ fn of_window(window: &ShownWindow, in_full: bool) -> String {
         };
         out += &format!("   Signals {of}:\n{signals}");
     }
-    if evidence.judged_as != JudgedAs::WarmUp {
+    if evidence.evaluated_as != EvaluatedAs::WarmUp {
         out += &ranking(evidence, in_full);
     }
     out

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Two run folders with a dataset each, made of the telemetry that the extractor is tested with.
-/// Each of their windows is over before there is enough to judge it by.
+/// Each of their windows is over before there is enough to evaluate it by.
 fn runs(place: &Place) -> [PathBuf; 2] {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../extract/tests/golden");
     let timeline = std::fs::read_to_string(golden.join("timeline.jsonl")).unwrap();
@@ -83,7 +83,7 @@ fn exit_codes_and_output_say_what_became_of_it() {
         text(&refused.stderr)
     );
 
-    // None of the windows is judged on enough, so that more than a tenth is unsupported.
+    // None of the windows is evaluated on enough, so that more than a tenth is unsupported.
     let made = build(&place, &[&a, &b], "out", &["--unusable", "keep", "--json"]);
     assert_eq!(made.status.code(), Some(8), "{}", text(&made.stderr));
     let report: Value = serde_json::from_slice(&made.stdout).unwrap();

@@ -108,7 +108,7 @@ fn a_fault_that_no_trace_meets_backs_no_label_and_shams_and_releases_are_normal(
     assert_eq!(of("sham", "fault_state"), "sham");
     assert_eq!(of("sham", "anomaly_type"), "none");
     assert_eq!(of("sham", "anomaly_label"), "normal");
-    // It is judged as if it had been one.
+    // It is evaluated as if it had been one.
     assert!(!of("sham", "verdict").is_empty());
     let injected = events(&place.path("run"), "fault_injected");
     let injected = |scenario| injected.iter().find(|event| event["scenario"] == scenario);

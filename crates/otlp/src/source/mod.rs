@@ -18,7 +18,7 @@ use std::path::Path;
 
 pub use form::looks_like_telemetry;
 pub use paths::{backup, expand};
-pub use unit::{Skipped, Unit, UnitTally, decode, requests};
+pub use unit::{Skipped, Unit, UnitSummary, decode, requests};
 
 use documents::Documents;
 use form::Form;
@@ -195,9 +195,9 @@ mod tests {
     fn messages(mut source: Source) -> u64 {
         let (mut unit, mut counts) = (Unit::default(), Counts::default());
         while source.next_unit(&mut unit).expect("readable") {
-            let tally = decode(&unit, &mut Nothing);
-            assert_eq!(tally.skipped, []);
-            counts.add(tally.counts);
+            let summary = decode(&unit, &mut Nothing);
+            assert_eq!(summary.skipped, []);
+            counts.add(summary.counts);
         }
         counts.messages(Signal::Traces)
     }

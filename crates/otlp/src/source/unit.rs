@@ -69,7 +69,7 @@ pub struct Skipped {
 
 /// What there was in a unit.
 #[derive(Debug, Default, PartialEq)]
-pub struct UnitTally {
+pub struct UnitSummary {
     /// Bytes of the file, after decompression.
     pub bytes: u64,
     /// Lines or messages, blank and bad ones included.
@@ -118,7 +118,7 @@ impl Unit {
 }
 
 /// Reads the messages of a unit into a sink. Each bad message costs itself and is named.
-pub fn decode(unit: &Unit, sink: &mut impl Sink) -> UnitTally {
+pub fn decode(unit: &Unit, sink: &mut impl Sink) -> UnitSummary {
     let mut counts = Counts::default();
     let mut scratch = Vec::new();
     let skipped = unit.each(|number, message| {
@@ -133,7 +133,7 @@ pub fn decode(unit: &Unit, sink: &mut impl Sink) -> UnitTally {
         });
         Ok(())
     });
-    UnitTally {
+    UnitSummary {
         bytes: unit.length,
         lines: unit.messages,
         counts,

@@ -4,7 +4,7 @@
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
-use loadgen_otlp::source::{Skipped, Source, Unit, UnitTally, decode, requests};
+use loadgen_otlp::source::{Skipped, Source, Unit, UnitSummary, decode, requests};
 use loadgen_otlp::{Signal, SignalRequest, json};
 
 use crate::collect::Collected;
@@ -19,26 +19,26 @@ pub(crate) fn fixture(form: &str, signal: &str) -> Vec<u8> {
     std::fs::read(path).expect("there")
 }
 
-fn drain(source: &mut Source) -> (Vec<String>, UnitTally) {
+fn drain(source: &mut Source) -> (Vec<String>, UnitSummary) {
     let mut sink = Collected::default();
     let mut unit = Unit::default();
-    let mut all = UnitTally::default();
+    let mut all = UnitSummary::default();
     while source.next_unit(&mut unit).expect("readable") {
         assert_eq!(
             (unit.first_message(), unit.offset()),
             (all.lines, all.bytes)
         );
-        let tally = decode(&unit, &mut sink);
-        all.bytes += tally.bytes;
-        all.lines += tally.lines;
-        all.counts.add(tally.counts);
-        all.skipped.extend(tally.skipped);
+        let summary = decode(&unit, &mut sink);
+        all.bytes += summary.bytes;
+        all.lines += summary.lines;
+        all.counts.add(summary.counts);
+        all.skipped.extend(summary.skipped);
     }
     (sink.items, all)
 }
 
 /// Everything in a file with this content.
-pub(crate) fn read(content: impl Into<Vec<u8>>) -> (Vec<String>, UnitTally) {
+pub(crate) fn read(content: impl Into<Vec<u8>>) -> (Vec<String>, UnitSummary) {
     drain(&mut Source::from_reader(Cursor::new(content.into())).expect("readable"))
 }
 
@@ -58,15 +58,15 @@ fn zstd(content: &[u8]) -> Vec<u8> {
 }
 
 fn expected(signal: &str) -> Vec<String> {
-    let (items, tally) = read(fixture("json-none", signal));
-    assert!(!items.is_empty() && tally.skipped.is_empty());
+    let (items, summary) = read(fixture("json-none", signal));
+    assert!(!items.is_empty() && summary.skipped.is_empty());
     items
 }
 
 #[track_caller]
 fn assert_same(content: Vec<u8>, expected: &[String]) {
-    let (items, tally) = read(content);
-    assert_eq!(tally.skipped, []);
+    let (items, summary) = read(content);
+    assert_eq!(summary.skipped, []);
     assert_eq!(items, expected);
 }
 
@@ -131,21 +131,21 @@ fn a_file_that_is_cut_off_in_each_form_costs_what_is_cut_and_no_more() {
     for form in ["json-none", "proto-none", "json-zstd", "proto-zstd"] {
         let mut bytes = fixture(form, "metrics.out");
         bytes.truncate(bytes.len() - 5);
-        let (items, tally) = read(bytes);
+        let (items, summary) = read(bytes);
         assert!(!items.is_empty(), "{form}");
-        let [skipped] = &tally.skipped[..] else {
-            panic!("{form}: {tally:?}")
+        let [skipped] = &summary.skipped[..] else {
+            panic!("{form}: {summary:?}")
         };
         assert!(skipped.torn, "{form}");
     }
     let bytes = gzip(&fixture("json-none", "metrics.out"));
-    let (items, tally) = read(&bytes[..bytes.len() - 100]);
-    assert!(!items.is_empty() && tally.skipped.iter().all(|skipped| skipped.torn));
+    let (items, summary) = read(&bytes[..bytes.len() - 100]);
+    assert!(!items.is_empty() && summary.skipped.iter().all(|skipped| skipped.torn));
     // All lines are there, the end of the stream with its checksum is not; and hardly its head is.
     for length in [bytes.len() - 4, 20] {
-        let (_, tally) = read(&bytes[..length]);
+        let (_, summary) = read(&bytes[..length]);
         assert!(
-            tally.skipped.last().is_some_and(|skipped| skipped.torn),
+            summary.skipped.last().is_some_and(|skipped| skipped.torn),
             "{length}"
         );
     }
@@ -162,13 +162,13 @@ fn a_compressed_stream_that_is_damaged_gives_what_came_before_and_says_so() {
         ([first.clone(), second].concat(), first.len()),
     ] {
         bytes[at..at + 8].copy_from_slice(b"damaged!");
-        let (items, tally) = read(bytes);
+        let (items, summary) = read(bytes);
         assert!(!items.is_empty());
-        let said = tally
+        let said = summary
             .skipped
             .iter()
             .filter(|s| s.reason.contains("damaged"));
-        assert_eq!(said.count(), 1, "{:?}", tally.skipped);
+        assert_eq!(said.count(), 1, "{:?}", summary.skipped);
     }
 }
 
@@ -176,39 +176,51 @@ fn a_compressed_stream_that_is_damaged_gives_what_came_before_and_says_so() {
 fn a_bad_line_costs_itself_and_is_located() {
     let good = "{\"resourceSpans\":[]}\n";
     let bad = "{\"resourceSpans\":7}\n";
-    let (_, tally) = read([good, "\r\n", bad, good].concat());
-    assert_eq!((tally.lines, tally.counts.messages(Signal::Traces)), (4, 2));
-    let [skipped] = &tally.skipped[..] else {
-        panic!("{tally:?}")
+    let (_, summary) = read([good, "\r\n", bad, good].concat());
+    assert_eq!(
+        (summary.lines, summary.counts.messages(Signal::Traces)),
+        (4, 2)
+    );
+    let [skipped] = &summary.skipped[..] else {
+        panic!("{summary:?}")
     };
     let byte = (good.len() + 2 + "{\"resourceSpans\":".len()) as u64;
     assert_eq!(
         (skipped.message, skipped.byte, skipped.torn),
         (2, byte, false)
     );
-    let (_, tally) = read(
+    let (_, summary) = read(
         "\n{\"resourceLogs\":[{\"schemaUrl\":7}],\"x\":\"\u{e9}\"}\n{\"resourceLogs\":null}\n{\"x\":1}",
     );
-    assert_eq!((tally.lines, tally.counts.messages(Signal::Logs)), (4, 1));
-    assert_eq!(tally.skipped.len(), 2);
-    assert!(tally.skipped[1].reason.contains("resourceSpans"));
-    let (_, tally) = read(b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\xfe\"}]}\n");
-    assert_eq!(tally.skipped[0].byte, 32);
+    assert_eq!(
+        (summary.lines, summary.counts.messages(Signal::Logs)),
+        (4, 1)
+    );
+    assert_eq!(summary.skipped.len(), 2);
+    assert!(summary.skipped[1].reason.contains("resourceSpans"));
+    let (_, summary) = read(b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\xfe\"}]}\n");
+    assert_eq!(summary.skipped[0].byte, 32);
 }
 
 #[test]
 fn a_last_line_without_newline_is_read_if_whole_and_torn_if_not() {
-    let (_, tally) = read("{\"resourceSpans\":[]}");
+    let (_, summary) = read("{\"resourceSpans\":[]}");
     assert_eq!(
-        (tally.counts.messages(Signal::Traces), tally.skipped.len()),
+        (
+            summary.counts.messages(Signal::Traces),
+            summary.skipped.len()
+        ),
         (1, 0)
     );
-    let (_, tally) = read("{\"resourceSpans\":[]}\n{\"resourceSp");
+    let (_, summary) = read("{\"resourceSpans\":[]}\n{\"resourceSp");
     assert_eq!(
-        (tally.counts.messages(Signal::Traces), tally.skipped.len()),
+        (
+            summary.counts.messages(Signal::Traces),
+            summary.skipped.len()
+        ),
         (1, 1)
     );
-    assert!(tally.skipped[0].torn);
+    assert!(summary.skipped[0].torn);
 }
 
 /// A Collector that was killed in the middle of a line and started again goes on right behind it.
@@ -221,10 +233,10 @@ fn what_was_written_behind_a_torn_line_is_read() {
         let rest: Vec<u8> = lines.flatten().copied().collect();
         for end in (1..first.len()).step_by(first.len() / 8) {
             let torn = &first[..end];
-            let (items, tally) = read([torn, whole.as_slice(), b"\n"].concat());
+            let (items, summary) = read([torn, whole.as_slice(), b"\n"].concat());
             assert_eq!(items, expected(signal), "{signal} torn at {end}");
-            let [skipped] = tally.skipped.as_slice() else {
-                panic!("{:?}", tally.skipped);
+            let [skipped] = summary.skipped.as_slice() else {
+                panic!("{:?}", summary.skipped);
             };
             assert!(skipped.message == 0 && skipped.byte <= end as u64 && !skipped.torn);
         }
@@ -243,33 +255,49 @@ fn a_bad_frame_costs_itself_and_a_cut_one_is_torn() {
     let magic = [0x28, 0xb5, 0x2f, 0xfd];
     let mut bytes = framed(&[json, b"\x0anonsense", &zstd(json), &magic, b"", json]);
     bytes.truncate(bytes.len() - 3);
-    let (_, tally) = read(bytes);
-    assert_eq!((tally.lines, tally.counts.messages(Signal::Traces)), (6, 3));
-    let places: Vec<_> = tally.skipped.iter().map(|s| (s.message, s.torn)).collect();
+    let (_, summary) = read(bytes);
+    assert_eq!(
+        (summary.lines, summary.counts.messages(Signal::Traces)),
+        (6, 3)
+    );
+    let places: Vec<_> = summary
+        .skipped
+        .iter()
+        .map(|s| (s.message, s.torn))
+        .collect();
     // What was found when the file was cut comes first.
     assert_eq!(places, [(5, true), (1, false), (3, false)]);
-    assert_eq!(tally.skipped[1].byte, 4 + json.len() as u64);
+    assert_eq!(summary.skipped[1].byte, 4 + json.len() as u64);
 }
 
 #[test]
 fn a_bomb_is_a_bad_message() {
     let zeros = vec![b' '; (64 << 20) + 10];
-    let (_, tally) = read(framed(&[&zstd(&zeros)]));
-    assert!(tally.skipped[0].reason.contains("more than"), "{tally:?}");
+    let (_, summary) = read(framed(&[&zstd(&zeros)]));
+    assert!(
+        summary.skipped[0].reason.contains("more than"),
+        "{summary:?}"
+    );
     let good = framed(&[b"{\"resourceSpans\":[]}"]);
-    let (_, tally) = read([&good[..], b"\x7f\xff\xff\xff\x0a"].concat());
-    assert_eq!(tally.counts.messages(Signal::Traces), 1);
-    assert!(tally.skipped[0].reason.contains("announced"), "{tally:?}");
+    let (_, summary) = read([&good[..], b"\x7f\xff\xff\xff\x0a"].concat());
+    assert_eq!(summary.counts.messages(Signal::Traces), 1);
+    assert!(
+        summary.skipped[0].reason.contains("announced"),
+        "{summary:?}"
+    );
 }
 
 #[test]
 fn a_document_that_is_too_long_costs_itself() {
     let long = format!("{{\"x\": \"{}\"}}", "x".repeat(64 << 20));
     let good = "{\"resourceSpans\":[]}";
-    let (_, tally) = read(format!("[{good},{long},{good}]"));
-    assert_eq!((tally.lines, tally.counts.messages(Signal::Traces)), (3, 2));
-    let [skipped] = &tally.skipped[..] else {
-        panic!("{tally:?}")
+    let (_, summary) = read(format!("[{good},{long},{good}]"));
+    assert_eq!(
+        (summary.lines, summary.counts.messages(Signal::Traces)),
+        (3, 2)
+    );
+    let [skipped] = &summary.skipped[..] else {
+        panic!("{summary:?}")
     };
     assert_eq!((skipped.message, skipped.byte), (1, 2 + good.len() as u64));
 }
@@ -297,8 +325,8 @@ fn nothing_that_the_fuzzer_ever_found_makes_a_reader_panic() {
     let mut files = 0;
     for entry in corpus.read_dir().expect("a folder") {
         let content = std::fs::read(entry.expect("a file").path()).expect("readable");
-        let (items, tally) = read(content);
-        let counts = tally.counts;
+        let (items, summary) = read(content);
+        let counts = summary.counts;
         assert_eq!(items.len() as u64, counts.all_items());
         files += 1;
     }
@@ -314,12 +342,12 @@ fn units_go_from_thread_to_thread() {
     let mut unit = Unit::default();
     let source = source.as_mut().expect("readable");
     assert!(source.next_unit(&mut unit).expect("readable"));
-    let tallies = std::thread::scope(|scope| {
+    let summaries = std::thread::scope(|scope| {
         let threads = [0; 2].map(|_| scope.spawn(|| decode(&unit, &mut Collected::default())));
         threads.map(|thread| thread.join().expect("no panic"))
     });
-    assert!(tallies[0].counts.items(Signal::Traces) > 0);
-    assert_eq!(tallies[0], tallies[1]);
+    assert!(summaries[0].counts.items(Signal::Traces) > 0);
+    assert_eq!(summaries[0], summaries[1]);
 }
 
 /// The requests of a file with this content, and what couldn't be read.

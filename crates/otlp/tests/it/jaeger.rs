@@ -2,7 +2,7 @@
 
 use crate::files::read;
 use loadgen_otlp::Signal;
-use loadgen_otlp::source::UnitTally;
+use loadgen_otlp::source::UnitSummary;
 
 /// A trace with one span, with what is special about it.
 fn trace(id: u32, special: &str) -> String {
@@ -24,8 +24,8 @@ fn answer(traces: &[String]) -> String {
 
 #[track_caller]
 fn only_span(content: &str) -> String {
-    let (items, tally) = read(content);
-    assert_eq!((items.len(), &tally.skipped[..]), (1, &[][..]));
+    let (items, summary) = read(content);
+    assert_eq!((items.len(), &summary.skipped[..]), (1, &[][..]));
     items[0].clone()
 }
 
@@ -109,8 +109,8 @@ fn documents_lists_and_single_traces_are_read_however_they_follow_each_other() {
             plain(3)
         ),
     ] {
-        let (items, tally) = read(content.clone());
-        assert_eq!(tally.skipped, [], "{content}");
+        let (items, summary) = read(content.clone());
+        assert_eq!(summary.skipped, [], "{content}");
         let ids: Vec<bool> = (1..=3)
             .map(|id| {
                 items
@@ -124,10 +124,10 @@ fn documents_lists_and_single_traces_are_read_however_they_follow_each_other() {
 
 #[test]
 fn an_odd_trace_costs_itself_and_nulls_and_negative_times_are_not_odd() {
-    let skipped = |odd: String, spans: usize| -> UnitTally {
-        let (items, tally) = read(answer(&[plain(1), odd.clone(), plain(3)]));
-        assert_eq!(items.len(), spans, "{odd}: {tally:?}");
-        tally
+    let skipped = |odd: String, spans: usize| -> UnitSummary {
+        let (items, summary) = read(answer(&[plain(1), odd.clone(), plain(3)]));
+        assert_eq!(items.len(), spans, "{odd}: {summary:?}");
+        summary
     };
     for (from, to, spans) in [
         ("\"duration\":5", "\"duration\":-5", 3),
@@ -147,10 +147,10 @@ fn an_odd_trace_costs_itself_and_nulls_and_negative_times_are_not_odd() {
     ] {
         let plain = plain(2);
         assert!(plain.contains(from));
-        let tally = skipped(plain.replace(from, to), spans);
-        assert_eq!(tally.skipped.len(), 3 - spans, "{to}");
+        let summary = skipped(plain.replace(from, to), spans);
+        assert_eq!(summary.skipped.len(), 3 - spans, "{to}");
         assert!(
-            tally
+            summary
                 .skipped
                 .iter()
                 .all(|skipped| skipped.message == 1 && !skipped.torn)
@@ -161,32 +161,32 @@ fn an_odd_trace_costs_itself_and_nulls_and_negative_times_are_not_odd() {
 #[test]
 fn an_answer_that_breaks_off_gives_the_traces_before() {
     let whole = answer(&[plain(1), plain(2), plain(3)]);
-    let (items, tally) = read(&whole[..whole.len() - 60]);
-    assert_eq!((items.len(), tally.skipped.len()), (2, 1));
-    assert!(tally.skipped[0].torn && tally.skipped[0].message == 2);
+    let (items, summary) = read(&whole[..whole.len() - 60]);
+    assert_eq!((items.len(), summary.skipped.len()), (2, 1));
+    assert!(summary.skipped[0].torn && summary.skipped[0].message == 2);
     // Between two traces, too.
-    let (items, tally) = read(format!("{{\"data\":[{},", plain(1)));
-    assert_eq!((items.len(), tally.skipped.len()), (1, 1));
+    let (items, summary) = read(format!("{{\"data\":[{},", plain(1)));
+    assert_eq!((items.len(), summary.skipped.len()), (1, 1));
 }
 
 #[test]
 fn an_answer_without_traces_says_what_it_is() {
-    let (_, tally) = read(r#"{"data":null,"errors":[{"code":404,"msg":"trace not found"}]}"#);
-    assert!(tally.skipped[0].reason.contains("Jaeger"), "{tally:?}");
-    let (items, tally) = read(r#"{"data":[],"errors":null}"#);
-    assert_eq!((items.len(), tally.skipped.len()), (0, 0));
+    let (_, summary) = read(r#"{"data":null,"errors":[{"code":404,"msg":"trace not found"}]}"#);
+    assert!(summary.skipped[0].reason.contains("Jaeger"), "{summary:?}");
+    let (items, summary) = read(r#"{"data":[],"errors":null}"#);
+    assert_eq!((items.len(), summary.skipped.len()), (0, 0));
 }
 
 #[test]
 fn otlp_in_an_answer_of_the_newer_query_api_is_read() {
     let otlp =
         r#"{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"spanId":"q+8AAAAAAAA="}]}]}]}}"#;
-    let (items, tally) = read(format!("{otlp}\n{otlp}\n"));
+    let (items, summary) = read(format!("{otlp}\n{otlp}\n"));
     assert_eq!(
         (
             items.len(),
-            tally.skipped.len(),
-            tally.counts.messages(Signal::Traces)
+            summary.skipped.len(),
+            summary.counts.messages(Signal::Traces)
         ),
         (2, 0, 2)
     );

@@ -129,94 +129,104 @@ struct Options<'o> {
 
 impl Options<'_> {
     fn executor(&mut self, file: &ScenarioFile) -> Option<Executor> {
-        let spec = self.spec;
-        Some(match spec.executor {
+        Some(match self.spec.executor {
             ExecutorName::ConstantVus => {
-                let vus = self.count("vus", spec.vus, 1);
+                let vus = self.count("vus", self.spec.vus, 1);
                 Executor::ConstantVus {
                     vus,
                     duration_ns: self.length()?,
                 }
             }
-            ExecutorName::RampingVus => {
-                let (start_vus, stages) = self.line("start_vus", spec.start_vus, 1)?;
-                let default = file.defaults.graceful_ramp_down;
-                let grace = spec
-                    .graceful_ramp_down
-                    .or(default)
-                    .map_or(GRACE_NS, |grace| grace.ns);
-                Executor::RampingVus {
-                    start_vus,
-                    stages,
-                    graceful_ramp_down_ns: grace,
-                }
-            }
-            ExecutorName::ConstantArrivalRate => {
-                let rate = self.required("rate", spec.rate);
-                let time_unit_ns = self.time_unit();
-                let duration_ns = self.length();
-                let (pre_allocated_vus, max_vus) = self.arrival_vus()?;
-                let (rate, duration_ns) = (self.at_least_one("rate", rate?), duration_ns?);
-                self.check_rate("rate", rate, time_unit_ns, self.place("rate"));
-                Executor::ConstantArrivalRate {
-                    rate,
-                    time_unit_ns,
-                    duration_ns,
-                    pre_allocated_vus,
-                    max_vus,
-                }
-            }
-            ExecutorName::RampingArrivalRate => {
-                let time_unit_ns = self.time_unit();
-                let line = self.line("start_rate", spec.start_rate, 0);
-                self.check_rates(time_unit_ns);
-                let (pre_allocated_vus, max_vus) = self.arrival_vus()?;
-                let (start_rate, stages) = line?;
-                Executor::RampingArrivalRate {
-                    start_rate,
-                    time_unit_ns,
-                    stages,
-                    pre_allocated_vus,
-                    max_vus,
-                }
-            }
-            ExecutorName::PerVuIterations => {
-                let vus = self.count("vus", spec.vus, 1);
-                let (iterations, max_duration_ns) = (self.iterations(), self.max_duration());
-                if iterations.saturating_mul(u64::from(vus)) > MAX_ITERATIONS {
-                    let message = format!("{vus} VUs with {iterations} iterations each");
-                    let help = format!("together they run at most {MAX_ITERATIONS}");
-                    self.findings
-                        .push(Finding::at(self.place("iterations"), message).help(help));
-                }
-                Executor::PerVuIterations {
-                    vus,
-                    iterations,
-                    max_duration_ns,
-                }
-            }
+            ExecutorName::RampingVus => self.ramping_vus(file)?,
+            ExecutorName::ConstantArrivalRate => self.constant_arrival_rate()?,
+            ExecutorName::RampingArrivalRate => self.ramping_arrival_rate()?,
+            ExecutorName::PerVuIterations => self.per_vu_iterations(),
+            ExecutorName::SharedIterations => self.shared_iterations(),
             ExecutorName::ExternallyControlled => self.externally_controlled(file)?,
             ExecutorName::NoLoad => Executor::NoLoad {
                 duration_ns: self.length()?,
             },
-            ExecutorName::SharedIterations => {
-                let vus = self.count("vus", spec.vus, 1);
-                let (iterations, max_duration_ns) = (self.iterations(), self.max_duration());
-                if iterations < u64::from(vus) {
-                    let message = format!("{iterations} iterations for {vus} VUs");
-                    let place = self.place("iterations");
-                    self.findings.push(
-                        Finding::at(place, message)
-                            .help("give at least one iteration for each VU, or fewer VUs"),
-                    );
-                }
-                Executor::SharedIterations {
-                    vus,
-                    iterations,
-                    max_duration_ns,
-                }
-            }
         })
+    }
+
+    fn ramping_vus(&mut self, file: &ScenarioFile) -> Option<Executor> {
+        let spec = self.spec;
+        let (start_vus, stages) = self.line("start_vus", spec.start_vus, 1)?;
+        let default = file.defaults.graceful_ramp_down;
+        let grace = spec
+            .graceful_ramp_down
+            .or(default)
+            .map_or(GRACE_NS, |grace| grace.ns);
+        Some(Executor::RampingVus {
+            start_vus,
+            stages,
+            graceful_ramp_down_ns: grace,
+        })
+    }
+
+    fn constant_arrival_rate(&mut self) -> Option<Executor> {
+        let rate = self.required("rate", self.spec.rate);
+        let time_unit_ns = self.time_unit();
+        let duration_ns = self.length();
+        let (pre_allocated_vus, max_vus) = self.arrival_vus()?;
+        let (rate, duration_ns) = (self.at_least_one("rate", rate?), duration_ns?);
+        self.check_rate("rate", rate, time_unit_ns, self.place("rate"));
+        Some(Executor::ConstantArrivalRate {
+            rate,
+            time_unit_ns,
+            duration_ns,
+            pre_allocated_vus,
+            max_vus,
+        })
+    }
+
+    fn ramping_arrival_rate(&mut self) -> Option<Executor> {
+        let time_unit_ns = self.time_unit();
+        let line = self.line("start_rate", self.spec.start_rate, 0);
+        self.check_rates(time_unit_ns);
+        let (pre_allocated_vus, max_vus) = self.arrival_vus()?;
+        let (start_rate, stages) = line?;
+        Some(Executor::RampingArrivalRate {
+            start_rate,
+            time_unit_ns,
+            stages,
+            pre_allocated_vus,
+            max_vus,
+        })
+    }
+
+    fn per_vu_iterations(&mut self) -> Executor {
+        let vus = self.count("vus", self.spec.vus, 1);
+        let (iterations, max_duration_ns) = (self.iterations(), self.max_duration());
+        if iterations.saturating_mul(u64::from(vus)) > MAX_ITERATIONS {
+            let message = format!("{vus} VUs with {iterations} iterations each");
+            let help = format!("together they run at most {MAX_ITERATIONS}");
+            self.findings
+                .push(Finding::at(self.place("iterations"), message).help(help));
+        }
+        Executor::PerVuIterations {
+            vus,
+            iterations,
+            max_duration_ns,
+        }
+    }
+
+    fn shared_iterations(&mut self) -> Executor {
+        let vus = self.count("vus", self.spec.vus, 1);
+        let (iterations, max_duration_ns) = (self.iterations(), self.max_duration());
+        if iterations < u64::from(vus) {
+            let message = format!("{iterations} iterations for {vus} VUs");
+            let place = self.place("iterations");
+            self.findings.push(
+                Finding::at(place, message)
+                    .help("give at least one iteration for each VU, or fewer VUs"),
+            );
+        }
+        Executor::SharedIterations {
+            vus,
+            iterations,
+            max_duration_ns,
+        }
     }
 
     fn externally_controlled(&mut self, file: &ScenarioFile) -> Option<Executor> {

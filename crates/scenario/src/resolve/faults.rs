@@ -273,7 +273,7 @@ fn check_names(
 
 /// A fault in a window that is labelled normal, or in another service than the label says, would
 /// make a dataset that is wrong without looking so. `anomaly` is what the scenario names: a sham or a
-/// change that is harmless is labelled normal, but judged by it.
+/// change that is harmless is labelled normal, but evaluated by it.
 pub(super) fn check_agreement(
     fault: Option<&Fault>,
     anomaly: &Anomaly,

@@ -50,10 +50,7 @@ pub(crate) fn plan(
 ) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
     let mut findings = Vec::new();
     let mut notes = Vec::new();
-    if file.version != 1 {
-        let message = format!("version {} of the format is not known", file.version);
-        findings.push(Finding::at(root.value("version"), message).label("this loadgen reads 1"));
-    }
+    check_version(file, root, &mut findings);
     let seed = seed(file, root, options, &mut findings);
     let target = target::resolve(file, root, options, &mut findings);
     let scale = time_scale(options, &mut findings);
@@ -81,19 +78,7 @@ pub(crate) fn plan(
         seed,
         scale,
     };
-    let mut scenarios = Vec::with_capacity(file.scenarios.len());
-    for (index, named) in file.scenarios.iter().enumerate() {
-        let planned = scenario(
-            &context,
-            options.vus,
-            index,
-            named,
-            &mut findings,
-            &mut notes,
-        );
-        scenarios.extend(planned);
-    }
-    scenarios.extend(episodes::resolve(&context, &mut findings));
+    let mut scenarios = scenarios(&context, options.vus, &mut findings, &mut notes);
     if file.overlap == Some(Overlap::Allow) {
         faults::check_overlaps(&scenarios, node, &mut findings);
     }
@@ -125,6 +110,28 @@ pub(crate) fn plan(
         scenarios,
     };
     Ok((plan, notes))
+}
+
+fn check_version(file: &ScenarioFile, root: &Node, findings: &mut Vec<Finding>) {
+    if file.version != 1 {
+        let message = format!("version {} of the format is not known", file.version);
+        findings.push(Finding::at(root.value("version"), message).label("this loadgen reads 1"));
+    }
+}
+
+/// The scenarios of the file, and those of its episodes.
+fn scenarios(
+    context: &episodes::Context<'_>,
+    vus: Option<u32>,
+    findings: &mut Vec<Finding>,
+    notes: &mut Vec<Finding>,
+) -> Vec<PlannedScenario> {
+    let mut scenarios = Vec::with_capacity(context.file.scenarios.len());
+    for (index, named) in context.file.scenarios.iter().enumerate() {
+        scenarios.extend(scenario(context, vus, index, named, findings, notes));
+    }
+    scenarios.extend(episodes::resolve(context, findings));
+    scenarios
 }
 
 /// A scenario of the file; none: a finding says why.

@@ -78,21 +78,7 @@ impl<'f> FlowMaker<'f> {
             .into_iter()
             .filter_map(|(name, spec)| self.draw(name, spec))
             .collect();
-        let probability = spec.probability.map(|chance| {
-            if !(0.0..=1.0).contains(&chance) {
-                self.findings.push(
-                    Finding::at(
-                        at.value("probability"),
-                        format!("the probability {chance} is out of range"),
-                    )
-                    .help("it goes from 0 (never) to 1 (always)"),
-                );
-            }
-            Probability {
-                chance,
-                site: self.site(),
-            }
-        });
+        let probability = self.probability(spec, at);
         let method = self.method(spec, at);
         let path_source = spec.path.as_deref().unwrap_or_default();
         let path = self.path(path_source, at);
@@ -102,19 +88,7 @@ impl<'f> FlowMaker<'f> {
             .json
             .as_ref()
             .map(|json| self.json(json, at.child("json")));
-        let captures = spec
-            .capture
-            .iter()
-            .filter_map(|(name, capture)| {
-                let slot = self.variables.get_index_of(name.as_str())?;
-                let random_element = capture.random_element.then(|| self.site());
-                Some(Capture {
-                    slot,
-                    pointer: capture.pointer.clone(),
-                    random_element,
-                })
-            })
-            .collect::<Vec<_>>();
+        let captures = self.captures(spec);
         let think_time = self.think_time(spec, at);
         // What an answer gives is there for the steps after it.
         self.known
@@ -124,17 +98,7 @@ impl<'f> FlowMaker<'f> {
             self.picks.retain(|slot, _| !is_captured(*slot));
             self.drawn.retain(|slot, _| !is_captured(*slot));
         }
-        let timeout = spec.timeout.or(self.defaults.timeout);
-        if timeout.is_some_and(|timeout| timeout.ns == 0) {
-            let node = if spec.timeout.is_some() {
-                at
-            } else {
-                self.defaults_node
-            };
-            let finding = Finding::at(node.value("timeout"), "a timeout of 0");
-            self.findings
-                .push(finding.help("every request would fail: give it a length"));
-        }
+        let timeout_ns = self.timeout_ns(spec, at);
         let expect = self.expect(spec, at);
         self.steps.push(Step {
             name: spec
@@ -148,12 +112,60 @@ impl<'f> FlowMaker<'f> {
             json,
             expect,
             think_time,
-            timeout_ns: timeout.map_or(TIMEOUT_NS, |timeout| timeout.ns),
+            timeout_ns,
             probability,
             rounds: self.rounds.clone(),
             draws,
             captures,
         });
+    }
+
+    fn probability(&mut self, spec: &StepSpec, at: &Node) -> Option<Probability> {
+        let chance = spec.probability?;
+        if !(0.0..=1.0).contains(&chance) {
+            self.findings.push(
+                Finding::at(
+                    at.value("probability"),
+                    format!("the probability {chance} is out of range"),
+                )
+                .help("it goes from 0 (never) to 1 (always)"),
+            );
+        }
+        Some(Probability {
+            chance,
+            site: self.site(),
+        })
+    }
+
+    fn captures(&mut self, spec: &StepSpec) -> Vec<Capture> {
+        let mut captures = Vec::with_capacity(spec.capture.len());
+        for (name, capture) in &spec.capture {
+            let Some(slot) = self.variables.get_index_of(name.as_str()) else {
+                continue;
+            };
+            captures.push(Capture {
+                slot,
+                pointer: capture.pointer.clone(),
+                random_element: capture.random_element.then(|| self.site()),
+            });
+        }
+        captures
+    }
+
+    /// The step's own timeout, else that of the file, else k6's.
+    fn timeout_ns(&mut self, spec: &StepSpec, at: &Node) -> u64 {
+        let timeout = spec.timeout.or(self.defaults.timeout);
+        if timeout.is_some_and(|timeout| timeout.ns == 0) {
+            let node = if spec.timeout.is_some() {
+                at
+            } else {
+                self.defaults_node
+            };
+            let finding = Finding::at(node.value("timeout"), "a timeout of 0");
+            self.findings
+                .push(finding.help("every request would fail: give it a length"));
+        }
+        timeout.map_or(TIMEOUT_NS, |timeout| timeout.ns)
     }
 
     fn site(&mut self) -> u32 {

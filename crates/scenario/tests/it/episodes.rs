@@ -6,8 +6,8 @@ use std::path::Path;
 
 use loadgen_scenario::prng::FLOW_SITE;
 use loadgen_scenario::{
-    ArrivalSchedule, Executor, JUDGED_WINDOW_NS, Plan, PlanOptions, PlannedScenario, Prng,
-    judged_counts, judged_windows, load, plan_str,
+    ArrivalSchedule, EVALUATION_WINDOW_NS, Executor, Plan, PlanOptions, PlannedScenario, Prng,
+    evaluation_counts, evaluation_windows, load, plan_str,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -119,7 +119,7 @@ fn what_is_drawn_is_within_what_is_written() {
 }
 
 #[test]
-fn the_share_of_judged_windows_is_the_one_asked_for() {
+fn the_share_of_evaluation_windows_is_the_one_asked_for() {
     for (asked, text, options) in [
         (5.0, "5%", ""),
         (10.0, "10%", "shams: 20%"),
@@ -130,7 +130,7 @@ fn the_share_of_judged_windows_is_the_one_asked_for() {
     ] {
         let shares: Vec<f64> = (0..100)
             .map(|seed| {
-                let (normal, anomalous) = judged_counts(&plan(seed, text, options));
+                let (normal, anomalous) = evaluation_counts(&plan(seed, text, options));
                 100.0 * anomalous as f64 / (normal + anomalous) as f64
             })
             .collect();
@@ -237,11 +237,11 @@ fn rows(plan: &Plan) -> Vec<Row> {
     let weights: u32 = load.exec.iter().map(|flow| flow.weight).sum();
     let flows = load.exec.len();
     let schedule = ArrivalSchedule::new(&load.executor).unwrap();
-    let windows = (plan.end_ns() / JUDGED_WINDOW_NS + 1) as usize;
+    let windows = (plan.end_ns() / EVALUATION_WINDOW_NS + 1) as usize;
     let mut sums = vec![vec![0.0; flows + 3]; windows];
     for (number, start_ns) in schedule.starts().enumerate() {
         let number = number as u64;
-        let sums = &mut sums[((load.start_ns + start_ns) / JUDGED_WINDOW_NS) as usize];
+        let sums = &mut sums[((load.start_ns + start_ns) / EVALUATION_WINDOW_NS) as usize];
         let mut left = prng.index(number, FLOW_SITE, weights);
         let mut flow = 0;
         while left >= load.exec[flow].weight {
@@ -253,11 +253,11 @@ fn rows(plan: &Plan) -> Vec<Row> {
         sums[flows + 1] += prng.unit(number, 1);
         sums[flows + 2] += prng.unit(number, 2);
     }
-    judged_windows(plan, JUDGED_WINDOW_NS)
+    evaluation_windows(plan, EVALUATION_WINDOW_NS)
         .into_iter()
-        .filter(|window| window.from_ns >= load.start_ns + JUDGED_WINDOW_NS)
+        .filter(|window| window.from_ns >= load.start_ns + EVALUATION_WINDOW_NS)
         .map(|window| {
-            let index = (window.from_ns / JUDGED_WINDOW_NS) as usize;
+            let index = (window.from_ns / EVALUATION_WINDOW_NS) as usize;
             let (now, before) = (&sums[index], &sums[index - 1]);
             let all = now[flows].max(1.0);
             let mut features: Vec<f64> = now[..flows].iter().map(|count| count / all).collect();
@@ -423,7 +423,7 @@ fn the_classic_timetable_is_told_by_the_time() {
         };
         let plan = load(path, &options).unwrap_or_else(|errors| panic!("{errors}"));
         let plan = plan.plan;
-        let windows = judged_windows(&plan, JUDGED_WINDOW_NS).into_iter();
+        let windows = evaluation_windows(&plan, EVALUATION_WINDOW_NS).into_iter();
         windows
             .map(|window| Row {
                 features: vec![window.from_ns as f64],

@@ -237,48 +237,11 @@ impl Client {
         outgoing: &Outgoing,
         Again { storm, rejects }: Again,
     ) -> Result<Reply, CallError> {
-        let Outgoing {
-            method,
-            url,
-            template,
-            headers,
-            body,
-        } = outgoing;
-        let mut headers = headers.clone();
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let port = i64::from(url.port_or_known_default().unwrap_or(80));
-        let mut metric = vec![
-            KeyValue::new(semconv::HTTP_REQUEST_METHOD, method.to_string()),
-            KeyValue::new(semconv::SERVER_ADDRESS, host),
-            KeyValue::new(semconv::SERVER_PORT, port),
-        ];
-        let mut attributes = metric.clone();
-        attributes.push(KeyValue::new(semconv::URL_FULL, url.to_string()));
-        attributes.push(KeyValue::new(
-            semconv::SERVICE_PEER_NAME,
-            self.peer.as_str(),
-        ));
-        let name = match template {
-            Some(template) => {
-                attributes.push(KeyValue::new(semconv::URL_TEMPLATE, *template));
-                metric.push(KeyValue::new(semconv::URL_TEMPLATE, *template));
-                format!("{method} {template}")
-            }
-            None => method.to_string(),
-        };
-        let mut exchange = Exchange {
-            telemetry: &self.telemetry,
-            span: self
-                .telemetry
-                .start(context, SpanKind::Client, name, attributes),
-            since: Instant::now(),
-            metric,
-            ended: false,
-            touched: None,
-        };
+        let mut exchange = self.begin(context, outgoing);
+        let mut headers = outgoing.headers.clone();
         self.telemetry.record.send(&mut headers);
         self.telemetry.inject(exchange.span.context(), &mut headers);
-        let mut target = url.clone();
+        let mut target = outgoing.url.clone();
         if self.faults.meets(ShopFault::NetworkPartition, context)
             && let Some(port) = self.faults.partition.strikes()
         {
@@ -288,10 +251,10 @@ impl Client {
         }
         let mut request = self
             .http
-            .request(method.clone(), target)
+            .request(outgoing.method.clone(), target)
             .headers(headers)
             .timeout(self.timeout);
-        if let Some(body) = body {
+        if let Some(body) = &outgoing.body {
             request = request.body(body.clone());
         }
         let result = match request.send().await {
@@ -314,6 +277,47 @@ impl Client {
             exchange.touched = Some((ShopFault::FdExhaustion, Effect::Failed));
         }
         self.conclude(&mut exchange, result, rejects)
+    }
+
+    /// Begins the client span of an exchange, and its metric.
+    fn begin(&self, context: &Context, outgoing: &Outgoing) -> Exchange<'_> {
+        let Outgoing {
+            method,
+            url,
+            template,
+            ..
+        } = outgoing;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let port = i64::from(url.port_or_known_default().unwrap_or(80));
+        let mut metric = vec![
+            KeyValue::new(semconv::HTTP_REQUEST_METHOD, method.to_string()),
+            KeyValue::new(semconv::SERVER_ADDRESS, host),
+            KeyValue::new(semconv::SERVER_PORT, port),
+        ];
+        let mut attributes = metric.clone();
+        attributes.push(KeyValue::new(semconv::URL_FULL, url.to_string()));
+        attributes.push(KeyValue::new(
+            semconv::SERVICE_PEER_NAME,
+            self.peer.as_str(),
+        ));
+        let name = match template {
+            Some(template) => {
+                attributes.push(KeyValue::new(semconv::URL_TEMPLATE, *template));
+                metric.push(KeyValue::new(semconv::URL_TEMPLATE, *template));
+                format!("{method} {template}")
+            }
+            None => method.to_string(),
+        };
+        Exchange {
+            telemetry: &self.telemetry,
+            span: self
+                .telemetry
+                .start(context, SpanKind::Client, name, attributes),
+            since: Instant::now(),
+            metric,
+            ended: false,
+            touched: None,
+        }
     }
 
     /// Says in telemetry what came of an exchange.

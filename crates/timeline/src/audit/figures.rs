@@ -270,7 +270,7 @@ pub struct WindowFigures {
     /// It declares an anomaly, and what it injects breaks nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub harmless: bool,
-    /// The anomaly type that the evidence judges it by; none: it declares none.
+    /// The anomaly type that the evidence evaluates it by; none: it declares none.
     pub declared: Option<String>,
     /// The service that this anomaly is said to be in.
     pub declared_service: Option<String>,

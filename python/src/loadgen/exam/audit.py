@@ -34,12 +34,12 @@ class Check:
 
 def why_not_learnable(buckets: Buckets, injections: Sequence[Injection]) -> str | None:
     """Why there is nothing to learn in a dataset; nothing if there is something."""
-    judged = buckets.take(buckets.judged)
-    if not len(judged):
+    evaluated = buckets.take(buckets.evaluated)
+    if not len(evaluated):
         return "no bucket is settled and has a label"
-    if not judged.anomalous.any():
+    if not evaluated.anomalous.any():
         return "no judged bucket is anomalous"
-    if judged.anomalous.all():
+    if evaluated.anomalous.all():
         return "no judged bucket is normal"
     if not any(of.standing in ("backed", "weak_intensity") for of in injections):
         return "the evidence backs none of the windows that declare an anomaly"
@@ -55,14 +55,14 @@ def audit(
 ) -> list[Check]:
     """All checks, in the order in which they are told."""
     checks = [_learnable(buckets, injections)]
-    judged = buckets.take(buckets.judged)
-    if not len(judged) or len(np.unique(judged.anomalous)) < 2:
+    evaluated = buckets.take(buckets.evaluated)
+    if not len(evaluated) or len(np.unique(evaluated.anomalous)) < 2:
         return checks
-    checks += [_repetitions(injections), _density(judged), _position(judged, seed)]
+    checks += [_repetitions(injections), _density(evaluated), _position(evaluated, seed)]
     say("audit: what the offered load tells")
     checks.append(_leaks(buckets, requests, seed))
     say("audit: rules of one line")
-    checks.append(_one_line(judged))
+    checks.append(_one_line(evaluated))
     return checks
 
 
@@ -88,8 +88,8 @@ def _repetitions(injections: Sequence[Injection]) -> Check:
     )
 
 
-def _density(judged: Buckets) -> Check:
-    p = float(judged.anomalous.mean())
+def _density(evaluated: Buckets) -> Check:
+    p = float(evaluated.anomalous.mean())
     told = f"{p:.1%} of the judged buckets are anomalous"
     if triviality.is_dense(p):
         told += f": flagging everything has an F1 of {measures.floor(p):.3f}"
@@ -102,8 +102,8 @@ def _density(judged: Buckets) -> Check:
     )
 
 
-def _position(judged: Buckets, seed: int) -> Check:
-    figures = triviality.position(judged, seed)
+def _position(evaluated: Buckets, seed: int) -> Check:
+    figures = triviality.position(evaluated, seed)
     told = (
         f"an anomalous bucket is later in its run than a normal one in {figures['later']:.0%} of "
         f"pairs ({figures['low']:.0%} to {figures['high']:.0%})"
@@ -114,16 +114,16 @@ def _position(judged: Buckets, seed: int) -> Check:
 
 def _leaks(buckets: Buckets, requests: Requests | None, seed: int) -> Check:
     # Features look at neighbours, so they are made before buckets are left out.
-    rows = buckets.judged
+    rows = buckets.evaluated
     groups = {
         source: {name: values[rows] for name, values in group.items()}
         for source, group in offered.features_of(buckets, requests).items()
     }
-    judged = buckets.take(rows)
-    found = leakage.leaks(judged, groups, seed)
+    evaluated = buckets.take(rows)
+    found = leakage.leaks(evaluated, groups, seed)
     passed, told = leakage.verdict(found)
     known = set(requests.run.tolist()) if requests else set()
-    unknown = sorted(set(judged.run.tolist()) - known)
+    unknown = sorted(set(evaluated.run.tolist()) - known)
     if unknown:
         told.append(
             f"of {len(unknown)} runs it is not known what was sent, such as {unknown[0]}: build "
@@ -138,7 +138,7 @@ def _leaks(buckets: Buckets, requests: Requests | None, seed: int) -> Check:
         sent = {
             name: values[rows] for name, values in offered.counts_as_sent(buckets, requests).items()
         }
-        of_sent = leakage.leaks(judged, {"as sent": sent}, seed)
+        of_sent = leakage.leaks(evaluated, {"as sent": sent}, seed)
         figures["as_sent"] = [leak.figures() for leak in of_sent if leak.source == "as sent"]
     if passed and not unknown:
         told.append("what was sent, and when, does not tell the labels")
@@ -151,9 +151,9 @@ def _leaks(buckets: Buckets, requests: Requests | None, seed: int) -> Check:
     )
 
 
-def _one_line(judged: Buckets) -> Check:
-    rules = triviality.one_line_rules(judged)
-    one_for_all = triviality.one_rule_for_all(judged)
+def _one_line(evaluated: Buckets) -> Check:
+    rules = triviality.one_line_rules(evaluated)
+    one_for_all = triviality.one_rule_for_all(evaluated)
     tried = [rule for rule in rules if rule["judged"]]
     limit = triviality.MOST_F1
     easy = [rule for rule in tried if rule["f1_on_other_folds"] > limit]

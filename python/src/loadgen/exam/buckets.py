@@ -62,7 +62,7 @@ _OF_CASES = (
     "fault_injected_ns",
     "fault_clear_requested_ns",
 )
-"""Columns without which nothing can be judged."""
+"""Columns without which nothing can be evaluated."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Buckets:
     """By feature; NaN where the dataset has null."""
     anomaly_type: Names
     anomalous: Flags
-    judged: Flags
-    """Settled, with a known label, and no warm-up: what a detector is judged by."""
+    evaluated: Flags
+    """Settled, with a known label, and no warm-up: what a detector is evaluated by."""
     fault_state: Names
     root_cause_service: Names
     episode: Names
@@ -183,7 +183,7 @@ def buckets_of(dataset: Dataset[Any]) -> Buckets:
         values=values,
         anomaly_type=labels["anomaly_type"],
         anomalous=labels["anomaly_label"] == "anomalous",
-        judged=known & within & ~warming & (labels["phase"] == "steady"),
+        evaluated=known & within & ~warming & (labels["phase"] == "steady"),
         fault_state=labels["fault_state"],
         root_cause_service=labels["root_cause_service"],
         episode=labels["episode_id"],

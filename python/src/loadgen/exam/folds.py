@@ -1,4 +1,4 @@
-"""Which buckets a detector learns from, which set its threshold, and which it is judged on.
+"""Which buckets a detector learns from, which set its threshold, and which it is evaluated on.
 
 Folds are made of whole episodes, by repetition of the injection (FDES §5.1): what is learned of one
 repetition of a fault is tried on another. Test is fold k, the threshold is chosen on fold k + 1,
@@ -29,7 +29,7 @@ EMBARGO_S = 10
 
 @dataclass(frozen=True)
 class Fold:
-    """One round. Flags of judged buckets, but for `test`, which has all of its episodes."""
+    """One round. Flags of evaluated buckets, but for `test`, which has all of its episodes."""
 
     number: int
     train: Flags
@@ -60,14 +60,14 @@ def with_folds(buckets: Buckets, injections: Sequence[Injection]) -> Buckets:
 
 
 def rounds(buckets: Buckets) -> Iterator[Fold]:
-    """A round for each fold that has something to judge."""
+    """A round for each fold that has something to evaluate."""
     for number in range(FOLDS):
         of_test = buckets.fold == number
         of_validation = buckets.fold == (number + 1) % FOLDS
-        if not (of_test & buckets.judged).any():
+        if not (of_test & buckets.evaluated).any():
             continue
-        rest = buckets.judged & (buckets.fold >= 0) & ~of_test & ~of_validation
-        validation = buckets.judged & of_validation & ~_near(buckets, of_test)
+        rest = buckets.evaluated & (buckets.fold >= 0) & ~of_test & ~of_validation
+        validation = buckets.evaluated & of_validation & ~_near(buckets, of_test)
         train = rest & ~_near(buckets, of_test | of_validation)
         yield Fold(number, train, validation, of_test)
 

@@ -140,7 +140,7 @@ def _check_missing(
     if missing.any():
         first = int(np.argmax(missing))
         hint = ""
-        tested = np.isin(buckets.split.astype(str), ["test", "validation"]) & buckets.judged
+        tested = np.isin(buckets.split.astype(str), ["test", "validation"]) & buckets.evaluated
         if tested.any() and there[tested].all():
             hint = " It has those of the test split: --split test judges these alone."
         raise LoadgenError(

@@ -81,7 +81,7 @@ class Leak:
 
 def leaks(buckets: Buckets, groups: dict[str, Group], seed: int) -> list[Leak]:
     """For each group of features, and for all together, how well they tell label and type.
-    `buckets` are judged ones, and features have as many rows.
+    `buckets` are evaluated ones, and features have as many rows.
     """
     parts = parts_of(buckets)
     together: Group = {name: of for group in groups.values() for name, of in group.items()}

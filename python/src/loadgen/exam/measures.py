@@ -1,7 +1,7 @@
 """What a detector is measured by: pure functions of labels, scores and alerts.
 
-Labels and alerts are arrays of booleans, one for each judged bucket; scores are numbers, higher for
-more anomalous. p is the anomalous share. Where a measure can't be told, it is NaN.
+Labels and alerts are arrays of booleans, one for each evaluated bucket; scores are numbers, higher
+for more anomalous. p is the anomalous share. Where a measure can't be told, it is NaN.
 """
 
 from __future__ import annotations

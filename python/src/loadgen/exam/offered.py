@@ -90,7 +90,7 @@ def features_of(buckets: Buckets, requests: Requests | None) -> dict[str, Group]
 
 def counts_as_sent(buckets: Buckets, requests: Requests) -> Group:
     """Requests that were really sent, later steps of iterations as well. A system that fails is
-    sent fewer of them, so this is told and not judged.
+    sent fewer of them, so this is told and not evaluated.
     """
     return _rate(buckets, _bucket_of(buckets, requests))
 

@@ -33,7 +33,7 @@ _MICROSECONDS = 1_000_000
 _DEPTH = 5
 
 
-def judge(dataset: Dataset[Any], say: Callable[[str], None]) -> dict[str, Any]:
+def evaluate(dataset: Dataset[Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Top-1, top-3 and Avg@5 of each method, by fault, beside chance; or why there is none."""
     try:
         library = importlib.import_module("RCAEval.utility")

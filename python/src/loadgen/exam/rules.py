@@ -72,7 +72,7 @@ def spread(scores: Floats) -> float:
     return width / mean if mean else float("inf") if width else 0.0
 
 
-def judge(facts: Facts) -> Verdict:
+def verdict_on(facts: Facts) -> Verdict:
     """The verdict for one length of window."""
     insufficient = _insufficient(facts)
     if insufficient:

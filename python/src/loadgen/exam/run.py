@@ -18,7 +18,7 @@ from loadgen.exam import audit as audits
 from loadgen.exam import folds, given, measures, offered, page, root_cause, rules, text
 from loadgen.exam.buckets import SECONDS, Buckets, Injection, buckets_of, injections_of
 from loadgen.exam.detectors import DETECTORS, Detector
-from loadgen.exam.judge import Scored, judge
+from loadgen.exam.evaluation import Scored, evaluate_detector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ class Options:
     out: Path
     scores: Path | None = None
     split: str = "all"
-    """Which buckets are judged: `all`, by folds, or only those of the split `test`."""
+    """Which buckets are evaluated: `all`, by folds, or only those of the split `test`."""
     only: tuple[str, ...] = ()
     """Parts, or names of detectors; none: everything."""
     windows: tuple[int, ...] = (5, 10, 30, 60)
@@ -57,7 +57,7 @@ class Exam:
     dataset: Dataset[Any]
     buckets: Buckets
     injections: list[Injection]
-    judged: Flags
+    evaluated: Flags
     untrainable: str | None
     """Why no detector can be trained."""
     scores: dict[str, Scored] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Exam:
         """Whether a part is asked for."""
         only = self.options.only
         if not only:
-            # Whoever brings scores wants them judged, not our detectors.
+            # Whoever brings scores wants them evaluated, not our detectors.
             return part != "root_cause" or self.options.scores is None
         return part in only or (part == "detectors" and any(name in DETECTORS for name in only))
 
@@ -98,7 +98,7 @@ def evaluate(options: Options) -> dict[str, Any]:
     if why is None:
         result["detectors"] = _detectors(exam)
         if exam.wants("root_cause"):
-            result["root_cause"] = root_cause.judge(exam.dataset, exam.say)
+            result["root_cause"] = root_cause.evaluate(exam.dataset, exam.say)
     result["passed"], result["why"] = _passed(result, options)
     result = _plain(result)
     _write(exam, result)
@@ -116,36 +116,36 @@ def _prepare(options: Options) -> Exam:
     dataset = loadgen.load(options.folder, "arrow")
     injections = injections_of(dataset)
     buckets = folds.with_folds(buckets_of(dataset), injections)
-    judged = buckets.judged & (buckets.fold >= 0)
+    evaluated = buckets.evaluated & (buckets.fold >= 0)
     if options.split == "test":
-        judged = judged & (folds.split_of(buckets) == "test")
-        if not judged.any():
+        evaluated = evaluated & (folds.split_of(buckets) == "test")
+        if not evaluated.any():
             raise LoadgenError(f"{options.folder} has no judged bucket in the split test.")
     untrainable = folds.why_not_trainable(buckets)
-    exam = Exam(options, dataset, buckets, injections, judged, untrainable)
+    exam = Exam(options, dataset, buckets, injections, evaluated, untrainable)
     if options.scores is not None:
         exam.scores["given"] = _given(exam, options.scores)
     return exam
 
 
 def _data(exam: Exam) -> dict[str, Any]:
-    """What is judged."""
-    judged = exam.buckets.take(exam.judged)
+    """What is evaluated."""
+    evaluated = exam.buckets.take(exam.evaluated)
     standings = [of.standing for of in exam.injections]
     return {
-        "runs": len(set(judged.run.tolist())),
-        "episodes": len(set(judged.episode.tolist())),
+        "runs": len(set(evaluated.run.tolist())),
+        "episodes": len(set(evaluated.episode.tolist())),
         "buckets": len(exam.buckets),
-        "judged": len(judged),
-        "anomalous": int(judged.anomalous.sum()),
-        "p": measures.ratio(float(judged.anomalous.sum()), len(judged)),
-        "features": len(judged.features),
+        "judged": len(evaluated),
+        "anomalous": int(evaluated.anomalous.sum()),
+        "p": measures.ratio(float(evaluated.anomalous.sum()), len(evaluated)),
+        "features": len(evaluated.features),
         "windows": {standing: standings.count(standing) for standing in sorted(set(standings))},
         "folds": [
             {
                 "fold": number,
-                "judged": int((judged.fold == number).sum()),
-                "anomalous": int((judged.anomalous & (judged.fold == number)).sum()),
+                "judged": int((evaluated.fold == number).sum()),
+                "anomalous": int((evaluated.anomalous & (evaluated.fold == number)).sum()),
             }
             for number in range(folds.FOLDS)
         ],
@@ -153,7 +153,7 @@ def _data(exam: Exam) -> dict[str, Any]:
 
 
 def _detectors(exam: Exam) -> dict[str, Any]:
-    """Each detector's judgement: ours, and that of the file."""
+    """Each detector's evaluation: ours, and that of the file."""
     options, found = exam.options, {}
     if exam.wants("detectors") and exam.untrainable is None:
         named = [name for name in options.only if name in DETECTORS]
@@ -166,8 +166,8 @@ def _detectors(exam: Exam) -> dict[str, Any]:
             "title": own.title if own else f"Scores of {options.scores and options.scores.name}",
             "learns_from": own.learns_from if own else "not known",
             "reference": own.reference if own else False,
-            **judge(
-                exam.buckets, exam.injections, scored, exam.judged, options.windows, options.seed
+            **evaluate_detector(
+                exam.buckets, exam.injections, scored, exam.evaluated, options.windows, options.seed
             ),
         }
     return found
@@ -193,10 +193,10 @@ def _by_folds(exam: Exam, detector: Detector) -> Scored:
 def _given(exam: Exam, path: Path) -> Scored:
     """What the file says. Where it has no alerts, thresholds are chosen as for our detectors."""
     buckets = exam.buckets
-    needed = exam.judged
+    needed = exam.evaluated
     if exam.options.split == "test":
         split = folds.split_of(buckets)
-        rounds = [(0, buckets.judged & (split == "validation"), split == "test")]
+        rounds = [(0, buckets.evaluated & (split == "validation"), split == "test")]
     else:
         rounds = [(of.number, of.validation, of.test) for of in folds.rounds(buckets)]
     scores, alerts = given.read(path, buckets, needed)
@@ -300,7 +300,7 @@ def _write_scores(folder: Path, name: str, buckets: Buckets, scored: Scored) -> 
             "run_id": pa.array(of.run.tolist(), pa.string()),
             "episode_id": pa.array(of.episode.tolist(), pa.string()),
             "start_time_ns": pa.array(of.start_ns),
-            "judged": pa.array(of.judged),
+            "judged": pa.array(of.evaluated),
             "anomalous": pa.array(of.anomalous),
             "anomaly_type": pa.array(of.anomaly_type.tolist(), pa.string()),
             "root_cause_service": pa.array(of.root_cause_service.tolist(), pa.string()),

@@ -35,7 +35,7 @@ def conclusion(result: dict[str, Any]) -> list[str]:
 
 
 def data(result: dict[str, Any]) -> str:
-    """What was judged, in a sentence."""
+    """What was evaluated, in a sentence."""
     of = result["data"]
     windows = ", ".join(f"{count} {name}" for name, count in of["windows"].items())
     return (
@@ -149,7 +149,7 @@ def leaks(check: dict[str, Any]) -> list[Row]:
     figures = check["figures"]
     rows = []
     for leak in [*figures["leaks"], *figures.get("as_sent", [])]:
-        judged = leak["result"] if leak["source"] != "as sent" else "not judged"
+        evaluated = leak["result"] if leak["source"] != "as sent" else "not judged"
         rows.append(
             [
                 leak["source"].replace("_", " "),
@@ -159,7 +159,7 @@ def leaks(check: dict[str, Any]) -> list[Row]:
                 number(leak["balanced_accuracy"]),
                 interval(leak["low"], leak["high"]),
                 number(leak["limit"]),
-                judged,
+                evaluated,
             ]
         )
     return rows

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_F1 = 0.6
 """Above it one line is enough."""
 LEAST_BUCKETS = 5
-"""Of fewer a type is told and not judged: among hundreds of features one fits them by chance."""
+"""Of fewer a type is told and not evaluated: among hundreds of features one fits them by chance."""
 _DENSE = 0.5
 _POSITION = (0.4, 0.6)
 _RESAMPLES = 500

@@ -15,17 +15,17 @@ pub(super) fn evidence(figures: &Figures) -> Check {
              labels are backed.",
         );
     }
-    let judged = || windows.iter().filter(|w| !w.warm_up);
-    let worst = judged().map(level).max().unwrap_or(Level::Ok);
-    let with = |of: Level| judged().filter(|w| level(w) == of).count();
+    let evaluated = || windows.iter().filter(|w| !w.warm_up);
+    let worst = evaluated().map(level).max().unwrap_or(Level::Ok);
+    let with = |of: Level| evaluated().filter(|w| level(w) == of).count();
     let (bad, doubtful) = (with(Level::Error), with(Level::Warning));
-    let shams = judged().filter(|w| is_false_alarm(w)).count();
+    let shams = evaluated().filter(|w| is_false_alarm(w)).count();
     let mut figure = match (bad, doubtful) {
-        (0, 0) => format!("{} backed", count(judged().count(), "window")),
+        (0, 0) => format!("{} backed", count(evaluated().count(), "window")),
         _ => format!(
             "{} of {} not backed, {doubtful} doubtful",
             bad,
-            count(judged().count(), "window")
+            count(evaluated().count(), "window")
         ),
     };
     if shams > 0 {
@@ -52,7 +52,7 @@ pub(super) fn evidence(figures: &Figures) -> Check {
         }
     };
     let order = |w: &&WindowFigures| std::cmp::Reverse(level(w));
-    let mut details: Vec<&WindowFigures> = judged().collect();
+    let mut details: Vec<&WindowFigures> = evaluated().collect();
     details.sort_by_key(order);
     check("evidence", worst, figure, limit)
         .advise(advice)

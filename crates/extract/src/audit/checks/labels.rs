@@ -152,7 +152,7 @@ pub(super) fn windows(figures: &Figures) -> Check {
 
 /// How much of each window is steady, which is what one trains on.
 pub(super) fn steady_share(figures: &Figures) -> Check {
-    let judged = || {
+    let evaluated = || {
         figures
             .windows
             .iter()
@@ -164,9 +164,9 @@ pub(super) fn steady_share(figures: &Figures) -> Check {
         share if share < STEADY_WARNING => Level::Warning,
         _ => Level::Ok,
     };
-    let worst = judged().map(level).max().unwrap_or(Level::Ok);
-    let least = judged().map(of).fold(1.0, f64::min);
-    let low = judged().filter(|w| level(w) > Level::Ok).count();
+    let worst = evaluated().map(level).max().unwrap_or(Level::Ok);
+    let least = evaluated().map(of).fold(1.0, f64::min);
+    let low = evaluated().filter(|w| level(w) > Level::Ok).count();
     let figure = format!(
         "{} with less than that; the least has {}",
         count(low, "window"),
@@ -176,7 +176,7 @@ pub(super) fn steady_share(figures: &Figures) -> Check {
         "{} of a window's spans, none is an error",
         percent(STEADY_WARNING)
     );
-    let mut details: Vec<&WindowFigures> = judged().collect();
+    let mut details: Vec<&WindowFigures> = evaluated().collect();
     details.sort_by(|a, b| of(a).total_cmp(&of(b)));
     check("steady-share", worst, figure, limit)
         .advise(

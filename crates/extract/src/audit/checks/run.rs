@@ -1,7 +1,7 @@
 //! Checks of what the run says of itself: timeline, timetable, ledger, faults.
 
 use loadgen_timeline::Integrity;
-use loadgen_timeline::audit::{Check, Figures, Level};
+use loadgen_timeline::audit::{Check, Figures, Level, TimelineFigures};
 use loadgen_timeline::event::RunStatus;
 
 use super::{Build, check, count, warn_if};
@@ -15,12 +15,31 @@ pub(super) fn timeline(figures: &Figures) -> Check {
              Give the timeline.jsonl of the run with --timeline.",
         );
     };
-    let mut found = vec![];
-    let mut level = Level::Ok;
-    let mut add = |of: Level, what: String| {
-        found.push(what);
-        level = level.max(of);
+    let problems = timeline_problems(timeline);
+    let level = problems.iter().map(|(level, _)| *level).max();
+    let level = level.unwrap_or(Level::Ok);
+    let figure = match problems.is_empty() {
+        true => "whole, and as it was written".to_owned(),
+        false => {
+            let found: Vec<String> = problems.into_iter().map(|(_, what)| what).collect();
+            found.join("; ")
+        }
     };
+    check("timeline", level, figure, limit)
+        .advise(timeline_advice(level, timeline))
+        .detail(
+            timeline
+                .bad_lines
+                .iter()
+                .chain(&timeline.shard_clocks)
+                .cloned(),
+        )
+}
+
+/// What is not as it should be with a timeline.
+fn timeline_problems(timeline: &TimelineFigures) -> Vec<(Level, String)> {
+    let mut found = vec![];
+    let mut add = |level: Level, what: String| found.push((level, what));
     if timeline.integrity == Integrity::Mismatch {
         add(
             Level::Error,
@@ -65,11 +84,11 @@ pub(super) fn timeline(figures: &Figures) -> Check {
             format!("of {clocks} the clock is not known to be within 100 ms of that of shard 0");
         add(Level::Info, what);
     }
-    let figure = match found.is_empty() {
-        true => "whole, and as it was written".to_owned(),
-        false => found.join("; "),
-    };
-    check("timeline", level, figure, limit).advise(match level {
+    found
+}
+
+fn timeline_advice(level: Level, timeline: &TimelineFigures) -> &'static str {
+    match level {
         Level::Error => {
             "The lines do not have the checksum that the last one states. Labels may be wrong: take \
              the timeline.jsonl as the run left it, or run again."
@@ -86,8 +105,7 @@ pub(super) fn timeline(figures: &Figures) -> Check {
              the generators' hosts (NTP); a rendezvous measures them."
         }
         _ => "An older loadgen wrote it. Run again with this one where proof is wanted.",
-    })
-    .detail(timeline.bad_lines.iter().chain(&timeline.shard_clocks).cloned())
+    }
 }
 
 /// The generator and its windows as planned against as they were.

@@ -217,7 +217,7 @@ fn a_ledger_says_how_much_of_it_is_left() {
     assert_eq!(found.details, ["damaged: 2 batches are lost"]);
 }
 
-fn judged(figures: &mut Figures, verdict: &str) {
+fn set_verdict(figures: &mut Figures, verdict: &str) {
     figures.windows[1].verdict = Some(verdict.into());
     figures.windows[1].reasons = vec!["nothing differs".into()];
 }
@@ -225,18 +225,22 @@ fn judged(figures: &mut Figures, verdict: &str) {
 #[test]
 fn windows_stand_or_fall_by_their_evidence() {
     expect(&[
-        ("evidence", Level::Error, |f| judged(f, "not_supported")),
-        ("evidence", Level::Error, |f| judged(f, "not_enough_data")),
-        ("evidence", Level::Warning, |f| judged(f, "weak")),
-        ("evidence", Level::Warning, |f| judged(f, "disturbed")),
-        ("evidence", Level::Ok, |f| judged(f, "clean")),
+        ("evidence", Level::Error, |f| {
+            set_verdict(f, "not_supported")
+        }),
+        ("evidence", Level::Error, |f| {
+            set_verdict(f, "not_enough_data")
+        }),
+        ("evidence", Level::Warning, |f| set_verdict(f, "weak")),
+        ("evidence", Level::Warning, |f| set_verdict(f, "disturbed")),
+        ("evidence", Level::Ok, |f| set_verdict(f, "clean")),
         // What a failed fault leaves is unknown, and no label that could be wrong.
         ("evidence", Level::Warning, |f| {
-            judged(f, "not_enough_data");
+            set_verdict(f, "not_enough_data");
             f.windows[1].fault_state = "failed".into();
         }),
         ("evidence", Level::Ok, |f| {
-            judged(f, "not_supported");
+            set_verdict(f, "not_supported");
             f.windows[1].sham = true;
         }),
         ("evidence", Level::Warning, |f| f.windows[1].sham = true),
@@ -251,7 +255,7 @@ fn windows_stand_or_fall_by_their_evidence() {
         }),
     ]);
     let mut figures = good();
-    judged(&mut figures, "not_supported");
+    set_verdict(&mut figures, "not_supported");
     let found = found(&figures, "evidence");
     assert_eq!(
         found.details[0],

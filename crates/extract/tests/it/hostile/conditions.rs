@@ -107,7 +107,7 @@ fn shams_and_harmless_changes_are_normal_and_what_they_declare_is_nobodys_label(
             [state == "sham", state == "harmless"]
         );
         // Rows say whether normal is what their time looks like.
-        let verdict = match slow.verdict.as_deref().expect("judged") {
+        let verdict = match slow.verdict.as_deref().expect("evaluated") {
             "supported" => "disturbed",
             "not_supported" => "clean",
             other => other,

@@ -72,22 +72,7 @@ pub(super) async fn send_load(
         preflight(args, plan, &base, interrupts).await?;
     }
     let run_id = identity.run_id.clone();
-    let admin_url = embedded.as_deref().map(|e| e.admin_url.as_str());
-    let asked = Asked {
-        settings: drivers::settings(plan, admin_url.or(args.admin_url.as_deref())),
-        has_embedded_shop: embedded.is_some(),
-        allowed: &args.allowed.hosts,
-        run_id: &run_id,
-        timeline: folder.timeline(),
-    };
-    // One shard drives the faults of a run, and undoes what earlier runs have left behind.
-    let drivers = match identity.drives_faults() {
-        true => tokio::select! {
-            started = drivers::start(asked) => started?,
-            () = interrupts.nth(1) => return Err(ended_before()),
-        },
-        false => Drivers::default(),
-    };
+    let drivers = start_drivers(job, embedded.as_deref()).await?;
     let (mut consumers, results) = consumers(job, &base.url, embedded.as_deref())?;
     consumers.extend(live.map(LivePage::consumer));
     let drives_faults = identity.drives_faults();
@@ -115,23 +100,41 @@ pub(super) async fn send_load(
         let _ = guard.release().await;
     }
     let status = status.map_err(|error| failed(error, folder))?;
-    let summary = results
-        .summary
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    let client_spans = results.client_spans.map(|report| {
-        report
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    });
     Ok(RunOutcome {
         status,
         broken,
-        summary,
-        client_spans,
+        summary: copy_of(&results.summary),
+        client_spans: results.client_spans.as_deref().map(copy_of),
     })
+}
+
+/// The drivers of a run's faults. One shard drives these, and undoes what earlier runs have left
+/// behind.
+async fn start_drivers(job: Job<'_>, embedded: Option<&Embedded>) -> Result<Drivers, Failure> {
+    if !job.identity.drives_faults() {
+        return Ok(Drivers::default());
+    }
+    let admin_url = embedded.map(|e| e.admin_url.as_str());
+    let admin_url = admin_url.or(job.args.admin_url.as_deref());
+    let asked = Asked {
+        settings: drivers::settings(job.plan, admin_url),
+        has_embedded_shop: embedded.is_some(),
+        allowed: &job.args.allowed.hosts,
+        run_id: &job.identity.run_id,
+        timeline: job.folder.timeline(),
+    };
+    tokio::select! {
+        started = drivers::start(asked) => started,
+        () = job.interrupts.nth(1) => Err(ended_before()),
+    }
+}
+
+/// What a consumer found, as far as it came.
+fn copy_of<T: Clone>(shared: &Mutex<T>) -> T {
+    shared
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 /// Waits for the engine's end, and why the embedded target ended before it, if it did.

@@ -1,4 +1,4 @@
-//! A merged run is labelled and judged as one of one process.
+//! A merged run is labelled and evaluated as one of one process.
 
 use std::path::PathBuf;
 
@@ -77,7 +77,7 @@ fn verdicts(place: &Place, telemetry: &Path, run: &str) -> (BTreeMap<String, Str
 }
 
 #[test]
-fn merged_shards_are_labelled_and_judged_as_one_process() {
+fn merged_shards_are_labelled_and_evaluated_as_one_process() {
     let place = Place::new();
     let telemetry = place.path("telemetry");
     let (collector, grpc) = shop::collector(&place, &telemetry);

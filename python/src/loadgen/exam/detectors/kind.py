@@ -14,7 +14,7 @@ Score = Callable[[Buckets], Floats]
 
 @dataclass(frozen=True)
 class Detector:
-    """`fit(train, seed)` learns from judged buckets and gives a function that scores others."""
+    """`fit(train, seed)` learns from evaluated buckets and gives a function that scores others."""
 
     name: str
     title: str

@@ -3,7 +3,7 @@
 use crate::comparison::{EffectSize, Measure, SignalComparison};
 use crate::thresholds::Thresholds;
 
-/// The least effects that count, for what is judged.
+/// The least effects that count, for what is evaluated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Least {
     /// Fewest values of an operation on either side.

@@ -1,20 +1,14 @@
 //! k6 at work: reads what it writes, tells the conductor how far it is, and ends it.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, BufWriter, Seek};
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
-use loadgen_program::{Child, Input, Log};
+use loadgen_program::Log;
 use loadgen_scenario::{ArrivalSchedule, Plan, PlannedScenario};
-use loadgen_timeline::{Clock, RequestRecord};
-use tokio::process::{ChildStderr, Command};
+use loadgen_timeline::RequestRecord;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -22,21 +16,13 @@ use tokio::time::MissedTickBehavior;
 use super::api::{self, Counted};
 use super::feed::{Feed, Over};
 use super::line::{self, LogLine};
-use super::program::{self, K6};
-use super::segment;
+use super::pipe::LOOK;
+use super::start::Started;
 use crate::client;
 use crate::context::Progress;
 use crate::error::EngineError;
 use crate::event::EngineEvent;
-use crate::run::Whole;
 use crate::shared::{Shared, Signal};
-
-/// How long k6 may take until its clocks start; each VU runs the script once before.
-const START: Duration = Duration::from_secs(120);
-
-/// How often k6's lines are read. Not as they come: to be woken for each takes k6 and this process
-/// longer than to write and to read it. A pipe has room for what 80,000 requests a second log meanwhile.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// How often what was read is handed over. Bounds what a kill can lose.
 const HAND_OVER: Duration = Duration::from_millis(250);
@@ -54,141 +40,6 @@ const PATIENCE_NS: i64 = 2_000_000_000;
 /// k6 has too little processor time.
 const LATE_LINES_NS: i64 = 2_000_000_000;
 
-/// Where k6 and its things are.
-#[derive(Debug, Clone)]
-pub struct K6Options {
-    /// The binary.
-    pub k6: K6,
-    /// Folder that the module is written to.
-    pub module: PathBuf,
-    /// The plan as JSON; none: it holds what must be in no file, and k6 gets it otherwise.
-    pub plan_file: Option<PathBuf>,
-    /// File for what k6 itself says.
-    pub log: PathBuf,
-    /// `user:password` of the target, which are in no file.
-    pub credentials: Option<String>,
-    /// Certificates to believe besides the system's, as PEM.
-    pub certificates: Option<PathBuf>,
-}
-
-/// A k6 whose clocks have just started.
-#[derive(Debug)]
-pub(crate) struct Started {
-    child: Child,
-    lines: Lines,
-    log: Log,
-    api_address: Option<String>,
-    pub(crate) zero_ns: i64,
-}
-
-/// Starts k6 and waits for its clocks to start, which they do when that was agreed on.
-pub(crate) async fn start(options: &K6Options, run: &Whole<'_>) -> Result<Started, EngineError> {
-    let cannot = |why: String| EngineError::K6(format!("k6 can't start: {why}"));
-    let io = |e: io::Error| cannot(e.to_string());
-    program::write_module(&options.module).map_err(io)?;
-    // Only schedules drop iterations, and only those are asked for.
-    let has_schedule = run
-        .plan
-        .scenarios
-        .iter()
-        .any(|s| ArrivalSchedule::new(&s.executor).is_some());
-    let api_address = match has_schedule {
-        true => Some(program::free_address().map_err(io)?),
-        false => None,
-    };
-    let script = options.module.join("replay.js");
-    let mut command = Command::from(program::command(
-        &options.k6,
-        &script,
-        &options.module.join(program::CONFIG),
-        api_address.as_deref().unwrap_or(""),
-    ));
-    let (plan_file, input) = match &options.plan_file {
-        Some(file) => (std::path::absolute(file).map_err(io)?, Input::Empty),
-        None => {
-            let file = unnamed(run.plan).map_err(io)?;
-            (PathBuf::from("/dev/stdin"), Input::File(file))
-        }
-    };
-    let mut log = Log::create(options.log.clone()).map_err(io)?;
-    if !run.shard.is_whole() {
-        let [segment, sequence] = segment::options(run.shard);
-        command.args(["--execution-segment", &segment]);
-        command.args(["--execution-segment-sequence", &sequence]);
-    }
-    let mut limit = START;
-    if let Some(start_ns) = run.start_at_ns {
-        // In seconds, as `--start-at` takes them.
-        command.env("LOADGEN_START_AT", format!("{:.3}", start_ns as f64 / 1e9));
-        let left_ns = start_ns - Clock::anchored_now().now_ns();
-        limit += Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0));
-    } else {
-        command.env_remove("LOADGEN_START_AT");
-    }
-    if let Some(file) = &options.certificates {
-        // Go reads the system's folders of certificates all the same.
-        command.env("SSL_CERT_FILE", std::path::absolute(file).map_err(io)?);
-    }
-    command
-        .env("LOADGEN_PLAN", plan_file)
-        .env("LOADGEN_RUN_ID", run.run_id)
-        .env("LOADGEN_QUIET", "1")
-        .env(
-            "BASE_URL",
-            with_credentials(run.base_url, options.credentials.as_deref()),
-        )
-        .stdout(log.stdio().map_err(io)?)
-        // Not into a file: a k6 that is left alone ends at its next line, because nobody reads it.
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = Child::start(command, input).map_err(io)?;
-    let stderr = child
-        .take_stderr()
-        .ok_or_else(|| cannot("no pipe".into()))?;
-    let mut lines = Lines::new(stderr).map_err(io)?;
-    let zero = async {
-        loop {
-            let is_open = lines.read()?;
-            while let Some(text) = lines.next() {
-                match line::payload(&text).as_deref().map(line::parse) {
-                    Some(Ok(LogLine::Zero(ms))) => return Ok(Some(ms)),
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => log.write(&text),
-                }
-            }
-            if !is_open {
-                return Ok(None);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    let zero_ms = child.ready_by(zero, limit).await;
-    let zero_ms = zero_ms.map_err(|e| cannot(log.explain(e)))?;
-    Ok(Started {
-        child,
-        lines,
-        log,
-        api_address,
-        zero_ns: zero_ms * 1_000_000,
-    })
-}
-
-/// A plan in a file without a name, which is gone when nobody has it open.
-fn unnamed(plan: &Plan) -> io::Result<File> {
-    let mut file = BufWriter::new(tempfile::tempfile()?);
-    serde_json::to_writer(&mut file, plan)?;
-    let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.rewind()?;
-    Ok(file)
-}
-
-impl Started {
-    /// The process, for whoever measures it.
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-}
-
 /// Follows k6 to its end.
 pub(crate) async fn follow(
     started: Started,
@@ -203,30 +54,14 @@ pub(crate) async fn follow(
         api_address,
         zero_ns,
     } = started;
-    let (counted, _) = watch::channel(Counted::default());
-    let has_api = api_address.is_some();
-    if let Some(address) = api_address {
-        let client = client::defaults().build()?;
-        tokio::spawn(api::ask(client, address, shared.clock, counted.clone()));
-    }
-    let mut crew = Crew {
-        feed: Feed::new(shared.plan.clone(), zero_ns, shared.shard),
-        ends: ends(&shared.plan),
-        counted: has_api.then(|| counted.subscribe()),
-        waiting: Vec::new(),
-        started_ns: shared.clock.now_ns(),
-        looked_ns: shared.clock.now_ns(),
-        patient_until_ns: i64::MIN,
-        shared,
-        events,
-        progress,
-        log,
+    let counted = match api_address {
+        Some(address) => Some(ask_for_counts(address, &shared)?),
+        None => None,
     };
-    drop(counted);
+    let mut follower = LogFollower::new(shared.clone(), zero_ns, counted, events, progress, log);
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tick = tokio::time::interval(HAND_OVER);
-    let shared = crew.shared.clone();
     let (stop, kill) = (
         shared.signalled(0, Signal::Stop),
         shared.signalled(0, Signal::Kill),
@@ -242,17 +77,9 @@ pub(crate) async fn follow(
             status = child.wait(), if !is_reading && exit.is_none() => {
                 let status = status.map_err(|e| EngineError::K6(e.to_string()))?;
                 exit = Some(status);
-                crew.hand_over(true);
-                if !stopped && !killed && !crew.may_end_so(status) {
-                    let _ = crew.progress.send(Progress::Died);
-                    crew.end_all();
-                    return Err(EngineError::K6(format!(
-                        "k6 ended during the run: {}",
-                        crew.log.explain(status)
-                    )));
-                }
+                follower.exited(status, stopped || killed)?;
             }
-            _ = tick.tick() => crew.hand_over(exit.is_some()),
+            _ = tick.tick() => follower.hand_over(exit.is_some()),
             () = &mut stop, if !stopped => {
                 stopped = true;
                 // k6 cuts everything off, and still writes its summary.
@@ -264,22 +91,33 @@ pub(crate) async fn follow(
             }
         }
         // Everything that was written before this moment has been read when it is decided what is over.
-        let now_ns = crew.shared.clock.now_ns();
+        let now_ns = shared.clock.now_ns();
         is_reading = is_reading && lines.read().unwrap_or(false);
         while let Some(text) = lines.next() {
-            crew.take(&text);
+            follower.take(&text);
         }
-        crew.count();
+        follower.count();
         if exit.is_some() && (stopped || killed) {
-            crew.end_all();
+            follower.end_all();
         } else {
-            crew.look_for_ends(now_ns, exit.is_some());
+            follower.look_for_ends(now_ns, exit.is_some());
         }
-        if crew.ends.iter().all(|end| *end == End::Drained) && exit.is_some() {
-            crew.hand_over(true);
+        if exit.is_some() && follower.has_drained() {
+            follower.hand_over(true);
             return Ok(());
         }
     }
+}
+
+/// Asks k6's API for its counts as long as somebody takes them.
+fn ask_for_counts(
+    address: String,
+    shared: &Shared,
+) -> Result<watch::Receiver<Counted>, EngineError> {
+    let (counted, receiver) = watch::channel(Counted::default());
+    let client = client::defaults().build()?;
+    tokio::spawn(api::ask(client, address, shared.clock, counted));
+    Ok(receiver)
 }
 
 /// How far a scenario is.
@@ -299,7 +137,8 @@ fn ends(plan: &Plan) -> Vec<End> {
     plan.scenarios.iter().map(of).collect()
 }
 
-struct Crew {
+/// Takes the lines of k6's event log.
+struct LogFollower {
     feed: Feed,
     shared: Arc<Shared>,
     events: SyncSender<EngineEvent>,
@@ -317,7 +156,46 @@ struct Crew {
     patient_until_ns: i64,
 }
 
-impl Crew {
+impl LogFollower {
+    fn new(
+        shared: Arc<Shared>,
+        zero_ns: i64,
+        counted: Option<watch::Receiver<Counted>>,
+        events: SyncSender<EngineEvent>,
+        progress: UnboundedSender<Progress>,
+        log: Log,
+    ) -> Self {
+        Self {
+            feed: Feed::new(shared.plan.clone(), zero_ns, shared.shard),
+            ends: ends(&shared.plan),
+            counted,
+            waiting: Vec::new(),
+            started_ns: shared.clock.now_ns(),
+            looked_ns: shared.clock.now_ns(),
+            patient_until_ns: i64::MIN,
+            shared,
+            events,
+            progress,
+            log,
+        }
+    }
+
+    /// k6 is gone. An error: it should not be, and nobody told it to end.
+    fn exited(&mut self, status: ExitStatus, was_told: bool) -> Result<(), EngineError> {
+        self.hand_over(true);
+        if was_told || self.may_end_so(status) {
+            return Ok(());
+        }
+        let _ = self.progress.send(Progress::Died);
+        self.end_all();
+        let why = self.log.explain(status);
+        Err(EngineError::K6(format!("k6 ended during the run: {why}")))
+    }
+
+    fn has_drained(&self) -> bool {
+        self.ends.iter().all(|end| *end == End::Drained)
+    }
+
     fn take(&mut self, text: &str) {
         let Some(payload) = line::payload(text) else {
             self.log.write(text);
@@ -496,71 +374,5 @@ impl Crew {
         let scenarios = self.shared.plan.scenarios.iter();
         let mut sending = scenarios.filter(|scenario| scenario.executor.sends());
         status.success() && sending.all(begun)
-    }
-}
-
-fn with_credentials(base_url: &str, credentials: Option<&str>) -> String {
-    match (credentials, base_url.split_once("://")) {
-        (Some(credentials), Some((scheme, rest))) => format!("{scheme}://{credentials}@{rest}"),
-        _ => base_url.to_owned(),
-    }
-}
-
-/// Whole lines of a pipe.
-#[derive(Debug)]
-struct Lines {
-    pipe: OwnedFd,
-    buffer: Vec<u8>,
-    /// Up to here lines have been given out.
-    taken: usize,
-    /// Up to here there is no end of a line.
-    searched: usize,
-}
-
-impl Lines {
-    /// Takes the pipe away from the runtime, which would be woken for each line.
-    fn new(pipe: ChildStderr) -> io::Result<Self> {
-        let pipe = pipe.into_owned_fd()?;
-        rustix::io::ioctl_fionbio(&pipe, true)?;
-        Ok(Self {
-            pipe,
-            buffer: Vec::with_capacity(1 << 16),
-            taken: 0,
-            searched: 0,
-        })
-    }
-
-    /// Reads all that is there. False: nothing more will come.
-    fn read(&mut self) -> io::Result<bool> {
-        loop {
-            // Lets go of what was given out.
-            self.buffer.drain(..self.taken);
-            self.searched -= self.taken;
-            self.taken = 0;
-            self.buffer.reserve(1 << 16);
-            let spare = rustix::buffer::spare_capacity(&mut self.buffer);
-            match rustix::io::read(&self.pipe, spare) {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(rustix::io::Errno::AGAIN) => return Ok(true),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn next(&mut self) -> Option<Cow<'_, str>> {
-        let end = self.buffer[self.searched..]
-            .iter()
-            .position(|b| *b == b'\n');
-        let Some(end) = end else {
-            self.searched = self.buffer.len();
-            return None;
-        };
-        let end = self.searched + end;
-        let line = self.taken..end;
-        self.taken = end + 1;
-        self.searched = self.taken;
-        Some(String::from_utf8_lossy(&self.buffer[line]))
     }
 }

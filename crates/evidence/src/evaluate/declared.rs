@@ -1,4 +1,4 @@
-//! Judges a window that declares an anomaly, whether or not a fault was injected.
+//! Evaluates a window that declares an anomaly, whether or not a fault was injected.
 
 use super::blocks::At;
 use super::least::Least;
@@ -13,7 +13,7 @@ use crate::statistics::multiplicity::holm;
 use crate::thresholds::Thresholds;
 use crate::time::{Interval, any_contains};
 
-pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
+pub(super) fn evaluate(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
     let Case {
         sample,
         limits,
@@ -47,24 +47,16 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
     adjust(&mut [&mut family]);
 
     let due = service.map_or(0, |service| due(&sides, &window.own, service));
-    let few = [
+    let traces = [
         (At::Window, nothing.traces_met.max(due)),
         (At::Reference, compared.reference.traces),
-    ]
-    .into_iter()
-    .find(|(_, traces)| (*traces as f64) < limits.least_traces);
-    let (verdict, reasons) = match few {
-        Some((side, traces)) => (
-            Verdict::NotEnoughData,
-            vec![words::too_few_traces(side, traces, service, limits)],
-        ),
-        None => verdict(&family, limits),
-    };
+    ];
+    let few = too_few(traces, service, limits);
+    let (mut verdict, mut reasons) = few.unwrap_or_else(|| verdict(&family, limits));
     let since_ns = window.injected_ns.unwrap_or(window.opened_ns);
     let own_end = window.own.last().map_or(since_ns, |own| own.to_ns);
     let shows_in = Interval::new(since_ns, own_end);
     let ranking = ranking::rank(case, &sides, &least, &arrangements, Some(shows_in));
-    let (mut verdict, mut reasons) = (verdict, reasons);
     if verdict == Verdict::Supported && service.is_some_and(|of| !ranking.stands_out(of)) {
         verdict = Verdict::Weak;
         reasons.push(words::nothing_of_its_own());
@@ -83,12 +75,7 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
     let root_cause_rank = service.and_then(|service| ranking.rank_of(service));
     let mut services = ranking.services;
     if verdict == Verdict::Supported {
-        // The family's p has been adjusted for less than that of all services together.
-        let named = |ranked: &&mut RankedService| Some(ranked.service.as_str()) == service;
-        services
-            .iter_mut()
-            .filter(named)
-            .for_each(|ranked| ranked.affected = true);
+        mark_affected(&mut services, service);
     }
     WindowEvidence {
         verdict: Some(verdict),
@@ -102,6 +89,26 @@ pub(super) fn judge(case: &Case<'_>, declared: &Declared) -> WindowEvidence {
         edges: ranking.edges,
         family,
         ..nothing
+    }
+}
+
+/// The verdict where a side has too few traces; none: it has enough of them.
+fn too_few(
+    traces: [(At, u64); 2],
+    service: Option<&str>,
+    limits: &Thresholds,
+) -> Option<(Verdict, Vec<String>)> {
+    let few = |(_, traces): &(At, u64)| (*traces as f64) < limits.least_traces;
+    let (side, traces) = traces.into_iter().find(few)?;
+    let reason = words::too_few_traces(side, traces, service, limits);
+    Some((Verdict::NotEnoughData, vec![reason]))
+}
+
+/// Of a declared service whose anomaly is supported: the family's p has been adjusted for less than
+/// that of all services together.
+fn mark_affected(services: &mut [RankedService], service: Option<&str>) {
+    for ranked in services {
+        ranked.affected |= Some(ranked.service.as_str()) == service;
     }
 }
 

@@ -10,7 +10,7 @@ const RATE_NS: i64 = 3_000_000_000;
 
 /// Figures of one scenario while it runs.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct LiveFigures {
     requests: u64,
     failed: u64,
     latency_us: Histogram<u64>,
@@ -19,7 +19,7 @@ pub(super) struct Tally {
     first_ns: Option<i64>,
 }
 
-impl Tally {
+impl LiveFigures {
     pub(super) fn new() -> Self {
         Self {
             requests: 0,

@@ -1,4 +1,5 @@
-//! Judges a normal window: whether some service was much slower or failed more than at other times.
+//! Evaluates a normal window: whether some service was much slower or failed more than at other
+//! times.
 
 use super::declared::{adjust, strongest, supports};
 use super::least::Least;
@@ -11,7 +12,7 @@ use crate::time::{Interval, difference, total_ns};
 /// What can disturb normal time.
 const FAMILY: [ServiceSignal; 2] = [ServiceSignal::Duration, ServiceSignal::Errors];
 
-pub(super) fn judge(case: &Case<'_>) -> WindowEvidence {
+pub(super) fn evaluate(case: &Case<'_>) -> WindowEvidence {
     let Case {
         sample,
         limits,

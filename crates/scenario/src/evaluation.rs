@@ -1,30 +1,30 @@
-//! The windows of a fixed length that a detector can be judged by, as far as the plan tells: those
-//! that lie in the settled part of one condition. A run takes off a little more: the time until a
-//! fault is confirmed, and the recovery.
+//! The windows of a fixed length that a detector can be evaluated on, as far as the plan tells:
+//! those that lie in the settled part of one condition. A run takes off a little more: the time
+//! until a fault is confirmed, and the recovery.
 
 use crate::interval::{Interval, merged};
 use crate::plan::{Plan, PlannedScenario};
 
 /// The length of window that shares are reckoned in, 5 s.
-pub const JUDGED_WINDOW_NS: u64 = 5_000_000_000;
+pub const EVALUATION_WINDOW_NS: u64 = 5_000_000_000;
 
 /// How long before the end of a fault the requests begin that are under way at its end, 0.5 s: that time
 /// is in transition, too. The plan can't know it; in two campaigns on the demo shop, of 132 faults each,
-/// the windows that could be judged were as many as with 0.6 s and with 0.3 s.
+/// the windows that could be evaluated were as many as with 0.6 s and with 0.3 s.
 pub(crate) const UNDER_WAY_NS: u64 = 500_000_000;
 
-/// A window that a detector can be judged by.
+/// A window that a detector can be evaluated on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JudgedWindow {
+pub struct EvaluationWindow {
     /// Its start, in nanoseconds from the start of the run.
     pub from_ns: u64,
     /// Scenarios whose anomaly it is, by their position in [`Plan::scenarios`]. Empty: it is normal.
     pub anomalies: Vec<usize>,
 }
 
-/// The windows that can be judged of all windows of a length, in nanoseconds, one after the other from
-/// the start of the run.
-pub fn judged_windows(plan: &Plan, length_ns: u64) -> Vec<JudgedWindow> {
+/// The windows of a length, in nanoseconds, one after the other from the start of the run, that a
+/// detector can be evaluated on.
+pub fn evaluation_windows(plan: &Plan, length_ns: u64) -> Vec<EvaluationWindow> {
     let length_ns = length_ns.max(1);
     let mut unsettled: Vec<Interval> = Vec::new();
     for scenario in &plan.scenarios {
@@ -50,7 +50,7 @@ pub fn judged_windows(plan: &Plan, length_ns: u64) -> Vec<JudgedWindow> {
         .enumerate()
         .filter(|(_, scenario)| !scenario.anomaly.is_none())
         .collect();
-    let mut judged = Vec::new();
+    let mut windows = Vec::new();
     for number in 0..plan.end_ns() / length_ns {
         let (from_ns, to_ns) = (number * length_ns, (number + 1) * length_ns);
         let next = unsettled.partition_point(|(_, end)| *end <= from_ns);
@@ -61,25 +61,25 @@ pub fn judged_windows(plan: &Plan, length_ns: u64) -> Vec<JudgedWindow> {
         let on = anomalous
             .iter()
             .filter(|(_, s)| s.start_ns <= from_ns && from_ns < s.end_ns);
-        judged.push(JudgedWindow {
+        windows.push(EvaluationWindow {
             from_ns,
             anomalies: on.map(|(index, _)| *index).collect(),
         });
     }
-    judged
+    windows
 }
 
-/// Of the windows of [`JUDGED_WINDOW_NS`] that can be judged, how many are normal and how many
+/// Of the evaluation windows of [`EVALUATION_WINDOW_NS`] how many are normal and how many
 /// anomalous.
-pub fn judged_counts(plan: &Plan) -> (u64, u64) {
-    let judged = judged_windows(plan, JUDGED_WINDOW_NS);
-    let anomalous = judged.iter().filter(|w| !w.anomalies.is_empty()).count() as u64;
-    (judged.len() as u64 - anomalous, anomalous)
+pub fn evaluation_counts(plan: &Plan) -> (u64, u64) {
+    let windows = evaluation_windows(plan, EVALUATION_WINDOW_NS);
+    let anomalous = windows.iter().filter(|w| !w.anomalies.is_empty()).count() as u64;
+    (windows.len() as u64 - anomalous, anomalous)
 }
 
-/// Of a settled stretch, how many windows of [`JUDGED_WINDOW_NS`] lie in it, wherever they begin: on
-/// average.
+/// Of a settled stretch, how many windows of [`EVALUATION_WINDOW_NS`] lie in it, wherever they
+/// begin: on average.
 pub(crate) fn expected_windows(stretch_ns: f64) -> f64 {
-    let window_ns = JUDGED_WINDOW_NS as f64;
+    let window_ns = EVALUATION_WINDOW_NS as f64;
     ((stretch_ns - window_ns) / window_ns).max(0.0)
 }

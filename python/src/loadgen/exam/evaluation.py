@@ -1,4 +1,4 @@
-"""One detector judged: its scores and alerts over all buckets → measures and verdict."""
+"""One detector evaluated: its scores and alerts over all buckets → measures and verdict."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Sample:
-    """Judged windows of one length. Arrays have as many rows."""
+    """Evaluated windows of one length. Arrays have as many rows."""
 
     labels: Flags
     alerts: Flags
@@ -46,11 +46,11 @@ class Sample:
     anomaly_type: Names
 
 
-def sample(buckets: Buckets, scored: Scored, judged: Flags, seconds: int = SECONDS) -> Sample:
-    """Judged buckets joined to windows of some seconds. A window is anomalous if any of its buckets
+def sample(buckets: Buckets, scored: Scored, evaluated: Flags, seconds: int = SECONDS) -> Sample:
+    """Evaluated buckets joined to windows of some seconds. One is anomalous if any of its buckets
     is, alerted if any is, and has the highest of their scores.
     """
-    rows = np.flatnonzero(judged)
+    rows = np.flatnonzero(evaluated)
     _, run = np.unique(buckets.run[rows].astype(str), return_inverse=True)
     places = np.stack([run, buckets.start_ns[rows] // (seconds * SECOND)], axis=1)
     # The anomalous part first: fold, episode and type of a window are those of its first row.
@@ -73,23 +73,23 @@ def sample(buckets: Buckets, scored: Scored, judged: Flags, seconds: int = SECON
     )
 
 
-def judge(
+def evaluate_detector(
     buckets: Buckets,
     injections: Sequence[Injection],
     scored: Scored,
-    judged: Flags,
+    evaluated: Flags,
     windows: Sequence[int],
     seed: int,
 ) -> dict[str, Any]:
     """All that is said of a detector, as it goes into evaluation.json."""
-    samples = {seconds: sample(buckets, scored, judged, seconds) for seconds in windows}
+    samples = {seconds: sample(buckets, scored, evaluated, seconds) for seconds in windows}
     own = samples[SECONDS]
     raw = measures.confusion(own.labels, own.alerts)
     by_window = {seconds: _window(of, raw, seed) for seconds, of in samples.items()}
     verdicts = {seconds: verdict for seconds, (_, verdict) in by_window.items()}
     verdict = rules.over_windows(verdicts, SECONDS)
-    episodes = set(buckets.episode[judged].tolist())
-    of_judged = [injection for injection in injections if injection.episode in episodes]
+    episodes = set(buckets.episode[evaluated].tolist())
+    of_evaluated = [injection for injection in injections if injection.episode in episodes]
     return {
         "verdict": verdict.verdict,
         "reasons": list(verdict.reasons),
@@ -98,9 +98,9 @@ def judge(
         **by_window[SECONDS][0],
         "prevalence": _prevalence(raw),
         "folds": _folds(own),
-        "families": _families(own, buckets, of_judged, scored.alerts),
-        "detection": _detection(buckets, of_judged, scored.alerts),
-        "undisturbed": _undisturbed(buckets, of_judged, scored.alerts, judged),
+        "families": _families(own, buckets, of_evaluated, scored.alerts),
+        "detection": _detection(buckets, of_evaluated, scored.alerts),
+        "undisturbed": _undisturbed(buckets, of_evaluated, scored.alerts, evaluated),
         "windows": {
             str(seconds): {**figures, "verdict": verdicts[seconds].verdict}
             for seconds, (figures, _) in by_window.items()
@@ -146,7 +146,7 @@ def _window(of: Sample, raw: measures.Confusion, seed: int) -> tuple[dict[str, A
         "pr_auc_chance": chance,
         "pr_auc_normalised": measures.normalised_pr(area, chance),
     }
-    return figures, rules.judge(facts)
+    return figures, rules.verdict_on(facts)
 
 
 def _auc_interval(of: Sample, scores: Floats, seed: int) -> tuple[float, float]:
@@ -237,7 +237,7 @@ def _families(
 
 def first_alert(buckets: Buckets, injection: Injection, alerts: Flags) -> float | None:
     """Seconds from the injection to the end of the first alerted bucket that meets it; none: no
-    alert before it was cleared. A bucket can be judged only when it is over.
+    alert before it was cleared. A bucket can be evaluated only when it is over.
     """
     within = (
         (buckets.run == injection.run)
@@ -266,12 +266,12 @@ def _detection(buckets: Buckets, injections: Sequence[Injection], alerts: Flags)
 
 
 def _undisturbed(
-    buckets: Buckets, injections: Sequence[Injection], alerts: Flags, judged: Flags
+    buckets: Buckets, injections: Sequence[Injection], alerts: Flags, evaluated: Flags
 ) -> dict[str, Any]:
     """Alarms where nothing was wrong: in windows that inject nothing, and in an hour of it.
     That a window has an alert by chance is what the rate of detections has to be seen beside.
     """
-    normal = judged & ~buckets.anomalous
+    normal = evaluated & ~buckets.anomalous
     hours = float(normal.sum()) * SECONDS / 3600
     figures: dict[str, Any] = {
         "false_alarms_per_hour": measures.ratio(float((normal & alerts).sum()), hours)

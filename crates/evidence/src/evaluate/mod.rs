@@ -1,4 +1,4 @@
-//! Judges the windows of a run.
+//! Evaluates the windows of a run.
 
 mod blocks;
 mod compare;
@@ -18,7 +18,7 @@ use signals::Test;
 use strata::Sides;
 
 use crate::evidence::{
-    Compared, EVIDENCE_SCHEMA_VERSION, Evidence, JudgedAs, Reference, Side, WindowEvidence,
+    Compared, EVIDENCE_SCHEMA_VERSION, EvaluatedAs, Evidence, Reference, Side, WindowEvidence,
 };
 use crate::run::{EvidenceWindow, Run, WindowKind};
 use crate::sample::{Sample, name_hash};
@@ -29,14 +29,14 @@ use crate::time::{SECOND_NS, total_ns};
 /// The evidence of all windows of a run.
 ///
 /// Nothing else goes in: the same run and sample give the same evidence, to the last digit.
-pub fn judge(run: &Run, sample: &Sample, thresholds: &Thresholds) -> Evidence {
-    let judged = |window: &EvidenceWindow| match &window.kind {
+pub fn evaluate(run: &Run, sample: &Sample, thresholds: &Thresholds) -> Evidence {
+    let evaluated = |window: &EvidenceWindow| match &window.kind {
         WindowKind::Anomalous(declared)
         | WindowKind::Sham(declared)
         | WindowKind::Harmless(declared) => {
-            declared::judge(&Case::new(run, sample, thresholds, window), declared)
+            declared::evaluate(&Case::new(run, sample, thresholds, window), declared)
         }
-        WindowKind::Normal => normal::judge(&Case::new(run, sample, thresholds, window)),
+        WindowKind::Normal => normal::evaluate(&Case::new(run, sample, thresholds, window)),
         WindowKind::WarmUp => Case::new(run, sample, thresholds, window).nothing(),
     };
     Evidence {
@@ -46,13 +46,13 @@ pub fn judge(run: &Run, sample: &Sample, thresholds: &Thresholds) -> Evidence {
             intervals: run.reference.clone(),
             seconds: seconds(total_ns(&run.reference)),
         },
-        windows: run.windows.iter().map(judged).collect(),
+        windows: run.windows.iter().map(evaluated).collect(),
         spans_left_out: sample.spans_left_out(),
         thresholds: thresholds.clone(),
     }
 }
 
-/// A window that is judged.
+/// A window that is evaluated.
 #[derive(Debug, Clone, Copy)]
 struct Case<'a> {
     run: &'a Run,
@@ -83,12 +83,12 @@ impl<'a> Case<'a> {
         WindowEvidence {
             window: self.window.index,
             scenario: self.window.scenario.clone(),
-            judged_as: match self.window.kind {
-                WindowKind::Anomalous(_) => JudgedAs::Anomalous,
-                WindowKind::Sham(_) => JudgedAs::Sham,
-                WindowKind::Harmless(_) => JudgedAs::Harmless,
-                WindowKind::Normal => JudgedAs::Normal,
-                WindowKind::WarmUp => JudgedAs::WarmUp,
+            evaluated_as: match self.window.kind {
+                WindowKind::Anomalous(_) => EvaluatedAs::Anomalous,
+                WindowKind::Sham(_) => EvaluatedAs::Sham,
+                WindowKind::Harmless(_) => EvaluatedAs::Harmless,
+                WindowKind::Normal => EvaluatedAs::Normal,
+                WindowKind::WarmUp => EvaluatedAs::WarmUp,
             },
             declared: declared.cloned(),
             verdict: None,

@@ -33,7 +33,8 @@ def children_seconds():
 
 def compile_(command):
     """Runs a compiler and writes down what it took."""
-    code = subprocess.run(command, check=False).returncode
+    # cargo hands its job server on by open descriptors.
+    code = subprocess.run(command, check=False, close_fds=False).returncode
     # cargo says so to rustc and to build scripts, so also to the C compilers below these.
     of = {"crate": os.environ.get("CARGO_PKG_NAME", "?"), "version": os.environ.get("CARGO_PKG_VERSION", ""),
           "s": children_seconds()}

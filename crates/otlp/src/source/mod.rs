@@ -55,6 +55,8 @@ enum Cutter {
     Lines(Lines<Reader>),
     Frames(Frames<Reader>),
     Documents(Documents<Reader>),
+    /// There is nothing left, and no memory is taken: an input may have thousands of files.
+    End,
 }
 
 impl Source {
@@ -161,12 +163,17 @@ impl Source {
             Cutter::Lines(lines) => lines.next(unit),
             Cutter::Frames(frames) => frames.next(unit),
             Cutter::Documents(documents) => documents.next(unit),
+            Cutter::End => Ok(false),
         }?;
-        if !more && let Some((reason, torn)) = self.damage.take() {
+        if more {
+            return Ok(true);
+        }
+        self.cutter = Cutter::End;
+        if let Some((reason, torn)) = self.damage.take() {
             unit.skip(reason, torn);
             return Ok(true);
         }
-        Ok(more)
+        Ok(false)
     }
 }
 
@@ -221,6 +228,19 @@ mod tests {
         assert_eq!(since(length, 3 * length + 9), Some((2, 3 * length)));
         assert_eq!(since(length, 2 * length + 1), Some((1, 2 * length)));
         assert_eq!(since(3 * length, 3 * length + 9), Some((0, 3 * length)));
+    }
+
+    #[test]
+    fn the_end_stays_the_end_until_the_source_is_rewound() {
+        let mut source = Source::of_file(file(MESSAGE.as_bytes()), MESSAGE.len() as u64);
+        let source = source.as_mut().expect("a source");
+        let mut unit = Unit::default();
+        for _ in 0..2 {
+            assert!(source.next_unit(&mut unit).expect("readable"));
+            assert!(!source.next_unit(&mut unit).expect("readable"));
+            assert!(!source.next_unit(&mut unit).expect("readable"));
+            source.rewind().expect("a file");
+        }
     }
 
     #[test]

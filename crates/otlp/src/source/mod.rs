@@ -55,7 +55,10 @@ enum Cutter {
     Lines(Lines<Reader>),
     Frames(Frames<Reader>),
     Documents(Documents<Reader>),
-    /// There is nothing left, and no memory is taken: an input may have thousands of files.
+    /// Nothing has been read of the file. It takes no memory until then, nor after its end: an input
+    /// may have thousands of files.
+    Start,
+    /// There is nothing left.
     End,
 }
 
@@ -85,16 +88,16 @@ impl Source {
     /// is moved.
     ///
     /// # Errors
-    /// When its first bytes can't be read.
-    pub fn of_file(mut file: File, len: u64) -> io::Result<Self> {
-        file.rewind()?;
-        let (cutter, damage) = start(Box::new(file.try_clone()?.take(len)))?;
-        Ok(Self {
+    /// When it has no position.
+    pub fn of_file(file: File, len: u64) -> io::Result<Self> {
+        let mut source = Self {
             file: Some(file),
             len: Some(len),
-            cutter,
-            damage,
-        })
+            cutter: Cutter::Start,
+            damage: Damage::default(),
+        };
+        source.rewind()?;
+        Ok(source)
     }
 
     /// Goes on in a file of plain lines behind its first `from` bytes, which end with a line, up to
@@ -143,14 +146,14 @@ impl Source {
     /// Goes back to the start.
     ///
     /// # Errors
-    /// When it is a pipe, or can't be read.
+    /// When it is a pipe.
     pub fn rewind(&mut self) -> io::Result<()> {
-        let (Some(file), Some(len)) = (&mut self.file, self.len) else {
+        let Some(file) = &mut self.file else {
             let message = "a pipe can't be read twice";
             return Err(io::Error::new(io::ErrorKind::NotSeekable, message));
         };
         file.rewind()?;
-        (self.cutter, self.damage) = start(Box::new(file.try_clone()?.take(len)))?;
+        (self.cutter, self.damage) = (Cutter::Start, Damage::default());
         Ok(())
     }
 
@@ -159,11 +162,14 @@ impl Source {
     /// # Errors
     /// When the file can't be read. What is damaged in it is no error: it is named by [`decode`].
     pub fn next_unit(&mut self, unit: &mut Unit) -> io::Result<bool> {
+        if let (Cutter::Start, Some(file), Some(len)) = (&self.cutter, &self.file, self.len) {
+            (self.cutter, self.damage) = start(Box::new(file.try_clone()?.take(len)))?;
+        }
         let more = match &mut self.cutter {
             Cutter::Lines(lines) => lines.next(unit),
             Cutter::Frames(frames) => frames.next(unit),
             Cutter::Documents(documents) => documents.next(unit),
-            Cutter::End => Ok(false),
+            Cutter::Start | Cutter::End => Ok(false),
         }?;
         if more {
             return Ok(true);

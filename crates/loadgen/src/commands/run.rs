@@ -17,7 +17,7 @@ use loadgen_timeline::summary::Summary;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use self::label::{has_telemetry, label};
+use self::label::{has_telemetry, label, note_absent_telemetry};
 use self::load::{Job, RunOutcome, send_load};
 use self::prepare::{Prepared, prepare};
 use super::report;
@@ -55,6 +55,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         () = interrupts.nth(1) => return Err(ended_before()),
     };
     let folder = make_folder(&args, &written)?;
+    note_absent_telemetry(&args);
     let is_private = plan != written;
     let plan = Arc::new(shard::part_of(&plan, &identity));
     let live = listener.map(|listener| show_live(listener, &plan, &folder));

@@ -19,6 +19,21 @@ pub(super) fn has_telemetry(args: &RunArgs, plan: &Plan) -> bool {
     plan.target == Target::Embedded || !args.telemetry.is_empty()
 }
 
+/// Says which telemetry is not there while there is still time to stop: a typo would show only when
+/// the run is over. It may come during the run.
+pub(super) fn note_absent_telemetry(args: &RunArgs) {
+    for path in &args.telemetry {
+        let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
+        if !is_pattern && !path.exists() {
+            let path = path.display();
+            note(
+                args,
+                &format!("{path} is not there yet: the run's telemetry has to be there by its end"),
+            );
+        }
+    }
+}
+
 /// Makes the dataset; none: it is not wanted, there is no telemetry, or a second signal ended it.
 pub(super) async fn label(
     args: &RunArgs,
@@ -57,7 +72,12 @@ async fn extract(
         }
     }
     let made = make(options, interrupts, 2).await?;
-    made.transpose().map_err(failure)
+    made.transpose().map_err(|error| {
+        let failure = failure(error);
+        let at = folder.path().display();
+        let kept = format!("the run is kept; to label it: loadgen extract {at} <telemetry>");
+        Failure::new(failure.code(), format!("{failure}\n  = help: {kept}"))
+    })
 }
 
 /// Waits until the telemetry of the run has been flushed to the files, for a while.

@@ -39,6 +39,9 @@ SERVER = "2"
 # How long something may take to start here, seconds. A JVM with an agent takes two minutes on a
 # machine with much else to do.
 LIMIT = 300
+# Seconds for what was recorded to be sent, and for a service to end: uWSGI gives its workers 60.
+SETTLE = 3
+GRACE = 75
 # So that a few seconds are enough to see metrics, and nothing is waited for at the end.
 SOON = {
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
@@ -276,13 +279,13 @@ class Programs:
         process = self.running.pop(name)
         try:
             os.killpg(process.pid, number)
-            process.wait(20)
+            process.wait(GRACE)
         except ProcessLookupError:
             process.wait()
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise Wrong(f"{name} does not end within 20 s of SIGTERM") from None
+            raise Wrong(f"{name} does not end within {GRACE} s of SIGTERM") from None
 
     def kill(self):
         for name in list(self.running):
@@ -417,7 +420,9 @@ def run(args, programs, nginx, services):
     said([args.loadgen, "run", file, "--out", programs.folder / "run", "--no-extract", "--quiet",
           "--otlp-endpoint", f"http://127.0.0.1:{otlp}", "--otlp-protocol", "http/protobuf"],
          env={**os.environ, **state})
-    # What a service has not sent yet it sends when it is stopped.
+    # Each service sends within two of its intervals. What it has not sent yet it sends when it is
+    # stopped, but for uWSGI, which does so mostly.
+    time.sleep(SETTLE)
     for name in [*services, "nginx", "collector"]:
         programs.stop(name)
     return telemetry

@@ -8,7 +8,7 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, interval_at};
 use tonic::Status;
 
 /// A body that takes longer than this holds memory for nothing.
@@ -59,30 +59,36 @@ where
     B: Body<Data = Bytes>,
 {
     let began = Instant::now();
+    let mut look = interval_at(began + LOOK, LOOK);
     let mut body = pin!(body);
     let mut pieces = Vec::new();
     let mut received = 0;
     loop {
-        match timeout(LOOK, body.frame()).await {
-            Ok(None) => return Ok(pieces),
-            Ok(Some(Err(_))) => return Err(Incomplete::Broken),
-            Ok(Some(Ok(frame))) => {
-                if let Ok(piece) = frame.into_data() {
-                    received += piece.len();
-                    pieces.push(piece);
+        let frame = tokio::select! {
+            // Nothing is looked at while a body comes, and no timer is set for one that is there.
+            biased;
+            frame = body.frame() => frame,
+            _ = look.tick() => {
+                let taken = began.elapsed();
+                if taken > LONGEST {
+                    return Err(Incomplete::Late);
                 }
-                if received > limit {
-                    return Err(Incomplete::TooLarge);
+                if is_slow(received, taken) && budget.is_wanted() {
+                    return Err(Incomplete::Slow);
                 }
+                continue;
             }
-            Err(_) => {}
+        };
+        let Some(frame) = frame else {
+            return Ok(pieces);
+        };
+        let frame = frame.map_err(|_| Incomplete::Broken)?;
+        if let Ok(piece) = frame.into_data() {
+            received += piece.len();
+            pieces.push(piece);
         }
-        let taken = began.elapsed();
-        if taken > LONGEST {
-            return Err(Incomplete::Late);
-        }
-        if is_slow(received, taken) && budget.is_wanted() {
-            return Err(Incomplete::Slow);
+        if received > limit {
+            return Err(Incomplete::TooLarge);
         }
     }
 }

@@ -1,34 +1,17 @@
-//! A place in a JSON text, and the kinds of values that OTLP/JSON has there.
+//! A place in a JSON text, and what JSON has there.
 //!
-//! Whatever is lenient about OTLP/JSON is here, once for all readers: a field that is `null` is
-//! passed over as if it were absent, 64-bit integers come as numbers or
-//! strings, enums as numbers or names, ids as hex or base64. A cursor can be cloned, which is how
+//! A field that is `null` is passed over as if it were absent. A cursor can be cloned, which is how
 //! a reader goes back to a list whose meaning stands behind it.
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
-use crate::input::{Field, Input, ListOf, Named};
 use crate::problem::{Result, fail};
-use crate::view::AnyValue;
 
 /// Objects and lists in each other. A message that a protobuf library takes (100 messages in each
 /// other) has at most half as many more as JSON.
 const MAX_DEPTH: u32 = 256;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-const ANY_PADDING: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-
-/// Protobuf's JSON mapping accepts both alphabets, with and without padding.
-const BASE64: [GeneralPurpose; 2] = [
-    GeneralPurpose::new(&alphabet::STANDARD, ANY_PADDING),
-    GeneralPurpose::new(&alphabet::URL_SAFE, ANY_PADDING),
-];
 
 /// A place in a JSON text.
 #[derive(Debug, Clone)]
@@ -61,7 +44,7 @@ impl<'a> Json<'a> {
         fail(self.at, reason)
     }
 
-    fn expected<T>(&self, what: &str) -> Result<T> {
+    pub(super) fn expected<T>(&self, what: &str) -> Result<T> {
         let found = self.text[self.at..].chars().take(24);
         let found: String = found
             .map(|c| if c.is_control() { ' ' } else { c })
@@ -93,11 +76,55 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Calls `each` at the value of each field of an object that is not `null`, with its name; it has
+    /// to read the value or pass over it.
+    pub(super) fn object(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &str) -> Result<()>,
+    ) -> Result<()> {
+        self.open(b'{', "an object")?;
+        if self.peek() == b'}' {
+            return self.close();
+        }
+        loop {
+            if self.peek() != b'"' {
+                return self.expected("the name of a field");
+            }
+            let name = self.string()?;
+            if self.peek() != b':' {
+                return self.expected("`:`");
+            }
+            self.at += 1;
+            if !self.null()? {
+                each(self, &name)?;
+            }
+            match self.peek() {
+                b',' => self.at += 1,
+                b'}' => return self.close(),
+                _ => return self.expected("`,` or `}`"),
+            }
+        }
+    }
+
+    /// Passes over a value of any kind.
+    pub(super) fn pass(&mut self) -> Result<()> {
+        match self.peek() {
+            b'{' => self.object(|json, _| json.pass()),
+            b'[' => self.array(|json, null| if null { Ok(()) } else { json.pass() }),
+            b'"' => self.string_end().map(drop),
+            b'-' | b'0'..=b'9' => self.number().map(drop),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => self.expected("a value"),
+        }
+    }
+
     /// The text of a value of any kind.
     pub(crate) fn raw(&mut self) -> Result<&'a str> {
         self.peek();
         let start = self.at;
-        self.skip()?;
+        self.pass()?;
         Ok(&self.text[start..self.at])
     }
 
@@ -107,13 +134,6 @@ impl<'a> Json<'a> {
             0 if self.at == self.text.len() => Ok(()),
             _ => self.expected("the end of the message"),
         }
-    }
-
-    /// An integer as a number or a string; `what` it should be completes "expected …".
-    pub(crate) fn integer<T: TryFrom<i128>>(&mut self, what: &str) -> Result<T> {
-        let start = self.clone();
-        let number = whole(&self.digits(what)?).and_then(|whole| T::try_from(whole).ok());
-        number.map_or_else(|| start.expected(what), Ok)
     }
 
     /// The next byte behind white space, 0 at the end.
@@ -148,7 +168,7 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    fn word(&mut self, word: &str) -> Result<()> {
+    pub(super) fn word(&mut self, word: &str) -> Result<()> {
         if !self.text[self.at..].starts_with(word) {
             return self.expected("a value");
         }
@@ -166,18 +186,8 @@ impl<'a> Json<'a> {
         Ok(null)
     }
 
-    /// The text of a number, whether it comes as one or as a string.
     #[inline]
-    fn digits(&mut self, what: &str) -> Result<Cow<'a, str>> {
-        match self.peek() {
-            b'"' => self.string(),
-            b'-' | b'0'..=b'9' => self.number().map(Cow::Borrowed),
-            _ => self.expected(what),
-        }
-    }
-
-    #[inline]
-    fn number(&mut self) -> Result<&'a str> {
+    pub(super) fn number(&mut self) -> Result<&'a str> {
         let start = self.at;
         let bytes = &self.text.as_bytes()[start..];
         let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
@@ -209,7 +219,7 @@ impl<'a> Json<'a> {
     }
 
     #[inline]
-    fn string(&mut self) -> Result<Cow<'a, str>> {
+    pub(super) fn string(&mut self) -> Result<Cow<'a, str>> {
         let start = self.at;
         if self.string_end()? {
             return Ok(Cow::Borrowed(&self.text[start + 1..self.at - 1]));
@@ -220,30 +230,24 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// An attribute without white space and escapes, whose value is a text or an integer. What it
-    /// gives is what any other way of reading gives; that way is also left to say what is wrong.
+    /// Whether so many more objects and lists may be in each other here.
     #[inline]
-    fn usual_attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {
-        if self.depth + 2 > MAX_DEPTH {
-            return None;
-        }
-        let key = self.string_behind(br#"{"key":""#)?;
-        let value = match self.string_behind(br#","value":{"stringValue":""#) {
-            Some(text) => AnyValue::Text(Cow::Borrowed(text)),
-            None => {
-                let digits = self.string_behind(br#","value":{"intValue":""#)?;
-                AnyValue::Int(i64::try_from(whole(digits)?).ok()?)
-            }
-        };
-        let rest = &self.text.as_bytes()[self.at..];
-        self.at += 2;
-        rest.starts_with(b"}}").then_some((key, value))
+    pub(super) fn may_nest(&self, levels: u32) -> bool {
+        self.depth + levels <= MAX_DEPTH
+    }
+
+    /// Whether these bytes of ASCII follow, which are passed over.
+    #[inline]
+    pub(super) fn follows(&mut self, bytes: &[u8]) -> bool {
+        let follows = self.text.as_bytes()[self.at..].starts_with(bytes);
+        self.at += if follows { bytes.len() } else { 0 };
+        follows
     }
 
     /// The rest of a string without escapes behind what ends with its first quote. None, and
     /// nothing is read, where something else is here.
     #[inline]
-    fn string_behind(&mut self, before: &[u8]) -> Option<&'a str> {
+    pub(super) fn string_behind(&mut self, before: &[u8]) -> Option<&'a str> {
         let bytes = self.text.as_bytes();
         if !bytes[self.at..].starts_with(before) {
             return None;
@@ -297,152 +301,6 @@ impl<'a> Json<'a> {
     }
 }
 
-impl<'a> Input<'a> for Json<'a> {
-    type Key = str;
-
-    #[inline]
-    fn is(key: &str, field: Field) -> bool {
-        key == field.json || key == field.proto
-    }
-
-    fn fields(&mut self, mut each: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<()> {
-        self.open(b'{', "an object")?;
-        if self.peek() == b'}' {
-            return self.close();
-        }
-        loop {
-            if self.peek() != b'"' {
-                return self.expected("the name of a field");
-            }
-            let name = self.string()?;
-            if self.peek() != b':' {
-                return self.expected("`:`");
-            }
-            self.at += 1;
-            if !self.null()? {
-                each(self, &name)?;
-            }
-            match self.peek() {
-                b',' => self.at += 1,
-                b'}' => return self.close(),
-                _ => return self.expected("`,` or `}`"),
-            }
-        }
-    }
-
-    fn elements(
-        &mut self,
-        of: ListOf,
-        mut each: impl FnMut(&mut Self, bool) -> Result<()>,
-    ) -> Result<()> {
-        self.array(|json, null| match of {
-            ListOf::Messages if null => Ok(()),
-            _ => each(json, null),
-        })
-    }
-
-    fn skip(&mut self) -> Result<()> {
-        match self.peek() {
-            b'{' => self.fields(|json, _| json.skip()),
-            b'[' => self.array(|json, null| if null { Ok(()) } else { json.skip() }),
-            b'"' => self.string_end().map(drop),
-            b'-' | b'0'..=b'9' => self.number().map(drop),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            b'n' => self.word("null"),
-            _ => self.expected("a value"),
-        }
-    }
-
-    #[inline]
-    fn attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {
-        let start = self.at;
-        let attribute = self.usual_attribute();
-        if attribute.is_none() {
-            self.at = start;
-        }
-        attribute
-    }
-
-    #[inline]
-    fn text(&mut self) -> Result<Cow<'a, str>> {
-        match self.peek() {
-            b'"' => self.string(),
-            _ => self.expected("a string"),
-        }
-    }
-
-    fn boolean(&mut self) -> Result<bool> {
-        match self.peek() {
-            b't' => self.word("true").map(|()| true),
-            b'f' => self.word("false").map(|()| false),
-            _ => self.expected("true or false"),
-        }
-    }
-
-    fn unsigned(&mut self) -> Result<u64> {
-        self.integer("an unsigned 64-bit integer")
-    }
-
-    fn signed(&mut self) -> Result<i64> {
-        self.integer("a 64-bit integer")
-    }
-
-    fn zigzag(&mut self) -> Result<i32> {
-        self.integer("a 32-bit integer")
-    }
-
-    fn double(&mut self) -> Result<f64> {
-        const WHAT: &str = "a number, \"NaN\", \"Infinity\" or \"-Infinity\"";
-        let is_number = self.peek() != b'"';
-        let start = self.clone();
-        match self.digits(WHAT)?.parse::<f64>() {
-            Ok(number) if number.is_finite() || !is_number => Ok(number),
-            _ => start.expected(WHAT),
-        }
-    }
-
-    fn enumeration<E: Named>(&mut self) -> Result<i32> {
-        let start = self.clone();
-        let text = self.digits(E::WHAT)?;
-        let number = || whole(&text).and_then(|whole| i32::try_from(whole).ok());
-        E::number(&text)
-            .or_else(number)
-            .map_or_else(|| start.expected(E::WHAT), Ok)
-    }
-
-    fn id<const BYTES: usize>(&mut self) -> Result<[u8; BYTES]> {
-        let start = self.clone();
-        let text = self.text()?;
-        let mut id = [0; BYTES];
-        if text.is_empty() {
-            return Ok(id);
-        }
-        let is_id = if text.len() == 2 * BYTES {
-            const_hex::decode_to_slice(&*text, &mut id).is_ok()
-        } else {
-            let mut decoders = BASE64.iter();
-            // What is longer doesn't fit into the space.
-            decoders.any(|base64| base64.decode_slice(&*text, &mut id) == Ok(BYTES))
-        };
-        if is_id {
-            Ok(id)
-        } else {
-            start.expected(&format!("an id of {} hex digits", 2 * BYTES))
-        }
-    }
-
-    fn bytes(&mut self) -> Result<Cow<'a, [u8]>> {
-        let start = self.clone();
-        let text = self.text()?;
-        let bytes = BASE64.iter().find_map(|base64| base64.decode(&*text).ok());
-        bytes.map_or_else(
-            || start.expected("bytes in base64"),
-            |bytes| Ok(bytes.into()),
-        )
-    }
-}
-
 /// The next byte that a string can't have as it is, or one of the last seven.
 #[inline]
 fn next_special(bytes: &[u8], mut at: usize) -> usize {
@@ -466,78 +324,9 @@ fn specials(word: u64) -> u64 {
     (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7)
 }
 
-/// The whole number that up to 19 digits stand for: so many always fit.
-fn short_whole(digits: &[u8]) -> Option<u64> {
-    if !(1..=19).contains(&digits.len()) {
-        return None;
-    }
-    let (eights, rest) = digits.as_chunks();
-    let mut value = 0;
-    for eight in eights {
-        value = 100_000_000 * value + eight_digits(u64::from_le_bytes(*eight))?;
-    }
-    for digit in rest {
-        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
-        value = 10 * value + u64::from(digit);
-    }
-    Some(value)
-}
-
-/// The number that eight digits stand for: pairs of them are put together, then pairs of these,
-/// then the two that are left.
-fn eight_digits(word: u64) -> Option<u64> {
-    const ONES: u64 = u64::MAX / 255;
-    let digits = word.wrapping_sub(ONES * u64::from(b'0'));
-    // A byte below `0` borrows and has its high bit set; one above `9` gets it by what is added.
-    if (digits | digits.wrapping_add(ONES * 0x76)) & (ONES << 7) != 0 {
-        return None;
-    }
-    let pairs = (10 * digits + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (100 * pairs + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    Some((10_000 * fours + (fours >> 32)) & 0xffff_ffff)
-}
-
-/// The whole number that a decimal stands for: also `7.0` and `1.5e3`, and exactly.
-fn whole(text: &str) -> Option<i128> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let sign = if digits.len() < text.len() { -1 } else { 1 };
-    if let Some(value) = short_whole(digits.as_bytes()) {
-        return Some(sign * i128::from(value));
-    }
-    let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-        None => (digits, 0),
-    };
-    let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if before.is_empty() {
-        return None;
-    }
-    let mut value = 0i128;
-    for digit in before.bytes().chain(behind.bytes()) {
-        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
-        value = value.checked_mul(10)?.checked_add(i128::from(digit))?;
-    }
-    let mut exponent = i64::from(exponent) - behind.len() as i64;
-    while exponent < 0 && value != 0 {
-        if value % 10 != 0 {
-            return None;
-        }
-        value /= 10;
-        exponent += 1;
-    }
-    while exponent > 0 && value != 0 {
-        value = value.checked_mul(10)?;
-        exponent -= 1;
-    }
-    Some(sign * value)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
-    use crate::view::{Keep, KeyValue, Merge};
     use proptest::prelude::*;
     use serde::de::IgnoredAny;
 
@@ -545,132 +334,16 @@ mod tests {
         Json::new(text.as_bytes()).expect("UTF-8")
     }
 
-    fn integer<T: TryFrom<i128>>(text: &str) -> Option<T> {
-        at(text).integer("").ok()
-    }
-
-    #[test]
-    fn integers_come_as_numbers_or_strings_and_exactly() {
-        assert_eq!(integer("\"-7\""), Some(-7i64));
-        assert_eq!(integer("7"), Some(7i64));
-        assert_eq!(integer("7.0"), Some(7i64));
-        assert_eq!(integer("\"7.50e1\""), Some(75i64));
-        assert_eq!(integer("-0"), Some(0u64));
-        assert_eq!(integer("\"18446744073709551615\""), Some(u64::MAX));
-        assert_eq!(integer("1.8446744073709551615e19"), Some(u64::MAX));
-        assert_eq!(integer("-9223372036854775808"), Some(i64::MIN));
-        for bad in [
-            "18446744073709551616",
-            "7.5",
-            "\"seven\"",
-            "\"\"",
-            "\"+7\"",
-            "-1",
-            "1e999999999",
-            "\".5\"",
-            "true",
-        ] {
-            assert_eq!(integer::<u64>(bad), None, "{bad}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn whole_numbers_are_what_the_standard_library_reads(
-            text in "[0-9]{1,20}|[0-9]{0,9}[/:x\u{e9}][0-9]{0,9}",
-        ) {
-            let expected = text.parse::<u64>().ok().filter(|_| text.len() < 20);
-            prop_assert_eq!(short_whole(text.as_bytes()), expected);
-        }
-
-        #[test]
-        fn attributes_are_the_same_however_they_are_written(
-            key: String,
-            text in "\\PC*|[a-z\"\\\\\n]*",
-            number: i64,
-            behind in "[\\]} ,]{0,9}",
-        ) {
-            let read = |text: String| {
-                let mut pair = KeyValue::default();
-                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9) };
-                let read = pair.merge(&mut at(&text), &keep).map_err(|problem| problem.reason);
-                read.map(|()| format!("{pair:?}"))
-            };
-            let [key, text] = [key, text].map(|text| serde_json::to_string(&text).expect("JSON"));
-            for key in [&key, "\"no\"", "\"\""] {
-                for value in [
-                    format!("{{\"stringValue\":{text}}}"),
-                    format!("{{\"intValue\":\"{number}\"}}"),
-                    "{\"intValue\":\"x\"}".to_owned(),
-                    "{\"stringValue\":\"\",\"intValue\":7}".to_owned(),
-                ] {
-                    let close = read(format!("{{\"key\":{key},\"value\":{value}}}{behind}"));
-                    let wide = read(format!("{{ \"key\":{key},\"value\":{value}}}{behind}"));
-                    prop_assert_eq!(close, wide);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn doubles_may_be_words() {
-        assert_eq!(at("\"-Infinity\"").double(), Ok(f64::NEG_INFINITY));
-        assert!(at("\"NaN\"").double().is_ok_and(f64::is_nan));
-        assert_eq!(at("3").double(), Ok(3.0));
-        assert!(at("1e400").double().is_err());
-    }
-
-    #[test]
-    fn ids_are_hex_of_either_case_or_base64_and_of_exact_length() {
-        assert_eq!(
-            at("\"00000000000000Ff\"").id(),
-            Ok([0, 0, 0, 0, 0, 0, 0, 255])
-        );
-        assert_eq!(at("\"\"").id::<8>(), Ok([0; 8]));
-        for base64 in ["\"q+8AAAAAAAA=\"", "\"q-8AAAAAAAA\""] {
-            assert_eq!(
-                at(base64).id(),
-                Ok([0xab, 0xef, 0, 0, 0, 0, 0, 0]),
-                "{base64}"
-            );
-        }
-        for bad in [
-            "\"00000000000000fg\"",
-            "\"0x000000000000ff\"",
-            "\"ff\"",
-            "\"q+8AAAAAAAAA\"",
-            "7",
-        ] {
-            assert!(at(bad).id::<8>().is_err(), "{bad}");
-        }
-        // Half a trace id is none: which half it is, nobody knows.
-        assert!(at("\"00000000000000ff\"").id::<16>().is_err());
-    }
-
-    #[test]
-    fn text_is_borrowed_unless_it_has_escapes() {
-        assert!(matches!(
-            at("\"a\u{e9}\"").text(),
-            Ok(Cow::Borrowed("a\u{e9}"))
-        ));
-        assert_eq!(
-            at(r#""a\"b\u00e9\ud83e\udd16""#).text().as_deref(),
-            Ok("a\"b\u{e9}\u{1f916}")
-        );
-        assert!(at(r#""\ud83e""#).text().is_err());
-        assert!(at("5").text().is_err());
-    }
-
     #[test]
     fn nesting_without_end_is_an_error_not_a_crash() {
         for open in ["[", "{\"a\":"] {
-            assert!(at(&open.repeat(1_000_000)).skip().is_err());
+            assert!(at(&open.repeat(1_000_000)).pass().is_err());
         }
     }
 
     fn is_json(text: &str) -> bool {
         let mut json = at(text);
-        json.skip().and_then(|()| json.end()).is_ok()
+        json.pass().and_then(|()| json.end()).is_ok()
     }
 
     proptest! {

@@ -31,6 +31,8 @@ pub(crate) mod names;
 #[cfg(test)]
 mod round_trip;
 mod text;
+mod values;
+mod whole;
 
 use crate::problem::Problem;
 use cursor::Json;

@@ -154,11 +154,8 @@ impl CsvRow {
 pub(crate) fn hex<const DIGITS: usize>(value: u128) -> [u8; DIGITS] {
     let mut text = [b'0'; DIGITS];
     let bytes = value.to_be_bytes();
-    for (pair, byte) in text.rchunks_exact_mut(2).zip(bytes.iter().rev()) {
-        for (digit, half) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
-            *digit = b"0123456789abcdef"[usize::from(half)];
-        }
-    }
+    // Fails only where the lengths do not fit, which they do.
+    let _ = const_hex::encode_to_slice(&bytes[bytes.len() - DIGITS / 2..], &mut text);
     text
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use loadgen_extract::follow::Watch;
 use loadgen_extract::{ExtractOptions, ExtractReport};
+use loadgen_otlp::source::expand;
 use loadgen_scenario::{Plan, Target};
 
 use super::note;
@@ -23,8 +24,8 @@ pub(super) fn has_telemetry(args: &RunArgs, plan: &Plan) -> bool {
 /// the run is over. It may come during the run.
 pub(super) fn note_absent_telemetry(args: &RunArgs) {
     for path in &args.telemetry {
-        let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
-        if !is_pattern && !path.exists() {
+        let some_file = |files: Vec<PathBuf>| files.iter().any(|file| file.exists());
+        if !path.exists() && !expand(path).is_ok_and(some_file) {
             let path = path.display();
             note(
                 args,
@@ -75,7 +76,11 @@ async fn extract(
     made.transpose().map_err(|error| {
         let failure = failure(error);
         let at = folder.path().display();
-        let kept = format!("the run is kept; to label it: loadgen extract {at} <telemetry>");
+        let telemetry = match args.telemetry.is_empty() {
+            true => "",
+            false => " <telemetry>",
+        };
+        let kept = format!("the run is kept; to label it: loadgen extract {at}{telemetry}");
         Failure::new(failure.code(), format!("{failure}\n  = help: {kept}"))
     })
 }

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::program::collector::{Collector, free_ports};
 use crate::program::shop::Shop;
+use crate::program::target::Target;
 use crate::program::{self, Place, events, ledger, scenario, text, until};
 use serde_json::Value;
 
@@ -318,4 +320,34 @@ fn a_run_waits_until_its_own_telemetry_has_come() {
         "of {} requests: {missing:?}",
         ledger.len()
     );
+}
+
+#[test]
+fn telemetry_that_is_not_there_is_told_before_the_load_and_the_run_is_kept() {
+    let target = Target::start(|_| (Duration::ZERO, "text/plain", "ok".into()));
+    let place = Place::new();
+    let file = "
+version: 1
+flows: {default: {steps: [{path: /}]}}
+scenarios: {load: {executor: per-vu-iterations, max_duration: 2s}}
+";
+    place.write("file.yaml", file);
+    let mut args = vec![
+        "run",
+        "file.yaml",
+        "--out",
+        "run",
+        "--base-url",
+        &target.url,
+    ];
+    args.extend(["--no-client-spans", "--wait", "0"]);
+    args.extend(["--telemetry", "absent", "--telemetry", "absent-*.jsonl"]);
+    let out = place.loadgen(args);
+    assert_eq!(out.status.code(), Some(3));
+    let said = text(&out.stderr);
+    let told = said.find("absent is not there yet").expect("told");
+    assert!(said.contains("absent-*.jsonl is not there yet"), "{said}");
+    assert!(told < said.find("load opened").expect("load"), "{said}");
+    assert!(said.contains("loadgen extract run <telemetry>"), "{said}");
+    assert!(place.path("run/timeline.jsonl").exists());
 }

@@ -30,7 +30,7 @@ const HAND_OVER: Duration = Duration::from_millis(250);
 /// k6 adds its counts up this often at most, so they hold for what happened so long before.
 const COUNTING_DELAY_NS: i64 = 200_000_000;
 
-/// More than this between two looks, which come four times a second, is a stall.
+/// More than this between two looks is a stall.
 const STALL_NS: i64 = 1_000_000_000;
 
 /// So long k6's API is waited for, or k6 after a stall.

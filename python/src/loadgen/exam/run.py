@@ -97,8 +97,9 @@ def evaluate(options: Options) -> dict[str, Any]:
         result["audit"] = [asdict(check) for check in checks]
     if why is None:
         result["detectors"] = _detectors(exam)
-        if exam.wants("root_cause"):
-            result["root_cause"] = root_cause.evaluate(exam.dataset, exam.say)
+    # Cases are windows: they need no bucket that can be evaluated.
+    if exam.wants("root_cause"):
+        result["root_cause"] = root_cause.evaluate(exam.dataset, exam.say)
     result["passed"], result["why"] = _passed(result, options)
     result = _plain(result)
     _write(exam, result)

@@ -317,8 +317,9 @@ def hostile(loadgen, run, work, browser):
     telemetry, timeline = os.path.join(folder, "telemetry"), os.path.join(folder, "timeline.jsonl")
     dataset = os.path.join(folder, "dataset")
     made = subprocess.run([loadgen, "extract", telemetry, "--timeline", timeline, "--out", dataset], capture_output=True, text=True)
-    expect(os.path.exists(os.path.join(dataset, "report.html")), f"no report: {made.stdout}{made.stderr}")
-    page = browser.open(file_url(os.path.join(dataset, "report.html")))
+    report = os.path.join(folder, "report.html")
+    expect(os.path.exists(report), f"no report: {made.stdout}{made.stderr}")
+    page = browser.open(file_url(report))
     for option in page.locator("#windows select option").all():
         page.locator("#windows select").select_option(option.get_attribute("value"))
     page.locator("main > section button.plain").first.click()

@@ -120,7 +120,7 @@ def test_without_faults_nothing_can_be_learned(
     none = make(tmp_path / "none", Made(runs=2, faults=False))
     assert main(["evaluate", str(none), "--quiet"]) == 8
     told = capsys.readouterr().out
-    assert "Nothing can be learned: no judged bucket is anomalous." in told
+    assert "Nothing can be learned: no evaluated bucket is anomalous." in told
     # Root causes need no bucket. There are no telemetry and no RCAEval here.
     assert "Root causes: " in told
     declared = make(tmp_path / "declared", Made(runs=2, injected=False))
@@ -229,7 +229,7 @@ def test_the_test_split_alone_can_be_evaluated(
     assert evaluated(fair, table.filter(pa.array(fold == 4)), tmp_path, "--split", "test") == 3
     assert "Give the scores of the validation split as well" in capsys.readouterr().err
     assert evaluated(fair, table.filter(pa.array(fold >= 3)), tmp_path) == 3
-    assert "buckets that are judged are missing" in capsys.readouterr().err
+    assert "buckets that are evaluated are missing" in capsys.readouterr().err
 
 
 def test_one_that_flags_everything_fails(

@@ -253,7 +253,7 @@ impl CampaignFigures {
             out,
             "\n- Shams that are supported: {}; weak: {}.\n\
              - Harmless changes that are supported: {}.\n\
-             - Anomalous share of the windows of 5 s that can be judged: {:.1} % ({} of {}).\n\
+             - Anomalous share of the windows of 5 s that can be evaluated: {:.1} % ({} of {}).\n\
              - {} runs in the dataset, {} left out because they are not usable; {} episodes in all of \
              them; {} tries without a dataset.\n\
              - {:.1} hours; {:.1} s an episode, of which {:.1} s are spent on starting, warming up and \

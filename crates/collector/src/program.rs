@@ -4,7 +4,7 @@ use crate::collector::{CollectReport, Collector};
 use crate::error::CollectError;
 use crate::notice::tell;
 use crate::options::CollectOptions;
-use loadgen_program::{Stop, say_ready};
+use loadgen_program::{Shutdown, say_ready};
 use serde::Serialize;
 
 /// The line on standard output that says where the collector listens.
@@ -27,7 +27,7 @@ struct Ready {
 /// When the collector can't start, a receiver fails, or the last data can't be synced.
 pub async fn collect(options: CollectOptions) -> Result<CollectReport, CollectError> {
     let system = |what| move |source| CollectError::System { what, source };
-    let stop = Stop::listen(options.stop_with_stdin);
+    let stop = Shutdown::listen(options.stop_with_stdin);
     let mut stop = stop.map_err(system("listen for signals and standard input"))?;
     let mut collector = Collector::start(options).await?;
     for address in [collector.grpc(), collector.http()] {

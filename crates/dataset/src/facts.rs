@@ -127,7 +127,7 @@ impl Facts<'_> {
                 let verdict = window
                     .verdict
                     .clone()
-                    .unwrap_or_else(|| "not judged".to_owned());
+                    .unwrap_or_else(|| "not evaluated".to_owned());
                 *of.by_verdict.entry(verdict).or_default() += 1;
                 of.drivers.extend(driver(run, window));
                 if let Some(intensity) = window.intensity {

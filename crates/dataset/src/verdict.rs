@@ -61,7 +61,7 @@ pub(crate) fn standing_of<'w>(
                 "run {run}, window {number}: {} ({}): {}",
                 window.time.scenario,
                 window.anomaly_type,
-                window.verdict.as_deref().unwrap_or("not judged")
+                window.verdict.as_deref().unwrap_or("not evaluated")
             ));
         }
     }

@@ -160,6 +160,16 @@ pub struct Compared {
     pub halves: bool,
 }
 
+impl Compared {
+    /// How many times as many requests a second the service got as in normal time, where that is twice
+    /// or more: what is due to the load can't be told from what is due to a fault.
+    #[must_use]
+    pub fn higher_load(&self) -> Option<f64> {
+        let times = self.window.throughput / self.reference.throughput;
+        (times >= 2.0 && times.is_finite()).then_some(times)
+    }
+}
+
 /// A side of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Side {

@@ -14,6 +14,7 @@ use loadgen_timeline::audit::Figures;
 use loadgen_timeline::{LedgerReader, LedgerReport};
 use serde::Serialize;
 
+use crate::dataset::dictionary::Dictionary;
 use crate::dataset::files::{ClassFiles, TableFiles};
 use crate::dataset::rows::{Columns, Made, Rows};
 use crate::dataset::staging::{StagedFile, Staging};
@@ -364,16 +365,7 @@ impl Stages {
             None => WrittenFeatures::default(),
         };
         files.append(&mut written.files);
-        let dictionary = &mut written.dictionary;
-        dictionary.add(&rules.spans);
-        dictionary.add(&rules.traces);
-        dictionary.add(&Columns::<Windows>::all(rules.formats));
-        if points_read > 0 {
-            dictionary.add(&rules.points);
-        }
-        if logs_read > 0 {
-            dictionary.add(&rules.logs);
-        }
+        add_columns(&mut written.dictionary, rules, scanned.read);
         Ok((counts, files, written))
     }
 
@@ -437,6 +429,19 @@ fn observe(gathered: Option<&mut Features>, observed: Option<Observed>) -> io::R
     match gathered.zip(observed) {
         Some((gathered, observed)) => gathered.add(observed),
         None => Ok(()),
+    }
+}
+
+/// The columns of all tables that there are, by what was read: spans, points and log records.
+fn add_columns(to: &mut Dictionary, rules: &RowRules<'_>, [_, points, logs]: [u64; 3]) {
+    to.add(&rules.spans);
+    to.add(&rules.traces);
+    to.add(&Columns::<Windows>::all(rules.formats));
+    if points > 0 {
+        to.add(&rules.points);
+    }
+    if logs > 0 {
+        to.add(&rules.logs);
     }
 }
 

@@ -44,7 +44,9 @@ Exit codes:
      shard is missing or did not come to its end)
   8  the dataset is not usable (run, extract, audit, dataset build, campaign; doctor: a dataset
      would not be); the exam is not passed (evaluate)
-Where several hold, run ends with the first of 1, 8, 6, 5.";
+Where several hold, run ends with the first of 1, 8, 6, 5.
+
+Errors, warnings and notes are coloured on a terminal; NO_COLOR=1 leaves the colours out.";
 
 /// Makes labelled anomaly datasets from running microservices.
 ///

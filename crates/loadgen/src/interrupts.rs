@@ -2,7 +2,7 @@
 //! process.
 
 use loadgen_engine::Interrupt;
-use loadgen_program::Stop;
+use loadgen_program::Shutdown;
 use tokio::sync::{mpsc, watch};
 
 use crate::display::say;
@@ -15,15 +15,15 @@ pub(crate) struct Interrupts(watch::Receiver<u32>);
 impl Interrupts {
     /// Starts to listen.
     pub(crate) fn listen() -> std::io::Result<Self> {
-        Stop::listen(false).map(Self::count_of)
+        Shutdown::listen(false).map(Self::count_of)
     }
 
     /// The end of standard input counts as a signal, too: whoever started this process is gone.
     pub(crate) fn listen_also_to_stdin() -> std::io::Result<Self> {
-        Stop::listen(true).map(Self::count_of)
+        Shutdown::listen(true).map(Self::count_of)
     }
 
-    fn count_of(mut stop: Stop) -> Self {
+    fn count_of(mut stop: Shutdown) -> Self {
         let (count, receiver) = watch::channel(0);
         tokio::spawn(async move {
             loop {

@@ -69,10 +69,10 @@ pub(crate) fn timetable(plan: &Plan) -> String {
         Target::BaseUrl(url) => url,
     };
     format!(
-        "{}: {} scenarios in {}, target {target}, seed {}, time scale {}\n{table}\n{}\
+        "{}: {} in {}, target {target}, seed {}, time scale {}\n{table}\n{}\
          Flows, with their weights:\n{flows}",
         plan.name,
-        plan.scenarios.len(),
+        counted(plan.scenarios.len() as u64, "scenario"),
         duration(plan.end_ns()),
         plan.seed,
         plan.time_scale,
@@ -249,40 +249,46 @@ fn failures(scenario: &ScenarioSummary) -> Option<String> {
             scenario.unsent_steps
         ));
     }
-    let line = || format!("  {}: {}\n", scenario.scenario, kinds.join(", "));
+    let line = || {
+        wrapped(
+            &format!("{}: {}", scenario.scenario, kinds.join(", ")),
+            "  ",
+        )
+    };
     (!kinds.is_empty()).then(line)
 }
 
 /// What went wrong beside the requests.
 fn warnings(summary: &Summary, client_spans: Option<&ClientSpanReport>) -> String {
     let mut out = String::new();
+    let mut warn = |text: &str| out += &wrapped(&format!("warning: {text}"), "");
     let of_scenario = |s: &ScenarioSummary| s.failures.get(Failure::Generator.name()).copied();
     let short: u64 = summary.scenarios.iter().filter_map(of_scenario).sum();
     if short > 0 {
-        out += &format!(
-            "warning: {short} requests were not sent, because this generator ran out of file \
-             descriptors or of ports: they say nothing of the target. Raise the hard limit \
-             (`ulimit -Hn`) and `net.ipv4.ip_local_port_range`, ask for fewer VUs, or share the \
-             run among several generators (--shard)\n"
-        );
+        warn(&format!(
+            "{short} requests were not sent, because this generator ran out of file descriptors or of \
+             ports: they say nothing of the target. Raise the hard limit (`ulimit -Hn`) and \
+             `net.ipv4.ip_local_port_range`, ask for fewer VUs, or share the run among several \
+             generators (--shard)"
+        ));
     }
     for failure in &summary.fault_failures {
-        out += &format!("warning: {failure}\n");
+        warn(failure);
     }
     for step in &summary.clock_steps_ns {
-        out += &format!(
-            "warning: the wall clock was moved during the run, by {} ms\n",
-            step / 1_000_000
-        );
+        let ms = step / 1_000_000;
+        warn(&format!(
+            "the wall clock was moved during the run, by {ms} ms"
+        ));
     }
     match client_spans {
         Some(report) if report.lost > 0 || report.last_error.is_some() => {
             let why = report.last_error.as_deref().unwrap_or("unknown");
-            out += &format!(
-                "warning: {} of {} client spans were not exported ({why}): their traces have no root\n",
+            warn(&format!(
+                "{} of {} client spans were not exported ({why}): their traces have no root",
                 report.lost,
                 report.lost + report.exported
-            );
+            ));
         }
         _ => {}
     }
@@ -306,10 +312,8 @@ pub(crate) fn doctor(
             loadgen_doctor::FindingLevel::Warning => "WARNING",
             loadgen_doctor::FindingLevel::Info => "info",
         };
-        out += &format!(
-            "\n{level} {}: {}\n  {}\n",
-            finding.id, finding.message, finding.advice
-        );
+        let what = format!("{level} {}: {}", finding.id, finding.message);
+        out += &format!("\n{}{}", wrapped(&what, ""), wrapped(&finding.advice, "  "));
     }
     if findings.is_empty() {
         out += "\nNothing to fix.\n";
@@ -352,10 +356,11 @@ fn arrival(traces: &Diagnosis) -> String {
         true => "none begins at our request".to_owned(),
         false => begins.join(", "),
     };
-    format!(
-        "\n{} of {} traces arrived; {begins}; at most {} services in one\n",
+    let text = format!(
+        "{} of {} traces arrived; {begins}; at most {} services in one",
         traces.arrived, traces.sent, traces.most_services
-    )
+    );
+    format!("\n{}", wrapped(&text, ""))
 }
 
 fn table_of_services(traces: &Diagnosis) -> Table {
@@ -438,6 +443,14 @@ pub(crate) fn wrapped(text: &str, indent: &str) -> String {
         is_first_word = false;
     }
     out + &line + "\n"
+}
+
+/// A number of things, in words.
+pub(crate) fn counted(number: impl Into<u64>, thing: &str) -> String {
+    match number.into() {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
 }
 
 fn ms(value: Option<f64>) -> String {

@@ -2,7 +2,7 @@
 //!
 //! What each program of loadgen's does: it says in one line of JSON on standard output that it is
 //! ready ([`say_ready`]), and ends at SIGINT, SIGTERM or, where asked for, when its standard input
-//! does ([`Stop`]), so that it does not outlive its starter, however that ends.
+//! does ([`Shutdown`]), so that it does not outlive its starter, however that ends.
 //!
 //! What a starter does with a [`Child`], of loadgen or any other: hold its standard input, wait for
 //! the ready line, keep what it says ([`Log`]), stop it, say how it ended.
@@ -72,13 +72,13 @@ fn end_of_stdin() -> io::Result<oneshot::Receiver<()>> {
 
 /// The wishes that a program should end.
 #[derive(Debug)]
-pub struct Stop {
+pub struct Shutdown {
     interrupt: unix::Signal,
     terminate: unix::Signal,
     stdin: Option<oneshot::Receiver<()>>,
 }
 
-impl Stop {
+impl Shutdown {
     /// Listens from now on: a signal that comes right after the ready line is not lost if this was
     /// called before it. `with_stdin`: to the end of standard input, too.
     ///

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loadgen_program::{Stop, say_ready};
+use loadgen_program::{Shutdown, say_ready};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ struct ReadyProxy {
 pub async fn proxy(options: ProxyOptions) -> Result<(), ProxyError> {
     raise_file_limit();
     let system = |what| move |source| ProxyError::System { what, source };
-    let stop = Stop::listen(options.stop_with_stdin);
+    let stop = Shutdown::listen(options.stop_with_stdin);
     let mut stop = stop.map_err(system("listen for signals and standard input"))?;
     let server = ProxyServer::start(options).await?;
     say_ready(&ready(&server).await).map_err(system("write to standard output"))?;

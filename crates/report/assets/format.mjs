@@ -78,7 +78,7 @@ export function windowName(window) {
   const { scenario, anomaly_type: type, declared, sham_of: sham } = window;
   if (window.warm_up) return `${words(scenario)} (warm-up)`;
   if (sham && window.fault_state === "harmless")
-    return `${words(scenario)} (harmless, judged as ${words(sham)})`;
+    return `${words(scenario)} (harmless, evaluated as ${words(sham)})`;
   if (sham) return `${words(scenario)} (sham of ${words(sham)})`;
   const shown = type === "none" && declared ? declared : type;
   return shown === scenario || (type === "none" && !declared)
@@ -110,7 +110,7 @@ const SIGNS = { good: "✓", fair: "~", bad: "✕", unknown: "?" };
 
 // How good a verdict is, its sign and its words: a colour is never alone.
 export function verdict(name) {
-  const [kind, text] = VERDICTS[name] ?? ["unknown", name ? words(name) : "not judged"];
+  const [kind, text] = VERDICTS[name] ?? ["unknown", name ? words(name) : "not evaluated"];
   return { kind, sign: SIGNS[kind], text };
 }
 

@@ -10,5 +10,5 @@ mod service;
 
 pub use clients::{CELL_KEY, CELLS, ClientCells};
 pub use fault::{Intensity, ShopFault};
-pub use messages::{ActiveFaults, ClearAnswer, FaultState, InjectRequest, Renewed};
+pub use messages::{ActiveFaults, ClearAnswer, HeldFault, InjectRequest, Renewed};
 pub use service::Service;

@@ -28,7 +28,7 @@ pub struct InjectRequest {
 
 /// A fault that is in force, or may be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FaultState {
+pub struct HeldFault {
     /// Which.
     pub fault: ShopFault,
     /// The service that has it.
@@ -58,7 +58,7 @@ fn confirmed() -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActiveFaults {
     /// By fault and service.
-    pub faults: Vec<FaultState>,
+    pub faults: Vec<HeldFault>,
 }
 
 /// Answer to `DELETE /faults/{fault}`.

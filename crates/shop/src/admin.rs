@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use loadgen_shop_api::{ActiveFaults, ClearAnswer, FaultState, InjectRequest, Renewed};
+use loadgen_shop_api::{ActiveFaults, ClearAnswer, HeldFault, InjectRequest, Renewed};
 use loadgen_shop_api::{Intensity, Service, ShopFault};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,13 +42,13 @@ struct Admin {
 
 /// A fault that is on, or may be.
 struct Held {
-    active: FaultState,
+    active: HeldFault,
     lease: Option<Lease>,
 }
 
 impl Held {
     /// Its lease begins now.
-    fn new(active: FaultState) -> Self {
+    fn new(active: HeldFault) -> Self {
         Held {
             lease: active
                 .lease_ms
@@ -119,8 +119,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-fn is_held(other: &FaultState) -> Refusal {
-    let FaultState {
+fn is_held(other: &HeldFault) -> Refusal {
+    let HeldFault {
         fault,
         service,
         owner,
@@ -173,7 +173,7 @@ async fn inject(
     State(admin): State<Arc<Admin>>,
     Path(fault): Path<String>,
     body: Bytes,
-) -> Result<Json<FaultState>, Refusal> {
+) -> Result<Json<HeldFault>, Refusal> {
     let body: InjectRequest = serde_json::from_slice(&body).map_err(|error| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
@@ -202,7 +202,7 @@ async fn inject(
             format!("{fault} acts on no single requests: it can't be for some clients only");
         return Err(Refusal::new(StatusCode::BAD_REQUEST, reason).with("allowed", json!(all)));
     }
-    let asked = FaultState {
+    let asked = HeldFault {
         fault,
         service,
         intensity: intensity.get(),
@@ -311,9 +311,9 @@ async fn health(State(admin): State<Arc<Admin>>) -> Response {
 impl Admin {
     async fn inject(
         self: &Arc<Self>,
-        asked: FaultState,
+        asked: HeldFault,
         intensity: Intensity,
-    ) -> Result<FaultState, Refusal> {
+    ) -> Result<HeldFault, Refusal> {
         let (fault, service) = (asked.fault, asked.service);
         let url = self.control(fault, service)?;
         let _turn = self.turn(fault, service).await;
@@ -335,7 +335,7 @@ impl Admin {
         let clients = asked.clients;
         let request = self.http.put(url).json(&Strength { intensity, clients });
         self.change(service, request).await?;
-        let active = FaultState {
+        let active = HeldFault {
             confirmed: true,
             ..asked
         };
@@ -406,7 +406,7 @@ impl Admin {
         }
     }
 
-    fn list(&self) -> Vec<FaultState> {
+    fn list(&self) -> Vec<HeldFault> {
         self.held()
             .values()
             .map(|held| held.active.clone())

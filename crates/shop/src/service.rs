@@ -25,7 +25,7 @@ use crate::record::Record;
 use crate::services;
 use crate::telemetry::server::{ServerLayer, answer_traced};
 use crate::telemetry::{Telemetry, process};
-use loadgen_program::{Stop, at_end_of_stdin, say_ready};
+use loadgen_program::{Shutdown, at_end_of_stdin, say_ready};
 use loadgen_shop_api::Service;
 
 /// How long requests in flight may take after the end was asked for.
@@ -120,7 +120,7 @@ fn run(options: ServiceOptions) -> Result<(), ShopError> {
     };
     info!(%service, %address, "listens");
     let system = |what| move |source| ShopError::System { what, source };
-    let mut signals = Stop::listen(false).map_err(system("cannot listen for signals"))?;
+    let mut signals = Shutdown::listen(false).map_err(system("cannot listen for signals"))?;
     say_ready(&ready).map_err(system("cannot print the readiness line"))?;
     stop_with_input(stop.clone()).map_err(system("cannot listen to standard input"))?;
     control.block_on(async {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use loadgen_files::WorkFolder;
-use loadgen_program::{Child, Input, NotReady, Stop, say_ready};
+use loadgen_program::{Child, Input, NotReady, Shutdown, say_ready};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tracing::info;
@@ -103,7 +103,7 @@ struct Running {
 /// then.
 pub async fn supervise(options: ShopOptions) -> Result<(), ShopError> {
     let system = |what| move |source| ShopError::System { what, source };
-    let stop = Stop::listen(options.stop_with_stdin);
+    let stop = Shutdown::listen(options.stop_with_stdin);
     let mut stop = stop.map_err(system("cannot listen for signals and standard input"))?;
     let folder = DataFolder::new(options.data_dir.clone())?;
     warn_of_silent_endpoint(options.otlp_endpoint.as_deref()).await;

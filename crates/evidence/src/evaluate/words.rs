@@ -76,8 +76,7 @@ pub(super) fn nothing_of_its_own() -> String {
 
 /// A caution, where the window has so much more load that it may be slower from that alone.
 pub(super) fn load(compared: &Compared) -> Option<String> {
-    let times = compared.window.throughput / compared.reference.throughput;
-    (times >= 2.0).then(|| {
+    compared.higher_load().map(|times| {
         format!(
             "the service gets {times:.1} times as many requests a second as in normal time: what is \
              due to that and what to a fault can't be told apart here, only by a sham window under \

@@ -146,7 +146,7 @@ impl<'r> Texts<'r> {
     }
 }
 
-/// What the evidence of a window says of normal time. A sham or a harmless change is judged by an
+/// What the evidence of a window says of normal time. A sham or a harmless change is evaluated by an
 /// anomaly that is not there: where that does not show, normal is what it looks like.
 fn of_normal(window: &WindowEvidence) -> Option<Verdict> {
     let breaks_nothing = matches!(

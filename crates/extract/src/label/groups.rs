@@ -88,92 +88,18 @@ fn key(trace: [u64; 2]) -> Key {
 impl<'a> Sorted<'a> {
     /// Puts a partition in order, once.
     pub(crate) fn new(partition: &'a Partition) -> Self {
-        let Partition {
-            spans,
-            logs,
-            requests,
-        } = partition;
         let mut resources = Numbered::default();
         let mut names = Numbered::default();
-        let mut of_spans: Vec<(Key, Span)> = (0..spans.span_id.len())
-            .map(|row| {
-                let instance = spans.instance(row).unwrap_or_default();
-                let span = Span {
-                    id: spans.span_id.value(row),
-                    parent: spans.parent_span_id.value(row),
-                    // Null is written as 0.
-                    start: value_or_zero(&spans.start_ns, row),
-                    end: value_or_zero(&spans.end_ns, row),
-                    resource: resources.number((spans.service_name.value(row), instance)),
-                    name: names.number((spans.name.value(row), "")),
-                    kind: spans.kind.value(row),
-                    status: spans.status.value(row),
-                    linked: spans.linked.value(row),
-                    row: row as u32,
-                };
-                (key(spans.trace(row)), span)
-            })
-            .collect();
-        of_spans.sort_unstable_by(|(a, x), (b, y)| {
-            let order = |s: &Span| (s.start, s.id, s.kind, s.end);
-            a.cmp(b)
-                .then_with(|| order(x).cmp(&order(y)))
-                // Spans of several services may share an id; names don't depend on the order of
-                // the input, numbers do.
-                .then_with(|| by_name(partition, x, y))
-                .then(x.row.cmp(&y.row))
-        });
-        let (others, own): (Vec<usize>, Vec<usize>) =
-            (0..requests.span_id.len()).partition(|&row| requests.of_other_run.value(row));
-        let mut others: Vec<Key> = others
-            .into_iter()
-            .map(|row| key(requests.trace(row)))
-            .collect();
-        others.sort_unstable();
-        others.dedup();
-        let mut of_requests: Vec<(Key, Request)> = own
-            .into_iter()
-            .map(|row| {
-                let request = Request {
-                    span: requests.span_id.value(row),
-                    sent: requests.sent_ns.value(row),
-                    finished: requests.finished_ns.value(row),
-                    row: row as u32,
-                };
-                (key(requests.trace(row)), request)
-            })
-            .collect();
-        of_requests.sort_unstable_by_key(|(key, r)| (*key, r.sent, r.span));
-        let has_trace = |row: &u32| {
-            let row = *row as usize;
-            logs.trace_high.value(row) != 0 || logs.trace_low.value(row) != 0
-        };
-        let rows = 0..logs.span_id.len() as u32;
-        let (mut traced, mut loose): (Vec<u32>, Vec<u32>) = rows.partition(has_trace);
-        let log_order = |row: u32| {
-            let row = row as usize;
-            (
-                value_or_zero(&logs.time_ns, row),
-                logs.span_id.value(row),
-                text(&logs.body, row),
-                logs.service_name.value(row),
-            )
-        };
-        traced.sort_unstable_by(|&a, &b| log_order(a).cmp(&log_order(b)).then(a.cmp(&b)));
-        loose.sort_unstable_by(|&a, &b| log_order(a).cmp(&log_order(b)).then(a.cmp(&b)));
-        let mut of_logs: Vec<(Key, u32)> = traced
-            .into_iter()
-            .map(|row| (key(logs.trace(row as usize)), row))
-            .collect();
-        of_logs.sort_by_key(|(key, _)| *key);
+        let (requests, others) = requests_of(partition);
+        let (logs, loose_logs) = logs_of(&partition.logs);
         Self {
+            spans: spans_of(partition, &mut resources, &mut names),
             resources,
             names,
-            spans: of_spans,
-            logs: of_logs,
-            requests: of_requests,
+            logs,
+            requests,
             others,
-            loose_logs: loose,
+            loose_logs,
         }
     }
 
@@ -214,6 +140,98 @@ impl<'a> Sorted<'a> {
             });
         }
     }
+}
+
+/// Spans, in the order of their traces.
+fn spans_of<'a>(
+    partition: &'a Partition,
+    resources: &mut Numbered<'a>,
+    names: &mut Numbered<'a>,
+) -> Vec<(Key, Span)> {
+    let spans = &partition.spans;
+    let mut of_spans: Vec<(Key, Span)> = (0..spans.span_id.len())
+        .map(|row| {
+            let instance = spans.instance(row).unwrap_or_default();
+            let span = Span {
+                id: spans.span_id.value(row),
+                parent: spans.parent_span_id.value(row),
+                // Null is written as 0.
+                start: value_or_zero(&spans.start_ns, row),
+                end: value_or_zero(&spans.end_ns, row),
+                resource: resources.number((spans.service_name.value(row), instance)),
+                name: names.number((spans.name.value(row), "")),
+                kind: spans.kind.value(row),
+                status: spans.status.value(row),
+                linked: spans.linked.value(row),
+                row: row as u32,
+            };
+            (key(spans.trace(row)), span)
+        })
+        .collect();
+    of_spans.sort_unstable_by(|(a, x), (b, y)| {
+        let order = |s: &Span| (s.start, s.id, s.kind, s.end);
+        a.cmp(b)
+            .then_with(|| order(x).cmp(&order(y)))
+            // Spans of several services may share an id; names don't depend on the order of
+            // the input, numbers do.
+            .then_with(|| by_name(partition, x, y))
+            .then(x.row.cmp(&y.row))
+    });
+    of_spans
+}
+
+/// Requests of this run, in the order of their traces, and the traces of other runs.
+fn requests_of(partition: &Partition) -> (Vec<(Key, Request)>, Vec<Key>) {
+    let requests = &partition.requests;
+    let (others, own): (Vec<usize>, Vec<usize>) =
+        (0..requests.span_id.len()).partition(|&row| requests.of_other_run.value(row));
+    let mut others: Vec<Key> = others
+        .into_iter()
+        .map(|row| key(requests.trace(row)))
+        .collect();
+    others.sort_unstable();
+    others.dedup();
+    let mut of_requests: Vec<(Key, Request)> = own
+        .into_iter()
+        .map(|row| {
+            let request = Request {
+                span: requests.span_id.value(row),
+                sent: requests.sent_ns.value(row),
+                finished: requests.finished_ns.value(row),
+                row: row as u32,
+            };
+            (key(requests.trace(row)), request)
+        })
+        .collect();
+    of_requests.sort_unstable_by_key(|(key, r)| (*key, r.sent, r.span));
+    (of_requests, others)
+}
+
+/// Rows of log records: those with a trace, in the order of traces, and the others.
+fn logs_of(logs: &LogBatch) -> (Vec<(Key, u32)>, Vec<u32>) {
+    let has_trace = |row: &u32| {
+        let row = *row as usize;
+        logs.trace_high.value(row) != 0 || logs.trace_low.value(row) != 0
+    };
+    let rows = 0..logs.span_id.len() as u32;
+    let (mut traced, mut loose): (Vec<u32>, Vec<u32>) = rows.partition(has_trace);
+    let log_order = |row: u32| {
+        let row = row as usize;
+        (
+            value_or_zero(&logs.time_ns, row),
+            logs.span_id.value(row),
+            text(&logs.body, row),
+            logs.service_name.value(row),
+        )
+    };
+    traced.sort_unstable_by(|&a, &b| log_order(a).cmp(&log_order(b)).then(a.cmp(&b)));
+    loose.sort_unstable_by(|&a, &b| log_order(a).cmp(&log_order(b)).then(a.cmp(&b)));
+    let mut of_logs: Vec<(Key, u32)> = traced
+        .into_iter()
+        .map(|row| (key(logs.trace(row as usize)), row))
+        .collect();
+    of_logs.sort_by_key(|(key, _)| *key);
+    (of_logs, loose)
 }
 
 /// Splits off what has the key, at the beginning.

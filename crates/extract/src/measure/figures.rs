@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loadgen_evidence::Verdict;
+use loadgen_evidence::{Compared, Verdict};
 use loadgen_timeline::audit::{Effect, Figures, ForeignRows, Gap, LateSpans, WindowFigures};
 use loadgen_timeline::condition::{FaultState, NONE, TimeSpan};
 
@@ -89,6 +89,10 @@ fn window(
             .map(|e| e.traces_met),
         root_cause_rank: rank.map(|rank| rank.rank),
         root_cause_tied: rank.is_some_and(|rank| rank.tied),
+        higher_load: evidence
+            .and_then(|e| e.compared.as_ref())
+            .filter(|_| declared.is_some())
+            .and_then(Compared::higher_load),
     }
 }
 

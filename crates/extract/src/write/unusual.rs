@@ -16,7 +16,7 @@ pub(super) fn unusual(
     of: &TracePartition,
     said: &[OfTrace<'_>],
 ) -> Vec<OfSpan> {
-    let unusual = judged(rules, of, said);
+    let unusual = of_each(rules, of, said);
     let below = Below::new(of, &unusual);
     let label = |at: usize| said[of.span_marks.trace.value(at) as usize].label();
     let begins: Vec<bool> = (0..unusual.len())
@@ -50,7 +50,11 @@ pub(super) fn unusual(
 }
 
 /// What is unusual about each span; none where it can't be told.
-fn judged(rules: &RowRules<'_>, of: &TracePartition, said: &[OfTrace<'_>]) -> Vec<Option<Unusual>> {
+fn of_each(
+    rules: &RowRules<'_>,
+    of: &TracePartition,
+    said: &[OfTrace<'_>],
+) -> Vec<Option<Unusual>> {
     let is_of_the_run = |at: usize| said[of.span_marks.trace.value(at) as usize].is_of_the_run();
     let mut unusual: Vec<Option<Unusual>> = (0..of.span_marks.row.len())
         .map(|at| is_of_the_run(at).then(|| rules.limits.unusual(&of.shapes, at))?)
@@ -84,17 +88,17 @@ struct Below {
 }
 
 impl Below {
-    fn new(of: &TracePartition, judged: &[Option<Unusual>]) -> Self {
+    fn new(of: &TracePartition, unusual: &[Option<Unusual>]) -> Self {
         let mut below = Self {
-            error: vec![false; judged.len()],
-            latency: vec![false; judged.len()],
-            unusual: vec![false; judged.len()],
-            answer: vec![None; judged.len()],
+            error: vec![false; unusual.len()],
+            latency: vec![false; unusual.len()],
+            unusual: vec![false; unusual.len()],
+            answer: vec![None; unusual.len()],
         };
         for (at, parent) in of.children() {
             below.error[parent] |= of.shapes.error.value(at);
-            below.latency[parent] |= judged[at].is_some_and(|child| child.latency);
-            below.unusual[parent] |= judged[at].is_some_and(Unusual::any);
+            below.latency[parent] |= unusual[at].is_some_and(|child| child.latency);
+            below.unusual[parent] |= unusual[at].is_some_and(Unusual::any);
             if of.service(parent) != of.service(at) {
                 below.answer[parent].get_or_insert(at as u32);
             }

@@ -24,8 +24,12 @@ pub(super) const NAME: &str = "exec";
 const LIMIT: Duration = Duration::from_secs(8);
 /// Pause before the state is confirmed again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Of what a command prints, so many bytes are kept.
+/// Of what a command prints, at most this many bytes are kept.
 const KEPT: u64 = 2048;
+/// How a shell ends that can't run a command, or finds none of that name (POSIX, section 2.8.2 of
+/// the shell command language).
+const NOT_RUN: i32 = 126;
+const NOT_FOUND: i32 = 127;
 
 /// Driver `exec`.
 #[derive(Debug)]
@@ -49,7 +53,8 @@ pub(super) fn catalogue() -> FaultCatalogue {
                 command(
                     "confirm",
                     "A command that ends with 0 while the fault is in force, and with another code \
-                     while it is not.",
+                     while it is not. 126 and 127, with which a shell says that it can't run a \
+                     command, are errors.",
                 ),
                 command(
                     "clear",
@@ -166,11 +171,25 @@ impl<'i> Commands<'i> {
         )))
     }
 
+    /// Runs `confirm` once. One that was killed, or that a shell can't find or run, says nothing of the
+    /// fault.
+    async fn look(&self, until: Instant) -> Result<Ended, FaultError> {
+        let ended = self.run("confirm", until).await?;
+        match ended.status.code() {
+            None | Some(NOT_RUN | NOT_FOUND) => Err(FaultError::Impossible(format!(
+                "`confirm` does not tell whether the fault is in force: it ended with {}{}",
+                ended.status,
+                quoted(&ended.said)
+            ))),
+            Some(_) => Ok(ended),
+        }
+    }
+
     /// Asks until the answer is the wanted one.
     async fn confirm(&self, wanted: Wanted, until: Instant) -> Result<Ended, FaultError> {
         let mut last: Option<FaultError> = None;
         loop {
-            let ended = match self.run("confirm", until).await {
+            let ended = match self.look(until).await {
                 Ok(ended) => ended,
                 // Time ran out within this look; the one before says more.
                 Err(error) => return Err(last.unwrap_or(error)),
@@ -196,7 +215,7 @@ impl<'i> Commands<'i> {
     }
 
     async fn is_in_force(&self) -> Result<bool, FaultError> {
-        let ended = self.run("confirm", Instant::now() + self.limit).await?;
+        let ended = self.look(Instant::now() + self.limit).await?;
         Ok(ended.status.success())
     }
 }
@@ -245,12 +264,13 @@ impl FaultDriver for ExecDriver {
 
     async fn clear(&self, injection: &Injection) -> Result<Cleared, FaultError> {
         let commands = Commands::of(injection);
-        let was_in_force = commands.is_in_force().await?;
+        // It is cleared also where this can't be told.
+        let was_in_force = commands.is_in_force().await;
         let until = Instant::now() + commands.limit;
         let cleared = commands.must("clear", until).await?;
         let confirmed = commands.confirm(Wanted::Gone, until).await?;
         Ok(Cleared {
-            was_in_force,
+            was_in_force: was_in_force?,
             confirmation: Confirmation {
                 how: format!("the command `confirm` ended with {}", confirmed.status),
                 read_back: json!({ "clear": cleared.said, "confirm": confirmed.said }),
@@ -331,6 +351,29 @@ mod tests {
 
     use super::*;
 
+    fn injection(inject: &str, confirm: &str, clear: &str) -> Injection {
+        let fault = json!({
+            "driver": NAME, "fault": "broken", "service": "store", "intensity": 1.0,
+            "parameters": { "inject": inject, "confirm": confirm, "clear": clear },
+        });
+        Injection {
+            fault: serde_json::from_value(fault).unwrap(),
+            owner: "a run".to_owned(),
+            before: Value::Null,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_cleared_also_where_nothing_confirms_it() {
+        let place = tempfile::tempdir().unwrap();
+        let cleared = place.path().join("cleared");
+        let clear = format!("touch {}", cleared.display());
+        let injection = injection("true", "no-such-program", &clear);
+        let error = ExecDriver.clear(&injection).await.unwrap_err().to_string();
+        assert!(error.contains("does not tell whether"), "{error}");
+        assert!(cleared.exists());
+    }
+
     /// Waits until something is so, at most a minute.
     async fn until(is_so: impl Fn() -> bool) {
         for _ in 0..3000 {
@@ -348,15 +391,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let pids = place.path().join("pids");
         let inject = format!("sleep 1000 & echo $$ $! > {}; wait", pids.display());
-        let fault = json!({
-            "driver": NAME, "fault": "broken", "service": "store", "intensity": 1.0,
-            "parameters": { "inject": inject, "confirm": "true", "clear": "true" },
-        });
-        let injection = Injection {
-            fault: serde_json::from_value(fault).unwrap(),
-            owner: "a run".to_owned(),
-            before: Value::Null,
-        };
+        let injection = injection(&inject, "true", "true");
         let read = || std::fs::read_to_string(&pids).unwrap_or_default();
         {
             let injecting = ExecDriver.inject(&injection);

@@ -4,6 +4,7 @@ use loadgen_scenario::{Loaded, PlanOptions};
 
 use crate::args::CheckArgs;
 use crate::exit::{Exit, Failure};
+use crate::tables::counted;
 
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let options = PlanOptions {
@@ -17,10 +18,10 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             Ok(Loaded { plan, notes }) => {
                 super::plan::say_notes(&notes);
                 super::print(&format!(
-                    "{}: fine, {} scenarios, {} flows\n",
+                    "{}: fine, {}, {}\n",
                     file.display(),
-                    plan.scenarios.len(),
-                    plan.flows.len()
+                    counted(plan.scenarios.len() as u64, "scenario"),
+                    counted(plan.flows.len() as u64, "flow")
                 ))?;
             }
             Err(errors) => wrong.push(errors.to_string()),

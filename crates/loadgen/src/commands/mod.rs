@@ -33,7 +33,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) use self::faults::undo_leftovers;
 use crate::args::Command;
 use crate::certificates;
-use crate::display::shown;
+use crate::display;
 use crate::exit::{Exit, Failure};
 
 /// Runs a command to its end.
@@ -105,14 +105,9 @@ fn now_ns() -> i64 {
     i64::try_from(now.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Prints to standard output what [may be shown](shown). A reader that has gone, as in `loadgen plan F | head`, is no error.
+/// Prints to standard output. A reader that has gone, as in `loadgen plan F | head`, is no error.
 fn print(text: &str) -> Result<Exit, Failure> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    match out
-        .write_all(shown(text).as_bytes())
-        .and_then(|()| out.flush())
-    {
+    match display::print(text) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
             Exit::Failed,
             format!("can't write to standard output: {error}"),

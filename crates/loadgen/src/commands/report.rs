@@ -9,6 +9,7 @@ use loadgen_report::{ReportError, RunReport, Sources, write};
 use crate::args::ReportArgs;
 use crate::display::say;
 use crate::exit::{Exit, Failure};
+use crate::folder::RunFolder;
 
 /// Up to so many runs a page of several shows charts, graphs and traces of each.
 const WHOLE_RUNS: usize = 8;
@@ -55,15 +56,20 @@ pub(super) fn of_folder(run: &Path) -> RunReport {
     RunReport::read(&found.unwrap_or(nothing))
 }
 
-/// The same into the folder of the dataset.
+/// The same into the folder of the dataset, or where that is the run's own, in place of the run's page.
 pub(super) fn beside_dataset(report: &ExtractReport, timeline: Option<&Path>) -> Option<PathBuf> {
     let run = timeline.and_then(Path::parent);
+    let is_own = run.is_some_and(|run| RunFolder::of(run).dataset() == report.output);
     let sources = Sources {
         dataset: Some(report.output.clone()),
         stamp: Some(report.stamp.clone()),
         run: run.map(Path::to_owned),
     };
-    of_sources(&sources, report.output.join("report.html"))
+    let page = match is_own {
+        true => sources.report(),
+        false => report.output.join("report.html"),
+    };
+    of_sources(&sources, page)
 }
 
 /// The page of a dataset of several runs. Nothing in it says where they lie, so that it is the same

@@ -94,7 +94,8 @@ impl Bars {
 
     fn warn(&self, text: &str) {
         // A terminal that has gone must not end the run.
-        let _ = self.all.println(format!("warning: {text}"));
+        let text = super::for_stderr(&format!("warning: {text}"));
+        let _ = self.all.println(text.trim_end());
     }
 
     fn moved_to(&mut self, at_ns: i64) {

@@ -4,19 +4,55 @@
 mod bars;
 mod campaign;
 mod figures;
+mod marks;
 mod plain;
 pub(crate) mod replay;
+
+use std::io::{IsTerminal, Write};
 
 use loadgen_engine::Consumer;
 use loadgen_scenario::{Plan, redact};
 
 pub(crate) use self::campaign::CampaignProgress;
+use crate::tables::wrapped;
 
 /// Says something to the person on standard error. One that has been closed, as by `2>&1 | head`,
-/// must not end a run.
+/// must not end a run. On a terminal errors, warnings and notes are broken so that they fit.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{}", shown(&text.to_string()));
+    let text = for_stderr(&shown(&text.to_string()));
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// A text as lines that fit standard error, in its colours.
+fn for_stderr(text: &str) -> String {
+    let stream = std::io::stderr();
+    let text = match stream.is_terminal() {
+        true => text.lines().map(fitted).collect(),
+        false => format!("{text}\n"),
+    };
+    match marks::has_colours(&stream) {
+        true => marks::coloured(&text),
+        false => text,
+    }
+}
+
+/// A line as it fits a terminal. One that is no message is a piece of a file, or laid out already.
+fn fitted(line: &str) -> String {
+    match marks::is_marked(line) {
+        true => wrapped(line, ""),
+        false => format!("{line}\n"),
+    }
+}
+
+/// Prints a text to standard output as it [may be shown](shown).
+pub(crate) fn print(text: &str) -> std::io::Result<()> {
+    let mut stream = std::io::stdout().lock();
+    let mut text = shown(text);
+    if marks::has_colours(&stream) {
+        text = marks::coloured(&text);
+    }
+    stream.write_all(text.as_bytes())?;
+    stream.flush()
 }
 
 /// A text as it may be shown: without names and passwords in addresses, and with control characters
@@ -48,7 +84,6 @@ fn is_shown(character: char) -> bool {
 
 /// The display that suits standard error.
 pub(crate) fn progress(plan: &Plan) -> Box<dyn Consumer> {
-    use std::io::IsTerminal;
     if std::io::stderr().is_terminal() && !crate::logs::is_on() {
         Box::new(bars::Bars::new(plan))
     } else {

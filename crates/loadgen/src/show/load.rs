@@ -11,6 +11,7 @@ use loadgen_timeline::audit::{
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
+use crate::folder::RunFolder;
 
 /// A dataset, as far as it is shown.
 #[derive(Debug, Serialize)]
@@ -57,6 +58,12 @@ pub(crate) fn load(folder: &Path, stamp: Option<&str>) -> Result<Shown, Failure>
     let path = match (stamp, latest_audit(folder)) {
         (None, Ok(path)) => path,
         (None, Err(_)) if inner.is_dir() => latest_audit(&inner).map_err(|e| bad(e.to_string()))?,
+        (None, Err(_)) if RunFolder::of(folder).timeline().exists() => {
+            let folder = folder.display();
+            return Err(bad(format!(
+                "{folder} is a run without a dataset: `loadgen extract {folder}` makes it"
+            )));
+        }
         (None, Err(error)) => return Err(bad(error.to_string())),
         (Some(stamp), _) => {
             let name = format!("audit_{stamp}.json");

@@ -9,7 +9,7 @@ use loadgen_evidence::{
 };
 
 use super::{Shown, ShownWindow};
-use crate::tables::{self, table, wrapped};
+use crate::tables::{self, counted, table, wrapped};
 
 /// Services of a ranking that are shown, if not all are asked for.
 const SERVICES_SHOWN: usize = 5;
@@ -67,7 +67,7 @@ fn of_window(window: &ShownWindow, in_full: bool) -> String {
         tables::window_label(figures),
         match evidence.verdict {
             Some(verdict) => verdict.as_str(),
-            None => "not judged, it only warms the target up",
+            None => "not evaluated, it only warms the target up",
         }
     );
     for reason in &evidence.reasons {
@@ -101,13 +101,14 @@ fn facts(window: &ShownWindow) -> Vec<String> {
         let service = row.get("fault_service").map_or("?", String::as_str);
         facts.push(format!("{fault} in {service} ({})", figures.fault_state));
     }
-    facts.push(format!("{} requests", figures.requests));
+    facts.push(counted(figures.requests, "request"));
     facts.push(format!(
         "{} of {} spans steady",
         figures.steady_spans, figures.spans
     ));
     if evidence.declared.is_some() {
-        facts.push(format!("{} traces met the service", evidence.traces_met));
+        let traces = counted(evidence.traces_met, "trace");
+        facts.push(format!("{traces} met the service"));
     }
     if let Some(onset) = evidence.onset_s {
         facts.push(format!("onset after {onset:.1} s"));

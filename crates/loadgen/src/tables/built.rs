@@ -4,7 +4,7 @@
 use loadgen_dataset::BuildReport;
 use loadgen_dataset::verdict::MOST_UNSUPPORTED;
 
-use super::{bytes, table, wrapped};
+use super::{bytes, counted, table, wrapped};
 
 /// So many windows that are not supported are named.
 const SHOWN: usize = 10;
@@ -33,13 +33,13 @@ pub(crate) fn built(report: &BuildReport) -> String {
     let splits = report.splits.iter();
     let splits = splits.map(|(split, episodes)| format!("{split} {episodes}"));
     out += &format!(
-        "{} runs, {} episodes ({}), {} windows in {}: {} files, {}\n",
-        report.runs.len(),
-        report.episodes,
+        "{}, {} ({}), {} in {}: {}, {}\n",
+        counted(report.runs.len() as u64, "run"),
+        counted(report.episodes as u64, "episode"),
         splits.collect::<Vec<_>>().join(", "),
-        report.windows,
+        counted(report.windows as u64, "window"),
         report.output.display(),
-        report.files,
+        counted(report.files as u64, "file"),
         bytes(report.bytes)
     );
     out + &verdict(report)

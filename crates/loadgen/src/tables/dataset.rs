@@ -6,7 +6,7 @@ use std::path::Path;
 use loadgen_extract::ExtractReport;
 use loadgen_timeline::audit::{Audit, DatasetVerdict, Figures, Level, WindowFigures};
 
-use super::{bytes, table, wrapped};
+use super::{bytes, counted, table, wrapped};
 
 /// So many details of a check are shown.
 const DETAILS_SHOWN: usize = 10;
@@ -18,13 +18,13 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path, page: Option<&Path>) 
     let mut out = windows(&figures.windows);
     out += &left_out(figures);
     let read = format!(
-        "{} spans, {} data points and {} log records read from {} files of {}, {} traces",
-        figures.spans.read,
-        figures.points.read,
-        figures.logs.read,
-        report.input.files,
+        "{}, {} and {} read from {} of {}, {}",
+        counted(figures.spans.read, "span"),
+        counted(figures.points.read, "data point"),
+        counted(figures.logs.read, "log record"),
+        counted(report.input.files as u64, "file"),
         bytes(report.input.bytes),
-        figures.traces
+        counted(figures.traces, "trace")
     );
     out += &wrapped(&read, "");
     let filtered = figures.spans.filtered + figures.points.filtered + figures.logs.filtered;
@@ -33,28 +33,39 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path, page: Option<&Path>) 
     }
     let foreign = figures.spans.foreign + figures.points.foreign + figures.logs.foreign;
     if foreign > 0 {
-        out += &format!(
-            "{foreign} of these rows left out: of another run, of the doctor, or from outside the run's time\n"
+        let text = format!(
+            "{foreign} of these rows left out: of another run, of the doctor, or from outside the run's \
+             time"
         );
+        out += &wrapped(&text, "");
     }
     for problem in report.skipped.iter().chain(&report.torn).take(10) {
-        out += &format!(
-            "warning: {}, line {}, byte {}: {}\n",
+        let text = format!(
+            "warning: {}, line {}, byte {}: {}",
             problem.file.display(),
             problem.line,
             problem.byte,
             problem.reason
         );
+        out += &wrapped(&text, "");
     }
     out += &checks(&report.audit, Level::Info);
     out += &format!("\nWritten to {}:\n", report.output.display());
+    let mut without_rows = Vec::new();
     for file in &report.files {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        let rows = match name.ends_with(".json") {
-            true => String::new(),
-            false => format!("{} rows, ", file.rows),
+        let rows = match (name.ends_with(".json"), file.rows) {
+            (true, _) => String::new(),
+            (false, 0) => {
+                without_rows.push(name);
+                continue;
+            }
+            (false, rows) => format!("{rows} rows, "),
         };
         out += &format!("  {name}  {rows}{}\n", bytes(file.bytes));
+    }
+    if !without_rows.is_empty() {
+        out += &wrapped(&format!("without rows: {}", without_rows.join(", ")), "  ");
     }
     out += &format!(
         "\nWhat each verdict rests on:\n  loadgen show {}\n",
@@ -83,7 +94,7 @@ fn windows(windows: &[WindowFigures]) -> String {
         let verdict = match &window.verdict {
             Some(verdict) => verdict.as_str(),
             None if window.warm_up => "-",
-            None => "not judged",
+            None => "not evaluated",
         };
         let traces = window.traces_met.unwrap_or(window.traces);
         let rank = match (window.root_cause_rank, window.root_cause_tied) {
@@ -99,9 +110,28 @@ fn windows(windows: &[WindowFigures]) -> String {
             rank,
         ]);
     }
-    format!(
-        "\n{table}\nTraces: those that met the declared service. Rank: its place among all services, = where tied.\n"
-    )
+    let legend = "Traces: those that met the declared service. Rank: its place among all services, = \
+                  where tied.";
+    let mut out = format!("\n{table}\n{}", wrapped(legend, ""));
+    for window in windows {
+        out += &higher_load(window);
+    }
+    out
+}
+
+/// That an effect may be that of the load alone.
+fn higher_load(window: &WindowFigures) -> String {
+    let is_backed = matches!(window.verdict.as_deref(), Some("supported" | "weak"));
+    let Some(times) = window.higher_load.filter(|_| is_backed) else {
+        return String::new();
+    };
+    let text = format!(
+        "note: in {} its service gets {times:.1} times as many requests a second as in normal time. \
+         What is due to that and what to a fault can't be told apart, only by a sham window under the \
+         same load.",
+        window_label(window)
+    );
+    wrapped(&text, "")
 }
 
 /// A window by its scenario, and by its type where that has another name.
@@ -111,7 +141,7 @@ pub(crate) fn window_label(window: &WindowFigures) -> String {
         _ if window.warm_up => format!("{scenario} (warm-up)"),
         Some(declared) if window.sham => format!("{scenario} (sham of {declared})"),
         Some(declared) if window.harmless => {
-            format!("{scenario} (harmless, judged as {declared})")
+            format!("{scenario} (harmless, evaluated as {declared})")
         }
         _ if scenario == kind => scenario.clone(),
         _ => format!("{scenario} ({kind})"),
@@ -249,6 +279,18 @@ mod tests {
             "{shown}"
         );
         assert!(has(&["warm_up (warm-up)", " - "]), "{shown}");
+        assert!(!shown.contains("note:"), "{shown}");
+    }
+
+    #[test]
+    fn an_effect_that_may_be_that_of_the_load_is_told() {
+        let mut spike = window("spike", "latency_spike");
+        spike.higher_load = Some(3.24);
+        let told = |window| windows(&[window]).replace("\n  ", " ");
+        let note = "note: in spike (latency_spike) its service gets 3.2 times as many requests";
+        assert!(told(spike.clone()).contains(note));
+        spike.verdict = Some("not_supported".to_owned());
+        assert!(!told(spike).contains("note:"));
     }
 
     #[test]

@@ -135,6 +135,22 @@ fn a_fault_that_cannot_be_confirmed_has_failed() {
 }
 
 #[test]
+fn nothing_is_injected_where_the_confirming_command_is_not_there() {
+    let (place, target) = (Place::new(), target());
+    let fault = "parameters: {inject: touch broken, confirm: no-such-program, clear: rm -f broken}";
+    let (code, errors) = end(start(&place, "run", &file(2, fault), &target));
+    assert_eq!(code, Some(6), "{errors}");
+    let failed = change(&place.path("run"), "fault_failed");
+    let reason = failed["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("`confirm` does not tell whether the fault is in force"),
+        "{reason}"
+    );
+    assert!(reason.contains("no-such-program"), "{reason}");
+    assert!(!place.path("broken").exists());
+}
+
+#[test]
 fn a_fault_that_is_there_already_is_somebody_elses() {
     let (place, target) = (Place::new(), target());
     place.write("broken", "by hand");

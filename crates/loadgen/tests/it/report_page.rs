@@ -111,6 +111,12 @@ fn an_extraction_ends_with_a_page_of_its_tables() {
     let trace = &run["traces"]["windows"]["1"];
     assert_eq!(trace["within"]["spans"][0]["name"], HOSTILE);
     assert!(trace["within"]["duration_ms"].as_f64() > trace["normal"]["duration_ms"].as_f64());
+
+    // In the run's own folder there is one page, that of the last extraction.
+    let out = extract(&place, "run/dataset");
+    let said = text(&out.stdout);
+    assert!(said.contains("  run/report.html\n"), "{said}");
+    assert!(!place.path("run/dataset/report.html").exists());
 }
 
 #[test]

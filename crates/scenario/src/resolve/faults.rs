@@ -289,7 +289,7 @@ pub(super) fn check_agreement(
         };
         findings.push(
             Finding::at(at.key("fault"), format!("{what} that declares no anomaly"))
-                .help("name the one that its evidence is judged by: `anomaly: …`, an entry under `anomalies`"),
+                .help("name the one that its evidence is evaluated by: `anomaly: …`, an entry under `anomalies`"),
         );
     } else if anomaly.is_none() {
         findings.push(

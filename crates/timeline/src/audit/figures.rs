@@ -290,6 +290,10 @@ pub struct WindowFigures {
     pub root_cause_rank: Option<u32>,
     /// Whether that service is tied with the one before it.
     pub root_cause_tied: bool,
+    /// How many times as many requests a second its declared service got as in normal time; none:
+    /// less than twice as many. What is due to the load can't be told from what is due to a fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub higher_load: Option<f64>,
 }
 
 /// What is known of one service.

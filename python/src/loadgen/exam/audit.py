@@ -38,9 +38,9 @@ def why_not_learnable(buckets: Buckets, injections: Sequence[Injection]) -> str 
     if not len(evaluated):
         return "no bucket is settled and has a label"
     if not evaluated.anomalous.any():
-        return "no judged bucket is anomalous"
+        return "no evaluated bucket is anomalous"
     if evaluated.anomalous.all():
-        return "no judged bucket is normal"
+        return "no evaluated bucket is normal"
     if not any(of.standing in ("backed", "weak_intensity") for of in injections):
         return "the evidence backs none of the windows that declare an anomaly"
     return None
@@ -90,7 +90,7 @@ def _repetitions(injections: Sequence[Injection]) -> Check:
 
 def _density(evaluated: Buckets) -> Check:
     p = float(evaluated.anomalous.mean())
-    told = f"{p:.1%} of the judged buckets are anomalous"
+    told = f"{p:.1%} of the evaluated buckets are anomalous"
     if triviality.is_dense(p):
         told += f": flagging everything has an F1 of {measures.floor(p):.3f}"
     return Check(

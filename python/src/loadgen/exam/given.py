@@ -142,9 +142,9 @@ def _check_missing(
         hint = ""
         tested = np.isin(buckets.split.astype(str), ["test", "validation"]) & buckets.evaluated
         if tested.any() and there[tested].all():
-            hint = " It has those of the test split: --split test judges these alone."
+            hint = " It has those of the test split: --split test evaluates these alone."
         raise LoadgenError(
-            f"{path}: {int(missing.sum())} of {int(needed.sum())} buckets that are judged are "
+            f"{path}: {int(missing.sum())} of {int(needed.sum())} buckets that are evaluated are "
             f"missing, the first is that at {_when(int(buckets.start_ns[first]))} of run "
             f"{buckets.run[first]}.{hint}"
         )

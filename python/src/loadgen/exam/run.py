@@ -121,7 +121,7 @@ def _prepare(options: Options) -> Exam:
     if options.split == "test":
         evaluated = evaluated & (folds.split_of(buckets) == "test")
         if not evaluated.any():
-            raise LoadgenError(f"{options.folder} has no judged bucket in the split test.")
+            raise LoadgenError(f"{options.folder} has no evaluated bucket in the split test.")
     untrainable = folds.why_not_trainable(buckets)
     exam = Exam(options, dataset, buckets, injections, evaluated, untrainable)
     if options.scores is not None:
@@ -161,7 +161,7 @@ def _detectors(exam: Exam) -> dict[str, Any]:
         for name in named or DETECTORS:
             exam.scores[name] = _by_folds(exam, DETECTORS[name])
     for name, scored in exam.scores.items():
-        exam.say(f"judging {name}")
+        exam.say(f"evaluating {name}")
         own = DETECTORS.get(name)
         found[name] = {
             "title": own.title if own else f"Scores of {options.scores and options.scores.name}",

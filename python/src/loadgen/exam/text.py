@@ -30,7 +30,7 @@ def seconds(value: float | None) -> str:
 def conclusion(result: dict[str, Any]) -> list[str]:
     """The answer, and why."""
     if "audit" not in result and not result.get("detectors") and result["passed"]:
-        return ["Neither the dataset nor a detector was judged."]
+        return ["Neither the dataset nor a detector was evaluated."]
     return ["Passed." if result["passed"] else "Not passed.", *result["why"]]
 
 
@@ -40,7 +40,7 @@ def data(result: dict[str, Any]) -> str:
     windows = ", ".join(f"{count} {name}" for name, count in of["windows"].items())
     return (
         f"{of['runs']} runs, {of['episodes']} episodes; windows with faults and shams: "
-        f"{windows or 'none'}. {of['judged']} of {of['buckets']} buckets of 5 s are judged, "
+        f"{windows or 'none'}. {of['judged']} of {of['buckets']} buckets of 5 s are evaluated, "
         f"{of['anomalous']} of them anomalous (p = {percent(of['p'])}). {of['features']} features."
     )
 
@@ -149,7 +149,7 @@ def leaks(check: dict[str, Any]) -> list[Row]:
     figures = check["figures"]
     rows = []
     for leak in [*figures["leaks"], *figures.get("as_sent", [])]:
-        evaluated = leak["result"] if leak["source"] != "as sent" else "not judged"
+        evaluated = leak["result"] if leak["source"] != "as sent" else "not evaluated"
         rows.append(
             [
                 leak["source"].replace("_", " "),
@@ -167,7 +167,7 @@ def leaks(check: dict[str, Any]) -> list[Row]:
 
 ONE_LINE = [
     "Anomaly type", "Buckets", "F1 on other folds", "Floor", "Rule that fits best", "Its F1",
-    "F1 of the one rule for all", "Judged",
+    "F1 of the one rule for all", "Evaluated",
 ]  # fmt: skip
 
 

@@ -85,12 +85,12 @@ fn level(window: &WindowFigures) -> Level {
 fn detail(window: &WindowFigures) -> String {
     let of = match &window.declared {
         Some(declared) if window.sham => format!("sham of {declared}"),
-        Some(declared) if window.harmless => format!("harmless, judged as {declared}"),
+        Some(declared) if window.harmless => format!("harmless, evaluated as {declared}"),
         _ => window.anomaly_type.clone(),
     };
     let verdict = match window.fault_state == FaultState::Failed.name() {
         true => "its fault failed, so its label is unknown",
-        false => window.verdict.as_deref().unwrap_or("not judged"),
+        false => window.verdict.as_deref().unwrap_or("not evaluated"),
     };
     let reason = match &window.reasons[..] {
         [] => String::new(),

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::allow;
 use crate::args::{InitArgs, K6Command, K6InitArgs};
 use crate::exit::{Exit, Failure};
+use crate::tables;
 
 /// Where frameworks serve their OpenAPI document.
 const USUAL_PATHS: [&str; 7] = [
@@ -78,7 +79,8 @@ async fn of_a_target(args: &InitArgs) -> Result<(String, String), Failure> {
         ));
     };
     let steps: usize = draft.flows.iter().map(|flow| flow.steps.len()).sum();
-    let said = format!("{steps} requests to {base_url}, by {by}");
+    let requests = tables::counted(steps as u64, "request");
+    let said = format!("{requests} to {base_url}, by {by}");
     Ok((draft.file(&base_url), said))
 }
 

@@ -185,9 +185,9 @@ fn what_can_not_be_shown_is_told() {
             text(&out.stderr)
         );
     };
-    told(&["."], "no audit_<stamp>.json");
     told(&["nowhere"], "can't read nowhere");
     std::fs::create_dir(place.path("r")).unwrap();
+    told(&["r"], "no audit_<stamp>.json");
     place.write("r/timeline.jsonl", "");
     told(&["r"], "`loadgen extract r` makes it");
     told(&["d", "--window", "7"], "windows 0 to 0");

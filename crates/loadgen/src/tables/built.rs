@@ -35,11 +35,11 @@ pub(crate) fn built(report: &BuildReport) -> String {
     out += &format!(
         "{}, {} ({}), {} in {}: {}, {}\n",
         counted(report.runs.len() as u64, "run"),
-        counted(report.episodes as u64, "episode"),
+        counted(report.episodes, "episode"),
         splits.collect::<Vec<_>>().join(", "),
-        counted(report.windows as u64, "window"),
+        counted(report.windows, "window"),
         report.output.display(),
-        counted(report.files as u64, "file"),
+        counted(report.files, "file"),
         bytes(report.bytes)
     );
     out + &verdict(report)

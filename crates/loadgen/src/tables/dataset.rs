@@ -22,7 +22,7 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path, page: Option<&Path>) 
         counted(figures.spans.read, "span"),
         counted(figures.points.read, "data point"),
         counted(figures.logs.read, "log record"),
-        counted(report.input.files as u64, "file"),
+        counted(report.input.files, "file"),
         bytes(report.input.bytes),
         counted(figures.traces, "trace")
     );

@@ -17,7 +17,7 @@ use std::time::Duration;
 use kube::Client;
 use kube::api::{Api, ListParams};
 use kube::core::DynamicObject;
-use loadgen_program::{Stop, say_ready};
+use loadgen_program::{Shutdown, say_ready};
 use serde_json::json;
 
 use server::{KINDS, PROGRAM, Server, api_resource, crd, create, wait_for_kinds};
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         create(&client, crd(kind)).await;
     }
     wait_for_kinds(&client, KINDS.len()).await;
-    let mut stop = Stop::listen(true)?;
+    let mut stop = Shutdown::listen(true)?;
     say_ready(&json!({ "kubeconfig": server.kubeconfig }))?;
     tokio::select! {
         () = stop.asked() => Ok(()),

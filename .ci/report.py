@@ -424,6 +424,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--loadgen", required=True, help="the program")
     arguments.add_argument("--run", help="the folder of a run of the demo shop, instead of making one")
+    arguments.add_argument("--keep", help="where to copy the run that was made")
     arguments.add_argument("--screenshots", help="where to put screenshots")
     given = arguments.parse_args()
     chromium = browser_path()
@@ -444,6 +445,9 @@ def main():
             subprocess.run([loadgen, "report", run], check=True, stdout=subprocess.DEVNULL)
         else:
             run_with_live_page(loadgen, run, browser, given.screenshots)
+            if given.keep:
+                shutil.rmtree(given.keep, ignore_errors=True)
+                shutil.copytree(run, given.keep)
         page = os.path.join(run, "report.html")
         size = os.path.getsize(page)
         expect(size < LIMIT, f"the page has {size} bytes, more than {LIMIT}")

@@ -245,16 +245,20 @@ def processor_seconds(who):
 
 
 def used_below(pids):
-    """Processor seconds of processes and of those below them, ended ones included."""
+    """Processor seconds of processes and of those below them, by what they are. What Python has
+    started and is over was the program."""
     tick = os.sysconf("SC_CLK_TCK")
-    total = 0
+    used = collections.Counter()
     for pid in {p for of in pids for p in [of, *children(of)]}:
         try:
-            stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            head, _, rest = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")
         except OSError:
             continue
-        total += sum(map(int, stat[11:15]))
-    return total / tick
+        name = head.partition("(")[2].rstrip("0123456789.")
+        own, of_children = (sum(map(int, rest.split()[at:at + 2])) / tick for at in (11, 13))
+        used[name] += own
+        used["loadgen" if name == "python" else name] += of_children
+    return used
 
 
 def processor_time(bin_, loadgen, telemetry, run, folder):
@@ -267,14 +271,15 @@ def processor_time(bin_, loadgen, telemetry, run, folder):
     try:
         before = processor_seconds(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
-        seen = 0.0
+        seen = collections.Counter()
         done = threading.Event()
 
         def look():
             # Executors end with the application: what they have used is looked at while they live.
             nonlocal seen
             while not done.wait(0.2):
-                seen = max(seen, used_below([p.pid for p in cluster.processes]))
+                seen = max(seen, used_below([p.pid for p in cluster.processes]),
+                           key=collections.Counter.total)
 
         watcher = threading.Thread(target=look)
         watcher.start()
@@ -287,8 +292,10 @@ def processor_time(bin_, loadgen, telemetry, run, folder):
         wall = time.monotonic() - began
     finally:
         cluster.stop()
-    say(f"on Spark: {seen + driver:.1f} s, of these {driver:.1f} s of the driver; {wall:.0f} s by the clock")
-    say(f"ratio: {(seen + driver) / alone:.2f}")
+    spark = seen.total() + driver
+    parts = ", ".join(f"{seconds:.1f} s {name}" for name, seconds in seen.most_common())
+    say(f"on Spark: {spark:.1f} s: {parts}, and {driver:.1f} s of the driver; {wall:.0f} s by the clock")
+    say(f"ratio: {spark / alone:.2f}")
     compare(bin_, folder / "one", folder / "many")
 
 

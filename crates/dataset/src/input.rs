@@ -162,6 +162,15 @@ fn read(
             });
         }
     };
+    let warnings = audit.audit.checks.iter();
+    let warnings = warnings.filter(|check| check.level == Level::Warning);
+    let warnings: Vec<&str> = warnings.map(|check| check.id.as_str()).collect();
+    if !warnings.is_empty() {
+        notes.push(format!(
+            "run {run_id}: its audit has warnings: {}",
+            warnings.join(", ")
+        ));
+    }
     let (tables, documents) = files(&folder, &audit.stamp)?;
     let mut input = Input {
         tables,

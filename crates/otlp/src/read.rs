@@ -101,16 +101,26 @@ fn json<'a, S: Sink>(message: &'a [u8], walk: &mut Walk<'_, 'a, S>) -> Result<()
 fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
     let mut again = input.clone();
     let mut is_jaegers = false;
+    let mut of_one_resource = None;
     input.fields(|input, key| {
         for signal in Signal::ALL {
             if Json::is(key, signal.message_field()) {
                 walk.counts.message(signal);
                 return walk.resources(input, signal);
             }
+            if signal.scopes().iter().any(|field| Json::is(key, *field)) {
+                of_one_resource = Some(signal);
+                return input.skip();
+            }
         }
         match key {
-            // Jaeger's newer query API wraps OTLP.
-            "result" => object(input, walk),
+            // Jaeger's newer query API wraps OTLP, and so does Tempo's, which also has a name of its
+            // own for resources with their spans.
+            "result" | "trace" => object(input, walk),
+            "batches" => {
+                walk.counts.message(Signal::Traces);
+                walk.resources(input, Signal::Traces)
+            }
             "data" => input.array(|input, null| match null {
                 true => Ok(()),
                 false => jaeger::trace(input, walk),
@@ -122,6 +132,11 @@ fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Resu
             _ => input.skip(),
         }
     })?;
+    // The logging exporters of Java write each resource by itself.
+    if let Some(signal) = of_one_resource {
+        walk.counts.message(signal);
+        return walk.resource(&mut again, signal);
+    }
     match is_jaegers {
         true => jaeger::trace(&mut again, walk),
         false => Ok(()),

@@ -29,7 +29,7 @@ impl Signal {
 
     /// The fields of a resource's part that hold its scopes, by the names of today and of before
     /// version 0.15. (In protobuf those of before moved to 1000.)
-    const fn scopes(self) -> [Field; 2] {
+    pub(crate) const fn scopes(self) -> [Field; 2] {
         match self {
             Signal::Traces => [
                 field!(2, scope_spans),
@@ -95,23 +95,25 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
 
     /// The field of a message that holds a signal.
     pub(crate) fn resources<I: Input<'a>>(&mut self, input: &mut I, signal: Signal) -> Result<()> {
-        input.elements(ListOf::Messages, |input, _| {
-            let mut is_new = true;
-            let contents = signal.scopes();
-            let owner = Owner::Resource;
-            self.part(
-                input,
-                owner,
-                &RESOURCE,
-                &contents,
-                |walk, input, resource| {
-                    if std::mem::take(&mut is_new) {
-                        walk.sink.resource(resource);
-                    }
-                    walk.scopes(input, signal, resource)
-                },
-            )
-        })
+        input.elements(ListOf::Messages, |input, _| self.resource(input, signal))
+    }
+
+    /// One resource, with what is of it.
+    pub(crate) fn resource<I: Input<'a>>(&mut self, input: &mut I, signal: Signal) -> Result<()> {
+        let mut is_new = true;
+        let contents = signal.scopes();
+        self.part(
+            input,
+            Owner::Resource,
+            &RESOURCE,
+            &contents,
+            |walk, input, resource| {
+                if std::mem::take(&mut is_new) {
+                    walk.sink.resource(resource);
+                }
+                walk.scopes(input, signal, resource)
+            },
+        )
     }
 
     fn scopes<I: Input<'a>>(

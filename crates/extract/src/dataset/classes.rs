@@ -21,6 +21,8 @@ pub(crate) enum LeftOut {
     NoWindow,
     /// The evidence of its window does not back the label.
     Verdict,
+    /// It began long after its request had ended: by its own time, it is not of its trace's condition.
+    Late,
 }
 
 impl LeftOut {
@@ -31,6 +33,7 @@ impl LeftOut {
             LeftOut::Unsettled => "not steady",
             LeftOut::NoWindow => "no window of it",
             LeftOut::Verdict => "not backed by the evidence",
+            LeftOut::Late => "late",
         }
     }
 }

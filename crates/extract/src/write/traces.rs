@@ -141,15 +141,7 @@ fn write_spans(
         if !written.counts.spans.take(keep, &said) {
             continue;
         }
-        let class = count(
-            rules,
-            &mut written.counts,
-            condition,
-            &said,
-            start_ns,
-            late,
-            trace,
-        );
+        let class = count(rules, &mut written.counts, condition, &said, late, trace);
         if runs.last().is_none_or(|run| run.class != class) {
             runs.push(Run {
                 class,
@@ -186,7 +178,6 @@ fn count(
     counts: &mut WriteCounts,
     condition: usize,
     said: &Said<'_>,
-    start_ns: Option<i64>,
     late: bool,
     trace: &OfTrace<'_>,
 ) -> Option<usize> {
@@ -197,14 +188,18 @@ fn count(
     if let Some(phase) = said.phase.name() {
         *counts.spans_by_phase.entry(phase.into()).or_default() += 1;
     }
-    if said.phase == Phase::Steady {
-        let moment = if late { start_ns } else { trace.moment_ns };
-        if let Some(Placed::Within { stretch, .. }) = moment.map(|at| rules.truth.conditions.at(at))
-        {
+    // Windows count spans by the moments of their traces.
+    if said.phase == Phase::Steady && !late {
+        let conditions = &rules.truth.conditions;
+        if let Some(Placed::Within { stretch, .. }) = trace.moment_ns.map(|at| conditions.at(at)) {
             *counts.steady.entry(stretch).or_default() += 1;
         }
     }
-    match rules.classes.admits(condition, said) {
+    let admitted = match (rules.classes.admits(condition, said), late) {
+        (Ok(()), true) => Err(LeftOut::Late),
+        (admitted, _) => admitted,
+    };
+    match admitted {
         Ok(()) => Some(rules.classes.of(condition)),
         Err(reason) => {
             *counts.left_out.entry(reason).or_default() += 1;

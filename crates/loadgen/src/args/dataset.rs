@@ -165,7 +165,7 @@ pub(crate) struct UploadArgs {
 /// Hold an exam: of a dataset, or of a detector on it.
 ///
 /// Detectors are evaluated by folds of whole episodes, beside what knows nothing reaches, and the
-/// dataset by what it gives away. The Python package does it: `pip install 'loadgen[exam]'`. What
+/// dataset by what it gives away. The Python package does it: `pip install './python[exam]'` in a clone. What
 /// is measured is told in docs/evaluate.md.
 #[derive(Debug, Default, ClapArgs)]
 #[command(after_help = EXIT_CODES)]

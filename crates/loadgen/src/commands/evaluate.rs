@@ -35,9 +35,9 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit, Failure> {
         })?;
     if !asked.success() {
         let message = format!(
-            "{shown} does not have the Python package loadgen with what exams need. This installs it: \
-             {shown} -m pip install 'loadgen[exam]'\nFrom a clone: {shown} -m pip install \
-             './python[exam]'. Another interpreter is named with --python or LOADGEN_PYTHON"
+            "{shown} does not have the Python package loadgen with what exams need. In a clone this \
+             installs it: {shown} -m pip install './python[exam]'. Another interpreter is named with \
+             --python or LOADGEN_PYTHON"
         );
         return Err(Failure::new(Exit::NotReachable, message));
     }

@@ -23,10 +23,11 @@ pub(crate) fn text(shown: &Shown, in_full: bool) -> String {
         tables::verdict(shown.verdict)
     );
     if let Some(run) = &shown.run {
-        out += &format!(
-            "Run {} of {}, seed {}, time scale {}\n",
+        let text = format!(
+            "Run {} of {}, seed {}, time scale {}",
             run.run_id, run.scenario_file, run.seed, run.time_scale
         );
+        out += &wrapped(&text, "");
     }
     out += &format!(
         "Windows are compared with {:.1} s of steady normal time\n",
@@ -38,15 +39,15 @@ pub(crate) fn text(shown: &Shown, in_full: bool) -> String {
     if in_full {
         return out;
     }
-    out += "\nSpans by label and by phase:\n";
+    out += "\nSpans by anomaly type and by phase:\n";
     for (name, counts) in [
-        ("label", &shown.spans_by_type),
+        ("type", &shown.spans_by_type),
         ("phase", &shown.spans_by_phase),
+        ("in no file of a class", &shown.left_out),
     ] {
-        out += &format!("  {name}: {}\n", list(counts));
-    }
-    if !shown.left_out.is_empty() {
-        out += &format!("  in no file of a class: {}\n", list(&shown.left_out));
+        if !counts.is_empty() {
+            out += &wrapped(&format!("{name}: {}", list(counts)), "  ");
+        }
     }
     out
 }

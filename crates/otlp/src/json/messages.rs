@@ -123,7 +123,7 @@ pub(crate) struct AnySignals {
 }
 
 fields!(AnySignals {
-    resource_spans: List<Message<ResourceSpans>>,
+    resource_spans | batches: List<Message<ResourceSpans>>,
     resource_metrics: List<Message<ResourceMetrics>>,
     resource_logs: List<Message<ResourceLogs>>,
 });

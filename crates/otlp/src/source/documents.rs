@@ -5,11 +5,25 @@
 //! when they are read. An object at the top is a message, unless it has a list under `data`: then
 //! the objects in that are the messages, and the one around them, which may be of any length, is
 //! passed over.
+//!
+//! A document that was torn costs itself and not those behind it: a newline ends a text, which can't
+//! hold one, and a line that begins as documents do ends what is open. Text between documents is
+//! named.
 
 use std::io::{self, BufRead};
 
 use super::unit::{Cut, Object, Unit};
 use super::{MAX_MESSAGE_BYTES, UNIT_BYTES};
+
+/// What documents begin with behind their `{`, and nothing inside of one does at the start of a line.
+const BEGINNINGS: [&[u8]; 6] = [
+    b"\"data\":",
+    b"\"result\":",
+    b"\"batches\":",
+    b"\"resourceSpans\":",
+    b"\"resourceMetrics\":",
+    b"\"resourceLogs\":",
+];
 
 /// Counts braces.
 #[derive(Debug, Default)]
@@ -22,6 +36,8 @@ pub(super) struct Braces {
 impl Braces {
     pub(super) fn take(&mut self, b: u8) {
         match b {
+            // JSON has it as `\n`.
+            b'\n' => (self.in_string, self.escaped) = (false, false),
             _ if self.escaped => self.escaped = false,
             b'\\' => self.escaped = self.in_string,
             b'"' => self.in_string = !self.in_string,
@@ -45,6 +61,12 @@ struct Scan {
     /// The message that is being read.
     message: Option<Message>,
     around: Around,
+    /// The last byte.
+    last: u8,
+    /// The last byte that is no white space.
+    last_visible: u8,
+    /// Inside of text that is of no document; it has been named.
+    is_between: bool,
     /// Bytes before.
     offset: u64,
     /// Messages before.
@@ -78,6 +100,9 @@ impl<R: BufRead> Documents<R> {
             braces: Braces::default(),
             message: None,
             around: Around::Nothing,
+            last: b'\n',
+            last_visible: 0,
+            is_between: false,
             offset: 0,
             messages: 0,
         };
@@ -112,10 +137,25 @@ impl Scan {
         let mut copied = 0;
         let mut at = 0;
         while let Some(&b) = chunk.get(at) {
-            if self.braces.in_string && !self.braces.escaped && b != b'"' && b != b'\\' {
+            if self.braces.in_string && !self.braces.escaped && !b"\"\\\n".contains(&b) {
                 let rest = &chunk[at..];
-                at += memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                at += memchr::memchr3(b'"', b'\\', b'\n', rest).unwrap_or(rest.len());
                 continue;
+            }
+            let last = std::mem::replace(&mut self.last, b);
+            let last_visible = self.last_visible;
+            if !b.is_ascii_whitespace() {
+                self.last_visible = b;
+            }
+            if b == b'{' && last == b'\n' && last_visible != b':' && self.braces.depth > 0 {
+                let rest = &chunk[at + 1..];
+                let can_be_inside = b",[".contains(&last_visible);
+                if !can_be_inside || BEGINNINGS.iter().any(|of| rest.starts_with(of)) {
+                    self.copy(&chunk[copied..at], unit);
+                    copied = at;
+                    let reason = "the document breaks off, and another one begins";
+                    self.lose(unit, reason, false);
+                }
             }
             let structural = !self.braces.in_string;
             let before = self.braces.depth;
@@ -125,6 +165,7 @@ impl Scan {
             if !structural {
                 continue;
             }
+            self.name_between(b, at - 1, unit);
             let begins = match self.around {
                 Around::Nothing => before == 0,
                 Around::Data(_) => before == 1,
@@ -227,15 +268,35 @@ impl Scan {
         if begun.is_none() && self.braces.depth == 0 {
             return;
         }
+        self.message = begun;
+        self.lose(unit, "the file ends in the middle of the document", true);
+    }
+
+    /// Names the document that is open, which has no end.
+    fn lose(&mut self, unit: &mut Unit, reason: &str, torn: bool) {
+        let begun = self.message.take();
         self.braces = Braces::default();
+        self.around = Around::Nothing;
         let offset = begun.as_ref().map_or(self.offset, |message| message.offset);
         unit.bytes
             .truncate(begun.map_or(usize::MAX, |message| message.begin));
-        unit.skip_at(
-            offset,
-            "the file ends in the middle of the document".to_owned(),
-            true,
-        );
+        unit.skip_at(offset, reason.to_owned(), torn);
         unit.messages += 1;
+    }
+
+    /// Names text that is of no document, once.
+    fn name_between(&mut self, b: u8, at: usize, unit: &mut Unit) {
+        let is_between_documents = self.message.is_none()
+            && self.around == Around::Nothing
+            && self.braces.depth == 0
+            && !b"[]{},\0\xef\xbb\xbf".contains(&b)
+            && !b.is_ascii_whitespace();
+        if is_between_documents && !self.is_between {
+            let byte = self.offset + at as u64;
+            unit.skip_at(byte, "text that is of no document".to_owned(), false);
+            unit.messages += 1;
+        }
+        self.is_between =
+            is_between_documents || self.is_between && b.is_ascii_whitespace() && b != b'\n';
     }
 }

@@ -4,11 +4,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::MAX_MESSAGE_BYTES;
 use super::documents::Braces;
+use super::{MAX_MESSAGE_BYTES, delimited};
 
 /// So many bytes are enough to tell a form.
 pub(super) const SNIFFED: usize = 4096;
+
+/// Which of two bytes comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endian {
+    Big,
+    Little,
+}
 
 /// How messages are told from each other, or how they are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +26,10 @@ pub(super) enum Form {
     Frames,
     /// JSON over many lines, in lists, or in an answer of Jaeger.
     Documents,
+    /// Messages of protobuf with their length before them, as a varint.
+    Delimited,
+    /// Text of two bytes for a letter.
+    Utf16(Endian),
     Gzip,
     /// A stream of whole zstd frames.
     Zstd,
@@ -34,7 +45,7 @@ pub fn looks_like_telemetry(path: &Path) -> io::Result<bool> {
     Ok(match Form::of(&head) {
         Form::Lines => names_a_resource(),
         Form::Documents => names_a_resource() || is_jaegers(text(&head)),
-        Form::Frames | Form::Gzip | Form::Zstd => true,
+        Form::Frames | Form::Delimited | Form::Utf16(_) | Form::Gzip | Form::Zstd => true,
     })
 }
 
@@ -55,6 +66,9 @@ impl Form {
         match head {
             [0x1f, 0x8b, ..] => return Form::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => return Form::Zstd,
+            // A byte order mark, or the beginning of JSON without one.
+            [0xff, 0xfe, ..] | [b'{' | b'[', 0, ..] => return Form::Utf16(Endian::Little),
+            [0xfe, 0xff, ..] | [0, b'{' | b'[', 0, ..] => return Form::Utf16(Endian::Big),
             [0, b, c, d, first, ..] => {
                 let length = u32::from_be_bytes([0, *b, *c, *d]) as usize;
                 // 0x0a begins field 1 of a protobuf message, which is all that these messages
@@ -65,6 +79,9 @@ impl Form {
                 }
             }
             _ => {}
+        }
+        if delimited::begins(head) {
+            return Form::Delimited;
         }
         let text = text(head);
         if text.starts_with(b"[") || is_jaegers(text) || goes_on(text) {
@@ -116,7 +133,7 @@ mod tests {
 
     #[test]
     fn forms_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], Form); 19] = [
+        let cases: [(&[u8], Form); 26] = [
             (b"{\"resourceSpans\":[]}\n", Form::Lines),
             (b"\n\n{\"resourceSpans\":[]}\n", Form::Lines),
             (b"\xef\xbb\xbf{\"resourceSpans\":[]}\n", Form::Lines),
@@ -137,6 +154,13 @@ mod tests {
             (b"\0\0\0\x05\x0a\x03abc", Form::Frames),
             (b"\0\0\0\x05\x28\xb5\x2f\xfd", Form::Frames),
             (b"\x05\0\0\0\x0a\x03abc", Form::Lines),
+            (b"\x06\x0a\x04\x0a\x02\x0a\0", Form::Delimited),
+            (b"\x02\x0a\0\x02\x0a\0", Form::Delimited),
+            (b"\x05\x0a\x04\x0a\x02\x0a\0", Form::Lines),
+            (b"\xff\xfe{\0\"\0", Form::Utf16(Endian::Little)),
+            (b"[\0{\0", Form::Utf16(Endian::Little)),
+            (b"\xfe\xff\0{\0\"", Form::Utf16(Endian::Big)),
+            (b"\0{\0\"\0r", Form::Utf16(Endian::Big)),
             (b"", Form::Lines),
             (b"hello", Form::Lines),
         ];

@@ -1,9 +1,10 @@
-//! Compression around a file, which is taken off layer by layer.
+//! What is around the text or the bytes of a file, compression or UTF-16, which is taken off layer
+//! by layer.
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::form::{Form, head};
+use super::form::{Endian, Form, head};
 use super::{MAX_ZSTD_WINDOW_LOG, Reader};
 
 /// Content with gzip in zstd in gzip and so on is nothing that a Collector writes.
@@ -45,6 +46,15 @@ pub(super) fn innermost(
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
                 decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
                 Box::new(decoder)
+            }
+            Form::Utf16(endian) if layers < MAX_LAYERS => {
+                let encoding = match endian {
+                    Endian::Big => encoding_rs::UTF_16BE,
+                    Endian::Little => encoding_rs::UTF_16LE,
+                };
+                let mut decoder = encoding_rs_io::DecodeReaderBytesBuilder::new();
+                decoder.encoding(Some(encoding)).bom_override(true);
+                Box::new(decoder.build(whole))
             }
             _ => return Ok((form, Box::new(whole))),
         };

@@ -4,6 +4,7 @@
 //! taken from its source (exporter/fileexporter). Reading and decompression are on the thread that
 //! calls [`Source::next_unit`]; everything else is [`decode`], on whatever thread.
 
+mod delimited;
 mod documents;
 mod form;
 mod frames;
@@ -20,6 +21,7 @@ pub use form::looks_like_telemetry;
 pub use paths::{backup, expand};
 pub use unit::{Skipped, Unit, UnitSummary, decode, requests};
 
+use delimited::Delimited;
 use documents::Documents;
 use form::Form;
 use frames::Frames;
@@ -54,6 +56,7 @@ type Reader = Box<dyn BufRead + Send>;
 enum Cutter {
     Lines(Lines<Reader>),
     Frames(Frames<Reader>),
+    Delimited(Delimited<Reader>),
     Documents(Documents<Reader>),
     /// Nothing has been read of the file. It takes no memory until then, nor after its end: an input
     /// may have thousands of files.
@@ -168,6 +171,7 @@ impl Source {
         let more = match &mut self.cutter {
             Cutter::Lines(lines) => lines.next(unit),
             Cutter::Frames(frames) => frames.next(unit),
+            Cutter::Delimited(delimited) => delimited.next(unit),
             Cutter::Documents(documents) => documents.next(unit),
             Cutter::Start | Cutter::End => Ok(false),
         }?;
@@ -188,8 +192,9 @@ fn start(reader: Box<dyn Read + Send>) -> io::Result<(Cutter, Damage)> {
     let (form, reader) = layer::innermost(reader, &damage)?;
     let cutter = match form {
         Form::Frames => Cutter::Frames(Frames::new(reader)),
+        Form::Delimited => Cutter::Delimited(Delimited::new(reader)),
         Form::Documents => Cutter::Documents(Documents::new(reader)),
-        Form::Lines | Form::Gzip | Form::Zstd => Cutter::Lines(Lines::new(reader)),
+        Form::Lines | Form::Utf16(_) | Form::Gzip | Form::Zstd => Cutter::Lines(Lines::new(reader)),
     };
     Ok((cutter, damage))
 }

@@ -10,12 +10,19 @@ use crate::sink::{Counts, Sink};
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// What messages begin with, as the Collector's file exporter writes them.
-const BEGINNINGS: [&[u8]; 3] = [
+/// What messages begin with, as the Collector's file exporter, libraries and Tempo write them.
+const BEGINNINGS: [&[u8]; 7] = [
     b"{\"resourceSpans\":",
     b"{\"resourceMetrics\":",
     b"{\"resourceLogs\":",
+    b"{\"resource_spans\":",
+    b"{\"resource_metrics\":",
+    b"{\"resource_logs\":",
+    b"{\"batches\":",
 ];
+
+/// In lines of a Java logger that say who speaks; the message is on the next one.
+const OF_JAVAS_LOGGER: &[u8] = b" io.opentelemetry.exporter.logging.";
 
 /// Whole messages of a file, about 1 MiB or one that is longer.
 #[derive(Debug, Default)]
@@ -42,6 +49,8 @@ pub(super) enum Cut {
     Frames,
     /// One after the other.
     Objects(Vec<Object>),
+    /// Each had its length before it, which is not among the bytes.
+    Delimited(Vec<Object>),
 }
 
 #[derive(Debug)]
@@ -207,7 +216,10 @@ impl Unit {
                 Cut::Lines => {
                     let newline = memchr::memchr(b'\n', rest);
                     let end = newline.unwrap_or(rest.len());
-                    message.bytes = &rest[..end];
+                    let line = &rest[..end];
+                    let prefix = prefix_of_logger(line);
+                    message.bytes = &line[prefix..];
+                    message.byte += prefix as u64;
                     message.is_cut_off = newline.is_none();
                     start += (end + 1).min(rest.len());
                 }
@@ -217,10 +229,11 @@ impl Unit {
                     message.is_framed = true;
                     start += LENGTH + message.bytes.len();
                 }
-                Cut::Objects(objects) => {
+                Cut::Objects(objects) | Cut::Delimited(objects) => {
                     let object = objects.get(index)?;
                     message.bytes = &self.bytes[start..object.end];
                     message.byte = object.offset;
+                    message.is_framed = matches!(self.cut, Cut::Delimited(_));
                     index += 1;
                     start = object.end;
                 }
@@ -251,8 +264,12 @@ impl<'u> Message<'u> {
         starts.push(0);
         starts.sort_unstable();
         let ends = starts[1..].iter().copied().chain([self.bytes.len()]);
+        let separated = |start: usize, end: usize| {
+            let bytes = self.bytes[start..end].trim_ascii_end();
+            bytes.strip_suffix(b",").unwrap_or(bytes)
+        };
         let part = |(start, end): (usize, usize)| Message {
-            bytes: &self.bytes[start..end],
+            bytes: separated(start, end),
             byte: self.byte + start as u64,
             is_framed: false,
             is_cut_off: self.is_cut_off && end == self.bytes.len(),
@@ -276,7 +293,10 @@ impl<'u> Message<'u> {
     /// Its bytes, and their form.
     fn content<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Content<'a>, Problem> {
         if !self.is_framed {
-            return Ok(match self.bytes.trim_ascii_start().is_empty() {
+            let is_blank = self.bytes.trim_ascii_start().is_empty()
+                || memchr::memchr(b'{', self.bytes).is_none()
+                    && memchr::memmem::find(self.bytes, OF_JAVAS_LOGGER).is_some();
+            return Ok(match is_blank {
                 true => Content::Blank,
                 false => Content::Json(self.bytes),
             });
@@ -293,6 +313,16 @@ impl<'u> Message<'u> {
             true => Content::Json(bytes),
             false => Content::Protobuf(bytes),
         })
+    }
+}
+
+/// The length of what a logger wrote before a message on its line, such as `INFO: `. The rest of a
+/// line that was torn ends otherwise.
+fn prefix_of_logger(line: &[u8]) -> usize {
+    let is_message = |at: &usize| line[*at..].starts_with(b"{\"resource");
+    match memchr::memchr(b'{', line).filter(is_message) {
+        Some(at) if line[..at].ends_with(b" ") && !line[..at].contains(&b'"') => at,
+        _ => 0,
     }
 }
 

@@ -126,6 +126,123 @@ fn messages_over_many_lines_and_lists_of_messages_are_read() {
     }
 }
 
+/// One message of traces, as a line.
+fn message(name: &str) -> String {
+    format!(
+        r#"{{"resourceSpans":[{{"resource":{{}},"scopeSpans":[{{"spans":[{{"name":"{name}"}}]}}]}}]}}"#
+    )
+}
+
+#[test]
+fn what_tempo_answers_is_read() {
+    let expected = read(message("a")).0;
+    let within = message("a").replace("resourceSpans", "batches");
+    assert_same(within.clone().into_bytes(), &expected);
+    for inner in [within, message("a")] {
+        assert_same(format!(r#"{{"trace":{inner}}}"#).into_bytes(), &expected);
+    }
+}
+
+#[test]
+fn what_the_logging_exporters_of_java_write_is_read() {
+    let expected = [read(message("a")).0, read(message("b")).0].concat();
+    let of = |name: &str| {
+        let whole = message(name);
+        let resource = whole
+            .strip_prefix(r#"{"resourceSpans":["#)
+            .expect("it begins so");
+        resource.strip_suffix("]}").expect("it ends so").to_owned()
+    };
+    let speaker = "io.opentelemetry.exporter.logging.otlp.OtlpJsonLoggingSpanExporter";
+    let log = format!(
+        "Nov 26, 2026 9:15:01 AM {speaker} export\nINFO: {}\n\
+         Nov 26, 2026 9:15:06 AM {speaker} export\nINFO: {}\n",
+        of("a"),
+        of("b")
+    );
+    assert_same(log.into_bytes(), &expected);
+    assert_same(
+        format!("{}\n{}\n", of("a"), message("b")).into_bytes(),
+        &expected,
+    );
+}
+
+#[test]
+fn messages_of_protobuf_may_have_a_varint_before_them() {
+    for signal in SIGNALS {
+        let frames = fixture("proto-none", signal);
+        let (mut rest, mut delimited) = (&frames[..], Vec::new());
+        while let Some((length, message)) = rest.split_first_chunk::<4>() {
+            let (message, next) = message.split_at(u32::from_be_bytes(*length) as usize);
+            prost::encoding::encode_varint(message.len() as u64, &mut delimited);
+            delimited.extend_from_slice(message);
+            rest = next;
+        }
+        assert_same(delimited.clone(), &expected(signal));
+        assert_same(gzip(&delimited), &expected(signal));
+        let (_, summary) = read(&delimited[..delimited.len() - 3]);
+        assert!(summary.skipped.iter().all(|skipped| skipped.torn));
+        assert_eq!(summary.skipped.len(), 1);
+        let whole = read(delimited).1;
+        assert_eq!(
+            (summary.bytes + 3, summary.lines),
+            (whole.bytes, whole.lines)
+        );
+    }
+}
+
+#[test]
+fn text_of_two_bytes_for_a_letter_is_read() {
+    let text = message("å") + "\n" + &message("b") + "\n";
+    let expected = read(text.clone()).0;
+    for mark in ["", "\u{feff}"] {
+        let units: Vec<u16> = format!("{mark}{text}").encode_utf16().collect();
+        let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+        assert_same(little, &expected);
+        assert_same(big, &expected);
+    }
+}
+
+#[test]
+fn a_torn_document_costs_itself_and_text_between_documents_is_named() {
+    let answer = |id: u32| {
+        format!(
+            r#"{{"data":[{{"traceID":"{id:032x}","spans":[{{"traceID":"{id:032x}","spanID":"{id:016x}","operationName":"x"}}],"processes":{{}}}}]}}"#
+        )
+    };
+    let whole = read(answer(2) + "\n" + &answer(3)).0;
+    assert_eq!(whole.len(), 2);
+    let pretty = serde_json::to_string_pretty(
+        &serde_json::from_str::<serde_json::Value>(&answer(1)).expect("JSON"),
+    )
+    .expect("JSON");
+    for (before, reason) in [
+        (answer(1)[..40].to_owned(), "the document breaks off"),
+        (answer(1)[..100].to_owned(), "the document breaks off"),
+        (pretty[..60].to_owned(), "the document breaks off"),
+        (
+            r#"502 "Bad Gateway"#.to_owned(),
+            "text that is of no document",
+        ),
+    ] {
+        for first in ["", "{\"data\":[]}\n"] {
+            let content = format!("{first}{before}\n{}\n{}\n", answer(2), answer(3));
+            // A file is told by its first bytes.
+            if first.is_empty() && before.starts_with("502") {
+                continue;
+            }
+            let (items, summary) = read(content);
+            assert_eq!(items, whole, "{before}");
+            let reasons: Vec<&str> = summary.skipped.iter().map(|s| &*s.reason).collect();
+            assert!(
+                matches!(reasons[..], [one] if one.starts_with(reason)),
+                "{before}: {reasons:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_file_that_is_cut_off_in_each_form_costs_what_is_cut_and_no_more() {
     for form in ["json-none", "proto-none", "json-zstd", "proto-zstd"] {

@@ -275,13 +275,16 @@ fn exec(
             }
         }
         None if file.flows.contains_key("default") => choose("default", 1, key),
-        None => findings.push(
-            Finding::at(
-                key,
-                "the scenario names no flow, and there is no flow `default`",
-            )
-            .help("add `exec:` with the name of a flow"),
-        ),
+        None => {
+            let message = "the scenario names no flow, and there is no flow `default`";
+            let help = match file.flows.keys().next() {
+                Some(first) => {
+                    format!("add `exec:` with the name of a flow, such as `exec: {first}`")
+                }
+                None => "add a flow".to_owned(),
+            };
+            findings.push(Finding::at(key, message).help(help));
+        }
     }
     chosen
 }

@@ -41,8 +41,8 @@ pub(super) fn evidence(figures: &Figures) -> Check {
         }
         (Level::Warning, _) => {
             "The details say why. A weak window needs more traffic through the declared service or a \
-             stronger fault; a disturbed one a quieter machine or a longer warm-up. `loadgen show` has \
-             the comparisons."
+             stronger fault; a disturbed one a quieter machine or a longer warm-up; a clean one that was \
+             not compared a longer window, or a second normal one. `loadgen show` has the comparisons."
         }
         _ => {
             "These labels are not backed by what was measured, and their rows are in no file of a class. \
@@ -78,6 +78,8 @@ fn level(window: &WindowFigures) -> Level {
     match window.verdict.as_deref() {
         Some("not_supported" | "not_enough_data") => Level::Error,
         Some("weak" | "disturbed") => Level::Warning,
+        // Nothing was there to compare it with.
+        Some("clean") if window.effect.is_none() => Level::Warning,
         _ => Level::Ok,
     }
 }

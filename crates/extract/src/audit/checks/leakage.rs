@@ -159,20 +159,17 @@ pub(super) fn rate_leak(figures: &Figures) -> Check {
 fn predictor(id: &str, predictor: Option<&Predictor>) -> Check {
     let limit = format!("{PREDICTABLE} of the way from guessing to certainty");
     let Some(of) = predictor else {
-        return check(
-            id,
-            Level::Ok,
-            "too little to tell: no ledger, or fewer than two types",
-            limit,
-        );
+        let figure =
+            "not tested: it takes a ledger, and two types with two steady blocks of a second each";
+        return check(id, Level::Info, figure, limit);
     };
     let above = of.balanced_accuracy - of.chance;
     let certain = above > PREDICTABLE_ERRORS * of.chance_error;
     let level = warn_if(certain && above >= PREDICTABLE * (1.0 - of.chance));
     let figure = format!(
-        "{} of blocks of {:.1} s told rightly, guessing gives {}",
-        percent(of.balanced_accuracy),
+        "types of blocks of {:.1} s are told with a balanced accuracy of {}, by guessing {}",
         of.block_s,
+        percent(of.balanced_accuracy),
         percent(of.chance)
     );
     let details = of.types.iter();

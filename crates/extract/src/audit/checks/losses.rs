@@ -107,7 +107,8 @@ pub(super) fn foreign(figures: &Figures) -> Check {
     let others: u64 = of_others.map(|f| f.spans).sum();
     let has_own = figures.windows.is_empty() || figures.windows.iter().any(|w| w.spans > 0);
     let is_other_run = others > 0 && !has_own;
-    let level = match is_other_run {
+    let is_all = is_other_run || rows > 0 && rows == total;
+    let level = match is_all {
         true => Level::Error,
         false => info_if(is_there),
     };
@@ -125,12 +126,15 @@ pub(super) fn foreign(figures: &Figures) -> Check {
         )
     });
     check("foreign", level, figure, "")
-        .advise(match is_other_run {
-            true => {
+        .advise(match (is_other_run, is_all) {
+            (true, _) => {
                 "All spans are of another run than the timeline: give the telemetry and the timeline of \
                  one run."
             }
-            false => {
+            (false, true) => {
+                "Nothing is of the timeline's run: give the telemetry and the timeline of one run."
+            }
+            (false, false) => {
                 "A Collector that lives on stores other runs, too. These rows are in no file, unless \
                  --include-foreign keeps them as `unknown`."
             }

@@ -35,7 +35,7 @@ const OF_THE_SHOP: &str = include_str!("../../../../../scenarios/quick.yaml");
 pub(super) async fn init(args: InitArgs) -> Result<Exit, Failure> {
     let (text, said) = match (&args.openapi, &args.har, &args.target) {
         (None, None, None) => (
-            OF_THE_SHOP.to_owned(),
+            of_the_shop(),
             "the demo shop, with faults and about a minute long".to_owned(),
         ),
         _ => of_a_target(&args).await?,
@@ -48,6 +48,14 @@ pub(super) async fn init(args: InitArgs) -> Result<Exit, Failure> {
            loadgen doctor {file}\n  \
            loadgen run {file}\n"
     ))
+}
+
+/// Without the line by which editors find the schema: it holds beside the schema alone.
+fn of_the_shop() -> String {
+    let mut lines = OF_THE_SHOP.split_inclusive('\n').peekable();
+    let is_of_editors = |line: &&str| line.starts_with("# yaml-language-server:") || *line == "#\n";
+    while lines.next_if(is_of_editors).is_some() {}
+    lines.collect()
 }
 
 async fn of_a_target(args: &InitArgs) -> Result<(String, String), Failure> {
@@ -107,7 +115,10 @@ async fn ask(target: &str) -> Result<Option<Draft>, Failure> {
         let answer = match client.get(url).timeout(PATIENCE).send().await {
             Ok(answer) => answer,
             Err(error) if error.is_connect() || error.is_timeout() => {
-                let message = format!("{target} is not reachable: {}", causes(&error));
+                let message = format!(
+                    "{target} is not reachable: {}. Start it, or describe it by a file: --openapi or --har",
+                    causes(&error)
+                );
                 return Err(Failure::new(Exit::NotReachable, message));
             }
             Err(_) => continue,

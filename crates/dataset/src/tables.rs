@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use parquet::arrow::ArrowWriter;
@@ -263,12 +264,14 @@ fn by_class(batch: &RecordBatch) -> BTreeMap<String, BooleanArray> {
     let column = |name: &str| texts(batch, name);
     let (kinds, labels) = (column("anomaly_type"), column("anomaly_label"));
     let (phases, verdicts) = (column("phase"), column("verdict"));
+    let late = batch.column_by_name("late").map(AsArray::as_boolean);
     let mut rows: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
     for row in 0..batch.num_rows() {
         let backs = text(verdicts, row).is_some_and(|verdict| BACKING.contains(&verdict));
         let is_known = text(labels, row).is_some_and(|label| label != "unknown");
         let is_steady = text(phases, row) == Some("steady");
-        let kind = text(kinds, row).filter(|_| backs && is_known && is_steady);
+        let is_late = late.is_some_and(|late| late.is_valid(row) && late.value(row));
+        let kind = text(kinds, row).filter(|_| backs && is_known && is_steady && !is_late);
         if let Some(kind) = kind {
             let rows = rows
                 .entry(kind)

@@ -82,6 +82,8 @@ pub(crate) fn extract_from(
     let mut figures = measure::figures(&truth, &labelled.gathered, &run);
     figures.clocks = clocks;
     figures.skew_corrected = options.correct_skew;
+    figures.shifted_ns = (options.shift_ns != 0).then_some(options.shift_ns);
+    figures.time_offset = measure::time_offset(&truth, &facts);
     said.put(&mut figures);
     measure::leaks(&mut figures, &truth, &scanned.sample, &labelled.gathered);
 

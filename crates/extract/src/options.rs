@@ -60,6 +60,9 @@ pub struct ExtractOptions {
     /// Look moments up by times that are corrected by the offset of each service's clock. Rows keep
     /// the times as they came.
     pub correct_skew: bool,
+    /// What is added to each time of the telemetry, nanoseconds: where its clock was set to another
+    /// zone. Rows have the sums.
+    pub shift_ns: i64,
     /// Write only rows whose phase is `steady`.
     pub steady_only: bool,
     /// Keep rows that are not the run's, labelled `unknown`.

@@ -53,6 +53,7 @@ pub(crate) struct Stages {
     output: PathBuf,
     staging: Staging,
     stop: Stop,
+    shift_ns: i64,
 }
 
 /// What was said of all partitions.
@@ -122,6 +123,7 @@ impl Stages {
             output: options.output.clone(),
             staging: Staging::new(&options.output, options.stop.clone()).map_err(write_error)?,
             stop: options.stop.clone(),
+            shift_ns: options.shift_ns,
         })
     }
 
@@ -152,6 +154,7 @@ impl Stages {
         let folder = self.staging.folder();
         let cannot = |source| self.write_error(source);
         let mut scanned = Scanned::new(folder, inputs.bytes()).map_err(cannot)?;
+        scanned.shift_ns = self.shift_ns;
         let ledger = ledger.map(|ledger| read_ledger(ledger, false, &mut scanned));
         let ledger = ledger.transpose().map_err(cannot)?;
         for other in others {

@@ -287,7 +287,8 @@ def check_filter(dataset):
         if said != label:
             print(f"  anomaly_label is {label} where anomaly_type is {kind}")
             is_ok = False
-        if label in wanted and row["phase"] == "steady" and row["verdict"] in BACKED:
+        is_settled = row["phase"] == "steady" and row["late"] == "false"
+        if label in wanted and is_settled and row["verdict"] in BACKED:
             wanted[label][tuple(row.values())] += 1
     for label, expected in wanted.items():
         found = collections.Counter(tuple(r.values()) for r in rows_of(dataset, f"traces_{label}"))

@@ -283,7 +283,7 @@ export function verdicts(run) {
           "td",
           { title: fault ? faultWords(fault) : null },
           fault
-            ? `${words(fault.name)}${fault.service ? ` in ${fault.service}` : ""}${window.fault_state === "confirmed" ? "" : ` (${words(window.fault_state)})`}`
+            ? `${words(fault.name)}${fault.service ? ` in ${fault.service}` : ""}${["confirmed", ""].includes(window.fault_state) ? "" : ` (${words(window.fault_state)})`}`
             : words(window.fault_state === "none" ? "–" : window.fault_state),
         ),
         html("td", { class: "number" }, window.onset_s === null ? "–" : seconds(window.onset_s)),

@@ -14,6 +14,8 @@ use super::line::{MARK, payload};
 
 /// Container runtimes hand a longer line on in pieces of this many bytes.
 const PIECE_BYTES: usize = 16 << 10;
+/// What the line with k6's counts begins with.
+const LAST: &[u8] = b"lg1 end {";
 /// A line is not put together beyond this many bytes.
 const LONGEST_BYTES: usize = 64 << 20;
 
@@ -28,7 +30,8 @@ pub(super) struct ModuleLines<R> {
 
 struct Begun {
     number: usize,
-    text: String,
+    /// A piece may end within a letter.
+    text: Vec<u8>,
     /// The log says that more comes; else its length lets one think so.
     is_said: bool,
 }
@@ -55,25 +58,32 @@ impl<R: BufRead> ModuleLines<R> {
     }
 
     /// A line as the log has it; none at the end. The last line of a log that a kill cut off says
-    /// only a part of what happened.
-    fn line(&mut self) -> io::Result<Option<String>> {
+    /// only a part of what happened; that with k6's counts says all if it has its end.
+    fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line)?;
-        if line.pop() != Some(b'\n') {
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        } else if !(memchr::memmem::find(&line, LAST).is_some() && line.ends_with(b"}")) {
             return Ok(None);
         }
+        if self.lines_read == 0 && line.starts_with("\u{feff}".as_bytes()) {
+            line.drain(.."\u{feff}".len());
+        }
         self.lines_read += 1;
-        Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+        Ok(Some(line))
     }
 
-    fn take(&mut self, piece: &Piece<'_>) {
+    fn take(&mut self, piece: &Piece) {
+        let is_a_line = || payload(&String::from_utf8_lossy(&piece.text)).is_some();
         let (number, text) = match self.begun.take() {
-            Some(begun) if begun.is_said || payload(&piece.text).is_none() => {
-                (begun.number, begun.text + &piece.text)
+            Some(mut begun) if begun.is_said || !is_a_line() => {
+                begun.text.extend_from_slice(&piece.text);
+                (begun.number, begun.text)
             }
             begun => {
                 self.finish(begun);
-                (self.lines_read, piece.text.to_string())
+                (self.lines_read, piece.text.clone())
             }
         };
         let may_go_on = piece.goes_on || piece.text.len() == PIECE_BYTES;
@@ -90,7 +100,7 @@ impl<R: BufRead> ModuleLines<R> {
 
     fn finish(&mut self, line: Option<Begun>) {
         if let Some(Begun { number, text, .. }) = line
-            && let Some(payload) = payload(&text)
+            && let Some(payload) = payload(&String::from_utf8_lossy(&text))
         {
             self.ready.push_back((number, payload.into_owned()));
         }
@@ -99,7 +109,8 @@ impl<R: BufRead> ModuleLines<R> {
 
 impl Begun {
     fn may_be_the_modules(&self) -> bool {
-        self.text.len() < LONGEST_BYTES && self.text.contains(MARK)
+        self.text.len() < LONGEST_BYTES
+            && memchr::memmem::find(&self.text, MARK.as_bytes()).is_some()
     }
 }
 
@@ -125,36 +136,55 @@ impl<R: BufRead> Iterator for ModuleLines<R> {
 }
 
 /// What the program that ran in the container wrote, of a line of its log.
-struct Piece<'l> {
-    text: Cow<'l, str>,
+struct Piece {
+    text: Vec<u8>,
     /// The log says that the line goes on in the next piece.
     goes_on: bool,
 }
 
-impl<'l> Piece<'l> {
-    fn of(line: &'l str) -> Self {
-        let line = line.trim_end_matches('\r');
-        if line.starts_with(MARK) {
+/// The same as text.
+struct Unprefixed<'l> {
+    text: Cow<'l, str>,
+    goes_on: bool,
+}
+
+impl Piece {
+    fn of(line: &[u8]) -> Self {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.starts_with(MARK.as_bytes()) {
             return Self {
-                text: Cow::Borrowed(line),
+                text: line.to_vec(),
                 goes_on: false,
             };
         }
-        match without_colours(line) {
-            Cow::Borrowed(line) => Self::without_prefixes(line),
-            Cow::Owned(line) => {
-                let piece = Self::without_prefixes(&line);
-                Self {
-                    text: Cow::Owned(piece.text.into_owned()),
-                    goes_on: piece.goes_on,
-                }
-            }
+        let text = String::from_utf8_lossy(line);
+        if text.contains('\x1b') {
+            // Colours, and how k6 moves its progress on a terminal.
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            let plain = plain.replace('\r', "");
+            let Unprefixed { text, goes_on } = Unprefixed::of(&plain);
+            return Self {
+                text: text.into_owned().into_bytes(),
+                goes_on,
+            };
         }
+        let Unprefixed {
+            text: rest,
+            goes_on,
+        } = Unprefixed::of(&text);
+        let text = match rest {
+            // What is before it has the same length as text and in the line.
+            Cow::Borrowed(rest) => line[text.len() - rest.len()..].to_vec(),
+            Cow::Owned(rest) => rest.into_bytes(),
+        };
+        Self { text, goes_on }
     }
+}
 
+impl<'l> Unprefixed<'l> {
     /// Without what `kubectl logs --prefix --timestamps`, `docker compose logs`, `docker logs
     /// --timestamps` and the files of container runtimes have before the text.
-    fn without_prefixes(line: &str) -> Piece<'_> {
+    fn of(line: &'l str) -> Self {
         let mut text = line;
         let mut goes_on = false;
         while let Some((prefix, rest)) = text.split_once(' ') {
@@ -183,13 +213,13 @@ impl<'l> Piece<'l> {
             }
             if let Ok(Logged { log }) = serde_json::from_str(text) {
                 let whole = log.trim_end_matches(['\r', '\n']);
-                return Piece {
+                return Self {
                     goes_on: whole.len() == log.len(),
                     text: Cow::Owned(whole.to_owned()),
                 };
             }
         }
-        Piece {
+        Self {
             text: Cow::Borrowed(text),
             goes_on,
         }
@@ -211,30 +241,17 @@ fn is_time(prefix: &str) -> bool {
     prefix.len() > form.len() && prefix.bytes().zip(form.bytes()).all(same)
 }
 
-/// Without the colours of a terminal (ECMA-48's SGR sequences).
-fn without_colours(line: &str) -> Cow<'_, str> {
-    if !line.contains("\x1b[") {
-        return Cow::Borrowed(line);
-    }
-    let mut parts = line.split("\x1b[");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        text.push_str(part.split_once('m').map_or(part, |(_, rest)| rest));
-    }
-    Cow::Owned(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines(log: &str) -> Vec<(usize, String)> {
-        ModuleLines::new(log.as_bytes())
+    fn lines(log: impl AsRef<[u8]>) -> Vec<(usize, String)> {
+        ModuleLines::new(log.as_ref())
             .map(|line| line.unwrap())
             .collect()
     }
 
-    fn texts(log: &str) -> Vec<String> {
+    fn texts(log: impl AsRef<[u8]>) -> Vec<String> {
         lines(log).into_iter().map(|(_, text)| text).collect()
     }
 
@@ -254,6 +271,9 @@ mod tests {
             "{\"log\":\"lg1 i 7\\n\",\"stream\":\"stderr\",\"time\":\"2026-11-25T02:31:00.1Z\"}\n",
             "INFO[0003] lg1 i 7                                      source=console\n",
             "\x1b[36mINFO\x1b[0m[0003] lg1 i 7                       \x1b[36msource\x1b[0m=console\n",
+            "\x1b[36mINFO\x1b[0m[0003] lg1 i 7         \x1b[36msource\x1b[0m=console\x1b[0K\r\n",
+            "\r\x1b[J\x1b[4A\x1b[36mINFO\x1b[0m[0003] lg1 i 7   \x1b[36msource\x1b[0m=console\x1b[0K\r\n",
+            "\u{feff}lg1 i 7\n",
             "[pod/k6/k6] time=\"x\" level=info msg=\"lg1 i 7\" source=console\n",
             "2026-11-25T02:31:00.1Z {\"level\":\"info\",\"msg\":\"lg1 i 7\",\"source\":\"console\"}\n",
         ] {
@@ -269,7 +289,7 @@ mod tests {
 
     /// A first line, which is longer than a piece, and one behind it.
     fn long() -> [String; 2] {
-        let plan = "a plan, ".repeat(5000);
+        let plan = "a plan, 界界 ".repeat(5000);
         [
             format!("lg1 run {{\"plan\":\"{plan}\"}}"),
             "lg1 zero 1".into(),
@@ -277,13 +297,12 @@ mod tests {
     }
 
     /// Each line cut into pieces.
-    fn cut(lines: &[String]) -> impl Iterator<Item = (String, bool)> {
+    fn cut(lines: &[String]) -> impl Iterator<Item = (Vec<u8>, bool)> {
         lines.iter().flat_map(|line| {
             let pieces: Vec<&[u8]> = line.as_bytes().chunks(PIECE_BYTES).collect();
             let last = pieces.len() - 1;
-            let text = |piece| String::from_utf8_lossy(piece).into_owned();
             let pieces = pieces.into_iter().enumerate();
-            let pieces = pieces.map(move |(index, piece)| (text(piece), index < last));
+            let pieces = pieces.map(move |(index, piece)| (piece.to_vec(), index < last));
             pieces.collect::<Vec<_>>()
         })
     }
@@ -291,27 +310,32 @@ mod tests {
     #[test]
     fn pieces_are_put_together() {
         let long = long();
-        let cri = |(text, more)| {
+        type Cut = (Vec<u8>, bool);
+        let prefixed = |prefix: &str, text: Vec<u8>| [prefix.as_bytes(), &text, b"\n"].concat();
+        let cri = |(text, more): Cut| {
             let tag = if more { "P" } else { "F" };
-            format!("2026-11-25T02:31:00.1Z stderr {tag} {text}\n")
+            prefixed(&format!("2026-11-25T02:31:00.1Z stderr {tag} "), text)
         };
-        let docker = |(text, more)| {
-            let end = if more { "" } else { "\n" };
-            format!(
-                "{}\n",
-                serde_json::json!({"log": format!("{text}{end}"), "stream": "stderr"})
-            )
-        };
-        let bare = |(text, _)| format!("{text}\n");
-        let prefixed = |(text, _)| format!("[pod/k6/k6] {text}\n");
+        let bare = |(text, _): Cut| prefixed("", text);
+        let of_kubectl = |(text, _): Cut| prefixed("[pod/k6/k6] ", text);
         for log in [
-            cut(&long).map(cri).collect::<String>(),
-            cut(&long).map(docker).collect(),
-            cut(&long).map(bare).collect(),
-            cut(&long).map(prefixed).collect(),
+            cut(&long).flat_map(cri).collect::<Vec<u8>>(),
+            cut(&long).flat_map(bare).collect(),
+            cut(&long).flat_map(of_kubectl).collect(),
         ] {
-            assert_eq!(texts(&log), long, "{}", &log[..80]);
+            assert_eq!(texts(&log), long);
         }
+        // Docker packs text, and letters that it cuts are lost.
+        let long = long.map(|line| line.replace('界', "x"));
+        let docker = |(text, more): Cut| {
+            let end = if more { "" } else { "\n" };
+            let log = String::from_utf8(text).expect("whole letters") + end;
+            format!("{}\n", serde_json::json!({"log": log, "stream": "stderr"})).into_bytes()
+        };
+        assert_eq!(
+            texts(&cut(&long).flat_map(docker).collect::<Vec<u8>>()),
+            long
+        );
     }
 
     #[test]
@@ -324,5 +348,8 @@ mod tests {
     #[test]
     fn the_line_that_a_kill_cut_off_is_left_out() {
         assert_eq!(texts("lg1 i 7\nlg1 i 8"), ["lg1 i 7"]);
+        let end = "lg1 end {\"scenarios\":{}}";
+        assert_eq!(texts(format!("lg1 i 7\n{end}")), ["lg1 i 7", end]);
+        assert_eq!(texts("lg1 i 7\nlg1 end {\"scen"), ["lg1 i 7"]);
     }
 }

@@ -18,7 +18,7 @@ use super::segment;
 /// Version of the log that this program reads.
 const LOG_SCHEMA_VERSION: u32 = 1;
 
-const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
 
 /// Why a file can't serve as an event log.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,7 @@ pub enum LogError {
     },
     /// Its times are far beyond the plan.
     #[error(
-        "{}: the load began at {zero_ms}, and a request at {latest_ms} (Unix milliseconds), more than a day after the \
+        "{}: the load began at {zero_ms}, and a request at {latest_ms} (Unix milliseconds), more than an hour after the \
          end of the plan: one of these lines is damaged",
         path.display()
     )]
@@ -128,6 +128,8 @@ pub struct Replay {
     pub(super) path: PathBuf,
     /// Zero of the plan's times, in Unix nanoseconds.
     pub(super) zero_ns: i64,
+    /// How long k6 says that it ran, nanoseconds.
+    pub(super) ran_ns: Option<u64>,
     /// k6's own counts at the end.
     pub(super) counts: Option<HashMap<String, ScenarioCounts>>,
 }
@@ -212,8 +214,22 @@ impl Looked {
             return Err(LogError::NoRun { path, lines });
         };
         let Some(zero_ms) = self.zero_ms else {
-            return Err(LogError::NoZero { path });
+            return Err(match self.order.latest_ms {
+                0 => LogError::NoZero { path },
+                _ => {
+                    let reason =
+                        "the line `lg1 zero` is missing below it: all times count from that";
+                    bad_run(&path, header_line, reason.to_owned())
+                }
+            });
         };
+        if self.order.is_upside_down() {
+            return Err(LogError::OutOfOrder {
+                path,
+                line: lines,
+                reason: "most of the requests above end before they begin".to_owned(),
+            });
+        }
         let shard = match &header.segment {
             None => Shard::WHOLE,
             Some(segment) => segment::shard(segment, header.segment_sequence.as_deref())
@@ -222,7 +238,7 @@ impl Looked {
         let mut plan = header.plan;
         // Each second of the run becomes a line: of a damaged time, that would be millions.
         let longest_ms = i64::try_from(plan.end_ns() / 1_000_000).unwrap_or(i64::MAX);
-        let last_ms = zero_ms.saturating_add(longest_ms).saturating_add(DAY_MS);
+        let last_ms = zero_ms.saturating_add(longest_ms).saturating_add(HOUR_MS);
         let latest_ms = self.order.latest_ms;
         if latest_ms > last_ms {
             return Err(LogError::BadTimes {
@@ -255,6 +271,10 @@ impl Looked {
             ends_without_begin: self.order.ends_without_begin,
             path,
             zero_ns: zero_ms * 1_000_000,
+            ran_ns: self
+                .summary
+                .as_ref()
+                .map(|end| (end.test_run_duration_ms * 1e6) as u64),
             counts: self.summary.map(|end| end.scenarios),
         })
     }

@@ -142,7 +142,8 @@ impl Player<'_, '_> {
         self.look_for_ends()
     }
 
-    /// Iterations that k6 counted and of which the log has no end.
+    /// Scenarios of which k6 counted other numbers of iterations than the log has ends of. Of some
+    /// more than k6 counted, a last line can be there although k6 cut the iteration off.
     fn missing(&self) -> Vec<MissingLines> {
         let Some(counts) = &self.replay.counts else {
             return Vec::new();
@@ -151,7 +152,8 @@ impl Player<'_, '_> {
         let missing = scenarios.filter_map(|(index, scenario)| {
             let counted = counts.get(&scenario.name)?.iterations;
             let in_log = self.feed.counts(index).ended_iterations;
-            (in_log < counted).then(|| MissingLines {
+            let is_doubled = in_log > counted + (counted / 20).max(2);
+            (in_log < counted || is_doubled).then(|| MissingLines {
                 scenario: scenario.name.clone(),
                 counted,
                 in_log,
@@ -257,7 +259,10 @@ impl Player<'_, '_> {
     fn end(mut self) -> io::Result<()> {
         if self.replay.status == Some(RunStatus::Completed) {
             // Nothing is said between the last request and the end of the last window.
-            let end_ns = self.replay.planned_ns(self.replay.plan.end_ns());
+            // Where iterations decide, k6 ends before the time that it would have had.
+            let planned_ns = self.replay.plan.end_ns();
+            let ran_ns = self.replay.ran_ns.unwrap_or(planned_ns);
+            let end_ns = self.replay.planned_ns(planned_ns.min(ran_ns));
             self.advance(end_ns.max(self.now_ns))?;
         }
         let was_killed = self.replay.status.is_none();

@@ -108,7 +108,7 @@ fn windows_of_a_log_are_those_of_a_run() {
             "1200.5 drained a",
             "1600.5 closed b",
             "1600.5 drained b",
-            "6000 Completed",
+            "1700 Completed",
         ]
     );
     assert_eq!(requests, 3);

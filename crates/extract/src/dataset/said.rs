@@ -126,7 +126,7 @@ where
             "anomaly_msg",
             Kind::Text,
             "a sentence for people",
-            "label unknown",
+            "label unknown, or the scenario file has none",
             |r| Value::opt_text(r.said().label.anomaly_msg.as_deref()),
         ),
     ]

@@ -204,7 +204,7 @@ impl Table for Windows {
             new(
                 "recovered_ns",
                 Kind::UnixNanos,
-                "when the system was back at its normal, Unix ns",
+                "when the system was back at its normal, or else when the next fault was asked for, Unix ns",
                 "no steady normal time to compare with, or no fault",
                 |r| Value::opt_int(r.figures.recovered_ns),
             ),
@@ -288,7 +288,7 @@ impl Table for Windows {
             new(
                 "traces_met",
                 Kind::Int64,
-                "steady traces that went through the declared service",
+                "traces that went through the declared service while the window's condition held",
                 "no service is declared",
                 |r| r.figures.traces_met.map_or(Value::Null, Value::count),
             ),

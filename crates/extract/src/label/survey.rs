@@ -72,6 +72,8 @@ pub(crate) struct Counts {
     pub(crate) traces_cut: u64,
     pub(crate) traces_without_root: u64,
     pub(crate) duplicate_spans: u64,
+    /// Traces, of others too, with nothing in the upper half of their id.
+    pub(crate) short_trace_ids: u64,
     /// Requests of the ledger that were handed to the network.
     pub(crate) requests: u64,
     /// Spans and log records that are not the run's, by [`Foreign`](super::truth::Foreign).
@@ -171,6 +173,7 @@ impl Survey {
         decided: &Decided<'_>,
     ) {
         self.request(partition, sorted, truth, group);
+        self.counts.short_trace_ids += u64::from(!group.spans.is_empty() && group.trace[0] == 0);
         if let Some(foreign) = decided.foreign {
             let kind = foreign as usize - 1;
             self.counts.foreign_traces[kind] += 1;
@@ -473,6 +476,7 @@ impl Counts {
         self.traces_cut += other.traces_cut;
         self.traces_without_root += other.traces_without_root;
         self.duplicate_spans += other.duplicate_spans;
+        self.short_trace_ids += other.short_trace_ids;
         self.requests += other.requests;
         for kind in 0..3 {
             self.foreign_spans[kind] += other.foreign_spans[kind];

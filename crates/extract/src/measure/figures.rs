@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use loadgen_evidence::{Compared, Verdict};
-use loadgen_timeline::audit::{Effect, Figures, ForeignRows, Gap, LateSpans, WindowFigures};
+use loadgen_timeline::audit::{
+    Effect, Figures, ForeignRows, Gap, LateSpans, TimeOffset, WindowFigures,
+};
 use loadgen_timeline::condition::{FaultState, NONE, TimeSpan};
 
 use super::arrivals::{Losses, Silence};
+use super::offset::offset;
 use super::predict::{Feature, blocks, predict};
 use super::{RunFacts, fault_of, is_harmless};
 use crate::label::survey::Gathered;
 use crate::label::truth::{Foreign, Truth};
+use crate::scan::ScanFacts;
 
 /// The figures of what was gathered.
 pub(crate) fn figures(truth: &Truth, gathered: &Gathered, run: &RunFacts) -> Figures {
@@ -24,6 +28,7 @@ pub(crate) fn figures(truth: &Truth, gathered: &Gathered, run: &RunFacts) -> Fig
         traces_cut: counts.traces_cut,
         traces_without_root: counts.traces_without_root,
         duplicate_spans: counts.duplicate_spans,
+        short_trace_ids: counts.short_trace_ids,
         late_spans: late_spans(gathered),
         foreign: foreign(gathered),
         silent_steps: losses.silent_steps.iter().cloned().collect(),
@@ -35,6 +40,13 @@ pub(crate) fn figures(truth: &Truth, gathered: &Gathered, run: &RunFacts) -> Fig
         rate: predict(&blocks, Feature::Rate),
         ..Figures::default()
     }
+}
+
+/// By how much the times of spans miss the run; none where they don't.
+pub(crate) fn time_offset(truth: &Truth, facts: &ScanFacts) -> Option<TimeOffset> {
+    let stretches = truth.conditions.stretches();
+    let run = (stretches.first()?.time.0, stretches.last()?.time.1);
+    offset(run, facts.extent?)
 }
 
 fn window(

@@ -53,6 +53,8 @@ pub(crate) struct Scanned {
     pub(crate) extent: Option<(i64, i64)>,
     /// Number of the first unit that is read next, by which spans without a trace are told apart.
     pub(crate) first_unit: u64,
+    /// What is added to each time that is read, nanoseconds.
+    pub(crate) shift_ns: i64,
 }
 
 /// What is known of the input as a whole once it has been read.
@@ -89,6 +91,7 @@ impl Scanned {
             sample: Vec::new(),
             extent: None,
             first_unit: 0,
+            shift_ns: 0,
         })
     }
 
@@ -108,13 +111,13 @@ impl Scanned {
         let mut sample = Sample::new();
         // Sampled are spans with a hash up to this, which falls as more of them come.
         let limit = AtomicU64::new(sample.add(std::mem::take(&mut self.sample)));
-        let first_unit = self.first_unit;
+        let (first_unit, shift_ns) = (self.first_unit, self.shift_ns);
         let spare = SpareParts::default();
         let work = |placed: &Placed, results: &Results<'_, Said>| {
             let limit = limit.load(Ordering::Relaxed);
             let give = |part| results.send(Said::Part(part));
             let number = first_unit + placed.number;
-            let records = Records::new(number, limit, spare.take(), give);
+            let records = Records::new(number, shift_ns, limit, spare.take(), give);
             results.send(Said::Whole(scan(&placed.unit, records)));
         };
         for_each_unit(sources, workers, work, |file, said| {
@@ -240,7 +243,7 @@ impl UnitRecords {
             Ok(())
         }
         let mut parts = Vec::new();
-        let records = Records::new(number, 0, Part::default(), |part| parts.push(part));
+        let records = Records::new(number, 0, 0, Part::default(), |part| parts.push(part));
         let tally = scan(unit, records);
         let mut found = Self {
             skipped: tally.skipped,

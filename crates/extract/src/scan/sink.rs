@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use loadgen_otlp::view::{LogRecord, Metric, Point, Resource, Scope, Span, TraceId};
+use loadgen_otlp::view::{LogRecord, Metric, Point, Resource, Scope, Span, TraceId, UnixNanos};
 use loadgen_otlp::{Origin, Owner, Sink, UNDO_ITEMS};
 
 use super::http::HttpAttributes;
@@ -91,6 +91,8 @@ impl Extent {
 /// Makes records of one unit.
 pub(super) struct Records<G> {
     unit: u64,
+    /// What is added to each time, nanoseconds.
+    shift_ns: i64,
     /// Up to which hash spans are wanted in the sample.
     sample_limit: u64,
     give: G,
@@ -120,9 +122,10 @@ struct Message {
 
 impl<G: FnMut(Part)> Records<G> {
     /// Of the unit with this number; `part` is an empty one.
-    pub(super) fn new(unit: u64, sample_limit: u64, part: Part, give: G) -> Self {
+    pub(super) fn new(unit: u64, shift_ns: i64, sample_limit: u64, part: Part, give: G) -> Self {
         Self {
             unit,
+            shift_ns,
             sample_limit,
             give,
             part,
@@ -228,6 +231,18 @@ impl<G: FnMut(Part)> Sink for Records<G> {
         if !self.takes_next() {
             return;
         }
+        let shifted;
+        let span = match self.shift_ns {
+            0 => span,
+            ns => {
+                shifted = Span {
+                    start_time_unix_nano: shift(span.start_time_unix_nano, ns),
+                    end_time_unix_nano: shift(span.end_time_unix_nano, ns),
+                    ..span.clone()
+                };
+                &shifted
+            }
+        };
         let trace = match span.trace_id {
             TraceId(0) => [u64::MAX, self.unit << 32 | self.place],
             TraceId(id) => [(id >> 64) as u64, id as u64],
@@ -253,6 +268,18 @@ impl<G: FnMut(Part)> Sink for Records<G> {
         if !self.takes_next() {
             return;
         }
+        let shifted;
+        let point = match self.shift_ns {
+            0 => point,
+            ns => {
+                shifted = Point {
+                    start_time_unix_nano: shift(point.start_time_unix_nano, ns),
+                    time_unix_nano: shift(point.time_unix_nano, ns),
+                    ..point.clone()
+                };
+                &shifted
+            }
+        };
         let rows = &mut self.part.points;
         points::pack(rows, &self.resource, origin.scope, metric, point);
     }
@@ -261,9 +288,31 @@ impl<G: FnMut(Part)> Sink for Records<G> {
         if !self.takes_next() {
             return;
         }
+        let shifted;
+        let record = match self.shift_ns {
+            0 => record,
+            ns => {
+                shifted = LogRecord {
+                    time_unix_nano: shift(record.time_unix_nano, ns),
+                    observed_time_unix_nano: shift(record.observed_time_unix_nano, ns),
+                    ..record.clone()
+                };
+                &shifted
+            }
+        };
         let Scope { name, .. } = origin.scope;
         logs::pack(&mut self.part.logs, &self.resource, name, record);
     }
+}
+
+/// A time that is so much later; none stays none.
+fn shift(time: UnixNanos, ns: i64) -> UnixNanos {
+    let shifted = time.get().map(|time| time.saturating_add(ns));
+    UnixNanos::new(
+        shifted
+            .and_then(|time| u64::try_from(time).ok())
+            .unwrap_or(0),
+    )
 }
 
 #[cfg(test)]
@@ -275,7 +324,7 @@ mod tests {
     /// Reads messages and gives the parts.
     fn parts(messages: &[String]) -> Vec<Part> {
         let mut parts = Vec::new();
-        let mut records = Records::new(0, 0, Part::default(), |part| parts.push(part));
+        let mut records = Records::new(0, 0, 0, Part::default(), |part| parts.push(part));
         for (number, message) in messages.iter().enumerate() {
             records.begin(number as u64);
             let _ = read_json(message.as_bytes(), &mut records);

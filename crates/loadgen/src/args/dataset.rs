@@ -40,6 +40,16 @@ pub(crate) struct ExtractArgs {
     /// the times as they came.
     #[arg(long)]
     pub(crate) correct_skew: bool,
+    /// Add this to each time of the telemetry, such as 2h or -30m: for a clock that was set to another
+    /// zone. Rows have the sums.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = shift,
+        allow_hyphen_values = true,
+        conflicts_with_all = ["follow", "runs"]
+    )]
+    pub(crate) shift: Option<i64>,
     /// Write only rows whose phase is steady.
     #[arg(long)]
     pub(crate) steady_only: bool,
@@ -93,6 +103,17 @@ pub(crate) struct ExtractArgs {
     /// Print the report as one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Nanoseconds of a duration that may be negative.
+fn shift(text: &str) -> Result<i64, String> {
+    let (sign, length) = match text.strip_prefix('-') {
+        Some(length) => (-1, length),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let length = loadgen_scenario::parse_duration(length)?;
+    let ns = i64::try_from(length.as_nanos()).map_err(|_| "too long".to_owned())?;
+    Ok(sign * ns)
 }
 
 #[derive(Debug, ClapArgs)]

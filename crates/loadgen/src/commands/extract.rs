@@ -104,6 +104,7 @@ fn options(args: &ExtractArgs, output: PathBuf) -> ExtractOptions {
         output,
         stamp: None,
         correct_skew: args.correct_skew,
+        shift_ns: args.shift.unwrap_or(0),
         steady_only: args.steady_only,
         include_foreign: args.include_foreign,
         all_phases: args.all_phases,

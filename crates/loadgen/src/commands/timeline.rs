@@ -98,7 +98,8 @@ fn warn(replay: &Replay, missing: &[MissingLines]) {
     }
     if replay.ends_without_begin > 0 {
         say(format_args!(
-            "warning: {} requests end in the log that do not begin in it: lines are missing, and these requests are",
+            "warning: {} requests end in the log that do not begin in it: lines are missing, and these requests are not in \
+             the ledger",
             replay.ends_without_begin
         ));
     }
@@ -108,9 +109,14 @@ fn warn(replay: &Replay, missing: &[MissingLines]) {
         in_log,
     } in missing
     {
+        let why = match in_log > counted {
+            true => "lines are there twice, or are another run's",
+            false => {
+                "lines are missing, and requests of the others may look as if they had been cut off"
+            }
+        };
         say(format_args!(
-            "warning: k6 counted {counted} iterations of `{scenario}`, and the log has the end of {in_log}: lines are \
-             missing, and requests of the others may look as if they had been cut off"
+            "warning: k6 counted {counted} iterations of `{scenario}`, and the log has the end of {in_log}: {why}"
         ));
     }
     if replay.status.is_none() {

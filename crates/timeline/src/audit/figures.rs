@@ -31,6 +31,15 @@ pub struct Figures {
     pub skipped_lines: u64,
     /// Last lines of files that were cut off.
     pub torn_lines: u64,
+    /// By how much times miss the run, where none of the spans is of its time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_offset: Option<TimeOffset>,
+    /// What was added to each time of the telemetry, nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shifted_ns: Option<i64>,
+    /// Traces whose id has 64 bits and not 128.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub short_trace_ids: u64,
     /// Traces.
     pub traces: u64,
     /// Traces that have spans whose parent is missing, and that lie within 5 s of the first or
@@ -96,6 +105,19 @@ pub struct RunFigures {
     pub time_scale: f64,
     /// When it began, Unix nanoseconds.
     pub began_ns: i64,
+}
+
+/// By how much the times of the telemetry miss those of the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TimeOffset {
+    /// From the run's begin to the first span, nanoseconds.
+    pub first_span_ns: i64,
+    /// What added to each time puts the telemetry into the run, nanoseconds: a multiple of 15
+    /// minutes; none: no such one does.
+    pub shift_ns: Option<i64>,
+    /// What the times seem to be counted in, instead of nanoseconds.
+    pub unit: Option<String>,
 }
 
 /// What the timeline had to say.
@@ -423,4 +445,12 @@ pub struct ToldBlocks {
     pub blocks: u64,
     /// Those that were told rightly.
     pub told: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a reference on"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

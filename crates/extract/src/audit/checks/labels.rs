@@ -126,7 +126,7 @@ pub(super) fn windows(figures: &Figures) -> Check {
         _ => Level::Error,
     };
     let figure = format!(
-        "{} windows, {empty} without a span, {thin} with fewer traces than that",
+        "{} windows, {empty} without a span, {thin} with fewer than {WINDOW_TRACES} traces",
         windows.len()
     );
     let twice_said = twice.iter().map(|scenario| {
@@ -168,8 +168,9 @@ pub(super) fn steady_share(figures: &Figures) -> Check {
     let least = evaluated().map(of).fold(1.0, f64::min);
     let low = evaluated().filter(|w| level(w) > Level::Ok).count();
     let figure = format!(
-        "{} with less than that; the least has {}",
+        "{} with less than {} steady spans; the least has {}",
         count(low, "window"),
+        percent(STEADY_WARNING),
         percent(least)
     );
     let limit = format!(

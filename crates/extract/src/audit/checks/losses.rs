@@ -1,6 +1,6 @@
 //! Checks of what did not arrive, and of what arrived and is not the run's.
 
-use loadgen_timeline::audit::{Check, Figures, ForeignRows, Gap, Level, WindowFigures};
+use loadgen_timeline::audit::{Check, Figures, ForeignRows, Gap, Level, TimeOffset, WindowFigures};
 
 use super::{Build, check, count, info_if, percent, share};
 use crate::audit::limits::{GAP_ERROR, LOST_ERROR, LOST_WARNING};
@@ -125,6 +125,12 @@ pub(super) fn foreign(figures: &Figures) -> Check {
             f.traces, f.spans, f.log_records, f.data_points
         )
     });
+    let offset = figures.time_offset.as_ref().filter(|_| is_all);
+    if let Some(offset) = offset {
+        return check("foreign", level, figure, "")
+            .advise(&missed(offset))
+            .detail(details);
+    }
     check("foreign", level, figure, "")
         .advise(match (is_other_run, is_all) {
             (true, _) => {
@@ -140,6 +146,53 @@ pub(super) fn foreign(figures: &Figures) -> Check {
             }
         })
         .detail(details)
+}
+
+/// By how much the telemetry misses the run, and what to do.
+fn missed(offset: &TimeOffset) -> String {
+    let from = duration(offset.first_span_ns);
+    let when = if offset.first_span_ns < 0 {
+        "before"
+    } else {
+        "after"
+    };
+    let of = format!("The telemetry misses the run: its first span begins {from} {when} it.");
+    match (&offset.unit, offset.shift_ns) {
+        (Some(unit), _) => format!(
+            "{of} Its times seem to be {unit}, where nanoseconds are expected: multiply them before \
+             you give it."
+        ),
+        (None, Some(shift_ns)) => {
+            let sign = if shift_ns < 0 { "-" } else { "" };
+            format!(
+                "{of} A clock seems to be set to another zone: --shift {sign}{} puts it right.",
+                duration(shift_ns)
+            )
+        }
+        (None, None) => format!(
+            "{of} Give the telemetry and the timeline of one run, or --shift where clocks differ."
+        ),
+    }
+}
+
+/// How long a time is, in the largest units, as `--shift` takes it.
+fn duration(ns: i64) -> String {
+    let ms = ns.unsigned_abs() / 1_000_000;
+    let of = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    let mut rest = ms;
+    let mut text = String::new();
+    for (unit, size) in of {
+        let (count, left) = (rest / size, rest % size);
+        rest = left;
+        if count > 0 && (unit != "ms" || ms < 1_000) {
+            text += &format!("{count}{unit}");
+        }
+    }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
 /// Spans that began long after their request had ended.

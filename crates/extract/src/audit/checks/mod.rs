@@ -37,6 +37,7 @@ pub(super) fn all(figures: &Figures) -> Vec<Check> {
         leakage::time_position(figures),
         telemetry::expected_services(figures),
         telemetry::clock_skew(figures),
+        telemetry::trace_ids(figures),
         telemetry::roots(figures),
         telemetry::orphans(figures),
         telemetry::single_span_traces(figures),

@@ -2,7 +2,7 @@
 
 use loadgen_timeline::audit::{Check, Figures, Level, ServiceFigures};
 
-use super::{Build, check, percent, share, warn_if};
+use super::{Build, check, count, percent, share, warn_if};
 use crate::audit::limits::{
     CUT_WARNING, DUPLICATES_WARNING, ORPHANS_WARNING, ROOTLESS_WARNING, SINGLE_SPAN_WARNING,
     SKEW_WARNING_NS,
@@ -118,6 +118,17 @@ pub(super) fn clock_skew(figures: &Figures) -> Check {
              extract again with --correct-skew.",
         )
         .detail(details)
+}
+
+/// Whether ids of traces have been cut.
+pub(super) fn trace_ids(figures: &Figures) -> Check {
+    let short = figures.short_trace_ids;
+    let figure = format!("{} with an id of 64 bits", count(short as usize, "trace"));
+    check("trace-ids", warn_if(short > 0), figure, "none").advise(
+        "The upper half of these ids is zero: it was cut. They are not the ids that were sent, so that \
+         these traces belong to no request. Old B3 headers (16 digits), and clients of Zipkin and of old \
+         Jaeger versions, cut them. Have traceparent passed on, or ids of 128 bits.",
+    )
 }
 
 pub(super) fn roots(figures: &Figures) -> Check {

@@ -2,9 +2,9 @@
 
 use loadgen_timeline::Integrity;
 use loadgen_timeline::audit::{
-    ClockFigures, CountingPath, DatasetVerdict, ForeignRows, Gap, IdLeak, IdOfWindow, LateSpans,
-    Leak, LedgerFigures, OffPlan, Predictor, Rows, ServiceFigures, TimelineFigures, ToldBlocks,
-    WindowFigures,
+    ClockFigures, CountingPath, DatasetVerdict, Effect, ForeignRows, Gap, IdLeak, IdOfWindow,
+    LateSpans, Leak, LedgerFigures, OffPlan, Predictor, Rows, ServiceFigures, TimeOffset,
+    TimelineFigures, ToldBlocks, WindowFigures,
 };
 use loadgen_timeline::event::RunStatus;
 
@@ -27,6 +27,12 @@ fn good() -> Figures {
         requests: 50,
         verdict: Some(verdict.into()),
         fault_state: if kind == "none" { "none" } else { "confirmed" }.into(),
+        effect: Some(Effect {
+            signal: "duration".into(),
+            value: 0.1,
+            low: 0.0,
+            high: 0.2,
+        }),
         ..WindowFigures::default()
     };
     let service = ServiceFigures {
@@ -234,6 +240,8 @@ fn windows_stand_or_fall_by_their_evidence() {
         ("evidence", Level::Warning, |f| set_verdict(f, "weak")),
         ("evidence", Level::Warning, |f| set_verdict(f, "disturbed")),
         ("evidence", Level::Ok, |f| set_verdict(f, "clean")),
+        // Nothing was there to compare it with.
+        ("evidence", Level::Warning, |f| f.windows[0].effect = None),
         // What a failed fault leaves is unknown, and no label that could be wrong.
         ("evidence", Level::Warning, |f| {
             set_verdict(f, "not_enough_data");
@@ -345,6 +353,7 @@ fn what_is_lost_and_what_is_foreign() {
             _ = f.silent_steps.insert("home".into(), 20)
         }),
         ("foreign", Level::Info, |f| f.foreign.push(foreign())),
+        ("trace-ids", Level::Warning, |f| f.short_trace_ids = 1),
         ("late-spans", Level::Info, |f| f.late_spans.push(late())),
     ]);
     let mut figures = good();
@@ -387,6 +396,39 @@ fn late() -> LateSpans {
 }
 
 #[test]
+fn telemetry_that_misses_the_run_says_by_how_much() {
+    let advice = |offset: TimeOffset| {
+        let mut figures = good();
+        figures.foreign = vec![ForeignRows {
+            kind: "outside".into(),
+            traces: 200,
+            spans: 1000,
+            log_records: 0,
+            data_points: 0,
+        }];
+        figures.time_offset = Some(offset);
+        let found = found(&figures, "foreign");
+        assert_eq!(found.level, Level::Error);
+        found.advice
+    };
+    let hours = |shift_ns| TimeOffset {
+        first_span_ns: 7_203_500_000_000,
+        shift_ns,
+        unit: None,
+    };
+    let told = advice(hours(Some(-7_200_000_000_000)));
+    assert!(told.contains("begins 2h3s after it"), "{told}");
+    assert!(told.contains("--shift -2h puts it right"), "{told}");
+    let told = advice(hours(None));
+    assert!(told.contains("or --shift where clocks differ"), "{told}");
+    let told = advice(TimeOffset {
+        unit: Some("milliseconds".into()),
+        ..hours(None)
+    });
+    assert!(told.contains("seem to be milliseconds"), "{told}");
+}
+
+#[test]
 fn what_gives_the_label_away() {
     expect(&[
         ("leakage", Level::Warning, |f| {
@@ -412,7 +454,7 @@ fn what_gives_the_label_away() {
             f.mix = Some(predictor(0.63))
         }),
         ("mix-leak", Level::Ok, |f| f.mix = Some(predictor(0.62))),
-        ("mix-leak", Level::Ok, |f| f.mix = None),
+        ("mix-leak", Level::Info, |f| f.mix = None),
         ("rate-leak", Level::Warning, |f| {
             f.rate = Some(predictor(0.9))
         }),

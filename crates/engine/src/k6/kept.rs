@@ -333,7 +333,7 @@ mod tests {
             format!("{}\n", serde_json::json!({"log": log, "stream": "stderr"})).into_bytes()
         };
         assert_eq!(
-            texts(&cut(&long).flat_map(docker).collect::<Vec<u8>>()),
+            texts(cut(&long).flat_map(docker).collect::<Vec<u8>>()),
             long
         );
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadgen_extract::follow::{self, Missing, PassOptions, Watch};
 use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport, Stop, TableFormats};
+use loadgen_otlp::source::passed_over;
 use loadgen_timeline::audit::{Audit, DatasetVerdict};
 
 use super::report;
@@ -15,12 +16,16 @@ use crate::folder::RunFolder;
 use crate::interrupts::Interrupts;
 use crate::tables;
 
+/// Files that are named, where many are not read.
+const NAMES_SHOWN: usize = 10;
+
 pub(super) async fn extract(mut args: ExtractArgs) -> Result<Exit, Failure> {
     if args.wait.is_some() {
         let message = "--wait is for --follow and --runs: this extracts what is there now";
         return Err(Failure::new(Exit::Usage, message));
     }
     let output = place(&mut args)?;
+    say_passed_over(&args);
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     let Some(made) = make(options(&args, output), &interrupts, 1).await? else {
         return Ok(Exit::Interrupted);
@@ -28,6 +33,29 @@ pub(super) async fn extract(mut args: ExtractArgs) -> Result<Exit, Failure> {
     let report = made.map_err(failure)?;
     show(&args, &report)?;
     Ok(exit(&report.audit))
+}
+
+/// Names the files of folders that are not read.
+fn say_passed_over(args: &ExtractArgs) {
+    let named = [&args.inputs, &args.traces, &args.metrics, &args.logs];
+    for folder in named.into_iter().flatten().filter(|path| path.is_dir()) {
+        // A folder that can't be read is told by who reads it.
+        let files = passed_over(folder).unwrap_or_default();
+        if !files.is_empty() {
+            let names = files.iter().filter_map(|file| file.file_name());
+            let names = names.map(|name| name.to_string_lossy()).take(NAMES_SHOWN);
+            let names: Vec<_> = names.collect();
+            let more = match files.len().saturating_sub(names.len()) {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            say(format_args!(
+                "note: not read in {}, as their first bytes are not those of telemetry: {}{more}",
+                folder.display(),
+                names.join(", ")
+            ));
+        }
+    }
 }
 
 /// Where the dataset goes. The folder of a run among the inputs is replaced by what it stands for.

@@ -18,7 +18,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 pub use form::looks_like_telemetry;
-pub use paths::{backup, expand};
+pub use paths::{backup, expand, passed_over};
 pub use unit::{Skipped, Unit, UnitSummary, decode, requests};
 
 use delimited::Delimited;

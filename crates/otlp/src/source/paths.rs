@@ -47,8 +47,30 @@ pub fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(vec![path.to_path_buf()])
 }
 
+/// The files of a folder that [`expand`] leaves out because their first bytes are not those of
+/// telemetry, without what this program itself leaves beside telemetry, and without hidden ones.
+///
+/// # Errors
+/// When the folder can't be read.
+pub fn passed_over(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in folder.read_dir()? {
+        let file = entry?.path();
+        if file.is_file() && !is_own(&file) && !is_telemetry(&file) {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 fn is_telemetry(path: &Path) -> bool {
-    // What loadgen itself leaves beside telemetry.
+    // A file that can't be opened is told when it is read.
+    !is_own(path) && looks_like_telemetry(path).unwrap_or(true)
+}
+
+/// Whether it is hidden, or what this program leaves beside telemetry.
+fn is_own(path: &Path) -> bool {
     const OTHERS: [&str; 4] = [
         "timeline.jsonl",
         "summary.json",
@@ -59,10 +81,7 @@ fn is_telemetry(path: &Path) -> bool {
     let is_report = ["audit_", "evidence_"]
         .iter()
         .any(|report| name.starts_with(report));
-    let is_other =
-        OTHERS.contains(&&*name) || is_report && name.ends_with(".json") || name.starts_with('.');
-    // A file that can't be opened is told when it is read.
-    !is_other && looks_like_telemetry(path).unwrap_or(true)
+    OTHERS.contains(&&*name) || is_report && name.ends_with(".json") || name.starts_with('.')
 }
 
 /// Rotated backups come before the file that they were, in the order of their time stamps.

@@ -155,7 +155,7 @@ fn a_dataset_is_shown_window_by_window() {
         "{shown}"
     );
     assert!(has(&[" 1 cart ", "affected", "declared"]), "{shown}");
-    assert!(has(&["label: latency_spike 600, none 600"]), "{shown}");
+    assert!(has(&["type: latency_spike 600, none 600"]), "{shown}");
     assert!(has(&["phase: steady"]), "{shown}");
     assert!(
         shown.lines().all(|line| line.chars().count() <= 100),

@@ -72,7 +72,7 @@ pub(crate) struct Counts {
     pub(crate) traces_cut: u64,
     pub(crate) traces_without_root: u64,
     pub(crate) duplicate_spans: u64,
-    /// Traces, of others too, with nothing in the upper half of their id.
+    /// Traces, of others too, with nothing in the upper half of an id that is not the ledger's.
     pub(crate) short_trace_ids: u64,
     /// Requests of the ledger that were handed to the network.
     pub(crate) requests: u64,
@@ -173,7 +173,10 @@ impl Survey {
         decided: &Decided<'_>,
     ) {
         self.request(partition, sorted, truth, group);
-        self.counts.short_trace_ids += u64::from(!group.spans.is_empty() && group.trace[0] == 0);
+        // One that was sent so was not cut.
+        let was_sent = group.request.is_some();
+        let is_short = !group.spans.is_empty() && group.trace[0] == 0;
+        self.counts.short_trace_ids += u64::from(is_short && !was_sent);
         if let Some(foreign) = decided.foreign {
             let kind = foreign as usize - 1;
             self.counts.foreign_traces[kind] += 1;

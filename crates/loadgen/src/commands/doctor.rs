@@ -220,7 +220,8 @@ fn expected_services(plan: &Plan) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Looks for the traces until all are there and no more spans come, or the patience is over.
+/// Looks for the traces until all are there with the parents of all spans, and no more spans come, or
+/// the patience is over: each service sends its spans when its own batch is due.
 async fn wait_for(
     traces: &Traces,
     steps: &[StepOutcome],
@@ -243,13 +244,25 @@ async fn wait_for(
             Traces::Nowhere => Vec::new(),
         };
         let arrived: HashSet<u128> = found.iter().map(|span| span.trace_id).collect();
-        let is_settled = arrived.len() == sent.len() && found.len() == before;
+        let is_settled =
+            arrived.len() == sent.len() && found.len() == before && are_whole(&found, steps);
         if is_settled || began.elapsed() >= patience {
             return Ok(found);
         }
         before = found.len();
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
+}
+
+/// Whether the parent of each span is there, or is our request.
+fn are_whole(found: &[FoundSpan], steps: &[StepOutcome]) -> bool {
+    let own = steps.iter().map(|step| (step.trace_id, step.span_id));
+    let theirs = found.iter().map(|span| (span.trace_id, span.span_id));
+    let known: HashSet<(u128, u64)> = own.chain(theirs).collect();
+    let has_parent = |span: &FoundSpan| {
+        span.parent_span_id == 0 || known.contains(&(span.trace_id, span.parent_span_id))
+    };
+    found.iter().all(has_parent)
 }
 
 /// Asks Jaeger's query API for each trace.

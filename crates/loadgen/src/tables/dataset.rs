@@ -223,7 +223,11 @@ fn checks(audit: &Audit, from: Level) -> String {
         None => String::new(),
     };
     for check in shown().filter(|check| check.level > Level::Info) {
-        let found = format!("{}: {} (limit: {}).", check.id, check.figure, check.limit);
+        let limit = match check.limit.as_str() {
+            "" => String::new(),
+            limit => format!(" (limit: {limit})"),
+        };
+        let found = format!("{}: {}{limit}.", check.id, check.figure);
         out += &format!("\n{}{}", wrapped(&found, ""), wrapped(&check.advice, "  "));
         let hidden = check.details.len().saturating_sub(DETAILS_SHOWN);
         for detail in check.details.iter().take(DETAILS_SHOWN) {

@@ -37,7 +37,7 @@ pub struct Figures {
     /// What was added to each time of the telemetry, nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shifted_ns: Option<i64>,
-    /// Traces whose id has 64 bits and not 128.
+    /// Traces whose id has 64 bits and not 128, without those of the ledger.
     #[serde(skip_serializing_if = "is_zero")]
     pub short_trace_ids: u64,
     /// Traces.

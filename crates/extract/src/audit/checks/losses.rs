@@ -158,10 +158,18 @@ fn missed(offset: &TimeOffset) -> String {
     };
     let of = format!("The telemetry misses the run: its first span begins {from} {when} it.");
     match (&offset.unit, offset.shift_ns) {
-        (Some(unit), _) => format!(
-            "{of} Its times seem to be {unit}, where nanoseconds are expected: multiply them before \
-             you give it."
-        ),
+        (Some(unit), _) => {
+            // Its times are multiplied when they are read.
+            let of_jaegers = match unit.as_str() {
+                "microseconds" => "; of Jaeger's JSON milliseconds, where microseconds are",
+                "milliseconds" => "; of Jaeger's JSON seconds, where microseconds are",
+                _ => "",
+            };
+            format!(
+                "{of} Its times seem to be {unit}, where nanoseconds are expected{of_jaegers}: multiply \
+                 them before you give it."
+            )
+        }
         (None, Some(shift_ns)) => {
             let sign = if shift_ns < 0 { "-" } else { "" };
             format!(

@@ -124,7 +124,13 @@ pub(super) fn clock_skew(figures: &Figures) -> Check {
 pub(super) fn trace_ids(figures: &Figures) -> Check {
     let short = figures.short_trace_ids;
     let figure = format!("{} with an id of 64 bits", count(short as usize, "trace"));
-    check("trace-ids", warn_if(short > 0), figure, "none").advise(
+    // Where it is not known what was sent, it may have been just these.
+    let level = match (short, &figures.ledger) {
+        (0, _) => Level::Ok,
+        (_, None) => Level::Info,
+        (_, Some(_)) => Level::Warning,
+    };
+    check("trace-ids", level, figure, "none").advise(
         "The upper half of these ids is zero: it was cut. They are not the ids that were sent, so that \
          these traces belong to no request. Old B3 headers (16 digits), and clients of Zipkin and of old \
          Jaeger versions, cut them. Have traceparent passed on, or ids of 128 bits.",

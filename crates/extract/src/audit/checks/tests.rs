@@ -354,6 +354,9 @@ fn what_is_lost_and_what_is_foreign() {
         }),
         ("foreign", Level::Info, |f| f.foreign.push(foreign())),
         ("trace-ids", Level::Warning, |f| f.short_trace_ids = 1),
+        ("trace-ids", Level::Info, |f| {
+            (f.short_trace_ids, f.ledger) = (1, None)
+        }),
         ("late-spans", Level::Info, |f| f.late_spans.push(late())),
     ]);
     let mut figures = good();

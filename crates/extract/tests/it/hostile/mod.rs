@@ -208,6 +208,28 @@ pub(crate) fn skewed(by: i64) -> World {
 }
 
 #[test]
+fn a_clock_of_another_zone_is_told_and_put_right() {
+    const ZONE: i64 = 2 * 3600 * SECOND;
+    let mut world = World::new();
+    for span in &mut world.spans {
+        (span.start, span.end) = (span.start + ZONE, span.end + ZONE);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let order: Vec<usize> = (0..world.spans.len()).collect();
+    let inputs = world.write(folder.path(), 20, 2, &order);
+    let (report, _) = world.extract(folder.path(), inputs.clone(), |_| ());
+    let offset = report.figures.time_offset.expect("an offset");
+    assert_eq!(offset.shift_ns, Some(-ZONE));
+    let (report, found) = world.extract(folder.path(), inputs, |options| {
+        options.shift_ns = -ZONE;
+        options.output = folder.path().join("shifted");
+    });
+    world.compare(&found, &order, false);
+    assert_eq!(report.figures.time_offset, None);
+    assert_eq!(report.figures.shifted_ns, Some(-ZONE));
+}
+
+#[test]
 fn clocks_that_are_seconds_off_are_found_and_edges_assigned_right_when_corrected() {
     for by in [-3 * SECOND, 3 * SECOND] {
         let world = skewed(by);

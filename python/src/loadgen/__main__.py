@@ -58,7 +58,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         from loadgen.exam import run, text  # noqa: PLC0415 (the loader does without its libraries)
     except ImportError as missing:
         raise loadgen.LoadgenError(
-            f"{missing.name} is not installed, which exams need: in a clone, pip install './python[exam]'."
+            f"{missing.name} is not installed, which exams need. In a clone this installs it: "
+            "pip install './python[exam]'"
         ) from None
     result = run.evaluate(
         run.Options(

@@ -77,6 +77,7 @@ class Cluster:
         self.bin = bin_
         self.folder = folder
         self.processes = []
+        self.job = None
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self.port = one.getsockname()[1]
@@ -122,7 +123,7 @@ class Cluster:
             "--conf spark.ui.showConsoleProgress=false",
             "--conf spark.network.timeout=60s", f"--conf spark.local.dir={self.folder}",
             "pyspark-shell"])
-        job = subprocess.Popen(
+        job = self.job = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "PYSPARK_SUBMIT_ARGS": submit, "SPARK_LOCAL_IP": "127.0.0.1",
                  "PYSPARK_PYTHON": str(self.bin / "python")})
@@ -269,16 +270,17 @@ def processor_time(bin_, loadgen, telemetry, run, folder):
     say(f"one process: {alone:.1f} s of processor time")
     cluster = Cluster(bin_, folder)
     try:
-        before = processor_seconds(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
         seen = collections.Counter()
         done = threading.Event()
 
         def look():
-            # Executors end with the application: what they have used is looked at while they live.
+            # Executors, and the JVM of the driver, end with the application, and nobody waits for them:
+            # what they have used is looked at while they live.
             nonlocal seen
             while not done.wait(0.2):
-                seen = max(seen, used_below([p.pid for p in cluster.processes]),
+                own = [cluster.job.pid] if cluster.job else []
+                seen = max(seen, used_below([*own, *(p.pid for p in cluster.processes)]),
                            key=collections.Counter.total)
 
         watcher = threading.Thread(target=look)
@@ -288,13 +290,12 @@ def processor_time(bin_, loadgen, telemetry, run, folder):
         finally:
             done.set()
             watcher.join()
-        driver = processor_seconds(resource.RUSAGE_CHILDREN) - before
         wall = time.monotonic() - began
     finally:
         cluster.stop()
-    spark = seen.total() + driver
+    spark = seen.total()
     parts = ", ".join(f"{seconds:.1f} s {name}" for name, seconds in seen.most_common())
-    say(f"on Spark: {spark:.1f} s: {parts}, and {driver:.1f} s of the driver; {wall:.0f} s by the clock")
+    say(f"on Spark: {spark:.1f} s: {parts}; {wall:.0f} s by the clock")
     say(f"ratio: {spark / alone:.2f}")
     compare(bin_, folder / "one", folder / "many")
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use loadgen_timeline::audit::{
-    AuditError, AuditFile, Check, DatasetVerdict, Figures, Level, latest_audit, read_audit,
+    AuditError, AuditFile, Check, DatasetVerdict, Figures, Level, audits, latest_audit, read_audit,
 };
 use loadgen_timeline::event::RunStarted;
 use loadgen_timeline::{FaultInterval, read_timeline};
@@ -287,16 +287,7 @@ fn whole_set(path: &Path, notes: &mut Vec<String>) -> Result<(PathBuf, AuditFile
         .into_iter()
         .find(|folder| latest_audit(folder).is_ok())
         .ok_or_else(none)?;
-    let entries = fs::read_dir(&folder).map_err(|source| read_error(&folder, source))?;
-    let mut audits: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("audit_") && name.ends_with(".json")
-        })
-        .collect();
-    audits.sort();
+    let audits = audits(&folder)?;
     let mut first_reason = None;
     for path in audits.iter().rev() {
         let (reason, audit) = match read_audit(path) {

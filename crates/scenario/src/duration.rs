@@ -79,6 +79,12 @@ pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     Duration::parse(text).map(|duration| std::time::Duration::from_nanos(duration.ns))
 }
 
+/// Writes a duration as [`parse_duration`] reads it.
+pub fn format_duration(duration: std::time::Duration) -> String {
+    let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    Duration { ns }.to_string()
+}
+
 fn shorten(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(40) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),

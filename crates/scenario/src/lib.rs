@@ -63,7 +63,7 @@ mod yaml;
 pub use catalogue::{CatalogueFault, FaultCatalogue, Parameter, ParameterKind, labels};
 pub use clients::{CELL_KEY, CELLS, Clients};
 pub use diagnostic::{Diagnostic, Place, ScenarioErrors, ScenarioNotes};
-pub use duration::parse_duration;
+pub use duration::{format_duration, parse_duration};
 pub use evaluation::{
     EVALUATION_WINDOW_NS, EvaluationWindow, evaluation_counts, evaluation_windows,
 };

@@ -74,7 +74,8 @@ impl<R: BufRead> ModuleLines<R> {
         Ok(Some(line))
     }
 
-    fn take(&mut self, piece: &Piece) {
+    fn take(&mut self, piece: Piece) {
+        let may_go_on = piece.goes_on || piece.text.len() == PIECE_BYTES;
         let is_a_line = || payload(&String::from_utf8_lossy(&piece.text)).is_some();
         let (number, text) = match self.begun.take() {
             Some(mut begun) if begun.is_said || !is_a_line() => {
@@ -83,10 +84,9 @@ impl<R: BufRead> ModuleLines<R> {
             }
             begun => {
                 self.finish(begun);
-                (self.lines_read, piece.text.clone())
+                (self.lines_read, piece.text)
             }
         };
-        let may_go_on = piece.goes_on || piece.text.len() == PIECE_BYTES;
         let line = Some(Begun {
             number,
             is_said: piece.goes_on,
@@ -123,7 +123,7 @@ impl<R: BufRead> Iterator for ModuleLines<R> {
                 return Some(Ok(line));
             }
             match self.line() {
-                Ok(Some(line)) => self.take(&Piece::of(&line)),
+                Ok(Some(line)) => self.take(Piece::of(&line)),
                 Ok(None) => {
                     let begun = self.begun.take();
                     self.finish(begun);

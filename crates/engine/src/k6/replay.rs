@@ -19,7 +19,7 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// Lines that are played between two looks at the clock.
 const BATCH: usize = 1024;
 
-/// A scenario of which lines are missing from the log.
+/// A scenario of which the log has other lines than k6 counted: some are missing, or there twice.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct MissingLines {
     /// Its name.

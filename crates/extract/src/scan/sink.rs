@@ -3,6 +3,7 @@
 //! Records are given away in parts, so that not even a message of millions of items is in memory as
 //! a whole. Items of a message that is not known to be good yet can still be taken back.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use loadgen_otlp::view::{LogRecord, Metric, Point, Resource, Scope, Span, TraceId, UnixNanos};
@@ -231,18 +232,10 @@ impl<G: FnMut(Part)> Sink for Records<G> {
         if !self.takes_next() {
             return;
         }
-        let shifted;
-        let span = match self.shift_ns {
-            0 => span,
-            ns => {
-                shifted = Span {
-                    start_time_unix_nano: shift(span.start_time_unix_nano, ns),
-                    end_time_unix_nano: shift(span.end_time_unix_nano, ns),
-                    ..span.clone()
-                };
-                &shifted
-            }
-        };
+        let span = shifted(span, self.shift_ns, |span| {
+            [&mut span.start_time_unix_nano, &mut span.end_time_unix_nano]
+        });
+        let span = &*span;
         let trace = match span.trace_id {
             TraceId(0) => [u64::MAX, self.unit << 32 | self.place],
             TraceId(id) => [(id >> 64) as u64, id as u64],
@@ -268,51 +261,44 @@ impl<G: FnMut(Part)> Sink for Records<G> {
         if !self.takes_next() {
             return;
         }
-        let shifted;
-        let point = match self.shift_ns {
-            0 => point,
-            ns => {
-                shifted = Point {
-                    start_time_unix_nano: shift(point.start_time_unix_nano, ns),
-                    time_unix_nano: shift(point.time_unix_nano, ns),
-                    ..point.clone()
-                };
-                &shifted
-            }
-        };
+        let point = shifted(point, self.shift_ns, |point| {
+            [&mut point.start_time_unix_nano, &mut point.time_unix_nano]
+        });
         let rows = &mut self.part.points;
-        points::pack(rows, &self.resource, origin.scope, metric, point);
+        points::pack(rows, &self.resource, origin.scope, metric, &point);
     }
 
     fn log_record(&mut self, origin: Origin<'_, '_>, record: &LogRecord<'_>) {
         if !self.takes_next() {
             return;
         }
-        let shifted;
-        let record = match self.shift_ns {
-            0 => record,
-            ns => {
-                shifted = LogRecord {
-                    time_unix_nano: shift(record.time_unix_nano, ns),
-                    observed_time_unix_nano: shift(record.observed_time_unix_nano, ns),
-                    ..record.clone()
-                };
-                &shifted
-            }
-        };
+        let record = shifted(record, self.shift_ns, |record| {
+            [
+                &mut record.time_unix_nano,
+                &mut record.observed_time_unix_nano,
+            ]
+        });
         let Scope { name, .. } = origin.scope;
-        logs::pack(&mut self.part.logs, &self.resource, name, record);
+        logs::pack(&mut self.part.logs, &self.resource, name, &record);
     }
 }
 
-/// A time that is so much later; none stays none.
-fn shift(time: UnixNanos, ns: i64) -> UnixNanos {
-    let shifted = time.get().map(|time| time.saturating_add(ns));
-    UnixNanos::new(
-        shifted
-            .and_then(|time| u64::try_from(time).ok())
-            .unwrap_or(0),
-    )
+/// An item whose times are so much later, nanoseconds; one that is not known stays so.
+fn shifted<T: Clone>(
+    item: &T,
+    ns: i64,
+    times: impl FnOnce(&mut T) -> [&mut UnixNanos; 2],
+) -> Cow<'_, T> {
+    if ns == 0 {
+        return Cow::Borrowed(item);
+    }
+    let mut item = item.clone();
+    for time in times(&mut item) {
+        let later = time.get().map(|time| time.saturating_add(ns));
+        let later = later.and_then(|time| u64::try_from(time).ok());
+        *time = UnixNanos::new(later.unwrap_or(0));
+    }
+    Cow::Owned(item)
 }
 
 #[cfg(test)]

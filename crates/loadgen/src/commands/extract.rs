@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use loadgen_extract::follow::{self, Missing, PassOptions, Watch};
 use loadgen_extract::{ExtractError, ExtractOptions, ExtractReport, Stop, TableFormats};
 use loadgen_otlp::source::passed_over;
-use loadgen_timeline::audit::{Audit, DatasetVerdict};
+use loadgen_timeline::audit::{Audit, DatasetVerdict, audits};
 
 use super::report;
 use crate::args::{ExtractArgs, FormatsChoice};
@@ -157,7 +157,9 @@ fn show(args: &ExtractArgs, report: &ExtractReport) -> Result<Exit, Failure> {
         super::print(&super::json(report)?)
     } else {
         let page = page.as_deref();
-        super::print(&tables::dataset(report, &report.output, page))
+        // This one is among them.
+        let earlier = audits(&report.output).map_or(0, |all| all.len().saturating_sub(1));
+        super::print(&tables::dataset(report, &report.output, page, earlier))
     }
 }
 

@@ -106,7 +106,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             dataset,
         })?
     } else if let Some(report) = &dataset {
-        tables::dataset(report, folder.path(), page.as_deref())
+        // The folder of a run is new.
+        tables::dataset(report, folder.path(), page.as_deref(), 0)
     } else if let Some(shard) = &identity.shard {
         merge_command(&args, &folder, shard)
     } else {

@@ -12,8 +12,13 @@ use super::{bytes, counted, table, wrapped};
 const DETAILS_SHOWN: usize = 10;
 
 /// The dataset: windows first. `show` is the folder that `loadgen show` is to be given, `page` the
-/// report, if there is one.
-pub(crate) fn dataset(report: &ExtractReport, show: &Path, page: Option<&Path>) -> String {
+/// report, if there is one; `earlier` the number of extractions that are in the folder already.
+pub(crate) fn dataset(
+    report: &ExtractReport,
+    show: &Path,
+    page: Option<&Path>,
+    earlier: usize,
+) -> String {
     let figures = &report.figures;
     let mut out = windows(&figures.windows);
     out += &left_out(figures);
@@ -67,7 +72,7 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path, page: Option<&Path>) 
     if !without_rows.is_empty() {
         out += &wrapped(&format!("without rows: {}", without_rows.join(", ")), "  ");
     }
-    out += &earlier(report);
+    out += &self::earlier(report, earlier);
     out += &format!(
         "\nWhat each verdict rests on:\n  loadgen show {}\n",
         show.display()
@@ -78,27 +83,17 @@ pub(crate) fn dataset(report: &ExtractReport, show: &Path, page: Option<&Path>) 
     out
 }
 
-/// How many earlier extractions have their files in the same folder.
-fn earlier(report: &ExtractReport) -> String {
-    let own = format!("audit_{}.json", report.stamp);
-    let is_earlier =
-        |name: &str| name.starts_with("audit_") && name.ends_with(".json") && name < &*own;
-    let entries = std::fs::read_dir(&report.output).into_iter().flatten();
-    let names = entries.flatten().map(|entry| entry.file_name());
-    match names
-        .filter(|name| is_earlier(&name.to_string_lossy()))
-        .count()
-    {
-        0 => String::new(),
-        more => {
-            let text = format!(
-                "note: {} is in the same folder; `show`, `report` and `dataset build` take this one, {}",
-                counted(more as u64, "earlier extraction"),
-                report.stamp
-            );
-            wrapped(&text, "")
-        }
+/// That there are earlier extractions in the same folder.
+fn earlier(report: &ExtractReport, earlier: usize) -> String {
+    if earlier == 0 {
+        return String::new();
     }
+    let text = format!(
+        "note: {} is in the same folder; `show`, `report` and `dataset build` take this one, {}",
+        counted(earlier as u64, "earlier extraction"),
+        report.stamp
+    );
+    wrapped(&text, "")
 }
 
 /// A line for each window; none without a timeline.
@@ -116,7 +111,7 @@ fn windows(windows: &[WindowFigures]) -> String {
             )
         });
         let verdict = match &window.verdict {
-            Some(_) if is_not_compared(window) => "clean, not compared",
+            Some(_) if window.is_not_compared() => "clean, not compared",
             Some(verdict) => verdict.as_str(),
             None if window.warm_up => "-",
             None => "not evaluated",
@@ -142,11 +137,6 @@ fn windows(windows: &[WindowFigures]) -> String {
         out += &higher_load(window);
     }
     out
-}
-
-/// Nothing disturbs it as far as one can see, but there was nothing to compare it with.
-fn is_not_compared(window: &WindowFigures) -> bool {
-    window.verdict.as_deref() == Some("clean") && window.effect.is_none()
 }
 
 /// That an effect may be that of the load alone.

@@ -151,8 +151,6 @@ impl Scan {
                 let rest = &chunk[at + 1..];
                 let can_be_inside = b",[".contains(&last_visible);
                 if !can_be_inside || BEGINNINGS.iter().any(|of| rest.starts_with(of)) {
-                    self.copy(&chunk[copied..at], unit);
-                    copied = at;
                     let reason = "the document breaks off, and another one begins";
                     self.lose(unit, reason, false);
                 }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::MAX_MESSAGE_BYTES;
 use super::documents::Braces;
-use super::{MAX_MESSAGE_BYTES, delimited};
+use super::frames::{Prefix, begins_with_varint};
 
 /// So many bytes are enough to tell a form.
 pub(super) const SNIFFED: usize = 4096;
@@ -22,12 +23,10 @@ pub(super) enum Endian {
 pub(super) enum Form {
     /// One message a line.
     Lines,
-    /// Messages with their length before them: 4 bytes, big-endian.
-    Frames,
+    /// Messages with their length before them.
+    Frames(Prefix),
     /// JSON over many lines, in lists, or in an answer of Jaeger.
     Documents,
-    /// Messages of protobuf with their length before them, as a varint.
-    Delimited,
     /// Text of two bytes for a letter.
     Utf16(Endian),
     Gzip,
@@ -45,7 +44,7 @@ pub fn looks_like_telemetry(path: &Path) -> io::Result<bool> {
     Ok(match Form::of(&head) {
         Form::Lines => names_a_resource(),
         Form::Documents => names_a_resource() || is_jaegers(text(&head)),
-        Form::Frames | Form::Delimited | Form::Utf16(_) | Form::Gzip | Form::Zstd => true,
+        Form::Frames(_) | Form::Utf16(_) | Form::Gzip | Form::Zstd => true,
     })
 }
 
@@ -75,13 +74,13 @@ impl Form {
                 // have; the others begin JSON and a zstd frame.
                 let begins = [0x0a, b'{', 0x28].contains(first);
                 if begins && (1..=MAX_MESSAGE_BYTES).contains(&length) {
-                    return Form::Frames;
+                    return Form::Frames(Prefix::Fixed);
                 }
             }
             _ => {}
         }
-        if delimited::begins(head) {
-            return Form::Delimited;
+        if begins_with_varint(head) {
+            return Form::Frames(Prefix::Varint);
         }
         let text = text(head);
         if text.starts_with(b"[") || is_jaegers(text) || goes_on(text) {
@@ -151,11 +150,11 @@ mod tests {
             (b"{\"traceID\":\"1\",", Form::Documents),
             (b"\x1f\x8b\x08", Form::Gzip),
             (b"\x28\xb5\x2f\xfd", Form::Zstd),
-            (b"\0\0\0\x05\x0a\x03abc", Form::Frames),
-            (b"\0\0\0\x05\x28\xb5\x2f\xfd", Form::Frames),
+            (b"\0\0\0\x05\x0a\x03abc", Form::Frames(Prefix::Fixed)),
+            (b"\0\0\0\x05\x28\xb5\x2f\xfd", Form::Frames(Prefix::Fixed)),
             (b"\x05\0\0\0\x0a\x03abc", Form::Lines),
-            (b"\x06\x0a\x04\x0a\x02\x0a\0", Form::Delimited),
-            (b"\x02\x0a\0\x02\x0a\0", Form::Delimited),
+            (b"\x06\x0a\x04\x0a\x02\x0a\0", Form::Frames(Prefix::Varint)),
+            (b"\x02\x0a\0\x02\x0a\0", Form::Frames(Prefix::Varint)),
             (b"\x05\x0a\x04\x0a\x02\x0a\0", Form::Lines),
             (b"\xff\xfe{\0\"\0", Form::Utf16(Endian::Little)),
             (b"[\0{\0", Form::Utf16(Endian::Little)),

@@ -4,7 +4,6 @@
 //! taken from its source (exporter/fileexporter). Reading and decompression are on the thread that
 //! calls [`Source::next_unit`]; everything else is [`decode`], on whatever thread.
 
-mod delimited;
 mod documents;
 mod form;
 mod frames;
@@ -21,7 +20,6 @@ pub use form::looks_like_telemetry;
 pub use paths::{backup, expand, passed_over};
 pub use unit::{Skipped, Unit, UnitSummary, decode, requests};
 
-use delimited::Delimited;
 use documents::Documents;
 use form::Form;
 use frames::Frames;
@@ -34,9 +32,6 @@ pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// Bytes of a unit, unless a single message is longer.
 pub const UNIT_BYTES: usize = 1 << 20;
-
-/// Bytes of a length.
-const LENGTH: usize = 4;
 
 /// The largest window of a zstd frame that is decoded: 128 MiB, what `zstd -d` takes, too.
 const MAX_ZSTD_WINDOW_LOG: u32 = 27;
@@ -56,7 +51,6 @@ type Reader = Box<dyn BufRead + Send>;
 enum Cutter {
     Lines(Lines<Reader>),
     Frames(Frames<Reader>),
-    Delimited(Delimited<Reader>),
     Documents(Documents<Reader>),
     /// Nothing has been read of the file. It takes no memory until then, nor after its end: an input
     /// may have thousands of files.
@@ -171,7 +165,6 @@ impl Source {
         let more = match &mut self.cutter {
             Cutter::Lines(lines) => lines.next(unit),
             Cutter::Frames(frames) => frames.next(unit),
-            Cutter::Delimited(delimited) => delimited.next(unit),
             Cutter::Documents(documents) => documents.next(unit),
             Cutter::Start | Cutter::End => Ok(false),
         }?;
@@ -191,8 +184,7 @@ fn start(reader: Box<dyn Read + Send>) -> io::Result<(Cutter, Damage)> {
     let damage = Damage::default();
     let (form, reader) = layer::innermost(reader, &damage)?;
     let cutter = match form {
-        Form::Frames => Cutter::Frames(Frames::new(reader)),
-        Form::Delimited => Cutter::Delimited(Delimited::new(reader)),
+        Form::Frames(prefix) => Cutter::Frames(Frames::new(reader, prefix)),
         Form::Documents => Cutter::Documents(Documents::new(reader)),
         Form::Lines | Form::Utf16(_) | Form::Gzip | Form::Zstd => Cutter::Lines(Lines::new(reader)),
     };

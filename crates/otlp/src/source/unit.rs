@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::{LENGTH, MAX_MESSAGE_BYTES, MAX_ZSTD_WINDOW_LOG};
+use super::{MAX_MESSAGE_BYTES, MAX_ZSTD_WINDOW_LOG};
 use crate::problem::Problem;
 use crate::read::{read_json, read_protobuf};
 use crate::request::SignalRequest;
@@ -45,17 +45,15 @@ pub(super) enum Cut {
     /// Each ends with a newline.
     #[default]
     Lines,
-    /// Each has its length before it.
-    Frames,
+    /// Each had its length before it, which is not among the bytes.
+    Frames(Vec<Object>),
     /// One after the other.
     Objects(Vec<Object>),
-    /// Each had its length before it, which is not among the bytes.
-    Delimited(Vec<Object>),
 }
 
 #[derive(Debug)]
 pub(super) struct Object {
-    /// Of its first byte in the file.
+    /// Of its first byte in the file, or that of the length before it.
     pub(super) offset: u64,
     /// Of the byte behind its last in the unit.
     pub(super) end: usize,
@@ -67,7 +65,7 @@ pub struct Skipped {
     /// Messages before it in the file, blank lines included: in a file of lines, its line less one.
     pub message: u64,
     /// Offset in the file, after decompression, of the byte at which reading failed; of the
-    /// message's first byte where it has a length before it.
+    /// length's first byte where it has a length before it.
     pub byte: u64,
     /// What is wrong with it.
     pub reason: String,
@@ -223,17 +221,11 @@ impl Unit {
                     message.is_cut_off = newline.is_none();
                     start += (end + 1).min(rest.len());
                 }
-                Cut::Frames => {
-                    let (length, rest) = rest.split_first_chunk::<LENGTH>()?;
-                    message.bytes = rest.get(..u32::from_be_bytes(*length) as usize)?;
-                    message.is_framed = true;
-                    start += LENGTH + message.bytes.len();
-                }
-                Cut::Objects(objects) | Cut::Delimited(objects) => {
+                Cut::Frames(objects) | Cut::Objects(objects) => {
                     let object = objects.get(index)?;
                     message.bytes = &self.bytes[start..object.end];
                     message.byte = object.offset;
-                    message.is_framed = matches!(self.cut, Cut::Delimited(_));
+                    message.is_framed = matches!(self.cut, Cut::Frames(_));
                     index += 1;
                     start = object.end;
                 }

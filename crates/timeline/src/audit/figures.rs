@@ -318,6 +318,14 @@ pub struct WindowFigures {
     pub higher_load: Option<f64>,
 }
 
+impl WindowFigures {
+    /// Nothing disturbs it as far as one can see, but there was nothing to compare it with.
+    #[must_use]
+    pub fn is_not_compared(&self) -> bool {
+        self.verdict.as_deref() == Some("clean") && self.effect.is_none()
+    }
+}
+
 /// What is known of one service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

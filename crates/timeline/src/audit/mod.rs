@@ -15,7 +15,7 @@ pub use figures::{
     Leak, LedgerFigures, OffPlan, Predictor, Rows, RunFigures, ServiceFigures, TimeOffset,
     TimelineFigures, ToldBlocks, WindowFigures,
 };
-pub use read::{AuditError, latest_audit, read_audit};
+pub use read::{AuditError, audits, latest_audit, read_audit};
 
 /// Version of the form of `audit_<stamp>.json`. Files of version 1 are read, too: what they do not
 /// say has its default.

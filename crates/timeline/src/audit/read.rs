@@ -39,6 +39,16 @@ pub enum AuditError {
 ///
 /// [`AuditError`]: there is none, or the folder can't be read.
 pub fn latest_audit(folder: &Path) -> Result<PathBuf, AuditError> {
+    let last = audits(folder)?.pop();
+    last.ok_or_else(|| AuditError::NoAudit(folder.to_path_buf()))
+}
+
+/// The audit files in a folder, one for each extraction, by their stamps.
+///
+/// # Errors
+///
+/// [`AuditError::Read`]: the folder can't be read.
+pub fn audits(folder: &Path) -> Result<Vec<PathBuf>, AuditError> {
     let entries = fs::read_dir(folder).map_err(|source| AuditError::Read {
         path: folder.to_path_buf(),
         source,
@@ -48,8 +58,9 @@ pub fn latest_audit(folder: &Path) -> Result<PathBuf, AuditError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("audit_") && name.ends_with(".json")
     };
-    let last = names.filter(is_audit).max();
-    last.ok_or_else(|| AuditError::NoAudit(folder.to_path_buf()))
+    let mut found: Vec<PathBuf> = names.filter(is_audit).collect();
+    found.sort();
+    Ok(found)
 }
 
 /// Reads an audit file of this version or an older one.

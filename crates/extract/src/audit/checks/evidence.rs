@@ -78,8 +78,7 @@ fn level(window: &WindowFigures) -> Level {
     match window.verdict.as_deref() {
         Some("not_supported" | "not_enough_data") => Level::Error,
         Some("weak" | "disturbed") => Level::Warning,
-        // Nothing was there to compare it with.
-        Some("clean") if window.effect.is_none() => Level::Warning,
+        _ if window.is_not_compared() => Level::Warning,
         _ => Level::Ok,
     }
 }

@@ -1,5 +1,8 @@
 //! Checks of what did not arrive, and of what arrived and is not the run's.
 
+use std::time::Duration;
+
+use loadgen_scenario::format_duration;
 use loadgen_timeline::audit::{Check, Figures, ForeignRows, Gap, Level, TimeOffset, WindowFigures};
 
 use super::{Build, check, count, info_if, percent, share};
@@ -183,24 +186,9 @@ fn missed(offset: &TimeOffset) -> String {
     }
 }
 
-/// How long a time is, in the largest units, as `--shift` takes it.
+/// How long a time is, to the second, as `--shift` takes it.
 fn duration(ns: i64) -> String {
-    let ms = ns.unsigned_abs() / 1_000_000;
-    let of = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-    let mut rest = ms;
-    let mut text = String::new();
-    for (unit, size) in of {
-        let (count, left) = (rest / size, rest % size);
-        rest = left;
-        if count > 0 && (unit != "ms" || ms < 1_000) {
-            text += &format!("{count}{unit}");
-        }
-    }
-    if text.is_empty() {
-        "0s".to_owned()
-    } else {
-        text
-    }
+    format_duration(Duration::from_secs(ns.unsigned_abs() / 1_000_000_000))
 }
 
 /// Spans that began long after their request had ended.

@@ -132,24 +132,24 @@ fn windows(windows: &[WindowFigures]) -> String {
     }
     let legend = "Traces: those that met the declared service. Rank: its place among all services, = \
                   where tied.";
-    let mut out = format!("\n{table}\n{}", wrapped(legend, ""));
-    for window in windows {
-        out += &higher_load(window);
-    }
-    out
+    format!("\n{table}\n{}{}", wrapped(legend, ""), higher_load(windows))
 }
 
-/// That an effect may be that of the load alone.
-fn higher_load(window: &WindowFigures) -> String {
-    let is_backed = matches!(window.verdict.as_deref(), Some("supported" | "weak"));
-    let Some(times) = window.higher_load.filter(|_| is_backed) else {
-        return String::new();
+/// That effects may be those of the load alone.
+fn higher_load(windows: &[WindowFigures]) -> String {
+    let with_more = |window: &WindowFigures| {
+        let is_backed = matches!(window.verdict.as_deref(), Some("supported" | "weak"));
+        let times = window.higher_load.filter(|_| is_backed)?;
+        Some(format!("{} {times:.1} ×", window_label(window)))
     };
+    let with_more: Vec<String> = windows.iter().filter_map(with_more).collect();
+    if with_more.is_empty() {
+        return String::new();
+    }
     let text = format!(
-        "note: in {} its service gets {times:.1} times as many requests a second as in normal time. \
-         What is due to that and what to a fault can't be told apart, only by a sham window under the \
-         same load.",
-        window_label(window)
+        "note: services get more requests a second than in normal time ({}). What is due to that and what \
+         to a fault can't be told apart, only by a sham window under the same load.",
+        with_more.join(", ")
     );
     wrapped(&text, "")
 }
@@ -311,7 +311,7 @@ mod tests {
         let mut spike = window("spike", "latency_spike");
         spike.higher_load = Some(3.24);
         let told = |window| windows(&[window]).replace("\n  ", " ");
-        let note = "note: in spike (latency_spike) its service gets 3.2 times as many requests";
+        let note = "than in normal time (spike (latency_spike) 3.2 ×)";
         assert!(told(spike.clone()).contains(note));
         spike.verdict = Some("not_supported".to_owned());
         assert!(!told(spike).contains("note:"));

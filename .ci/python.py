@@ -68,13 +68,16 @@ def interpreter(versions):
 
 # What is checked.
 
-def checks(step, bin_, loadgen, run):
-    source = {"PYTHONPATH": str(PACKAGE / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+def lint(step, bin_):
     step("mypy")
     call(bin_ / "mypy", "--cache-dir", "/dev/null", cwd=PACKAGE)
     step("ruff")
     call(bin_ / "ruff", "check", "--no-cache", cwd=PACKAGE)
     call(bin_ / "ruff", "format", "--check", "--no-cache", cwd=PACKAGE)
+
+
+def tests(step, bin_, loadgen, run):
+    source = {"PYTHONPATH": str(PACKAGE / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     step("pytest")
     call(bin_ / "pytest", "-q", "-p", "no:cacheprovider", cwd=PACKAGE,
          env={**source, "LOADGEN_BIN": str(loadgen), "LOADGEN_RUN": str(run)})
@@ -190,6 +193,7 @@ def main():
                                                pathlib.Path.home() / ".cache/loadgen-ci"))
     parser.add_argument("--run", type=pathlib.Path,
                         help="a run of scenarios/quick.yaml; without it one is made")
+    parser.add_argument("--lint", action="store_true", help="only types and format")
     parser.add_argument("--no-consumers", action="store_true", help="only the package's own checks")
     parser.add_argument("--heavy", action="store_true", help="also what takes minutes or gigabytes")
     parser.add_argument("--tadbench", type=pathlib.Path, help="a clone of TADBench to try")
@@ -201,6 +205,12 @@ def main():
     step = Steps(say)
     out = pathlib.Path(tempfile.mkdtemp(prefix="loadgen-python-"))
     try:
+        step("environment of the checks")
+        bin_ = environment(args.cache, "checks", sys.executable, ((), CHECKS))
+        lint(step, bin_)
+        if args.lint:
+            step.end()
+            return
         run = args.run
         if run is None:
             step("a run of the demo shop")
@@ -208,9 +218,7 @@ def main():
             # 7 and 8: what the audit says of so short a run is not what is tried here.
             call(loadgen, "run", ROOT / "scenarios/quick.yaml", "--out", run, "--quiet",
                  codes=(0, 7, 8), quiet=True)
-        step("environment of the checks")
-        bin_ = environment(args.cache, "checks", sys.executable, ((), CHECKS))
-        source = checks(step, bin_, loadgen, run.resolve())
+        source = tests(step, bin_, loadgen, run.resolve())
         exam(step, bin_, source, loadgen, run.resolve(), out)
         example(step, bin_, source, loadgen, out)
         # RCAEval offers its methods on these alone.

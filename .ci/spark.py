@@ -36,6 +36,11 @@ from trial import Skipped, Wrong, call, environment, expect, teller
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOB = ROOT / "deploy/spark/label.py"
+CONF = ROOT / "deploy/spark/spark.conf"
+# As the settings of the job's own JVMs.
+DAEMON = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# A folder of this machine as a file system that only Hadoop knows: viewfs://mounted.
+MOUNTED = "spark.hadoop.fs.viewfs.mounttable.mounted.linkFallback"
 FORMS = ROOT / "crates/extract/tests/forms"
 STAMP = "20260301_100000"
 TABLES = ["traces_labeled", "trace_labels", "trace_features", "logs_labeled", "metrics_labeled"]
@@ -99,7 +104,7 @@ class Cluster:
             [home / "bin/spark-class", main, *arguments], stdout=log, stderr=log,
             start_new_session=True,
             env={**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1",
-                 "SPARK_DAEMON_MEMORY": "256m", "PYSPARK_PYTHON": str(self.bin / "python")})
+                 "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": DAEMON, "PYSPARK_PYTHON": str(self.bin / "python")})
         self.processes.append(process)
         return process
 
@@ -118,10 +123,11 @@ class Cluster:
         command += ["--portions", str(portions)] if portions else []
         command += ["--run", run] if run else []
         submit = " ".join([
-            f"--master {self.url}", "--conf spark.executor.memory=1g", "--conf spark.driver.memory=1g",
+            f"--master {self.url}", f"--properties-file {CONF}", "--conf spark.executor.memory=1g", "--conf spark.driver.memory=1g",
             "--conf spark.driver.host=127.0.0.1", "--conf spark.ui.enabled=false",
             "--conf spark.ui.showConsoleProgress=false",
             "--conf spark.network.timeout=60s", f"--conf spark.local.dir={self.folder}",
+            f"--conf {MOUNTED}=file:{self.folder}",
             "pyspark-shell"])
         job = self.job = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -330,6 +336,7 @@ def main():
                  "--quiet", codes=(0, 7, 8), quiet=True)
         telemetry = in_forms([run / "telemetry" / f"{signal}.jsonl" for signal in ("traces", "metrics", "logs")],
                              out / "telemetry")
+        call(bin_ / "python", "-m", "unittest", "discover", "-q", JOB.parent, quiet=True)
         cluster = Cluster(bin_, out)
         one_process(loadgen, [telemetry], run, out / "one")
         cluster.label([telemetry], run, out / "many", loadgen, 5)
@@ -339,8 +346,8 @@ def main():
             one_process(loadgen, [form], None, out / f"one-{form.name}")
             cluster.label([form], None, out / f"many-{form.name}", loadgen, 3)
             compare(bin_, out / f"one-{form.name}", out / f"many-{form.name}")
-        say("a worker is killed in the middle")
-        cluster.label([telemetry], run, out / "killed", loadgen, 5, "files are read", cluster.kill_worker)
+        say("a worker is killed in the middle; files come by a file system of Hadoop")
+        cluster.label(["viewfs://mounted/telemetry"], run, out / "killed", loadgen, 5, "files are read", cluster.kill_worker)
         compare(bin_, out / "one", out / "killed")
         same_files(out / "many", out / "killed")
         say("all holds")

@@ -13,6 +13,7 @@ import collections
 import contextlib
 import datetime
 import functools
+import itertools
 import json
 import math
 import os
@@ -31,12 +32,23 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 FRAMES = "key long, kind string, bytes binary"
+CONTENTS = pa.schema([("file", pa.int64()), ("unit", pa.int64()), ("content", pa.binary())])
+STRETCHES = "task int, path string, file long, start long, end long"
 TABLES = {"traces_labeled", "trace_labels", "trace_features", "logs_labeled", "metrics_labeled"}
 
 # Plain JSON lines above this are read in pieces; files of other forms can't be cut.
 LARGE_BYTES = 256 << 20
 PIECE_BYTES = 16 << 20
 SPLIT_BYTES = 128 << 20
+# What opening a file is taken to cost, as `spark.sql.files.openCostInBytes` is by default.
+OPEN_BYTES = 4 << 20
+
+# Of a pipe between Python and the program: what an unprivileged user may have on Linux.
+PIPE_BYTES = 1 << 20
+
+# Where each executor gets at a file without Spark: what goes through the JVM is its name alone.
+# Elsewhere, as on HDFS, Spark reads, where the file's blocks are.
+READ_DIRECTLY = {"file", "s3", "s3a", "gs", "abfs", "abfss"}
 
 # Input that makes up a portion: a task has it on disk, and 16 MiB of it in memory at a time.
 PORTION_BYTES = 256 << 20
@@ -57,7 +69,8 @@ class Wrong(Exception):
 def pipe(command, schema, batches):
     """Gives the batches that a program makes of batches: Arrow streams on its standard streams."""
     with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                                 pipesize=PIPE_BYTES)
         failed = []
 
         def feed():
@@ -129,27 +142,85 @@ def make_rows(job, out, batches):
         yield batch.filter(pa.array([kind not in TABLES for kind in batch.column("kind").to_pylist()]))
 
 
-def numbered(numbers, batches):
-    """Files under their numbers."""
-    schema = pa.schema([("file", pa.int64()), ("unit", pa.int64()), ("content", pa.binary())])
+def content(file, unit, data):
+    """Content under the number of its file or block, as a batch."""
+    data = pa.py_buffer(data)
+    offsets = pa.array([0, data.size], pa.int32()).buffers()[1]
+    column = pa.Array.from_buffers(pa.binary(), 1, [None, offsets, data])
+    return pa.record_batch([pa.array([file]), pa.array([unit]), column], CONTENTS)
+
+
+def units():
+    """Numbers for the pieces of a block: the lines of a piece are counted from its own."""
+    return itertools.count(0, 64)
+
+
+def read_stretches(batches):
+    """Files as a whole, and lines of large files in pieces, read where they lie."""
     for batch in batches:
-        paths = batch.column(0).to_pylist()
-        file = pa.array([numbers[plain(path)] for path in paths], pa.int64())
-        yield pa.record_batch([file, pa.array([0] * len(paths), pa.int64()), batch.column(1)], schema)
+        columns = (batch.column(name).to_pylist() for name in ("path", "file", "start", "end"))
+        for path, number, start, end in zip(*columns):
+            filesystem, inner = input_place(path)
+            with filesystem.open_input_file(inner) as file:
+                if end is None:
+                    yield content(number, 0, file.read_buffer())
+                else:
+                    yield from map(content, itertools.repeat(number), units(), lines_within(file, start, end))
+
+
+def lines_within(file, start, end):
+    """The lines that begin in a stretch of a file, in pieces."""
+    at, end = line_start(file, start), line_start(file, end)
+    want = PIECE_BYTES
+    while at < end:
+        file.seek(at)
+        data = file.read_buffer(min(want, end - at))
+        length = data.size if at + data.size >= end else behind_last_break(data)
+        if length:
+            yield data.slice(0, length)
+        # Where no line ends, it is longer than a piece.
+        want = PIECE_BYTES if length else 2 * want
+        at += length
+
+
+def behind_last_break(data):
+    """Where the last line that is whole ends in a buffer: 0 where none does."""
+    tail = 1 << 16
+    while True:
+        at = max(0, data.size - tail)
+        found = data.slice(at).to_pybytes().rfind(b"\n")
+        if found >= 0 or at == 0:
+            return at + found + 1 if found >= 0 else 0
+        tail *= 8
+
+
+def line_start(file, at):
+    """Where the first line begins that begins at a place or after it."""
+    if at == 0:
+        return 0
+    at -= 1
+    while data := file.read_at(1 << 16, at):
+        found = data.find(b"\n")
+        if found >= 0:
+            return at + found + 1
+        at += len(data)
+    return file.size()
+
+
+def whole_files(numbers, batches):
+    """Files that Spark has read, under their numbers."""
+    for batch in batches:
+        for path, data in zip(batch.column(0).to_pylist(), batch.column(1)):
+            yield content(numbers[plain(path)], 0, data.as_buffer())
 
 
 def pieces(numbers, batches):
-    """Lines of large files in pieces, under the number of the file's block."""
-    schema = pa.schema([("file", pa.int64()), ("unit", pa.int64()), ("content", pa.binary())])
-    units = collections.Counter()
+    """Lines of large files that Spark has read, in pieces, under the numbers of their blocks."""
+    of_block = collections.defaultdict(units)
     held, held_bytes, of = [], 0, None
 
     def piece():
-        unit = units[of]
-        units[of] += 64
-        content = b"\n".join(held) + b"\n"
-        columns = [pa.array([of]), pa.array([unit]), pa.array([content], pa.binary())]
-        return pa.record_batch(columns, schema)
+        return content(of, next(of_block[of]), b"\n".join(held) + b"\n")
 
     for batch in batches:
         for path, start, line in zip(*(column.to_pylist() for column in batch.columns)):
@@ -164,8 +235,8 @@ def pieces(numbers, batches):
         yield piece()
 
 
-def decode(numbers, cut, portions, batches):
-    yield from run_step("decode", None, cut(numbers.value, batches), ["--portions", str(portions)])
+def decode(contents, portions, batches):
+    yield from run_step("decode", None, contents(batches), ["--portions", str(portions)])
 
 
 # On both.
@@ -181,6 +252,15 @@ def place(uri):
     if "://" not in uri and not uri.startswith("file:"):
         return pyarrow.fs.LocalFileSystem(), os.path.abspath(uri)
     return pyarrow.fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+
+
+def input_place(path):
+    """File system and path of an input, whose name is taken as it is."""
+    scheme, _, rest = path.partition(":")
+    if scheme == "file":
+        return pyarrow.fs.LocalFileSystem(), "/" + rest.lstrip("/")
+    bucket = rest.lstrip("/").partition("/")[0]
+    return place(f"{scheme}://{bucket}")[0], rest.lstrip("/")
 
 
 def write(filesystem, folder, name, content):
@@ -239,27 +319,54 @@ def read_inputs(spark, files, portions):
         if file.bytes >= 1 << 31 and not large:
             raise Wrong(f"{file.path} has {file.bytes >> 20} MiB: only plain JSON lines (.jsonl) can be cut, "
                         "and Spark takes 2 GiB at a time; have the Collector rotate its files")
-        (cut if large else whole)[file.path] = len(names)
+        (cut if large else whole)[file] = len(names)
         shown = file.path.removeprefix("file://").removeprefix("file:")
         names += [shown] * (math.ceil(file.bytes / SPLIT_BYTES) if large else 1)
-    if cut:
-        # Blocks are numbered by their places: all have the same length.
-        spark.conf.set("spark.sql.files.minPartitionNum", 1)
-    frames = []
-    read = spark.read
-    for numbers, cutter in ((whole, numbered), (cut, pieces)):
-        if not numbers:
+    if all(file.path.partition(":")[0] in READ_DIRECTLY for file in files):
+        contents = [(stretches(spark, whole, cut), read_stretches)]
+    else:
+        contents = read_by_spark(spark, whole, cut)
+    frames = [rows.mapInArrow(functools.partial(decode, reader, portions), FRAMES)
+              for rows, reader in contents]
+    return functools.reduce(lambda a, b: a.unionAll(b), frames), names
+
+
+def stretches(spark, whole, cut):
+    """What is to be read, dealt into tasks as Spark deals files."""
+    found = [(file.path, number, 0, None, file.bytes) for file, number in whole.items()]
+    for file, number in cut.items():
+        starts = range(0, file.bytes, SPLIT_BYTES)
+        found += [(file.path, number + at, start, start + SPLIT_BYTES, SPLIT_BYTES)
+                  for at, start in enumerate(starts)]
+    cores = spark.sparkContext.defaultParallelism
+    most = min(SPLIT_BYTES, max(OPEN_BYTES, sum(one[-1] + OPEN_BYTES for one in found) // cores))
+    rows, task, held = [], 0, 0
+    for *stretch, size in sorted(found, key=lambda one: one[-1], reverse=True):
+        if held and held + size > most:
+            task, held = task + 1, 0
+        held += size + OPEN_BYTES
+        rows.append((task, *stretch))
+    return spark.createDataFrame(rows, STRETCHES).repartitionById(task + 1, F.col("task"))
+
+
+def read_by_spark(spark, whole, cut):
+    """Rows with what is in files, and who makes contents of them."""
+    contents = []
+    for files, cutter in ((whole, whole_files), (cut, pieces)):
+        if not files:
             continue
-        paths = list(numbers)
-        if cutter is numbered:
-            rows = read.format("binaryFile").load(paths).select("path", "content")
+        paths = [file.path for file in files]
+        if cutter is whole_files:
+            rows = spark.read.format("binaryFile").load(paths).select("path", "content")
         else:
-            rows = (read.option("lineSep", "\n").text(paths)
+            # Blocks are numbered by their places: all have the same length.
+            spark.conf.set("spark.sql.files.minPartitionNum", 1)
+            rows = (spark.read.option("lineSep", "\n").text(paths)
                     .select("_metadata.file_path", "_metadata.file_block_start",
                             F.col("value").cast("binary")))
-        plainly = spark.sparkContext.broadcast({plain(path): n for path, n in numbers.items()})
-        frames.append(rows.mapInArrow(functools.partial(decode, plainly, cutter, portions), FRAMES))
-    return functools.reduce(lambda a, b: a.unionAll(b), frames), names
+        numbers = {plain(file.path): number for file, number in files.items()}
+        contents.append((rows, functools.partial(cutter, numbers)))
+    return contents
 
 
 class Job:

@@ -69,6 +69,17 @@ pub(crate) trait Input<'a>: Clone {
     /// Passes over a field.
     fn skip(&mut self) -> Result<()>;
 
+    /// Passes over a field that is not known, in which there may be items. How many things it holds
+    /// that may be or have items: objects in lists, as far as they are not deep inside; 0 of a field
+    /// that can have none.
+    fn skip_unknown(&mut self) -> Result<u64>;
+
+    /// Where this is in the message.
+    fn byte(&self) -> usize;
+
+    /// How people call a field.
+    fn name(key: &Self::Key) -> String;
+
     /// An attribute, where it is written as most are, and at once what many calls would give. None,
     /// and nothing is read, where it isn't.
     fn attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {

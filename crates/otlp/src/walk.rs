@@ -8,14 +8,29 @@
 use std::cell::Cell;
 
 use crate::input::{Field, Input, ListOf, field};
-use crate::problem::Result;
+use crate::problem::{Problem, Result, UnreadParts};
 use crate::sink::{Counts, Origin, Owner, Signal, Sink, UNDO_ITEMS};
 use crate::view::{
     Keep, LogRecord, MAX_ELEMENTS, Merge, Metric, MetricKind, Point, Resource, Span, Temporality,
 };
 
 const RESOURCE: [Field; 1] = [field!(1, resource)];
+/// What a metric has beside its points, and nobody asks for.
+const METRIC_TEXTS: [Field; 2] = [field!(2, description), field!(12, metadata)];
 const SCOPE: [Field; 2] = [field!(1, scope), field!(1, instrumentation_library)];
+
+impl Owner {
+    /// The message that says what the owner is and holds what is of it.
+    const fn place(self) -> &'static str {
+        match self {
+            Owner::Resource => "a resource's part",
+            Owner::Scope => "a scope's part",
+            Owner::Span => "a span",
+            Owner::Point => "a data point",
+            Owner::LogRecord => "a log record",
+        }
+    }
+}
 
 impl Signal {
     /// The field of a message that holds this signal.
@@ -63,6 +78,10 @@ pub(crate) type Check<'w, S> = &'w dyn Fn(&S) -> Result<()>;
 pub(crate) struct Walk<'w, 'a, S> {
     pub(crate) sink: &'w mut S,
     pub(crate) counts: Counts,
+    /// What is there and is not read.
+    pub(crate) unread: UnreadParts,
+    /// Something of Jaeger's was there, also if nothing of it was read.
+    pub(crate) is_jaegers: bool,
     /// Whether the message can be read to its end; none where that needn't be known before very many
     /// items are handed on.
     check: Option<Check<'w, S>>,
@@ -77,6 +96,8 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         Self {
             sink,
             counts: Counts::default(),
+            unread: UnreadParts::default(),
+            is_jaegers: false,
             check,
             span: Span::default(),
             point: Point::default(),
@@ -91,6 +112,32 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
             Some(check) if self.counts.all_items() == UNDO_ITEMS => check(self.sink),
             _ => Ok(()),
         }
+    }
+
+    /// Passes over a field that is not known where it stands, and names it where items may be in it.
+    #[cold]
+    pub(crate) fn unknown<I: Input<'a>>(
+        &mut self,
+        input: &mut I,
+        key: &I::Key,
+        place: &str,
+    ) -> Result<()> {
+        let byte = input.byte();
+        let parts = input.skip_unknown()?;
+        if parts > 0 {
+            let reason = format!("{} is not known in {place}: what it holds", I::name(key));
+            self.unread(byte, parts, reason);
+        }
+        Ok(())
+    }
+
+    /// Counts and names parts of the message that are not read.
+    pub(crate) fn unread(&mut self, byte: usize, parts: u64, reason: String) {
+        let reason = match parts {
+            1 => format!("{reason} (1 thing) is not read"),
+            _ => format!("{reason} ({parts} things) is not read"),
+        };
+        self.unread.add(parts, Problem { byte, reason });
     }
 
     /// The field of a message that holds a signal.
@@ -163,7 +210,10 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
                     input,
                 )
             } else if !is(key, content_fields) {
-                input.skip()
+                match I::is(key, field!(3, schema_url)) {
+                    true => input.skip(),
+                    false => self.unknown(input, key, owner.place()),
+                }
             } else if let (Some(found), false) = (&found, passed_over) {
                 content(self, input, found)
             } else {
@@ -204,6 +254,18 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         })
     }
 
+    /// A metric has one kind of points, and the last counts. Points of another are not read.
+    #[cold]
+    fn second_kind<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<()> {
+        let byte = input.byte();
+        let parts = input.skip_unknown()?;
+        if parts > 0 {
+            let reason = format!("{} of a metric that has another kind, too", I::name(key));
+            self.unread(byte, parts, reason);
+        }
+        Ok(())
+    }
+
     /// What holds for all points of a metric mostly stands behind them, so they are always passed
     /// over first.
     fn metric<I: Input<'a>>(&mut self, input: &mut I, origin: Origin<'_, 'a>) -> Result<()> {
@@ -217,8 +279,10 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
             } else if let Some(kind) = kind_of::<I>(key) {
                 metric.kind = Some(kind);
                 return input.fields(|input, key| metric.read_field(input, key));
-            } else {
+            } else if METRIC_TEXTS.iter().any(|field| I::is(key, *field)) {
                 return input.skip();
+            } else {
+                return self.unknown(input, key, "a metric");
             }
             Ok(())
         })?;
@@ -227,7 +291,10 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         };
         again.fields(|input, key| {
             if !I::is(key, kind.field()) {
-                return input.skip();
+                return match kind_of::<I>(key) {
+                    Some(_) => self.second_kind(input, key),
+                    None => input.skip(),
+                };
             }
             input.fields(|input, key| match I::is(key, field!(1, data_points)) {
                 true => input.elements(ListOf::Messages, |input, _| {

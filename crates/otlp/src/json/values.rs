@@ -88,6 +88,27 @@ impl<'a> Input<'a> for Json<'a> {
         self.pass()
     }
 
+    fn skip_unknown(&mut self) -> Result<u64> {
+        let mut objects = 0;
+        match self.peek() {
+            b'{' => self.object(|json, _| {
+                objects += json.pass_list()?;
+                Ok(())
+            })?,
+            _ => objects = self.pass_list()?,
+        }
+        Ok(objects)
+    }
+
+    fn byte(&self) -> usize {
+        self.place()
+    }
+
+    fn name(key: &str) -> String {
+        let short: String = key.chars().take(40).collect();
+        format!("`{}`", short.escape_debug())
+    }
+
     #[inline]
     fn attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {
         let start = self.clone();

@@ -532,3 +532,138 @@ fn what_is_no_request_is_named() {
     let (_, skipped) = sent_again("{\"resourceSpans\":[{\"scopeSp");
     assert!(skipped[0].torn);
 }
+
+/// Items, and how many things of how many skipped messages are named.
+fn counted(content: &str) -> (usize, Vec<(u64, String)>) {
+    let (items, summary) = read(content);
+    let named = summary.skipped.into_iter().map(|it| (it.parts, it.reason));
+    (items.len(), named.collect())
+}
+
+#[test]
+fn fields_that_are_not_known_and_may_hold_items_are_named() {
+    let of = |before: &str, within: &str, metric: &str| {
+        format!(
+            r#"{{"resourceMetrics":[{{{within}"scopeMetrics":[{{"metrics":[{{"name":"m","gauge":{{"dataPoints":[{{"asInt":"1"}}]}}{metric}}}]}}]}}]{before}}}"#
+        )
+    };
+    for (content, parts, name) in [
+        (
+            of(r#","resourceProfiles":[{},{}]"#, "", ""),
+            2,
+            "`resourceProfiles`",
+        ),
+        (of(r#","ResourceSpans":[{}]"#, "", ""), 1, "`ResourceSpans`"),
+        (of("", r#""spans":[{},{},{}],"#, ""), 3, "`spans`"),
+        (of("", r#""scopeSpans":[{}],"#, ""), 1, "`scopeSpans`"),
+        (
+            of("", "", r#","intGauge":{"dataPoints":[{},{}]}"#),
+            2,
+            "`intGauge`",
+        ),
+        (
+            of("", "", r#","sum":{"dataPoints":[{"asInt":"1"},{}]}"#),
+            1,
+            "`gauge`",
+        ),
+    ] {
+        let (_, named) = counted(&content);
+        let [(found, reason)] = &named[..] else {
+            panic!("{content}: {named:?}");
+        };
+        assert!(
+            *found == parts && reason.contains(name),
+            "{name}: {named:?}"
+        );
+    }
+    // What can't hold items is no loss.
+    let fine = of(
+        r#","x":1,"y":"{","z":[1,"a"],"w":{"v":{"u":1}}"#,
+        r#""schemaUrl":"s","deprecated":{},"#,
+        r#","description":"d","unit":"u","metadata":[{"key":"k"}]"#,
+    );
+    assert_eq!(counted(&fine), (1, vec![]));
+    let (_, named) = counted(r#"{"resourceProfiles":[{}],"dictionary":{}}"#);
+    assert!(matches!(&named[..], [(0, why)] if why.contains("`resourceProfiles`, `dictionary`")));
+}
+
+#[test]
+fn a_document_that_was_torn_behind_a_comma_costs_itself() {
+    let pretty = |name: &str| {
+        let tree: serde_json::Value = serde_json::from_str(&message(name)).expect("JSON");
+        serde_json::to_string_pretty(&tree).expect("JSON")
+    };
+    let first = pretty("torn");
+    let whole = [pretty("b"), pretty("c")].join("\n");
+    let two = read(whole.clone()).0;
+    let listed = format!("[\n{}\n]", [pretty("b"), pretty("c")].join(",\n"));
+    // Behind every comma, bracket and colon, and within words, too.
+    for end in 40..first.trim_end().len() - 1 {
+        let torn = &first[..end];
+        for behind in [&whole, &listed] {
+            let (items, summary) = read(format!("{}\n{torn}\n{behind}\n", pretty("a")));
+            assert_eq!(items[1..], two, "torn at {end}:\n{torn}\n{behind}");
+            assert_eq!(summary.skipped.len(), 1, "{:?}", summary.skipped);
+        }
+    }
+}
+
+#[test]
+fn a_document_that_begins_over_a_border_of_what_is_read_at_once_is_found() {
+    let pretty = "{\n  \"resourceSpans\": [\n    {}\n  ]\n}";
+    for length in (1 << 16) - 90..(1 << 16) + 10 {
+        let torn = format!("{pretty}\n{{\n  \"x\": \"{}\",", "x".repeat(length - 60));
+        let (_, summary) = read(format!("{torn}\n{pretty}\n"));
+        let messages = summary.counts.messages(Signal::Traces);
+        assert_eq!((messages, summary.skipped.len()), (2, 1), "{length}");
+    }
+}
+
+#[test]
+fn several_messages_on_a_line_are_read_however_they_begin() {
+    let (a, b) = (message("a"), message("b"));
+    let two = read(format!("{a}\n{b}\n")).0;
+    let other = a.replacen('{', r#"{"x":1,"#, 1);
+    let wrapped = |message: &str| format!(r#"{{"result":{message}}}"#);
+    for line in [
+        format!("{other}{b}"),
+        format!("{other} , {b}"),
+        format!("{}{}", wrapped(&a), wrapped(&b)),
+        format!(r#"{{"trace":{a}}}{b}"#),
+        format!("{}{b}", a.replacen('{', "{ ", 1)),
+    ] {
+        assert_same(format!("{line}\n").into_bytes(), &two);
+    }
+    // One of them torn, or followed by something else: it costs itself.
+    for (line, lost) in [
+        (format!("{other}{b}{}", &other[..20]), 1),
+        (format!("{}{other}{b}", &other[..20]), 1),
+        (format!("{a}502 Bad Gateway {b}"), 1),
+        (format!("{a}}}{b}"), 1),
+        (format!("{a}{{\"resourceSpans\":7}}{b}"), 1),
+    ] {
+        let (items, summary) = read(format!("{line}\n"));
+        assert_eq!(items, two, "{line}");
+        assert_eq!(summary.skipped.len(), lost, "{line}: {:?}", summary.skipped);
+    }
+}
+
+#[test]
+fn a_line_that_another_one_cuts_in_two_is_named_in_all_its_parts() {
+    let (a, b) = (message("a"), message("b"));
+    for at in 1..a.len() - 1 {
+        let content = format!("{b}\n{}\nWARN queue is full\n{}\n", &a[..at], &a[at..]);
+        let (items, summary) = read(content);
+        // A half may hold something that is whole: never is more read than there was.
+        assert!((1..=2).contains(&items.len()), "{at}: {items:?}");
+        assert!(summary.skipped.len() >= 2, "{at}: {:?}", summary.skipped);
+    }
+}
+
+#[test]
+fn a_line_of_very_many_messages_is_bounded() {
+    let line = "{}".repeat(300_000);
+    let (_, summary) = read(format!("{{\"resourceSpans\":[]}}\n{line}\n"));
+    let named = summary.skipped.len();
+    assert!((1 << 14..1 << 17).contains(&named), "{named}");
+}

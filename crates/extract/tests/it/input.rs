@@ -32,7 +32,7 @@ fn extract_traces(dir: &Path, contents: &[&[u8]]) -> Result<ExtractReport, Extra
 #[test]
 fn files_without_a_single_message_are_an_error_that_says_what_they_look_like() {
     for (bytes, says) in [
-        (&b"hello\nworld\n"[..], "line 1, byte 0: expected"),
+        (&b"hello\nworld\n"[..], "line 1, column 1: expected"),
         (b"\n{\"resourceSpans\":[{\"re", "line 2"),
         (b"{\"a\":1}\n", "resourceSpans"),
     ] {

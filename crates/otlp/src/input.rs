@@ -70,8 +70,8 @@ pub(crate) trait Input<'a>: Clone {
     fn skip(&mut self) -> Result<()>;
 
     /// Passes over a field that is not known, in which there may be items. How many things it holds
-    /// that may be or have items: objects in lists, as far as they are not deep inside; 0 of a field
-    /// that can have none.
+    /// that may be or have items: objects in lists, without those inside of such; 0 of a field that
+    /// can have none.
     fn skip_unknown(&mut self) -> Result<u64>;
 
     /// Where this is in the message.

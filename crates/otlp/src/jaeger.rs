@@ -17,20 +17,25 @@ use crate::view::{
 };
 use crate::walk::Walk;
 
-/// Reads the traces of an answer of the query API. What is no trace is passed over and named.
+/// Reads the traces of an answer of the query API: a list of them or a single one. What is no trace is
+/// passed over and named.
 pub(crate) fn traces<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
     walk.is_jaegers = true;
-    json.array(|json, null| {
-        let byte = json.byte();
-        if null || json.peek() != b'{' {
-            if !null {
-                json.skip()?;
+    let byte = json.byte();
+    match json.peek() {
+        b'{' => trace(json, walk),
+        b'[' => json.array(|json, null| match null {
+            true => {
+                walk.not_read(json.byte(), NO_TRACE.to_owned());
+                Ok(())
             }
+            false => traces(json, walk),
+        }),
+        _ => {
             walk.not_read(byte, NO_TRACE.to_owned());
-            return Ok(());
+            json.skip()
         }
-        trace(json, walk)
-    })
+    }
 }
 
 /// What an element of `data` is that has no spans.

@@ -120,22 +120,6 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Passes over a value of any kind; how many objects are elements of it, if it is a list.
-    pub(super) fn pass_list(&mut self) -> Result<u64> {
-        let mut objects = 0;
-        match self.peek() {
-            b'[' => self.array(|json, null| {
-                if null {
-                    return Ok(());
-                }
-                objects += u64::from(json.peek() == b'{');
-                json.pass()
-            })?,
-            _ => self.pass()?,
-        }
-        Ok(objects)
-    }
-
     /// The offset in the text of this place.
     pub(crate) fn place(&self) -> usize {
         self.at

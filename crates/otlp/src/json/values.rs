@@ -92,10 +92,22 @@ impl<'a> Input<'a> for Json<'a> {
         let mut objects = 0;
         match self.peek() {
             b'{' => self.object(|json, _| {
-                objects += json.pass_list()?;
+                objects += json.skip_unknown()?;
                 Ok(())
             })?,
-            _ => objects = self.pass_list()?,
+            b'[' => self.array(|json, null| {
+                if null {
+                    return Ok(());
+                }
+                let is_object = json.peek() == b'{';
+                objects += u64::from(is_object);
+                match is_object {
+                    true => json.pass()?,
+                    false => objects += json.skip_unknown()?,
+                }
+                Ok(())
+            })?,
+            _ => self.pass()?,
         }
         Ok(objects)
     }

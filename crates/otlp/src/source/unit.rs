@@ -286,9 +286,6 @@ impl<'u> Message<'u> {
             Some(starts) => starts,
             None => begun_messages(self.bytes),
         };
-        if starts.is_empty() {
-            return Vec::new();
-        }
         starts.insert(0, 0);
         let ends = starts[1..].iter().copied().chain([self.bytes.len()]);
         let separated = |start: usize, end: usize| {
@@ -301,7 +298,9 @@ impl<'u> Message<'u> {
             is_framed: false,
             is_cut_off: self.is_cut_off && end == self.bytes.len(),
         };
-        starts.iter().copied().zip(ends).map(part).collect()
+        let parts = starts.iter().copied().zip(ends).map(part);
+        let length = self.bytes.trim_ascii_end().len();
+        parts.filter(|part| part.bytes.len() < length).collect()
     }
 
     /// Parts of it that were not read.

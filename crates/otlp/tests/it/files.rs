@@ -667,3 +667,81 @@ fn a_line_of_very_many_messages_is_bounded() {
     let named = summary.skipped.len();
     assert!((1 << 14..1 << 17).contains(&named), "{named}");
 }
+
+#[test]
+fn lines_with_commas_between_them_are_read() {
+    let two = read(format!("{}\n{}\n", message("a"), message("b"))).0;
+    let content = format!("{},\n{} , \r\n", message("a"), message("b"));
+    assert_same(content.into_bytes(), &two);
+}
+
+#[test]
+fn labels_of_older_points_are_attributes() {
+    let of = |pair: &str| {
+        read(format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"m","sum":{{"dataPoints":[{{{pair},"asInt":"1"}}]}}}}]}}]}}]}}"#
+        ))
+    };
+    let (old, summary) = of(r#""labels":[{"key":"a","value":"b"}]"#);
+    assert_eq!(summary.skipped, []);
+    assert_eq!(
+        old,
+        of(r#""attributes":[{"key":"a","value":{"stringValue":"b"}}]"#).0
+    );
+}
+
+/// A field of protobuf that holds bytes.
+fn field(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    prost::encoding::encode_key(
+        number,
+        prost::encoding::WireType::LengthDelimited,
+        &mut bytes,
+    );
+    prost::encoding::encode_varint(content.len() as u64, &mut bytes);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+#[test]
+fn fields_of_protobuf_that_are_not_known_are_named() {
+    let point = field(1, &[field(1, b"a"), field(2, b"b")].concat());
+    let gauge = field(5, &field(1, &[&point[..], &[0x21; 9]].concat()));
+    let of = |message: &[u8], resource: &[u8], scope: &[u8], metric: &[u8]| {
+        let metric = field(2, &[&field(1, b"m"), &gauge[..], metric].concat());
+        let scope = field(2, &[&metric[..], &field(3, b"url"), scope].concat());
+        let resource = field(1, &[&scope[..], &field(3, b"url"), resource].concat());
+        framed(&[&[&resource[..], message].concat()])
+    };
+    let odd = field(7, b"x");
+    let old = field(4, &field(1, b""));
+    for (content, place) in [
+        (of(&odd, b"", b"", b""), "field 7 is not known in a message"),
+        (of(b"", &odd, b"", b""), "in a resource's part"),
+        (of(b"", b"", &odd, b""), "in a scope's part"),
+        (of(b"", b"", b"", &old), "field 4 is not known in a metric"),
+    ] {
+        let (items, summary) = read(content);
+        // What was a label is an attribute.
+        assert!(items.len() == 1 && items[0].contains("key: \"a\", value: Text(\"b\")"));
+        let [skipped] = &summary.skipped[..] else {
+            panic!("{place}: {summary:?}");
+        };
+        assert!(skipped.reason.contains(place), "{skipped:?}");
+        assert_eq!((skipped.message, skipped.parts), (0, 1));
+    }
+    let (items, summary) = read(of(b"", b"", b"", b""));
+    assert_eq!((items.len(), &summary.skipped[..]), (1, &[][..]));
+}
+
+#[test]
+fn what_requests_have_no_place_for_is_named() {
+    let content = message("a").replacen("\"scopeSpans\"", r#""Spans":[{},{}],"scopeSpans""#, 1);
+    let mut source = Source::from_reader(Cursor::new(content + "\n")).expect("readable");
+    let mut unit = Unit::default();
+    assert!(source.next_unit(&mut unit).expect("readable"));
+    let mut sent = 0;
+    let skipped = requests(&unit, |request| sent += request.items());
+    let parts: Vec<u64> = skipped.iter().map(|it| it.parts).collect();
+    assert_eq!((sent, &parts[..]), (1, &[2][..]));
+}

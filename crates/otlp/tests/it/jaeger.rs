@@ -138,7 +138,6 @@ fn an_odd_trace_costs_itself_and_nulls_and_negative_times_are_not_odd() {
             3,
         ),
         ("\"spans\":[", "\"spans\":[null,", 3),
-        ("\"processes\"", "\"process\"", 3),
         ("1770000000000001", "99999999999999999999", 2),
         ("1770000000000001", "9223372036854775807", 2),
         ("\"spanID\":\"2\"", "\"spanID\":\"not hex\"", 2),
@@ -289,6 +288,9 @@ fn an_odd_span_or_process_costs_itself_and_not_its_trace() {
     let spans = [span(1, ""), span(2, "")];
     let (spans, named) = unread(&of(&spans, r#"{"p1":{"serviceName":7}}"#));
     assert_eq!((spans, named.len()), (2, 1), "{named:?}");
+    let misspelt = plain(1).replace("\"processes\"", "\"process\"");
+    let (spans, named) = unread(&format!("{{\"data\":[{misspelt}]}}"));
+    assert_eq!((spans, named.len()), (1, 1), "{named:?}");
     // Where nothing is read of it, it is no trace that was read.
     let (_, summary) = read(of(&[nanoseconds], web));
     assert_eq!(summary.counts.messages(Signal::Traces), 0);
@@ -300,4 +302,18 @@ fn of_many_odd_spans_all_are_counted_and_some_are_named() {
     let (spans, named) = unread(&format!(r#"{{"traceID":"1","spans":[{odd}]}}"#));
     assert_eq!((spans, named.len()), (0, 101));
     assert_eq!(named.iter().map(|(_, parts)| parts).sum::<u64>(), 5000);
+}
+
+#[test]
+fn traces_may_stand_alone_or_in_lists_of_lists() {
+    for data in [
+        plain(1),
+        format!("[[{}]]", plain(1)),
+        format!("[{}]", plain(1)),
+    ] {
+        let answer = format!("{{\"data\":{data}}}");
+        assert_eq!(unread(&answer), (1, vec![]), "{answer}");
+        let line = format!("{{\"resourceSpans\":[]}}\n{answer}\n");
+        assert_eq!(unread(&line), (1, vec![]), "{line}");
+    }
 }

@@ -131,6 +131,15 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         Ok(())
     }
 
+    /// Names values that were passed over.
+    #[inline]
+    fn odd_values(&mut self, byte: usize, odd: u64) {
+        if odd > 0 {
+            let reason = "a value of an attribute or a body of no kind that is known";
+            self.unread(byte, odd, reason.to_owned());
+        }
+    }
+
     /// Counts and names parts of the message that are not read.
     pub(crate) fn unread(&mut self, byte: usize, parts: u64, reason: String) {
         let reason = match parts {
@@ -203,12 +212,11 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         let mut passed_over = false;
         input.fields(|input, key| {
             if is(key, owner_fields) {
-                read(
-                    self.sink,
-                    owner,
-                    found.get_or_insert_with(H::default),
-                    input,
-                )
+                let byte = input.byte();
+                let found = found.get_or_insert_with(H::default);
+                let odd = read(self.sink, owner, found, input)?;
+                self.odd_values(byte, odd);
+                Ok(())
             } else if !is(key, content_fields) {
                 match I::is(key, field!(3, schema_url)) {
                     true => input.skip(),
@@ -242,14 +250,18 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
                 return self.metric(input, origin);
             }
             self.before_item()?;
-            if signal == Signal::Traces {
-                read(self.sink, Owner::Span, &mut self.span, input)?;
+            let byte = input.byte();
+            let odd = if signal == Signal::Traces {
+                let odd = read(self.sink, Owner::Span, &mut self.span, input)?;
                 self.sink.span(origin, &self.span);
+                odd
             } else {
-                read(self.sink, Owner::LogRecord, &mut self.log_record, input)?;
+                let odd = read(self.sink, Owner::LogRecord, &mut self.log_record, input)?;
                 self.sink.log_record(origin, &self.log_record);
-            }
+                odd
+            };
             self.counts.item(signal);
+            self.odd_values(byte, odd);
             Ok(())
         })
     }
@@ -299,12 +311,13 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
             input.fields(|input, key| match I::is(key, field!(1, data_points)) {
                 true => input.elements(ListOf::Messages, |input, _| {
                     self.before_item()?;
-                    let point = &mut self.point;
-                    keep(self.sink, Owner::Point, |keep| {
+                    let (byte, point) = (input.byte(), &mut self.point);
+                    let odd = keep(self.sink, Owner::Point, |keep| {
                         point.read(kind, input, keep)
                     })?;
                     self.sink.point(origin, &metric, point);
                     self.counts.item(Signal::Metrics);
+                    self.odd_values(byte, odd);
                     Ok(())
                 }),
                 false => input.skip(),
@@ -313,22 +326,29 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
     }
 }
 
-/// Reads a view with those attributes that a sink wants.
+/// Reads a view with those attributes that a sink wants; how many values were passed over.
 fn read<'a, S: Sink, I: Input<'a>>(
     sink: &S,
     owner: Owner,
     view: &mut impl Merge<'a>,
     input: &mut I,
-) -> Result<()> {
+) -> Result<u64> {
     view.clear();
     keep(sink, owner, |keep| view.merge(input, keep))
 }
 
-fn keep<S: Sink>(sink: &S, owner: Owner, read: impl FnOnce(&Keep<'_>) -> Result<()>) -> Result<()> {
+fn keep<S: Sink>(
+    sink: &S,
+    owner: Owner,
+    read: impl FnOnce(&Keep<'_>) -> Result<()>,
+) -> Result<u64> {
+    let odd = Cell::new(0);
     read(&Keep {
         wants: &|key| sink.wants(owner, key),
         left: &Cell::new(MAX_ELEMENTS),
-    })
+        odd: &odd,
+    })?;
+    Ok(odd.get())
 }
 
 fn kind_of<'a, I: Input<'a>>(key: &I::Key) -> Option<MetricKind> {

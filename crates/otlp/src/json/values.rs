@@ -261,7 +261,7 @@ mod tests {
         ) {
             let read = |text: String| {
                 let mut pair = KeyValue::default();
-                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9) };
+                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9), odd: &Cell::new(0) };
                 let read = pair.merge(&mut at(&text), &keep).map_err(|problem| problem.reason);
                 read.map(|()| format!("{pair:?}"))
             };

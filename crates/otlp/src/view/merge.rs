@@ -17,6 +17,8 @@ pub(crate) struct Keep<'k> {
     pub(crate) wants: &'k dyn Fn(&str) -> bool,
     /// Elements that may still be held.
     pub(crate) left: &'k Cell<u32>,
+    /// Values that were passed over because they are of no kind that is known.
+    pub(crate) odd: &'k Cell<u64>,
 }
 
 impl Keep<'_> {
@@ -39,6 +41,7 @@ impl Keep<'_> {
         Keep {
             wants: &|_| true,
             left: self.left,
+            odd: self.odd,
         }
     }
 }

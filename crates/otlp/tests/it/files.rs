@@ -745,3 +745,25 @@ fn what_requests_have_no_place_for_is_named() {
     let parts: Vec<u64> = skipped.iter().map(|it| it.parts).collect();
     assert_eq!((sent, &parts[..]), (1, &[2][..]));
 }
+
+#[test]
+fn values_of_no_kind_that_is_known_are_named() {
+    let of = |value: &str| {
+        let attributes = format!(r#"{{"attributes":[{{"key":"a","value":{value}}}]}}"#);
+        message("a").replacen("\"resource\":{}", &format!("\"resource\":{attributes}"), 1)
+    };
+    for (value, odd) in [
+        (r#"{"Value":{"StringValue":"web"}}"#, 1),
+        (
+            r#"{"arrayValue":{"values":[{"x":1},{"intValue":1},{"y":2}]}}"#,
+            2,
+        ),
+        (r#"{"stringValue":"web"}"#, 0),
+        ("{}", 0),
+        ("null", 0),
+    ] {
+        let (items, named) = counted(&of(value));
+        let parts: u64 = named.iter().map(|(parts, _)| parts).sum();
+        assert_eq!((items, parts), (1, odd), "{value}: {named:?}");
+    }
+}

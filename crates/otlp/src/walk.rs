@@ -17,6 +17,7 @@ use crate::view::{
 const RESOURCE: [Field; 1] = [field!(1, resource)];
 /// What a metric has beside its points, and nobody asks for.
 const METRIC_TEXTS: [Field; 2] = [field!(2, description), field!(12, metadata)];
+const DATA_POINTS: Field = field!(1, data_points);
 const SCOPE: [Field; 2] = [field!(1, scope), field!(1, instrumentation_library)];
 
 impl Owner {
@@ -290,7 +291,11 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
                 metric.unit = input.text()?;
             } else if let Some(kind) = kind_of::<I>(key) {
                 metric.kind = Some(kind);
-                return input.fields(|input, key| metric.read_field(input, key));
+                return input.fields(|input, key| match metric.read_field(input, key)? {
+                    true => Ok(()),
+                    false if I::is(key, DATA_POINTS) => input.skip(),
+                    false => self.unknown(input, key, "what has the points of a metric"),
+                });
             } else if METRIC_TEXTS.iter().any(|field| I::is(key, *field)) {
                 return input.skip();
             } else {
@@ -308,7 +313,7 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
                     None => input.skip(),
                 };
             }
-            input.fields(|input, key| match I::is(key, field!(1, data_points)) {
+            input.fields(|input, key| match I::is(key, DATA_POINTS) {
                 true => input.elements(ListOf::Messages, |input, _| {
                     self.before_item()?;
                     let (byte, point) = (input.byte(), &mut self.point);
@@ -357,15 +362,16 @@ fn kind_of<'a, I: Input<'a>>(key: &I::Key) -> Option<MetricKind> {
 }
 
 impl<'a> Metric<'a> {
-    /// What stands beside the points of a sum or histogram.
-    fn read_field<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<()> {
+    /// What stands beside the points of a sum or histogram; false, and nothing read, where it is
+    /// something else.
+    fn read_field<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<bool> {
         if I::is(key, field!(2, aggregation_temporality)) {
             self.temporality = Temporality(input.enumeration::<Temporality>()?);
         } else if I::is(key, field!(3, is_monotonic)) {
             self.is_monotonic = input.boolean()?;
         } else {
-            return input.skip();
+            return Ok(false);
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -562,6 +562,11 @@ fn fields_that_are_not_known_and_may_hold_items_are_named() {
             "`intGauge`",
         ),
         (
+            of("", "", r#","gauge":{"DataPoints":[{"asInt":"1"}]}"#),
+            1,
+            "`DataPoints`",
+        ),
+        (
             of("", "", r#","sum":{"dataPoints":[{"asInt":"1"},{}]}"#),
             1,
             "`gauge`",
@@ -766,4 +771,102 @@ fn values_of_no_kind_that_is_known_are_named() {
         let parts: u64 = named.iter().map(|(parts, _)| parts).sum();
         assert_eq!((items, parts), (1, odd), "{value}: {named:?}");
     }
+}
+
+/// A document that can be told by its name: on one line or over many, of OTLP or of Jaeger.
+fn document(name: &str, is_jaegers: bool, is_pretty: bool) -> String {
+    let line = match is_jaegers {
+        true => format!(
+            r#"{{"data":[{{"traceID":"1","spans":[{{"spanID":"1","operationName":"{name}"}}],"processes":{{}}}}],"total":1,"errors":null}}"#
+        ),
+        false => message(name),
+    };
+    let tree: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    match is_pretty {
+        true => serde_json::to_string_pretty(&tree).expect("JSON"),
+        false => line,
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whole_documents_are_read_whatever_is_torn_between_them(
+        parts in proptest::collection::vec(
+            (0u8..4, proptest::bool::ANY, proptest::bool::ANY, 0.0..1.0f64),
+            1..12,
+        )
+    ) {
+        let mut content = document("first", false, true) + "\n";
+        let (mut names, mut lost) = (vec!["first".to_owned()], 0);
+        for (index, (kind, is_jaegers, is_pretty, cut)) in parts.iter().enumerate() {
+            let name = format!("span-{index}");
+            let whole = document(&name, *is_jaegers, *is_pretty);
+            match kind {
+                0 => {
+                    content += "WARN the queue is full {\"a\": 1}\n";
+                    lost += 1;
+                }
+                1 => {
+                    let end = 1 + (cut * (whole.len() - 2) as f64) as usize;
+                    content += whole[..end].trim_end();
+                    content += "\n";
+                    lost += 1;
+                }
+                _ => {
+                    content += &(whole + "\n");
+                    names.push(name);
+                }
+            }
+        }
+        let (items, summary) = read(content.clone());
+        for name in &names {
+            let is_it = |item: &&String| item.contains(&format!("\"{name}\""));
+            proptest::prop_assert!(items.iter().any(|item| is_it(&item)), "{name} of\n{content}");
+        }
+        // One that is torn behind its spans gives them. What is lost is named in one place or more.
+        proptest::prop_assert!(items.len() <= names.len() + lost);
+        proptest::prop_assert_eq!(summary.skipped.is_empty(), lost == 0, "{:?}", summary.skipped);
+    }
+}
+
+proptest::proptest! {
+    /// What the fuzzer found, cut, put together and changed.
+    #[test]
+    fn no_splice_of_files_makes_a_reader_panic(
+        picks in proptest::collection::vec((0usize..10_000, 0.0..1.0f64, 0.0..1.0f64), 1..5),
+        flips in proptest::collection::vec((0usize..100_000, proptest::sample::select(
+            b"{}[],:\"\\\n 0n".to_vec(),
+        )), 0..6),
+    ) {
+        let mut content = Vec::new();
+        for (pick, from, to) in picks {
+            let seed = &seeds()[pick % seeds().len()];
+            let [from, to] = [from, to].map(|at| (at * seed.len() as f64) as usize);
+            content.extend_from_slice(&seed[from.min(to)..from.max(to)]);
+        }
+        for (at, byte) in flips {
+            if let Some(place) = at.checked_rem(content.len()) {
+                content[place] = byte;
+            }
+        }
+        let (items, summary) = read(content);
+        proptest::prop_assert_eq!(items.len() as u64, summary.counts.all_items());
+    }
+}
+
+/// Files of the fuzzer that are not long.
+fn seeds() -> &'static [Vec<u8>] {
+    static SEEDS: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
+    SEEDS.get_or_init(|| {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/telemetry");
+        let files = corpus.read_dir().expect("a folder");
+        let mut paths: Vec<PathBuf> = files.map(|entry| entry.expect("a file").path()).collect();
+        paths.sort();
+        let read = |path: &PathBuf| std::fs::read(path).expect("readable");
+        paths
+            .iter()
+            .map(read)
+            .filter(|seed| seed.len() < 20_000)
+            .collect()
+    })
 }

@@ -65,9 +65,14 @@ impl Form {
         match head {
             [0x1f, 0x8b, ..] => return Form::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => return Form::Zstd,
-            // A byte order mark, or the beginning of JSON without one.
-            [0xff, 0xfe, ..] | [b'{' | b'[', 0, ..] => return Form::Utf16(Endian::Little),
+            // A byte order mark, or the beginning of JSON without one, maybe behind white space.
+            [0xff, 0xfe, ..] | [b'{' | b'[' | b'\n' | b'\r' | b' ' | b'\t', 0, ..] => {
+                return Form::Utf16(Endian::Little);
+            }
             [0xfe, 0xff, ..] | [0, b'{' | b'[', 0, ..] => return Form::Utf16(Endian::Big),
+            [0, b'\n' | b'\r' | b' ' | b'\t', 0, next, 0, ..] if b"{[\n\r \t".contains(next) => {
+                return Form::Utf16(Endian::Big);
+            }
             [0, b, c, d, first, ..] => {
                 let length = u32::from_be_bytes([0, *b, *c, *d]) as usize;
                 // 0x0a begins field 1 of a protobuf message, which is all that these messages
@@ -132,7 +137,7 @@ mod tests {
 
     #[test]
     fn forms_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], Form); 26] = [
+        let cases: [(&[u8], Form); 29] = [
             (b"{\"resourceSpans\":[]}\n", Form::Lines),
             (b"\n\n{\"resourceSpans\":[]}\n", Form::Lines),
             (b"\xef\xbb\xbf{\"resourceSpans\":[]}\n", Form::Lines),
@@ -160,6 +165,9 @@ mod tests {
             (b"[\0{\0", Form::Utf16(Endian::Little)),
             (b"\xfe\xff\0{\0\"", Form::Utf16(Endian::Big)),
             (b"\0{\0\"\0r", Form::Utf16(Endian::Big)),
+            (b"\r\0\n\0{\0\"\0", Form::Utf16(Endian::Little)),
+            (b"\0\n\0{\0\"", Form::Utf16(Endian::Big)),
+            (b"\0\x0a\0{\x0a\x03abc", Form::Frames(Prefix::Fixed)),
             (b"", Form::Lines),
             (b"hello", Form::Lines),
         ];

@@ -27,10 +27,15 @@ pub fn line_and_column(path: &Path, byte: u64) -> Option<(u64, u64)> {
 fn count(mut text: impl Read) -> io::Result<(u64, u64)> {
     let (mut line, mut column) = (1, 1);
     let mut block = vec![0; BLOCK];
+    let mut is_start = true;
     loop {
         let read = text.read(&mut block)?;
         if read == 0 {
             return Ok((line, column));
+        }
+        let has_mark = block[..read].starts_with("\u{feff}".as_bytes());
+        if std::mem::take(&mut is_start) && has_mark {
+            column = 0;
         }
         for byte in &block[..read] {
             match byte {
@@ -61,6 +66,9 @@ mod tests {
             let expected = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (2, 4)];
             assert_eq!(places, expected.map(Some));
         }
+        std::fs::write(&path, "\u{feff}{").expect("written");
+        let places = [0, 3, 4].map(|byte| line_and_column(&path, byte));
+        assert_eq!(places, [Some((1, 1)), Some((1, 1)), Some((1, 2))]);
         std::fs::write(&path, b"\0\0\0\x05\x0a\x03abc").expect("written");
         assert_eq!(line_and_column(&path, 5), None);
         assert_eq!(line_and_column(&folder.path().join("no"), 5), None);

@@ -237,7 +237,15 @@ impl Scan {
     ///
     /// Behind a comma, a `[` or a `:` there may be an object of the document that is open; then the
     /// name of its first field tells.
+    #[inline]
     fn another(&mut self, b: u8, last: u8, last_visible: u8) -> Option<Vec<u8>> {
+        match last == b'\n' || self.candidate.is_some() {
+            true => self.another_near(b, last, last_visible),
+            false => None,
+        }
+    }
+
+    fn another_near(&mut self, b: u8, last: u8, last_visible: u8) -> Option<Vec<u8>> {
         if self.braces.depth == 0 {
             self.candidate = None;
             return None;

@@ -80,6 +80,9 @@ pub(crate) trait Input<'a>: Clone {
     /// How people call a field.
     fn name(key: &Self::Key) -> String;
 
+    /// Whether a field that is not known seems to be an id in another spelling, such as Jaeger's.
+    fn is_id(key: &Self::Key) -> bool;
+
     /// An attribute, where it is written as most are, and at once what many calls would give. None,
     /// and nothing is read, where it isn't.
     fn attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {

@@ -67,19 +67,17 @@ pub(crate) fn protobuf(
         let mut nobody = Nobody::new(&|_, _| true);
         let mut walk = Walk::new(&mut nobody, None);
         let read = Message::Protobuf(message, signal).walk(&mut walk);
-        let (counts, unread) = (walk.counts, walk.unread);
         if read.is_ok() && nobody.has_seen {
             return Message::Protobuf(message, signal).read(sink);
         }
-        if read.is_ok() && without_items.is_none() {
-            without_items = Some(ReadMessage::new(counts, unread));
+        if read.is_ok() {
+            without_items = without_items.or(Some(signal));
         }
     }
-    match (
-        Message::Protobuf(message, Signal::Traces).read(sink),
-        without_items,
-    ) {
-        (Err(_), Some(without_items)) => Ok(without_items),
+    let read = Message::Protobuf(message, Signal::Traces).read(sink);
+    match (read, without_items) {
+        // It may have log records in which nothing is said.
+        (Err(_), Some(signal)) => Message::Protobuf(message, signal).read(sink),
         (read, _) => read,
     }
 }

@@ -132,11 +132,11 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         Ok(())
     }
 
-    /// Names values that were passed over.
+    /// Names values and ids that were passed over.
     #[inline]
     fn odd_values(&mut self, byte: usize, odd: u64) {
         if odd > 0 {
-            let reason = "a value of an attribute or a body of no kind that is known";
+            let reason = "a value of no kind that is known, or an id by another name,";
             self.unread(byte, odd, reason.to_owned());
         }
     }

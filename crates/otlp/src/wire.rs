@@ -171,6 +171,10 @@ impl<'a> Input<'a> for Wire<'a> {
         self.at
     }
 
+    fn is_id(_: &u32) -> bool {
+        false
+    }
+
     fn name(key: &u32) -> String {
         format!("field {key}")
     }

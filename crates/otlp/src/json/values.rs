@@ -116,6 +116,10 @@ impl<'a> Input<'a> for Json<'a> {
         self.place()
     }
 
+    fn is_id(key: &str) -> bool {
+        key.ends_with("ID")
+    }
+
     fn name(key: &str) -> String {
         let short: String = key.chars().take(40).collect();
         format!("`{}`", short.escape_debug())

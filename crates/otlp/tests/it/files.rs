@@ -752,11 +752,18 @@ fn what_requests_have_no_place_for_is_named() {
 }
 
 #[test]
-fn values_of_no_kind_that_is_known_are_named() {
+fn values_of_no_kind_that_is_known_and_ids_by_another_name_are_named() {
     let of = |value: &str| {
         let attributes = format!(r#"{{"attributes":[{{"key":"a","value":{value}}}]}}"#);
         message("a").replacen("\"resource\":{}", &format!("\"resource\":{attributes}"), 1)
     };
+    let ids = r#""traceID":"00000000000000000000000000000001","spanID":"0000000000000001""#;
+    let content = message("a").replacen("\"name\"", &format!("{ids},\"name\""), 1);
+    let (items, named) = counted(&content);
+    assert!(
+        items == 1 && matches!(&named[..], [(2, why)] if why.contains("an id")),
+        "{named:?}"
+    );
     for (value, odd) in [
         (r#"{"Value":{"StringValue":"web"}}"#, 1),
         (

@@ -88,7 +88,7 @@ impl Form {
             return Form::Frames(Prefix::Varint);
         }
         let text = text(head);
-        if text.starts_with(b"[") || is_jaegers(text) || goes_on(text) {
+        if text.starts_with(b"[") || is_jaegers(text) || goes_on(text) || has_bare_brace(text) {
             Form::Documents
         } else {
             Form::Lines
@@ -131,13 +131,22 @@ fn goes_on(text: &[u8]) -> bool {
     braces.depth > 0 && next.next().is_some_and(|b| *b != b'{')
 }
 
+/// Whether a line is nothing but the beginning of an object: it goes on over more lines, whatever
+/// stands before it.
+fn has_bare_brace(text: &[u8]) -> bool {
+    // The last line may be cut.
+    let whole = text.split_inclusive(|b| *b == b'\n');
+    let mut whole = whole.filter_map(|line| line.strip_suffix(b"\n"));
+    whole.any(|line| line.trim_ascii_end() == b"{")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn forms_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], Form); 29] = [
+        let cases: [(&[u8], Form); 32] = [
             (b"{\"resourceSpans\":[]}\n", Form::Lines),
             (b"\n\n{\"resourceSpans\":[]}\n", Form::Lines),
             (b"\xef\xbb\xbf{\"resourceSpans\":[]}\n", Form::Lines),
@@ -149,6 +158,9 @@ mod tests {
             (b"{ \"resourceSpans\": [\n  {}\n]}\n", Form::Documents),
             (b"{\"resourceSpans\": [\n{}\n]}\n", Form::Lines),
             (b"[{\"resourceSpans\":[]}]", Form::Documents),
+            (b"{\"resourceSpans\":[]}\n{\r\n  \"a\"", Form::Documents),
+            (b"HTTP/1.1 200 OK\r\n\r\n{\n  \"data\"", Form::Documents),
+            (b"{\"resourceSpans\":[]}\n{", Form::Lines),
             (b"{\"data\":[{\"traceID\":\"1\"}]}", Form::Documents),
             (b"\xef\xbb\xbf{\"data\":[", Form::Documents),
             (b"{\n  \"data\": [", Form::Documents),

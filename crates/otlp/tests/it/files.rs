@@ -656,7 +656,7 @@ fn several_messages_on_a_line_are_read_however_they_begin() {
 #[test]
 fn a_line_that_another_one_cuts_in_two_is_named_in_all_its_parts() {
     let (a, b) = (message("a"), message("b"));
-    for at in 1..a.len() - 1 {
+    for at in 2..a.len() - 1 {
         let content = format!("{b}\n{}\nWARN queue is full\n{}\n", &a[..at], &a[at..]);
         let (items, summary) = read(content);
         // A half may hold something that is whole: never is more read than there was.
@@ -876,4 +876,14 @@ fn seeds() -> &'static [Vec<u8>] {
             .filter(|seed| seed.len() < 20_000)
             .collect()
     })
+}
+
+#[test]
+fn documents_over_many_lines_behind_lines_or_words_are_read() {
+    let two = read(format!("{}\n{}\n", message("a"), message("b"))).0;
+    let pretty = document("b", false, true);
+    assert_same(format!("{}\n{pretty}\n", message("a")).into_bytes(), &two);
+    let (items, summary) = read(format!("HTTP/1.1 200 OK\r\n\r\n{pretty}\n"));
+    assert_eq!(items, two[1..]);
+    assert_eq!(summary.skipped.len(), 1);
 }

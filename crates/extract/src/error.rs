@@ -39,8 +39,8 @@ pub enum ExtractError {
     },
     /// There is something in the files, but nothing of it can be read.
     #[error(
-        "no telemetry that can be read in {}{}: {}: {}\nlooked for OTLP as JSON (lines, lists, or over \
-         many lines) or protobuf, and for the JSON of Jaeger and of Tempo",
+        "no telemetry that can be read in {}{}: {}: {}\nlooked for OTLP as JSON (lines, lists, or \
+         over many lines) or protobuf, and for the JSON of Jaeger and of Tempo",
         first.file.display(),
         others(*files),
         place(first, *at),
@@ -51,7 +51,8 @@ pub enum ExtractError {
         files: u64,
         /// The first line that could not be read.
         first: LineProblem,
-        /// Line and column where reading failed; none of a file that is no text or can't be read again.
+        /// Line and column where reading failed; none of a file that is no text or can't be read
+        /// again.
         at: Option<(u64, u64)>,
     },
     /// A file was named more than once.
@@ -72,7 +73,8 @@ pub enum ExtractError {
         lines: u64,
         /// The first of them.
         first: LineProblem,
-        /// Line and column where reading failed; none of a file that is no text or can't be read again.
+        /// Line and column where reading failed; none of a file that is no text or can't be read
+        /// again.
         at: Option<(u64, u64)>,
     },
     /// Files were given for a signal that none of them holds.

@@ -17,8 +17,8 @@ use crate::view::{
 };
 use crate::walk::Walk;
 
-/// Reads the traces of an answer of the query API: a list of them or a single one. What is no trace is
-/// passed over and named.
+/// Reads the traces of an answer of the query API: a list of them or a single one. What is no trace
+/// is passed over and named.
 pub(crate) fn traces<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
     walk.is_jaegers = true;
     let byte = json.byte();
@@ -26,7 +26,8 @@ pub(crate) fn traces<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S
         b'{' => trace(json, walk),
         b'[' => json.array(|json, null| match null {
             true => {
-                walk.not_read(json.byte(), NO_TRACE.to_owned());
+                let byte = json.byte().saturating_sub("null".len());
+                walk.not_read(byte, NO_TRACE.to_owned());
                 Ok(())
             }
             false => traces(json, walk),
@@ -41,42 +42,63 @@ pub(crate) fn traces<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S
 /// What an element of `data` is that has no spans.
 pub(crate) const NO_TRACE: &str = "an element of `data` that is no trace of Jaeger";
 
-/// Reads the spans of a trace. They name their processes, which stand behind them. A span or a process
-/// that can't be read costs itself and is named.
+/// What holds for all spans of a trace, and stands anywhere in it.
+#[derive(Default)]
+struct OfTrace<'a> {
+    /// Of spans that do not say it themselves.
+    trace_id: TraceId,
+    processes: BTreeMap<String, Resource<'a>>,
+    has_spans: bool,
+}
+
+impl<'a> OfTrace<'a> {
+    fn read<S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<Self> {
+        let mut of = Self::default();
+        json.fields(|json, key| match key {
+            "traceID" => {
+                let id = walk.or_name(json, |json, _| id(json, 32))?;
+                of.trace_id = TraceId(id.unwrap_or(0));
+                Ok(())
+            }
+            "processes" => json.fields(|json, id| {
+                if of.processes.len() == MAX_ELEMENTS as usize {
+                    return json.fail(format!("more than {MAX_ELEMENTS} processes of one trace"));
+                }
+                let read = walk.or_name(json, |json, walk| process(json, walk.sink))?;
+                of.processes
+                    .extend(read.map(|process| (id.to_owned(), process)));
+                Ok(())
+            }),
+            "spans" => {
+                of.has_spans = true;
+                json.skip()
+            }
+            _ => json.skip(),
+        })?;
+        Ok(of)
+    }
+
+    /// Who sent a span.
+    fn resource<'o>(&'o self, span: &'o JaegerSpan<'a>) -> Option<&'o Resource<'a>> {
+        let process = span.process.as_ref();
+        process.or_else(|| self.processes.get(&*span.process_id))
+    }
+}
+
+/// Reads the spans of a trace. They name their processes, which stand behind them. A span or a
+/// process that can't be read costs itself and is named.
 pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
     let byte = json.byte();
     let mut again = json.clone();
-    let mut processes = BTreeMap::new();
-    let mut trace_id = TraceId::default();
-    let mut has_spans = false;
-    json.fields(|json, key| match key {
-        "traceID" => {
-            // Of spans that do not say it themselves.
-            let id = walk.or_name(json, |json, _| id(json, 32))?;
-            trace_id = TraceId(id.unwrap_or(0));
-            Ok(())
-        }
-        "processes" => json.fields(|json, id| {
-            if processes.len() == MAX_ELEMENTS as usize {
-                return json.fail(format!("more than {MAX_ELEMENTS} processes of one trace"));
-            }
-            let read = walk.or_name(json, |json, walk| process(json, walk.sink))?;
-            processes.extend(read.map(|process| (id.to_owned(), process)));
-            Ok(())
-        }),
-        "spans" => {
-            has_spans = true;
-            json.skip()
-        }
-        _ => json.skip(),
-    })?;
-    if !has_spans {
+    let of = OfTrace::read(json, walk)?;
+    if !of.has_spans {
         walk.not_read(byte, NO_TRACE.to_owned());
         return Ok(());
     }
     walk.is_jaegers = true;
     let (mut there, mut read) = (0u64, 0u64);
     let mut last: Option<(Resource<'a>, Scope<'a>)> = None;
+    let nobody = Resource::default();
     again.fields(|json, key| match key {
         "spans" => json.array(|json, null| {
             if null {
@@ -84,31 +106,22 @@ pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>
             }
             there += 1;
             walk.before_item()?;
-            let Some(span) = walk.or_name(json, |json, walk| {
-                JaegerSpan::read(json, walk.sink, trace_id)
-            })?
-            else {
+            let span = walk.or_name(json, |json, walk| {
+                JaegerSpan::read(json, walk.sink, of.trace_id)
+            })?;
+            let Some(span) = span else {
                 return Ok(());
             };
-            let JaegerSpan {
-                span,
-                scope,
-                process,
-                process_id,
-            } = span;
-            let nobody = Resource::default();
-            let resource = process
-                .as_ref()
-                .or_else(|| processes.get(&*process_id))
-                .unwrap_or(&nobody);
-            let is_last = |last: &(Resource<'a>, Scope<'a>)| last.0 == *resource && last.1 == scope;
+            let resource = of.resource(&span).unwrap_or(&nobody);
+            let scope = &span.scope;
+            let is_last =
+                |last: &(Resource<'a>, Scope<'a>)| last.0 == *resource && last.1 == *scope;
             if !last.as_ref().is_some_and(is_last) {
                 walk.sink.resource(resource);
-                walk.sink.scope(&scope);
+                walk.sink.scope(scope);
                 last = Some((resource.clone(), scope.clone()));
             }
-            let scope = &scope;
-            walk.sink.span(Origin { resource, scope }, &span);
+            walk.sink.span(Origin { resource, scope }, &span.span);
             walk.counts.item(Signal::Traces);
             read += 1;
             Ok(())

@@ -11,8 +11,8 @@ use crate::wire::Wire;
 
 /// Reads a message of OTLP/JSON, or of Jaeger's JSON: an answer of its query API, or one trace.
 ///
-/// Which it is, and of which signal, its content says. [`Sink::begin`] is left to the caller. Parts of
-/// it that can't be read are passed over; [`decode`](crate::source::decode) names them.
+/// Which it is, and of which signal, its content says. [`Sink::begin`] is left to the caller. Parts
+/// of it that can't be read are passed over; [`decode`](crate::source::decode) names them.
 ///
 /// # Errors
 /// What is wrong, and where. [`Sink::undo`] has been called then.
@@ -150,7 +150,8 @@ fn nothing(input: &mut Json<'_>) -> String {
         _ => String::new(),
     };
     format!(
-        "none of resourceSpans, resourceMetrics and resourceLogs is in it, nor a trace of Jaeger{what}"
+        "none of resourceSpans, resourceMetrics and resourceLogs is in it, nor a trace of \
+         Jaeger{what}"
     )
 }
 

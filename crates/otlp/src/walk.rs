@@ -115,7 +115,8 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         }
     }
 
-    /// Passes over a field that is not known where it stands, and names it where items may be in it.
+    /// Passes over a field that is not known where it stands, and names it where items may be in
+    /// it.
     #[cold]
     pub(crate) fn unknown<I: Input<'a>>(
         &mut self,

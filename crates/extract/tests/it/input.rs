@@ -10,7 +10,10 @@ const METRICS: &str = "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\
 const LOGS: &str = "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"timeUnixNano\":\"1770000000000000001\"}]}]}]}\n";
 
 /// An answer of Jaeger's with nanoseconds where microseconds are expected.
-const NANOSECONDS: &str = r#"{"data":[{"traceID":"1","spans":[{"spanID":"1","operationName":"a","startTime":1770000000000000001}]}]}"#;
+const NANOSECONDS: &str = concat!(
+    r#"{"data":[{"traceID":"1","spans":[{"spanID":"1","operationName":"a","#,
+    r#""startTime":1770000000000000001}]}]}"#
+);
 
 fn options(dir: &Path) -> ExtractOptions {
     ExtractOptions {
@@ -40,7 +43,7 @@ fn files_without_a_single_message_are_an_error_that_says_what_they_look_like() {
         (b"{\"a\":1}\n", "resourceSpans"),
         (b"{\n  \"a\": 1\n}\n", "line 1, column 1: none of"),
         (b"\0\0\0\x05\x0a\xffabc", "message 1, byte 0"),
-        (NANOSECONDS.as_bytes(), "line 1, column 78: a time"),
+        (NANOSECONDS.as_bytes(), "line 1, column 80: a time"),
     ] {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let error = extract_traces(dir.path(), &[b"", bytes]).expect_err("not traces");

@@ -265,7 +265,8 @@ mod tests {
         ) {
             let read = |text: String| {
                 let mut pair = KeyValue::default();
-                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9), odd: &Cell::new(0) };
+                let odd = Cell::new(0);
+                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9), odd: &odd };
                 let read = pair.merge(&mut at(&text), &keep).map_err(|problem| problem.reason);
                 read.map(|()| format!("{pair:?}"))
             };

@@ -232,8 +232,8 @@ impl Scan {
         at
     }
 
-    /// Whether another document begins at this byte, or began shortly before it, though one is open:
-    /// then the bytes of the other one before this byte.
+    /// Whether another document begins at this byte, or began shortly before it, though one is
+    /// open: then the bytes of the other one before this byte.
     ///
     /// Behind a comma, a `[` or a `:` there may be an object of the document that is open; then the
     /// name of its first field tells.

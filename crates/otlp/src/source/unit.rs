@@ -12,8 +12,8 @@ use crate::sink::{Counts, Sink};
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Fields that messages mostly begin with, as the Collector's file exporter, libraries and Tempo write
-/// them. Inside of a text each `"` has a `\\` before it, so that these can't stand there.
+/// Fields that messages mostly begin with, as the Collector's file exporter, libraries and Tempo
+/// write them. Inside of a text each `"` has a `\\` before it, so that these can't stand there.
 const FIRST_FIELDS: [&[u8]; 7] = [
     b"\"resourceSpans\":",
     b"\"resourceMetrics\":",
@@ -68,7 +68,8 @@ pub(super) struct Object {
     pub(super) end: usize,
 }
 
-/// A message that was passed over because it can't be read, or parts of one that was read otherwise.
+/// A message that was passed over because it can't be read, or parts of one that was read
+/// otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
     /// Messages before it in the file, blank lines included: in a file of lines, its line less one.
@@ -362,9 +363,9 @@ fn prefix_of_logger(line: &[u8]) -> usize {
     }
 }
 
-/// Where objects behind the first begin, on a line of objects one after the other. Behind them there
-/// may be something else, such as one that was torn, which begins there, too. None where the line does
-/// not begin with a whole object.
+/// Where objects behind the first begin, on a line of objects one after the other. Behind them
+/// there may be something else, such as one that was torn, which begins there, too. None where the
+/// line does not begin with a whole object.
 fn objects_behind(line: &[u8]) -> Option<Vec<usize>> {
     let mut starts = Vec::new();
     let mut json = Json::new(line).ok()?;
@@ -380,8 +381,8 @@ fn objects_behind(line: &[u8]) -> Option<Vec<usize>> {
 
 /// Where messages begin behind what is before them on a line.
 ///
-/// A Collector that is killed in the middle of a line, and started again, goes on behind what it had
-/// written, without a newline.
+/// A Collector that is killed in the middle of a line, and started again, goes on behind what it
+/// had written, without a newline.
 fn begun_messages(line: &[u8]) -> Vec<usize> {
     let fields = FIRST_FIELDS.iter();
     let found = fields.flat_map(|field| memchr::memmem::find_iter(line, field));

@@ -61,8 +61,8 @@ impl Node {
         self.entry(name).map_or(self, |(_, value)| value)
     }
 
-    /// Whether it is a text without quotes that has a comment of JavaScript's in it: YAML takes it for
-    /// a part of the text.
+    /// Whether it is a text without quotes that has a comment of JavaScript's in it: YAML takes it
+    /// for a part of the text.
     pub(crate) fn has_comment_of_javascript(&self) -> bool {
         match &self.kind {
             Kind::Scalar {

@@ -238,8 +238,8 @@ pub(super) fn lines(figures: &Figures) -> Check {
         figures.skipped_lines, figures.torn_lines
     );
     check("lines", level, figure, "0").advise(
-        "They are named in the audit file under `skipped`. Parts are spans, data points, elements of a \
-         list, or fields that are not known. A line that is cut off belongs to a file that was being \
-         written.",
+        "They are named in the audit file under `skipped`. Parts are spans, data points, elements of \
+         a list, or fields that are not known. A line that is cut off belongs to a file that was \
+         being written.",
     )
 }

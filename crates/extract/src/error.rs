@@ -37,20 +37,23 @@ pub enum ExtractError {
         /// What the system said.
         source: io::Error,
     },
-    /// There is something in the files of a signal, but no line of it is a message of that signal.
+    /// There is something in the files, but nothing of it can be read.
     #[error(
-        "no OTLP/JSON line in {}{}: line {}, byte {}: {}",
+        "no telemetry that can be read in {}{}: {}: {}\nlooked for OTLP as JSON (lines, lists, or \
+         over many lines) or protobuf, and for the JSON of Jaeger and of Tempo",
         first.file.display(),
         others(*files),
-        first.line,
-        first.byte,
+        place(first, *at),
         first.reason
     )]
     Unreadable {
-        /// Files of the signal.
+        /// Files of the input.
         files: u64,
         /// The first line that could not be read.
         first: LineProblem,
+        /// Line and column where reading failed; none of a file that is no text or can't be read
+        /// again.
+        at: Option<(u64, u64)>,
     },
     /// A file was named more than once.
     #[error("{} is given twice: its rows would be doubled", path.display())]
@@ -60,17 +63,19 @@ pub enum ExtractError {
     },
     /// A line can't be read, and none may be skipped.
     #[error(
-        "{lines} lines can't be read, and --strict allows none: {}, line {}, byte {}: {}",
+        "{lines} lines, or parts of lines, can't be read, and --strict allows none: {}, {}: {}",
         first.file.display(),
-        first.line,
-        first.byte,
+        place(first, *at),
         first.reason
     )]
     Strict {
-        /// Such lines.
+        /// Such lines and parts.
         lines: u64,
         /// The first of them.
         first: LineProblem,
+        /// Line and column where reading failed; none of a file that is no text or can't be read
+        /// again.
+        at: Option<(u64, u64)>,
     },
     /// Files were given for a signal that none of them holds.
     #[error("no {signal} in {}: what is in it is another signal", path.display())]
@@ -148,6 +153,14 @@ impl ExtractError {
                 | Self::State { .. }
                 | Self::IsARun { .. }
         )
+    }
+}
+
+/// Where reading failed.
+fn place(problem: &LineProblem, at: Option<(u64, u64)>) -> String {
+    match at {
+        Some((line, column)) => format!("line {line}, column {column}"),
+        None => format!("message {}, byte {}", problem.line, problem.byte),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use loadgen_otlp::source::line_and_column;
 use loadgen_timeline::audit::{
     AUDIT_SCHEMA_VERSION, Audit, AuditFile, DatasetFile, Figures, LineProblem, Rows,
 };
@@ -244,6 +245,7 @@ pub(crate) fn counted(
     figures.logs = rows(2, &counts.logs);
     figures.skipped_lines = input.skipped_lines;
     figures.torn_lines = input.torn_last_lines;
+    figures.unread_parts = input.unread_parts;
     let owned = |(name, count): (&Cow<'static, str>, &u64)| (name.clone().into_owned(), *count);
     figures.spans_by_source = counts.spans_by_source.iter().map(owned).collect();
     figures.spans_by_phase = counts.spans_by_phase.iter().map(owned).collect();
@@ -291,14 +293,16 @@ pub(crate) fn check_input(
         return Err(ExtractError::Unreadable {
             files: input.files,
             first: first.clone(),
+            at: line_and_column(&first.file, first.byte),
         });
     }
     if options.strict
         && let Some(first) = problems.skipped.first()
     {
         return Err(ExtractError::Strict {
-            lines: input.skipped_lines,
+            lines: input.skipped_lines + input.unread_parts,
             first: first.clone(),
+            at: line_and_column(&first.file, first.byte),
         });
     }
     let signals = [

@@ -26,6 +26,8 @@ struct Bad {
     message: u64,
     byte: u64,
     reason: String,
+    /// Parts of a message that was read otherwise; 0 of a whole one.
+    parts: u64,
     torn: bool,
 }
 
@@ -55,15 +57,17 @@ impl Lines {
     /// Adds those of a unit of a file. Units come in any order.
     pub(crate) fn take(&mut self, file: usize, summary: UnitSummary) {
         for skipped in summary.skipped {
-            match skipped.torn {
-                true => self.report.torn_last_lines += 1,
-                false => self.report.skipped_lines += 1,
+            match (skipped.torn, skipped.parts) {
+                (true, _) => self.report.torn_last_lines += 1,
+                (false, 0) => self.report.skipped_lines += 1,
+                (false, parts) => self.report.unread_parts += parts,
             }
             self.bad.push(Bad {
                 file,
                 message: skipped.message,
                 byte: skipped.byte,
                 reason: skipped.reason,
+                parts: skipped.parts,
                 torn: skipped.torn,
             });
         }
@@ -98,6 +102,7 @@ impl Lines {
         self.report.bytes += other.report.bytes;
         self.report.skipped_lines += other.report.skipped_lines;
         self.report.torn_last_lines += other.report.torn_last_lines;
+        self.report.unread_parts += other.report.unread_parts;
     }
 
     /// Keeps no more of those that are named than are needed.
@@ -152,6 +157,7 @@ mod tests {
             message,
             byte: 9,
             reason: "odd".into(),
+            parts: 0,
             torn,
         };
         let summary = |skipped| UnitSummary {

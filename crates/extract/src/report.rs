@@ -81,6 +81,9 @@ pub struct InputReport {
     pub skipped_lines: u64,
     /// Last lines that were cut off.
     pub torn_last_lines: u64,
+    /// Parts of lines that could not be read, such as spans of a line that is read otherwise.
+    #[serde(default)]
+    pub unread_parts: u64,
 }
 
 /// Rows with one label.

@@ -69,6 +69,20 @@ pub(crate) trait Input<'a>: Clone {
     /// Passes over a field.
     fn skip(&mut self) -> Result<()>;
 
+    /// Passes over a field that is not known, in which there may be items. How many things it holds
+    /// that may be or have items: objects in lists, without those inside of such; 0 of a field that
+    /// can have none.
+    fn skip_unknown(&mut self) -> Result<u64>;
+
+    /// Where this is in the message.
+    fn byte(&self) -> usize;
+
+    /// How people call a field.
+    fn name(key: &Self::Key) -> String;
+
+    /// Whether a field that is not known seems to be an id in another spelling, such as Jaeger's.
+    fn is_id(key: &Self::Key) -> bool;
+
     /// An attribute, where it is written as most are, and at once what many calls would give. None,
     /// and nothing is read, where it isn't.
     fn attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {

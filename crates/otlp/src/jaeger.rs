@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::input::Input as _;
 use crate::json::cursor::Json;
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::sink::{Origin, Owner, Signal, Sink};
 use crate::view::{
     AnyValue, KeyValue, Link, MAX_ELEMENTS, Resource, Scope, Span, SpanId, SpanKind, StatusCode,
@@ -17,52 +17,165 @@ use crate::view::{
 };
 use crate::walk::Walk;
 
-/// Reads the spans of a trace. They name their processes, which stand behind them.
-pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
-    let mut again = json.clone();
-    let mut processes = BTreeMap::new();
-    json.fields(|json, key| match key {
-        "processes" => json.fields(|json, id| {
-            if processes.len() == MAX_ELEMENTS as usize {
-                return json.fail(format!("more than {MAX_ELEMENTS} processes of one trace"));
+/// Reads the traces of an answer of the query API: a list of them or a single one. What is no trace
+/// is passed over and named.
+pub(crate) fn traces<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+    walk.is_jaegers = true;
+    let byte = json.byte();
+    match json.peek() {
+        b'{' => trace(json, walk),
+        b'[' => json.array(|json, null| match null {
+            true => {
+                let byte = json.byte().saturating_sub("null".len());
+                walk.not_read(byte, NO_TRACE.to_owned());
+                Ok(())
             }
-            processes.insert(id.to_owned(), process(json, walk.sink)?);
-            Ok(())
+            false => traces(json, walk),
         }),
-        _ => json.skip(),
-    })?;
-    walk.counts.message(Signal::Traces);
+        _ => {
+            walk.not_read(byte, NO_TRACE.to_owned());
+            json.skip()
+        }
+    }
+}
+
+/// What an element of `data` is that has no spans.
+pub(crate) const NO_TRACE: &str = "an element of `data` that is no trace of Jaeger";
+
+/// What holds for all spans of a trace, and stands anywhere in it.
+#[derive(Default)]
+struct OfTrace<'a> {
+    /// Of spans that do not say it themselves.
+    trace_id: TraceId,
+    processes: BTreeMap<String, Resource<'a>>,
+    has_spans: bool,
+}
+
+impl<'a> OfTrace<'a> {
+    fn read<S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<Self> {
+        let mut of = Self::default();
+        json.fields(|json, key| match key {
+            "traceID" => {
+                let id = walk.or_name(json, |json, _| id(json, 32))?;
+                of.trace_id = TraceId(id.unwrap_or(0));
+                Ok(())
+            }
+            "processes" => json.fields(|json, id| {
+                if of.processes.len() == MAX_ELEMENTS as usize {
+                    return json.fail(format!("more than {MAX_ELEMENTS} processes of one trace"));
+                }
+                let read = walk.or_name(json, |json, walk| process(json, walk.sink))?;
+                of.processes
+                    .extend(read.map(|process| (id.to_owned(), process)));
+                Ok(())
+            }),
+            "spans" => {
+                of.has_spans = true;
+                json.skip()
+            }
+            _ => json.skip(),
+        })?;
+        Ok(of)
+    }
+
+    /// Who sent a span.
+    fn resource<'o>(&'o self, span: &'o JaegerSpan<'a>) -> Option<&'o Resource<'a>> {
+        let process = span.process.as_ref();
+        process.or_else(|| self.processes.get(&*span.process_id))
+    }
+}
+
+/// Reads the spans of a trace. They name their processes, which stand behind them. A span or a
+/// process that can't be read costs itself and is named.
+pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+    let byte = json.byte();
+    let mut again = json.clone();
+    let of = OfTrace::read(json, walk)?;
+    if !of.has_spans {
+        walk.not_read(byte, NO_TRACE.to_owned());
+        return Ok(());
+    }
+    walk.is_jaegers = true;
+    let (mut there, mut read) = (0u64, 0u64);
     let mut last: Option<(Resource<'a>, Scope<'a>)> = None;
+    let nobody = Resource::default();
     again.fields(|json, key| match key {
         "spans" => json.array(|json, null| {
             if null {
                 return Ok(());
             }
+            there += 1;
             walk.before_item()?;
-            let JaegerSpan {
-                span,
-                scope,
-                process,
-                process_id,
-            } = JaegerSpan::read(json, walk.sink)?;
-            let nobody = Resource::default();
-            let resource = process
-                .as_ref()
-                .or_else(|| processes.get(&*process_id))
-                .unwrap_or(&nobody);
-            let is_last = |last: &(Resource<'a>, Scope<'a>)| last.0 == *resource && last.1 == scope;
+            let span = walk.or_name(json, |json, walk| {
+                JaegerSpan::read(json, walk.sink, of.trace_id)
+            })?;
+            let Some(span) = span else {
+                return Ok(());
+            };
+            let resource = of.resource(&span).unwrap_or(&nobody);
+            let scope = &span.scope;
+            let is_last =
+                |last: &(Resource<'a>, Scope<'a>)| last.0 == *resource && last.1 == *scope;
             if !last.as_ref().is_some_and(is_last) {
                 walk.sink.resource(resource);
-                walk.sink.scope(&scope);
+                walk.sink.scope(scope);
                 last = Some((resource.clone(), scope.clone()));
             }
-            let scope = &scope;
-            walk.sink.span(Origin { resource, scope }, &span);
+            walk.sink.span(Origin { resource, scope }, &span.span);
             walk.counts.item(Signal::Traces);
+            read += 1;
             Ok(())
         }),
         _ => json.skip(),
-    })
+    })?;
+    // One of which no span can be read is none.
+    if read > 0 || there == 0 {
+        walk.counts.message(Signal::Traces);
+    }
+    Ok(())
+}
+
+impl<'a, S: Sink> Walk<'_, 'a, S> {
+    /// Reads a value, or passes over it and names it where it is JSON but not what it should be.
+    fn or_name<T>(
+        &mut self,
+        json: &mut Json<'a>,
+        read: impl FnOnce(&mut Json<'a>, &mut Self) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let start = json.clone();
+        match read(json, self) {
+            Ok(read) => Ok(Some(read)),
+            Err(problem) => {
+                *json = start;
+                json.skip()?;
+                self.unread.add(1, *problem);
+                Ok(None)
+            }
+        }
+    }
+
+    fn not_read(&mut self, byte: usize, reason: String) {
+        self.unread.add(1, Problem { byte, reason });
+    }
+}
+
+/// The latest time of which there are nanoseconds, in 2262, in microseconds.
+const LATEST: i64 = i64::MAX / 1000;
+
+/// A time in nanoseconds, of one in microseconds.
+fn time(json: &mut Json<'_>) -> Result<i64> {
+    let start = json.clone();
+    let us = json.integer("Unix microseconds")?;
+    if us < 0 {
+        return start.expected("Unix microseconds");
+    }
+    if us > LATEST {
+        return start.fail(format!(
+            "a time that is in microseconds after the year 2262: {us}. Nanoseconds? Divide \
+             startTime and duration by 1000"
+        ));
+    }
+    Ok(us)
 }
 
 /// A span, and who speaks.
@@ -83,19 +196,27 @@ struct Reference<'a> {
 }
 
 impl<'a> JaegerSpan<'a> {
-    fn read<S: Sink>(json: &mut Json<'a>, sink: &S) -> Result<Self> {
+    /// Reads a span of a trace, which may not say again which it is.
+    fn read<S: Sink>(json: &mut Json<'a>, sink: &S, trace_id: TraceId) -> Result<Self> {
+        let at = json.clone();
         let mut read = Self::default();
+        read.span.trace_id = trace_id;
+        let mut is_jaegers = false;
         let mut references: Vec<Reference<'a>> = Vec::new();
         let (mut start, mut duration) = (0i64, 0i64);
         let mut is_error = false;
         json.fields(|json, key| {
             let span = &mut read.span;
+            is_jaegers |= ["spanID", "operationName", "startTime"].contains(&key);
             match key {
-                "traceID" => span.trace_id = TraceId(id(json, 32)?),
+                "traceID" => match id(json, 32)? {
+                    0 => {}
+                    id => span.trace_id = TraceId(id),
+                },
                 "spanID" => span.span_id = SpanId(id(json, 16)? as u64),
                 "parentSpanID" => span.parent_span_id = SpanId(id(json, 16)? as u64),
                 "operationName" => span.name = json.text()?,
-                "startTime" => start = json.integer("Unix microseconds")?,
+                "startTime" => start = time(json)?,
                 "duration" => duration = json.integer("microseconds")?,
                 "processID" => read.process_id = json.text()?,
                 "process" => read.process = Some(process(json, sink)?),
@@ -115,6 +236,9 @@ impl<'a> JaegerSpan<'a> {
             }
             Ok(())
         })?;
+        if !is_jaegers {
+            return at.expected("a span of Jaeger with spanID, operationName or startTime");
+        }
         let span = &mut read.span;
         let ns = |us: i64| UnixNanos::new(u64::try_from(us).unwrap_or(0).saturating_mul(1000));
         span.start_time_unix_nano = ns(start);

@@ -75,7 +75,9 @@
 //! # What is lenient
 //!
 //! - Names of fields in camelCase or snake_case, everywhere; those of before OTLP 0.15
-//!   (`instrumentationLibrarySpans`, …), also beside those of today; unknown fields are passed over.
+//!   (`instrumentationLibrarySpans`, …), also beside those of today.
+//! - Unknown fields are passed over. Where items may be in them, [`decode`](source::decode) names
+//!   them, and so it does with spans of Jaeger that can't be read.
 //! - `null` is absence, of a field or of a message in a list. Among numbers or values it keeps its
 //!   place, as 0 or as the empty value.
 //! - Integers as numbers or strings, also as `7.0` or `1.5e3`, and exactly. Doubles as numbers,

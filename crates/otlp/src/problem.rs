@@ -19,6 +19,47 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// What a message holds and nobody reads, while the rest of it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// How many things it is, such as spans.
+    pub(crate) parts: u64,
+    /// Where the first is, and why it is not read.
+    pub(crate) problem: Problem,
+}
+
+/// So many [`Unread`]s of one message are named. Of more only the number is kept.
+const UNREAD_NAMED: usize = 100;
+
+/// All that is not read of one message, which is counted, and named as far as it is not too much.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UnreadParts {
+    named: Vec<Unread>,
+    /// Behind those that are named: where the first is, and how many there are.
+    more: Option<(usize, u64)>,
+}
+
+impl UnreadParts {
+    pub(crate) fn add(&mut self, parts: u64, problem: Problem) {
+        if self.named.len() < UNREAD_NAMED {
+            self.named.push(Unread { parts, problem });
+            return;
+        }
+        let (_, more) = self.more.get_or_insert((problem.byte, 0));
+        *more += parts;
+    }
+
+    /// All of them; those that are not named are one.
+    pub(crate) fn into_vec(self) -> Vec<Unread> {
+        let more = self.more.map(|(byte, parts)| {
+            let reason = format!("{parts} more things in this message can't be read");
+            let problem = Problem { byte, reason };
+            Unread { parts, problem }
+        });
+        self.named.into_iter().chain(more).collect()
+    }
+}
+
 /// Boxed, so that what is handed from function to function stays small.
 pub(crate) type Result<T> = std::result::Result<T, Box<Problem>>;
 

@@ -3,7 +3,7 @@
 use crate::input::Input;
 use crate::jaeger;
 use crate::json::cursor::Json;
-use crate::problem::{Problem, Result};
+use crate::problem::{Problem, Result, Unread, UnreadParts};
 use crate::sink::{Counts, Origin, Owner, Signal, Sink};
 use crate::view::{LogRecord, Metric, Point};
 use crate::walk::Walk;
@@ -11,23 +11,55 @@ use crate::wire::Wire;
 
 /// Reads a message of OTLP/JSON, or of Jaeger's JSON: an answer of its query API, or one trace.
 ///
-/// Which it is, and of which signal, its content says. [`Sink::begin`] is left to the caller.
+/// Which it is, and of which signal, its content says. [`Sink::begin`] is left to the caller. Parts
+/// of it that can't be read are passed over; [`decode`](crate::source::decode) names them.
 ///
 /// # Errors
 /// What is wrong, and where. [`Sink::undo`] has been called then.
 pub fn read_json(message: &[u8], sink: &mut impl Sink) -> std::result::Result<Counts, Problem> {
-    Message::Json(message).read(sink)
+    json(message, sink).map(|read| read.counts)
 }
 
 /// Reads a message of OTLP as protobuf.
 ///
 /// The messages of the three signals begin alike; which it is shows in its items. One without items
 /// is taken for traces if it can be. A span without ids, which OTLP does not allow, may be taken for
-/// a log record. [`Sink::begin`] is left to the caller.
+/// a log record. [`Sink::begin`] is left to the caller. Parts of it that are not known are passed
+/// over; [`decode`](crate::source::decode) names them.
 ///
 /// # Errors
 /// What is wrong, and where. [`Sink::undo`] has been called then.
 pub fn read_protobuf(message: &[u8], sink: &mut impl Sink) -> std::result::Result<Counts, Problem> {
+    protobuf(message, sink).map(|read| read.counts)
+}
+
+/// What was read of a message, and what was not.
+#[derive(Default)]
+pub(crate) struct ReadMessage {
+    pub(crate) counts: Counts,
+    pub(crate) unread: Vec<Unread>,
+}
+
+impl ReadMessage {
+    fn new(counts: Counts, unread: UnreadParts) -> Self {
+        let unread = unread.into_vec();
+        Self { counts, unread }
+    }
+}
+
+/// What [`read_json`] does.
+pub(crate) fn json(
+    message: &[u8],
+    sink: &mut impl Sink,
+) -> std::result::Result<ReadMessage, Problem> {
+    Message::Json(message).read(sink)
+}
+
+/// What [`read_protobuf`] does.
+pub(crate) fn protobuf(
+    message: &[u8],
+    sink: &mut impl Sink,
+) -> std::result::Result<ReadMessage, Problem> {
     let mut without_items = None;
     // Names of metrics are text, ids of spans are not, and a log record begins with a number. So
     // what is of another signal mostly shows at the first item.
@@ -35,14 +67,19 @@ pub fn read_protobuf(message: &[u8], sink: &mut impl Sink) -> std::result::Resul
         let mut nobody = Nobody::new(&|_, _| true);
         let mut walk = Walk::new(&mut nobody, None);
         let read = Message::Protobuf(message, signal).walk(&mut walk);
-        let counts = walk.counts;
         if read.is_ok() && nobody.has_seen {
             return Message::Protobuf(message, signal).read(sink);
         }
-        without_items = without_items.or(read.is_ok().then_some(counts));
+        if read.is_ok() {
+            without_items = without_items.or(Some(signal));
+        }
     }
     let read = Message::Protobuf(message, Signal::Traces).read(sink);
-    read.or_else(|problem| without_items.ok_or(problem))
+    match (read, without_items) {
+        // It may have log records in which nothing is said.
+        (Err(_), Some(signal)) => Message::Protobuf(message, signal).read(sink),
+        (read, _) => read,
+    }
 }
 
 /// A message and its form.
@@ -53,11 +90,11 @@ enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn read<S: Sink>(self, sink: &mut S) -> std::result::Result<Counts, Problem> {
+    fn read<S: Sink>(self, sink: &mut S) -> std::result::Result<ReadMessage, Problem> {
         let check = |sink: &S| self.check(sink);
         let mut walk = Walk::new(sink, Some(&check));
         match self.walk(&mut walk) {
-            Ok(()) => Ok(walk.counts),
+            Ok(()) => Ok(ReadMessage::new(walk.counts, walk.unread)),
             Err(problem) => {
                 sink.undo();
                 Err(*problem)
@@ -74,34 +111,55 @@ impl<'a> Message<'a> {
 
     fn walk<S: Sink>(self, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
         match self {
-            Message::Json(message) => json(message, walk),
+            Message::Json(message) => whole(message, walk),
             Message::Protobuf(message, signal) => {
                 walk.counts.message(signal);
                 Wire::new(message).whole(|input, key| match Wire::is(key, signal.message_field()) {
                     true => walk.resources(input, signal),
-                    false => input.skip(),
+                    false => walk.unknown(input, key, "a message"),
                 })
             }
         }
     }
 }
 
-fn json<'a, S: Sink>(message: &'a [u8], walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+fn whole<'a, S: Sink>(message: &'a [u8], walk: &mut Walk<'_, 'a, S>) -> Result<()> {
     let mut input = Json::new(message)?;
+    let start = input.clone();
     object(&mut input, walk)?;
     input.end()?;
-    if walk.counts == Counts::default() {
-        return input.fail(
-            "none of resourceSpans, resourceMetrics and resourceLogs is in it, nor a trace of Jaeger",
-        );
+    if walk.counts == Counts::default() && !walk.is_jaegers {
+        return start.fail(nothing(&mut start.clone()));
     }
     Ok(())
 }
 
+/// Why a message in which nothing is known can't be read.
+fn nothing(input: &mut Json<'_>) -> String {
+    /// So many of its fields are named.
+    const NAMED: usize = 5;
+    let mut names = Vec::new();
+    let read = input.fields(|input, key| {
+        if names.len() < NAMED && !key.is_empty() {
+            names.push(Json::name(key));
+        }
+        input.skip()
+    });
+    let what = match (read, names.is_empty()) {
+        (Ok(()), false) => format!("; it has {}", names.join(", ")),
+        _ => String::new(),
+    };
+    format!(
+        "none of resourceSpans, resourceMetrics and resourceLogs is in it, nor a trace of \
+         Jaeger{what}"
+    )
+}
+
 fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
-    let mut again = input.clone();
+    let start = input.clone();
     let mut is_jaegers = false;
     let mut of_one_resource = None;
+    let mut has_unknown = false;
     input.fields(|input, key| {
         for signal in Signal::ALL {
             if Json::is(key, signal.message_field()) {
@@ -121,26 +179,68 @@ fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Resu
                 walk.counts.message(Signal::Traces);
                 walk.resources(input, Signal::Traces)
             }
-            "data" => input.array(|input, null| match null {
-                true => Ok(()),
-                false => jaeger::trace(input, walk),
-            }),
+            "data" => jaeger::traces(input, walk),
             "spans" => {
                 is_jaegers = true;
                 input.skip()
             }
-            _ => input.skip(),
+            "traceID" | "processes" | "warnings" => input.skip(),
+            _ => {
+                has_unknown = true;
+                input.skip()
+            }
         }
     })?;
-    // The logging exporters of Java write each resource by itself.
+    // The logging exporters of Java write each resource by itself. What is not known in it, its
+    // reader names.
     if let Some(signal) = of_one_resource {
         walk.counts.message(signal);
-        return walk.resource(&mut again, signal);
+        return walk.resource(&mut start.clone(), signal);
     }
-    match is_jaegers {
-        true => jaeger::trace(&mut again, walk),
+    if is_jaegers {
+        jaeger::trace(&mut start.clone(), walk)?;
+    }
+    match has_unknown {
+        true => unknown(&mut start.clone(), walk),
         false => Ok(()),
     }
+}
+
+/// Names the fields of a message that are not known and may hold items.
+#[cold]
+fn unknown<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+    const KNOWN: [&str; 7] = [
+        "result",
+        "trace",
+        "batches",
+        "data",
+        "spans",
+        "processes",
+        "warnings",
+    ];
+    input.fields(|input, key| {
+        let is_signals = |signal: Signal| Json::is(key, signal.message_field());
+        if KNOWN.contains(&key) || Signal::ALL.into_iter().any(is_signals) {
+            return input.skip();
+        }
+        if key == "errors" {
+            return errors(input, walk);
+        }
+        walk.unknown(input, key, "a message")
+    })
+}
+
+/// What an answer of Jaeger's query API says that it could not find.
+fn errors<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+    let byte = input.byte();
+    let mut list = input.clone();
+    let text: String = input.raw()?.chars().take(200).collect();
+    let parts = list.skip_unknown()?;
+    if parts > 0 {
+        let reason = format!("the answer of Jaeger has errors: {}", text.escape_debug());
+        walk.unread.add(parts, Problem { byte, reason });
+    }
+    Ok(())
 }
 
 /// Hands nothing on.

@@ -8,14 +8,30 @@
 use std::cell::Cell;
 
 use crate::input::{Field, Input, ListOf, field};
-use crate::problem::Result;
+use crate::problem::{Problem, Result, UnreadParts};
 use crate::sink::{Counts, Origin, Owner, Signal, Sink, UNDO_ITEMS};
 use crate::view::{
     Keep, LogRecord, MAX_ELEMENTS, Merge, Metric, MetricKind, Point, Resource, Span, Temporality,
 };
 
 const RESOURCE: [Field; 1] = [field!(1, resource)];
+/// What a metric has beside its points, and nobody asks for.
+const METRIC_TEXTS: [Field; 2] = [field!(2, description), field!(12, metadata)];
+const DATA_POINTS: Field = field!(1, data_points);
 const SCOPE: [Field; 2] = [field!(1, scope), field!(1, instrumentation_library)];
+
+impl Owner {
+    /// The message that says what the owner is and holds what is of it.
+    const fn place(self) -> &'static str {
+        match self {
+            Owner::Resource => "a resource's part",
+            Owner::Scope => "a scope's part",
+            Owner::Span => "a span",
+            Owner::Point => "a data point",
+            Owner::LogRecord => "a log record",
+        }
+    }
+}
 
 impl Signal {
     /// The field of a message that holds this signal.
@@ -63,6 +79,10 @@ pub(crate) type Check<'w, S> = &'w dyn Fn(&S) -> Result<()>;
 pub(crate) struct Walk<'w, 'a, S> {
     pub(crate) sink: &'w mut S,
     pub(crate) counts: Counts,
+    /// What is there and is not read.
+    pub(crate) unread: UnreadParts,
+    /// Something of Jaeger's was there, also if nothing of it was read.
+    pub(crate) is_jaegers: bool,
     /// Whether the message can be read to its end; none where that needn't be known before very many
     /// items are handed on.
     check: Option<Check<'w, S>>,
@@ -77,6 +97,8 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         Self {
             sink,
             counts: Counts::default(),
+            unread: UnreadParts::default(),
+            is_jaegers: false,
             check,
             span: Span::default(),
             point: Point::default(),
@@ -91,6 +113,42 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
             Some(check) if self.counts.all_items() == UNDO_ITEMS => check(self.sink),
             _ => Ok(()),
         }
+    }
+
+    /// Passes over a field that is not known where it stands, and names it where items may be in
+    /// it.
+    #[cold]
+    pub(crate) fn unknown<I: Input<'a>>(
+        &mut self,
+        input: &mut I,
+        key: &I::Key,
+        place: &str,
+    ) -> Result<()> {
+        let byte = input.byte();
+        let parts = input.skip_unknown()?;
+        if parts > 0 {
+            let reason = format!("{} is not known in {place}: what it holds", I::name(key));
+            self.unread(byte, parts, reason);
+        }
+        Ok(())
+    }
+
+    /// Names values and ids that were passed over.
+    #[inline]
+    fn odd_values(&mut self, byte: usize, odd: u64) {
+        if odd > 0 {
+            let reason = "a value of no kind that is known, or an id by another name,";
+            self.unread(byte, odd, reason.to_owned());
+        }
+    }
+
+    /// Counts and names parts of the message that are not read.
+    pub(crate) fn unread(&mut self, byte: usize, parts: u64, reason: String) {
+        let reason = match parts {
+            1 => format!("{reason} (1 thing) is not read"),
+            _ => format!("{reason} ({parts} things) is not read"),
+        };
+        self.unread.add(parts, Problem { byte, reason });
     }
 
     /// The field of a message that holds a signal.
@@ -156,14 +214,16 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         let mut passed_over = false;
         input.fields(|input, key| {
             if is(key, owner_fields) {
-                read(
-                    self.sink,
-                    owner,
-                    found.get_or_insert_with(H::default),
-                    input,
-                )
+                let byte = input.byte();
+                let found = found.get_or_insert_with(H::default);
+                let odd = read(self.sink, owner, found, input)?;
+                self.odd_values(byte, odd);
+                Ok(())
             } else if !is(key, content_fields) {
-                input.skip()
+                match I::is(key, field!(3, schema_url)) {
+                    true => input.skip(),
+                    false => self.unknown(input, key, owner.place()),
+                }
             } else if let (Some(found), false) = (&found, passed_over) {
                 content(self, input, found)
             } else {
@@ -192,16 +252,32 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
                 return self.metric(input, origin);
             }
             self.before_item()?;
-            if signal == Signal::Traces {
-                read(self.sink, Owner::Span, &mut self.span, input)?;
+            let byte = input.byte();
+            let odd = if signal == Signal::Traces {
+                let odd = read(self.sink, Owner::Span, &mut self.span, input)?;
                 self.sink.span(origin, &self.span);
+                odd
             } else {
-                read(self.sink, Owner::LogRecord, &mut self.log_record, input)?;
+                let odd = read(self.sink, Owner::LogRecord, &mut self.log_record, input)?;
                 self.sink.log_record(origin, &self.log_record);
-            }
+                odd
+            };
             self.counts.item(signal);
+            self.odd_values(byte, odd);
             Ok(())
         })
+    }
+
+    /// A metric has one kind of points, and the last counts. Points of another are not read.
+    #[cold]
+    fn second_kind<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<()> {
+        let byte = input.byte();
+        let parts = input.skip_unknown()?;
+        if parts > 0 {
+            let reason = format!("{} of a metric that has another kind, too", I::name(key));
+            self.unread(byte, parts, reason);
+        }
+        Ok(())
     }
 
     /// What holds for all points of a metric mostly stands behind them, so they are always passed
@@ -216,9 +292,15 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
                 metric.unit = input.text()?;
             } else if let Some(kind) = kind_of::<I>(key) {
                 metric.kind = Some(kind);
-                return input.fields(|input, key| metric.read_field(input, key));
-            } else {
+                return input.fields(|input, key| match metric.read_field(input, key)? {
+                    true => Ok(()),
+                    false if I::is(key, DATA_POINTS) => input.skip(),
+                    false => self.unknown(input, key, "what has the points of a metric"),
+                });
+            } else if METRIC_TEXTS.iter().any(|field| I::is(key, *field)) {
                 return input.skip();
+            } else {
+                return self.unknown(input, key, "a metric");
             }
             Ok(())
         })?;
@@ -227,17 +309,21 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         };
         again.fields(|input, key| {
             if !I::is(key, kind.field()) {
-                return input.skip();
+                return match kind_of::<I>(key) {
+                    Some(_) => self.second_kind(input, key),
+                    None => input.skip(),
+                };
             }
-            input.fields(|input, key| match I::is(key, field!(1, data_points)) {
+            input.fields(|input, key| match I::is(key, DATA_POINTS) {
                 true => input.elements(ListOf::Messages, |input, _| {
                     self.before_item()?;
-                    let point = &mut self.point;
-                    keep(self.sink, Owner::Point, |keep| {
+                    let (byte, point) = (input.byte(), &mut self.point);
+                    let odd = keep(self.sink, Owner::Point, |keep| {
                         point.read(kind, input, keep)
                     })?;
                     self.sink.point(origin, &metric, point);
                     self.counts.item(Signal::Metrics);
+                    self.odd_values(byte, odd);
                     Ok(())
                 }),
                 false => input.skip(),
@@ -246,22 +332,29 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
     }
 }
 
-/// Reads a view with those attributes that a sink wants.
+/// Reads a view with those attributes that a sink wants; how many values were passed over.
 fn read<'a, S: Sink, I: Input<'a>>(
     sink: &S,
     owner: Owner,
     view: &mut impl Merge<'a>,
     input: &mut I,
-) -> Result<()> {
+) -> Result<u64> {
     view.clear();
     keep(sink, owner, |keep| view.merge(input, keep))
 }
 
-fn keep<S: Sink>(sink: &S, owner: Owner, read: impl FnOnce(&Keep<'_>) -> Result<()>) -> Result<()> {
+fn keep<S: Sink>(
+    sink: &S,
+    owner: Owner,
+    read: impl FnOnce(&Keep<'_>) -> Result<()>,
+) -> Result<u64> {
+    let odd = Cell::new(0);
     read(&Keep {
         wants: &|key| sink.wants(owner, key),
         left: &Cell::new(MAX_ELEMENTS),
-    })
+        odd: &odd,
+    })?;
+    Ok(odd.get())
 }
 
 fn kind_of<'a, I: Input<'a>>(key: &I::Key) -> Option<MetricKind> {
@@ -270,15 +363,16 @@ fn kind_of<'a, I: Input<'a>>(key: &I::Key) -> Option<MetricKind> {
 }
 
 impl<'a> Metric<'a> {
-    /// What stands beside the points of a sum or histogram.
-    fn read_field<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<()> {
+    /// What stands beside the points of a sum or histogram; false, and nothing read, where it is
+    /// something else.
+    fn read_field<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<bool> {
         if I::is(key, field!(2, aggregation_temporality)) {
             self.temporality = Temporality(input.enumeration::<Temporality>()?);
         } else if I::is(key, field!(3, is_monotonic)) {
             self.is_monotonic = input.boolean()?;
         } else {
-            return input.skip();
+            return Ok(false);
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -161,6 +161,24 @@ impl<'a> Input<'a> for Wire<'a> {
         }
     }
 
+    fn skip_unknown(&mut self) -> Result<u64> {
+        let may_have_items = self.wire_type == LENGTH;
+        self.skip()?;
+        Ok(may_have_items.into())
+    }
+
+    fn byte(&self) -> usize {
+        self.at
+    }
+
+    fn is_id(_: &u32) -> bool {
+        false
+    }
+
+    fn name(key: &u32) -> String {
+        format!("field {key}")
+    }
+
     fn text(&mut self) -> Result<Cow<'a, str>> {
         let start = self.at;
         match std::str::from_utf8(self.slice()?) {

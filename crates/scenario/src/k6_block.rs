@@ -157,15 +157,54 @@ where
                 let wrong = || E::invalid_value(de::Unexpected::Unsigned(number), &self);
                 N::try_from(number).map(Count).map_err(|_| wrong())
             }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Count<N>, E> {
+                // JavaScript has one kind of numbers: 3.0 and 30e-1 are 3.
+                let is_whole = number.trunc() == number && (0.0..=MAX_EXACT).contains(&number);
+                let whole = is_whole.then_some(number as u64);
+                let read = whole.and_then(|whole| N::try_from(whole).ok());
+                let wrong = || E::invalid_value(de::Unexpected::Float(number), &self);
+                read.map(Count).ok_or_else(wrong)
+            }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Count<N>, E> {
-                // `010` is eight for some readers of YAML and ten for others.
-                let number = text.parse::<N>().ok().filter(|n| n.to_string() == text);
-                let wrong = || E::invalid_type(de::Unexpected::Str(text), &self);
-                number.map(Count).ok_or_else(wrong)
+                // k6 takes a sign, too.
+                let digits = text.strip_prefix('+').unwrap_or(text);
+                let number = digits.parse::<N>().ok();
+                match number.filter(|number| number.to_string() == digits) {
+                    Some(number) => Ok(Count(number)),
+                    None => Err(wrong_text(text, &self)),
+                }
             }
         }
         deserializer.deserialize_any(Reader(PhantomData))
     }
+}
+
+/// Up to here a double is one whole number.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Why a text is no number.
+fn wrong_text<E: de::Error>(text: &str, expected: &dyn de::Expected) -> E {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is = |allowed: fn(char) -> bool| !digits.is_empty() && digits.chars().all(allowed);
+    let (why, help) = if is(|c| c.is_ascii_digit()) && digits.starts_with('0') {
+        (
+            "begins with 0, which makes it octal for some readers and not for others",
+            "write it without the 0",
+        )
+    } else if is(|c| c.is_ascii_digit() || c == '_') && digits.contains('_') {
+        (
+            "has `_` in it, as only JavaScript writes numbers",
+            "write it without `_`",
+        )
+    } else if digits.parse::<f64>().is_ok() && !is(|c| c.is_ascii_digit()) {
+        (
+            "is a text, and k6 takes only digits in it",
+            "write it as a number, without quotes",
+        )
+    } else {
+        return E::invalid_type(de::Unexpected::Str(text), expected);
+    };
+    E::custom(format!("`{text}` {why}\n{help}"))
 }
 
 /// Adds k6's spelling of each option to a scenario's schema.

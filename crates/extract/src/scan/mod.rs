@@ -264,7 +264,7 @@ fn scan<G: FnMut(Part)>(unit: &Unit, mut records: Records<G>) -> UnitSummary {
         if tally
             .skipped
             .iter()
-            .any(|skipped| skipped.message == message)
+            .any(|skipped| skipped.message == message && skipped.parts == 0)
         {
             continue;
         }
@@ -272,6 +272,7 @@ fn scan<G: FnMut(Part)>(unit: &Unit, mut records: Records<G>) -> UnitSummary {
             message,
             byte: unit.offset(),
             reason: "its items repeat so much text that they would take too much memory".to_owned(),
+            parts: 0,
             torn: false,
         });
     }

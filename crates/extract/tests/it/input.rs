@@ -9,6 +9,12 @@ const SPANS: &str = "{\"resourceSpans\":[]}\n";
 const METRICS: &str = "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"m\",\"gauge\":{\"dataPoints\":[{\"timeUnixNano\":\"1770000000000000001\",\"asInt\":\"1\"}]}}]}]}]}\n";
 const LOGS: &str = "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"timeUnixNano\":\"1770000000000000001\"}]}]}]}\n";
 
+/// An answer of Jaeger's with nanoseconds where microseconds are expected.
+const NANOSECONDS: &str = concat!(
+    r#"{"data":[{"traceID":"1","spans":[{"spanID":"1","operationName":"a","#,
+    r#""startTime":1770000000000000001}]}]}"#
+);
+
 fn options(dir: &Path) -> ExtractOptions {
     ExtractOptions {
         timeline: Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/timeline.jsonl")),
@@ -32,15 +38,19 @@ fn extract_traces(dir: &Path, contents: &[&[u8]]) -> Result<ExtractReport, Extra
 #[test]
 fn files_without_a_single_message_are_an_error_that_says_what_they_look_like() {
     for (bytes, says) in [
-        (&b"hello\nworld\n"[..], "line 1, byte 0: expected"),
+        (&b"hello\nworld\n"[..], "line 1, column 1: expected"),
         (b"\n{\"resourceSpans\":[{\"re", "line 2"),
         (b"{\"a\":1}\n", "resourceSpans"),
+        (b"{\n  \"a\": 1\n}\n", "line 1, column 1: none of"),
+        (b"\0\0\0\x05\x0a\xffabc", "message 1, byte 0"),
+        (NANOSECONDS.as_bytes(), "line 1, column 80: a time"),
     ] {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let error = extract_traces(dir.path(), &[b"", bytes]).expect_err("not traces");
         let text = error.to_string();
         assert!(text.contains("traces-1.jsonl"), "{text}");
         assert!(text.contains(says), "{text}");
+        assert!(text.contains("looked for OTLP"), "{text}");
         assert!(error.is_bad_input());
         let left = fs::read_dir(dir.path().join("dataset")).expect("a folder");
         assert_eq!(left.count(), 0);
@@ -68,6 +78,34 @@ fn strict_allows_no_bad_line() {
     .expect_err("a bad line");
     assert!(error.to_string().contains("line 2"), "{error}");
     assert!(error.is_bad_input());
+}
+
+#[test]
+fn parts_that_are_not_read_are_counted_and_named() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("traces.json");
+    let content = NANOSECONDS.replace("\"data\":[", "\"data\":[null,7,");
+    fs::write(&path, format!("{SPANS}{content}\n")).expect("written");
+    let of = |strict: bool| {
+        extract(&ExtractOptions {
+            inputs: vec![path.clone()],
+            strict,
+            ..options(dir.path())
+        })
+    };
+    let report = of(false).expect("extracted");
+    assert_eq!(
+        (report.input.skipped_lines, report.input.unread_parts),
+        (0, 3)
+    );
+    let named: Vec<u64> = report.skipped.iter().map(|problem| problem.line).collect();
+    assert_eq!(named, [2, 2, 2]);
+    let mut checks = report.audit.checks.iter();
+    let lines = checks.find(|check| check.id == "lines").expect("a check");
+    assert!(lines.figure.contains("3 parts of other lines"), "{lines:?}");
+    let error = of(true).expect_err("parts that are not read").to_string();
+    assert!(error.contains("3 lines, or parts of lines"), "{error}");
+    assert!(error.contains("line 2, column 10"), "{error}");
 }
 
 #[test]

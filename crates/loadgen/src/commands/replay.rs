@@ -116,8 +116,12 @@ fn telemetry(args: &ReplayArgs, run: Option<&RunFolder>) -> Result<Vec<PathBuf>,
 fn warn_of_unreadable(stored: &Stored) {
     const NAMED: usize = 5;
     for it in stored.unreadable.iter().take(NAMED) {
+        let what = match it.skipped.parts {
+            0 => "can't be read and is not sent",
+            _ => "is not sent as a whole",
+        };
         say(format_args!(
-            "warning: {}: message {} can't be read and is not sent: {}",
+            "warning: {}: message {} {what}: {}",
             it.path.display(),
             it.skipped.message + 1,
             it.skipped.reason

@@ -44,7 +44,7 @@ impl<'a> Json<'a> {
         fail(self.at, reason)
     }
 
-    pub(super) fn expected<T>(&self, what: &str) -> Result<T> {
+    pub(crate) fn expected<T>(&self, what: &str) -> Result<T> {
         let found = self.text[self.at..].chars().take(24);
         let found: String = found
             .map(|c| if c.is_control() { ' ' } else { c })
@@ -118,6 +118,11 @@ impl<'a> Json<'a> {
             b'n' => self.word("null"),
             _ => self.expected("a value"),
         }
+    }
+
+    /// The offset in the text of this place.
+    pub(crate) fn place(&self) -> usize {
+        self.at
     }
 
     /// The text of a value of any kind.
@@ -238,7 +243,7 @@ impl<'a> Json<'a> {
 
     /// Whether these bytes of ASCII follow, which are passed over.
     #[inline]
-    pub(super) fn follows(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn follows(&mut self, bytes: &[u8]) -> bool {
         let follows = self.text.as_bytes()[self.at..].starts_with(bytes);
         self.at += if follows { bytes.len() } else { 0 };
         follows

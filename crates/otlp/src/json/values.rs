@@ -88,6 +88,43 @@ impl<'a> Input<'a> for Json<'a> {
         self.pass()
     }
 
+    fn skip_unknown(&mut self) -> Result<u64> {
+        let mut objects = 0;
+        match self.peek() {
+            b'{' => self.object(|json, _| {
+                objects += json.skip_unknown()?;
+                Ok(())
+            })?,
+            b'[' => self.array(|json, null| {
+                if null {
+                    return Ok(());
+                }
+                let is_object = json.peek() == b'{';
+                objects += u64::from(is_object);
+                match is_object {
+                    true => json.pass()?,
+                    false => objects += json.skip_unknown()?,
+                }
+                Ok(())
+            })?,
+            _ => self.pass()?,
+        }
+        Ok(objects)
+    }
+
+    fn byte(&self) -> usize {
+        self.place()
+    }
+
+    fn is_id(key: &str) -> bool {
+        key.ends_with("ID")
+    }
+
+    fn name(key: &str) -> String {
+        let short: String = key.chars().take(40).collect();
+        format!("`{}`", short.escape_debug())
+    }
+
     #[inline]
     fn attribute(&mut self) -> Option<(&'a str, AnyValue<'a>)> {
         let start = self.clone();
@@ -228,7 +265,8 @@ mod tests {
         ) {
             let read = |text: String| {
                 let mut pair = KeyValue::default();
-                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9) };
+                let odd = Cell::new(0);
+                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9), odd: &odd };
                 let read = pair.merge(&mut at(&text), &keep).map_err(|problem| problem.reason);
                 read.map(|()| format!("{pair:?}"))
             };

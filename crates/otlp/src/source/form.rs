@@ -65,9 +65,14 @@ impl Form {
         match head {
             [0x1f, 0x8b, ..] => return Form::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => return Form::Zstd,
-            // A byte order mark, or the beginning of JSON without one.
-            [0xff, 0xfe, ..] | [b'{' | b'[', 0, ..] => return Form::Utf16(Endian::Little),
+            // A byte order mark, or the beginning of JSON without one, maybe behind white space.
+            [0xff, 0xfe, ..] | [b'{' | b'[' | b'\n' | b'\r' | b' ' | b'\t', 0, ..] => {
+                return Form::Utf16(Endian::Little);
+            }
             [0xfe, 0xff, ..] | [0, b'{' | b'[', 0, ..] => return Form::Utf16(Endian::Big),
+            [0, b'\n' | b'\r' | b' ' | b'\t', 0, next, 0, ..] if b"{[\n\r \t".contains(next) => {
+                return Form::Utf16(Endian::Big);
+            }
             [0, b, c, d, first, ..] => {
                 let length = u32::from_be_bytes([0, *b, *c, *d]) as usize;
                 // 0x0a begins field 1 of a protobuf message, which is all that these messages
@@ -83,7 +88,7 @@ impl Form {
             return Form::Frames(Prefix::Varint);
         }
         let text = text(head);
-        if text.starts_with(b"[") || is_jaegers(text) || goes_on(text) {
+        if text.starts_with(b"[") || is_jaegers(text) || goes_on(text) || has_bare_brace(text) {
             Form::Documents
         } else {
             Form::Lines
@@ -126,13 +131,22 @@ fn goes_on(text: &[u8]) -> bool {
     braces.depth > 0 && next.next().is_some_and(|b| *b != b'{')
 }
 
+/// Whether a line is nothing but the beginning of an object: it goes on over more lines, whatever
+/// stands before it.
+fn has_bare_brace(text: &[u8]) -> bool {
+    // The last line may be cut.
+    let whole = text.split_inclusive(|b| *b == b'\n');
+    let mut whole = whole.filter_map(|line| line.strip_suffix(b"\n"));
+    whole.any(|line| line.trim_ascii_end() == b"{")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn forms_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], Form); 26] = [
+        let cases: [(&[u8], Form); 32] = [
             (b"{\"resourceSpans\":[]}\n", Form::Lines),
             (b"\n\n{\"resourceSpans\":[]}\n", Form::Lines),
             (b"\xef\xbb\xbf{\"resourceSpans\":[]}\n", Form::Lines),
@@ -144,6 +158,9 @@ mod tests {
             (b"{ \"resourceSpans\": [\n  {}\n]}\n", Form::Documents),
             (b"{\"resourceSpans\": [\n{}\n]}\n", Form::Lines),
             (b"[{\"resourceSpans\":[]}]", Form::Documents),
+            (b"{\"resourceSpans\":[]}\n{\r\n  \"a\"", Form::Documents),
+            (b"HTTP/1.1 200 OK\r\n\r\n{\n  \"data\"", Form::Documents),
+            (b"{\"resourceSpans\":[]}\n{", Form::Lines),
             (b"{\"data\":[{\"traceID\":\"1\"}]}", Form::Documents),
             (b"\xef\xbb\xbf{\"data\":[", Form::Documents),
             (b"{\n  \"data\": [", Form::Documents),
@@ -160,6 +177,9 @@ mod tests {
             (b"[\0{\0", Form::Utf16(Endian::Little)),
             (b"\xfe\xff\0{\0\"", Form::Utf16(Endian::Big)),
             (b"\0{\0\"\0r", Form::Utf16(Endian::Big)),
+            (b"\r\0\n\0{\0\"\0", Form::Utf16(Endian::Little)),
+            (b"\0\n\0{\0\"", Form::Utf16(Endian::Big)),
+            (b"\0\x0a\0{\x0a\x03abc", Form::Frames(Prefix::Fixed)),
             (b"", Form::Lines),
             (b"hello", Form::Lines),
         ];

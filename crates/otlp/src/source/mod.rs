@@ -10,6 +10,7 @@ mod frames;
 mod layer;
 mod lines;
 mod paths;
+mod place;
 mod unit;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 pub use form::looks_like_telemetry;
 pub use paths::{backup, expand, passed_over};
+pub use place::line_and_column;
 pub use unit::{Skipped, Unit, UnitSummary, decode, requests};
 
 use documents::Documents;

@@ -3,23 +3,32 @@
 use std::io::{self, Read};
 
 use super::{MAX_MESSAGE_BYTES, MAX_ZSTD_WINDOW_LOG};
-use crate::problem::Problem;
-use crate::read::{read_json, read_protobuf};
+use crate::input::Input as _;
+use crate::json::cursor::Json;
+use crate::problem::{Problem, Unread};
+use crate::read::{self, ReadMessage};
 use crate::request::SignalRequest;
 use crate::sink::{Counts, Sink};
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// What messages begin with, as the Collector's file exporter, libraries and Tempo write them.
-const BEGINNINGS: [&[u8]; 7] = [
-    b"{\"resourceSpans\":",
-    b"{\"resourceMetrics\":",
-    b"{\"resourceLogs\":",
-    b"{\"resource_spans\":",
-    b"{\"resource_metrics\":",
-    b"{\"resource_logs\":",
-    b"{\"batches\":",
+/// Fields that messages mostly begin with, as the Collector's file exporter, libraries and Tempo
+/// write them. Inside of a text each `"` has a `\\` before it, so that these can't stand there.
+const FIRST_FIELDS: [&[u8]; 7] = [
+    b"\"resourceSpans\":",
+    b"\"resourceMetrics\":",
+    b"\"resourceLogs\":",
+    b"\"resource_spans\":",
+    b"\"resource_metrics\":",
+    b"\"resource_logs\":",
+    b"\"batches\":",
 ];
+
+/// A line that holds several messages is cut into so many parts, of which the last may hold more.
+const MAX_PARTS: usize = 1 << 14;
+
+/// How often in a row what could not be read is cut: a line, its torn messages, what is behind one.
+const MAX_CUTS: usize = 4;
 
 /// In lines of a Java logger that say who speaks; the message is on the next one.
 const OF_JAVAS_LOGGER: &[u8] = b" io.opentelemetry.exporter.logging.";
@@ -59,7 +68,8 @@ pub(super) struct Object {
     pub(super) end: usize,
 }
 
-/// A message that was passed over because it can't be read.
+/// A message that was passed over because it can't be read, or parts of one that was read
+/// otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
     /// Messages before it in the file, blank lines included: in a file of lines, its line less one.
@@ -69,6 +79,8 @@ pub struct Skipped {
     pub byte: u64,
     /// What is wrong with it.
     pub reason: String,
+    /// How many parts of a message were passed over, such as spans; 0 of a message as a whole.
+    pub parts: u64,
     /// The file ends in the middle of it: it was being written when the file was copied or its
     /// writer stopped.
     pub torn: bool,
@@ -119,27 +131,29 @@ impl Unit {
             message: self.first_message + self.messages,
             byte,
             reason,
+            parts: 0,
             torn,
         });
     }
 }
 
-/// Reads the messages of a unit into a sink. Each bad message costs itself and is named.
+/// Reads the messages of a unit into a sink. Each bad message costs itself and is named, and so are
+/// the parts of a good one that are not read.
 pub fn decode(unit: &Unit, sink: &mut impl Sink) -> UnitSummary {
     let mut counts = Counts::default();
     let mut scratch = Vec::new();
-    let skipped = unit.each(|number, message| {
+    let mut unread = Vec::new();
+    let mut skipped = unit.each(|number, message| {
         let content = message.content(&mut scratch)?;
         if !matches!(content, Content::Blank) {
             sink.begin(number);
         }
-        counts.add(match content {
-            Content::Blank => Counts::default(),
-            Content::Json(bytes) => read_json(bytes, sink)?,
-            Content::Protobuf(bytes) => read_protobuf(bytes, sink)?,
-        });
+        let read = content.read(sink)?;
+        counts.add(read.counts);
+        unread.extend(message.unread(number, read.unread));
         Ok(())
     });
+    skipped.append(&mut unread);
     UnitSummary {
         bytes: unit.length,
         lines: unit.messages,
@@ -150,19 +164,32 @@ pub fn decode(unit: &Unit, sink: &mut impl Sink) -> UnitSummary {
 
 /// Hands on the messages of a unit as the export requests that they are, with every field; a message
 /// that has several signals as several requests, and one without items not at all. Those that can't
-/// be read are returned. Jaeger's JSON is among them: it is no request of an exporter.
+/// be read are returned, and what is not read of the others. Jaeger's JSON is among them: it is no
+/// request of an exporter.
 pub fn requests(unit: &Unit, mut each: impl FnMut(SignalRequest)) -> Vec<Skipped> {
     let mut scratch = Vec::new();
-    unit.each(|_, message| {
-        let requests = match message.content(&mut scratch)? {
+    let mut unread = Vec::new();
+    let mut skipped = unit.each(|number, message| {
+        let content = message.content(&mut scratch)?;
+        let requests = match content {
             Content::Blank => return Ok(()),
             Content::Json(bytes) => SignalRequest::from_json(bytes)?,
             Content::Protobuf(bytes) => Vec::from_iter(SignalRequest::from_protobuf(bytes)?),
         };
+        // The types for requests have no place for what they do not know.
+        let read = content.read(&mut Nobody)?;
+        unread.extend(message.unread(number, read.unread));
         requests.into_iter().for_each(&mut each);
         Ok(())
-    })
+    });
+    skipped.append(&mut unread);
+    skipped
 }
+
+/// Takes nothing; what is not read is only named.
+struct Nobody;
+
+impl Sink for Nobody {}
 
 /// One message of a unit.
 struct Message<'u> {
@@ -181,18 +208,9 @@ impl Unit {
     fn each(&self, mut read: impl FnMut(u64, &Message<'_>) -> Result<(), Problem>) -> Vec<Skipped> {
         let mut skipped = self.skipped.clone();
         for (number, message) in (self.first_message..).zip(self.messages()) {
-            let Err(problem) = read(number, &message) else {
-                continue;
-            };
-            match message.parts().as_slice() {
-                [] => skipped.push(message.skipped(number, problem)),
-                parts => {
-                    for part in parts {
-                        if let Err(problem) = read(number, part) {
-                            skipped.push(part.skipped(number, problem));
-                        }
-                    }
-                }
+            if let Err(problem) = read(number, &message) {
+                let mut read = |message: &Message<'_>| read(number, message);
+                message.each_part(number, problem, 0, &mut read, &mut skipped);
             }
         }
         skipped
@@ -236,25 +254,40 @@ impl Unit {
 }
 
 impl<'u> Message<'u> {
-    /// The messages of a line that holds several; none where it is one.
-    ///
-    /// A Collector that is killed in the middle of a line, and started again, goes on behind what
-    /// it had written, without a newline. Inside of a text each `"` has a `\\` before it, so that
-    /// what a message begins with can't stand there.
+    /// Reads the messages of a line that holds several, of which one that can't be read may hold
+    /// several, too; names those that can't be read.
+    fn each_part(
+        &self,
+        number: u64,
+        problem: Problem,
+        depth: usize,
+        read: &mut dyn FnMut(&Message<'_>) -> Result<(), Problem>,
+        skipped: &mut Vec<Skipped>,
+    ) {
+        let parts = match depth < MAX_CUTS {
+            true => self.parts(),
+            false => Vec::new(),
+        };
+        if parts.is_empty() {
+            skipped.push(self.skipped(number, problem));
+        }
+        for part in parts {
+            if let Err(problem) = read(&part) {
+                part.each_part(number, problem, depth + 1, read, skipped);
+            }
+        }
+    }
+
+    /// The messages of a line that holds several, each of them shorter; none where it is one.
     fn parts(&self) -> Vec<Message<'u>> {
         if self.is_framed {
             return Vec::new();
         }
-        let mut starts: Vec<usize> = BEGINNINGS
-            .iter()
-            .flat_map(|beginning| memchr::memmem::find_iter(self.bytes, beginning))
-            .filter(|start| *start > 0)
-            .collect();
-        if starts.is_empty() {
-            return Vec::new();
-        }
-        starts.push(0);
-        starts.sort_unstable();
+        let mut starts = match objects_behind(self.bytes) {
+            Some(starts) => starts,
+            None => begun_messages(self.bytes),
+        };
+        starts.insert(0, 0);
         let ends = starts[1..].iter().copied().chain([self.bytes.len()]);
         let separated = |start: usize, end: usize| {
             let bytes = self.bytes[start..end].trim_ascii_end();
@@ -266,7 +299,18 @@ impl<'u> Message<'u> {
             is_framed: false,
             is_cut_off: self.is_cut_off && end == self.bytes.len(),
         };
-        starts.iter().copied().zip(ends).map(part).collect()
+        let parts = starts.iter().copied().zip(ends).map(part);
+        let length = self.bytes.trim_ascii_end().len();
+        parts.filter(|part| part.bytes.len() < length).collect()
+    }
+
+    /// Parts of it that were not read.
+    fn unread(&self, number: u64, unread: Vec<Unread>) -> impl Iterator<Item = Skipped> {
+        unread.into_iter().map(move |unread| Skipped {
+            parts: unread.parts,
+            torn: false,
+            ..self.skipped(number, unread.problem)
+        })
     }
 
     fn skipped(&self, number: u64, problem: Problem) -> Skipped {
@@ -278,6 +322,7 @@ impl<'u> Message<'u> {
             message: number,
             byte: self.byte + within,
             reason: problem.reason,
+            parts: 0,
             torn: self.is_cut_off,
         }
     }
@@ -318,12 +363,58 @@ fn prefix_of_logger(line: &[u8]) -> usize {
     }
 }
 
+/// Where objects behind the first begin, on a line of objects one after the other. Behind them
+/// there may be something else, such as one that was torn, which begins there, too. None where the
+/// line does not begin with a whole object.
+fn objects_behind(line: &[u8]) -> Option<Vec<usize>> {
+    let mut starts = Vec::new();
+    let mut json = Json::new(line).ok()?;
+    while starts.len() < MAX_PARTS && json.peek() == b'{' && json.skip().is_ok() {
+        while json.peek() == b',' && json.follows(b",") {}
+        if json.byte() == line.len() {
+            return Some(starts);
+        }
+        starts.push(json.byte());
+    }
+    (!starts.is_empty()).then_some(starts)
+}
+
+/// Where messages begin behind what is before them on a line.
+///
+/// A Collector that is killed in the middle of a line, and started again, goes on behind what it
+/// had written, without a newline.
+fn begun_messages(line: &[u8]) -> Vec<usize> {
+    let fields = FIRST_FIELDS.iter();
+    let found = fields.flat_map(|field| memchr::memmem::find_iter(line, field));
+    let begin = |field: usize| {
+        let begin = memchr::memrchr(b'{', &line[..field])?;
+        let is_first = !line[begin + 1..field].iter().any(|b| b"}[]".contains(b));
+        is_first.then_some(begin)
+    };
+    let mut starts: Vec<usize> = found.filter_map(begin).filter(|at| *at > 0).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    starts.truncate(MAX_PARTS);
+    starts
+}
+
 /// What a message is made of.
+#[derive(Clone, Copy)]
 enum Content<'a> {
     /// A line with nothing in it.
     Blank,
     Json(&'a [u8]),
     Protobuf(&'a [u8]),
+}
+
+impl Content<'_> {
+    fn read(self, sink: &mut impl Sink) -> Result<ReadMessage, Problem> {
+        match self {
+            Content::Blank => Ok(ReadMessage::default()),
+            Content::Json(bytes) => read::json(bytes, sink),
+            Content::Protobuf(bytes) => read::protobuf(bytes, sink),
+        }
+    }
 }
 
 fn decompress(frame: &[u8], out: &mut Vec<u8>) -> Result<(), String> {

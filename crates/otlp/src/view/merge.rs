@@ -17,6 +17,9 @@ pub(crate) struct Keep<'k> {
     pub(crate) wants: &'k dyn Fn(&str) -> bool,
     /// Elements that may still be held.
     pub(crate) left: &'k Cell<u32>,
+    /// Values that were passed over because they are of no kind that is known, and ids because they
+    /// have another name.
+    pub(crate) odd: &'k Cell<u64>,
 }
 
 impl Keep<'_> {
@@ -39,6 +42,7 @@ impl Keep<'_> {
         Keep {
             wants: &|_| true,
             left: self.left,
+            odd: self.odd,
         }
     }
 }
@@ -131,6 +135,9 @@ macro_rules! view {
                     $(if I::is(key, $crate::input::field!($number, $field)) {
                         return self.$field.merge(input, keep);
                     })*
+                    if I::is_id(key) {
+                        keep.odd.set(keep.odd.get() + 1);
+                    }
                     input.skip()
                 })
             }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::merge::view;
-use super::{Keep, KeyValue, Merge, Temporality, UnixNanos};
+use super::{AnyValue, Keep, KeyValue, Merge, Temporality, UnixNanos};
 use crate::input::{Field, Input, ListOf, field};
 use crate::problem::Result;
 
@@ -98,7 +98,10 @@ macro_rules! point {
                     $(if I::is(key, field!([$($number),*][message], $field)) {
                         return self.$field.merge(input, keep);
                     })*
-                    input.skip()
+                    match I::is(key, field!([1, 1, 0, 1][message], labels)) {
+                        true => labels(input, &mut self.attributes, keep),
+                        false => input.skip(),
+                    }
                 })?;
                 // A zero is left out where a field has no presence.
                 if message > 0 {
@@ -153,6 +156,33 @@ point! {
         /// Of a summary: quantiles.
         [0, 0, 0, 6], quantile_values: Vec<QuantileValue>,
     }
+}
+
+/// Attributes as they were before OTLP 0.9: texts by their keys.
+#[cold]
+fn labels<'a, I: Input<'a>>(
+    input: &mut I,
+    attributes: &mut Vec<KeyValue<'a>>,
+    keep: &Keep<'_>,
+) -> Result<()> {
+    input.elements(ListOf::Messages, |input, _| {
+        let mut label = KeyValue::default();
+        input.fields(|input, key| {
+            if I::is(key, field!(1, key)) {
+                label.key = input.text()?;
+            } else if I::is(key, field!(2, value)) {
+                label.value = AnyValue::Text(input.text()?);
+            } else {
+                return input.skip();
+            }
+            Ok(())
+        })?;
+        if (keep.wants)(&label.key) {
+            keep.one()?;
+            attributes.push(label);
+        }
+        Ok(())
+    })
 }
 
 /// One half of the buckets of an exponential histogram.

@@ -79,6 +79,7 @@ impl<'a> Merge<'a> for AnyValue<'a> {
             } else if I::is(key, field!(7, bytes_value)) {
                 AnyValue::Bytes(input.bytes()?)
             } else {
+                keep.odd.set(keep.odd.get() + 1);
                 return input.skip();
             };
             Ok(())

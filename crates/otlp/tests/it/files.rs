@@ -532,3 +532,358 @@ fn what_is_no_request_is_named() {
     let (_, skipped) = sent_again("{\"resourceSpans\":[{\"scopeSp");
     assert!(skipped[0].torn);
 }
+
+/// Items, and how many things of how many skipped messages are named.
+fn counted(content: &str) -> (usize, Vec<(u64, String)>) {
+    let (items, summary) = read(content);
+    let named = summary.skipped.into_iter().map(|it| (it.parts, it.reason));
+    (items.len(), named.collect())
+}
+
+#[test]
+fn fields_that_are_not_known_and_may_hold_items_are_named() {
+    let of = |before: &str, within: &str, metric: &str| {
+        format!(
+            r#"{{"resourceMetrics":[{{{within}"scopeMetrics":[{{"metrics":[{{"name":"m","gauge":{{"dataPoints":[{{"asInt":"1"}}]}}{metric}}}]}}]}}]{before}}}"#
+        )
+    };
+    for (content, parts, name) in [
+        (
+            of(r#","resourceProfiles":[{},{}]"#, "", ""),
+            2,
+            "`resourceProfiles`",
+        ),
+        (of(r#","ResourceSpans":[{}]"#, "", ""), 1, "`ResourceSpans`"),
+        (of("", r#""spans":[{},{},{}],"#, ""), 3, "`spans`"),
+        (of("", r#""scopeSpans":[{}],"#, ""), 1, "`scopeSpans`"),
+        (
+            of("", "", r#","intGauge":{"dataPoints":[{},{}]}"#),
+            2,
+            "`intGauge`",
+        ),
+        (
+            of("", "", r#","gauge":{"DataPoints":[{"asInt":"1"}]}"#),
+            1,
+            "`DataPoints`",
+        ),
+        (
+            of("", "", r#","sum":{"dataPoints":[{"asInt":"1"},{}]}"#),
+            1,
+            "`gauge`",
+        ),
+    ] {
+        let (_, named) = counted(&content);
+        let [(found, reason)] = &named[..] else {
+            panic!("{content}: {named:?}");
+        };
+        assert!(
+            *found == parts && reason.contains(name),
+            "{name}: {named:?}"
+        );
+    }
+    // What can't hold items is no loss.
+    let fine = of(
+        r#","x":1,"y":"{","z":[1,"a"],"w":{"v":{"u":1}}"#,
+        r#""schemaUrl":"s","deprecated":{},"#,
+        r#","description":"d","unit":"u","metadata":[{"key":"k"}]"#,
+    );
+    assert_eq!(counted(&fine), (1, vec![]));
+    let (_, named) = counted(r#"{"resourceProfiles":[{}],"dictionary":{}}"#);
+    assert!(matches!(&named[..], [(0, why)] if why.contains("`resourceProfiles`, `dictionary`")));
+}
+
+#[test]
+fn a_document_that_was_torn_behind_a_comma_costs_itself() {
+    let pretty = |name: &str| {
+        let tree: serde_json::Value = serde_json::from_str(&message(name)).expect("JSON");
+        serde_json::to_string_pretty(&tree).expect("JSON")
+    };
+    let first = pretty("torn");
+    let whole = [pretty("b"), pretty("c")].join("\n");
+    let two = read(whole.clone()).0;
+    let listed = format!("[\n{}\n]", [pretty("b"), pretty("c")].join(",\n"));
+    // Behind every comma, bracket and colon, and within words, too.
+    for end in 40..first.trim_end().len() - 1 {
+        let torn = &first[..end];
+        for behind in [&whole, &listed] {
+            let (items, summary) = read(format!("{}\n{torn}\n{behind}\n", pretty("a")));
+            assert_eq!(items[1..], two, "torn at {end}:\n{torn}\n{behind}");
+            assert_eq!(summary.skipped.len(), 1, "{:?}", summary.skipped);
+        }
+    }
+}
+
+#[test]
+fn a_document_that_begins_over_a_border_of_what_is_read_at_once_is_found() {
+    let pretty = "{\n  \"resourceSpans\": [\n    {}\n  ]\n}";
+    for length in (1 << 16) - 90..(1 << 16) + 10 {
+        let torn = format!("{pretty}\n{{\n  \"x\": \"{}\",", "x".repeat(length - 60));
+        let (_, summary) = read(format!("{torn}\n{pretty}\n"));
+        let messages = summary.counts.messages(Signal::Traces);
+        assert_eq!((messages, summary.skipped.len()), (2, 1), "{length}");
+    }
+}
+
+#[test]
+fn several_messages_on_a_line_are_read_however_they_begin() {
+    let (a, b) = (message("a"), message("b"));
+    let two = read(format!("{a}\n{b}\n")).0;
+    let other = a.replacen('{', r#"{"x":1,"#, 1);
+    let wrapped = |message: &str| format!(r#"{{"result":{message}}}"#);
+    for line in [
+        format!("{other}{b}"),
+        format!("{other} , {b}"),
+        format!("{}{}", wrapped(&a), wrapped(&b)),
+        format!(r#"{{"trace":{a}}}{b}"#),
+        format!("{}{b}", a.replacen('{', "{ ", 1)),
+    ] {
+        assert_same(format!("{line}\n").into_bytes(), &two);
+    }
+    // One of them torn, or followed by something else: it costs itself.
+    for (line, lost) in [
+        (format!("{other}{b}{}", &other[..20]), 1),
+        (format!("{}{other}{b}", &other[..20]), 1),
+        (format!("{a}502 Bad Gateway {b}"), 1),
+        (format!("{a}}}{b}"), 1),
+        (format!("{a}{{\"resourceSpans\":7}}{b}"), 1),
+    ] {
+        let (items, summary) = read(format!("{line}\n"));
+        assert_eq!(items, two, "{line}");
+        assert_eq!(summary.skipped.len(), lost, "{line}: {:?}", summary.skipped);
+    }
+}
+
+#[test]
+fn a_line_that_another_one_cuts_in_two_is_named_in_all_its_parts() {
+    let (a, b) = (message("a"), message("b"));
+    for at in 2..a.len() - 1 {
+        let content = format!("{b}\n{}\nWARN queue is full\n{}\n", &a[..at], &a[at..]);
+        let (items, summary) = read(content);
+        // A half may hold something that is whole: never is more read than there was.
+        assert!((1..=2).contains(&items.len()), "{at}: {items:?}");
+        assert!(summary.skipped.len() >= 2, "{at}: {:?}", summary.skipped);
+    }
+}
+
+#[test]
+fn a_line_of_very_many_messages_is_bounded() {
+    let line = "{}".repeat(300_000);
+    let (_, summary) = read(format!("{{\"resourceSpans\":[]}}\n{line}\n"));
+    let named = summary.skipped.len();
+    assert!((1 << 14..1 << 17).contains(&named), "{named}");
+}
+
+#[test]
+fn lines_with_commas_between_them_are_read() {
+    let two = read(format!("{}\n{}\n", message("a"), message("b"))).0;
+    let content = format!("{},\n{} , \r\n", message("a"), message("b"));
+    assert_same(content.into_bytes(), &two);
+}
+
+#[test]
+fn labels_of_older_points_are_attributes() {
+    let of = |pair: &str| {
+        read(format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"m","sum":{{"dataPoints":[{{{pair},"asInt":"1"}}]}}}}]}}]}}]}}"#
+        ))
+    };
+    let (old, summary) = of(r#""labels":[{"key":"a","value":"b"}]"#);
+    assert_eq!(summary.skipped, []);
+    assert_eq!(
+        old,
+        of(r#""attributes":[{"key":"a","value":{"stringValue":"b"}}]"#).0
+    );
+}
+
+/// A field of protobuf that holds bytes.
+fn field(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    prost::encoding::encode_key(
+        number,
+        prost::encoding::WireType::LengthDelimited,
+        &mut bytes,
+    );
+    prost::encoding::encode_varint(content.len() as u64, &mut bytes);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+#[test]
+fn fields_of_protobuf_that_are_not_known_are_named() {
+    let point = field(1, &[field(1, b"a"), field(2, b"b")].concat());
+    let gauge = field(5, &field(1, &[&point[..], &[0x21; 9]].concat()));
+    let of = |message: &[u8], resource: &[u8], scope: &[u8], metric: &[u8]| {
+        let metric = field(2, &[&field(1, b"m"), &gauge[..], metric].concat());
+        let scope = field(2, &[&metric[..], &field(3, b"url"), scope].concat());
+        let resource = field(1, &[&scope[..], &field(3, b"url"), resource].concat());
+        framed(&[&[&resource[..], message].concat()])
+    };
+    let odd = field(7, b"x");
+    let old = field(4, &field(1, b""));
+    for (content, place) in [
+        (of(&odd, b"", b"", b""), "field 7 is not known in a message"),
+        (of(b"", &odd, b"", b""), "in a resource's part"),
+        (of(b"", b"", &odd, b""), "in a scope's part"),
+        (of(b"", b"", b"", &old), "field 4 is not known in a metric"),
+    ] {
+        let (items, summary) = read(content);
+        // What was a label is an attribute.
+        assert!(items.len() == 1 && items[0].contains("key: \"a\", value: Text(\"b\")"));
+        let [skipped] = &summary.skipped[..] else {
+            panic!("{place}: {summary:?}");
+        };
+        assert!(skipped.reason.contains(place), "{skipped:?}");
+        assert_eq!((skipped.message, skipped.parts), (0, 1));
+    }
+    let (items, summary) = read(of(b"", b"", b"", b""));
+    assert_eq!((items.len(), &summary.skipped[..]), (1, &[][..]));
+}
+
+#[test]
+fn what_requests_have_no_place_for_is_named() {
+    let content = message("a").replacen("\"scopeSpans\"", r#""Spans":[{},{}],"scopeSpans""#, 1);
+    let mut source = Source::from_reader(Cursor::new(content + "\n")).expect("readable");
+    let mut unit = Unit::default();
+    assert!(source.next_unit(&mut unit).expect("readable"));
+    let mut sent = 0;
+    let skipped = requests(&unit, |request| sent += request.items());
+    let parts: Vec<u64> = skipped.iter().map(|it| it.parts).collect();
+    assert_eq!((sent, &parts[..]), (1, &[2][..]));
+}
+
+#[test]
+fn values_of_no_kind_that_is_known_and_ids_by_another_name_are_named() {
+    let of = |value: &str| {
+        let attributes = format!(r#"{{"attributes":[{{"key":"a","value":{value}}}]}}"#);
+        message("a").replacen("\"resource\":{}", &format!("\"resource\":{attributes}"), 1)
+    };
+    let ids = r#""traceID":"00000000000000000000000000000001","spanID":"0000000000000001""#;
+    let content = message("a").replacen("\"name\"", &format!("{ids},\"name\""), 1);
+    let (items, named) = counted(&content);
+    assert!(
+        items == 1 && matches!(&named[..], [(2, why)] if why.contains("an id")),
+        "{named:?}"
+    );
+    for (value, odd) in [
+        (r#"{"Value":{"StringValue":"web"}}"#, 1),
+        (
+            r#"{"arrayValue":{"values":[{"x":1},{"intValue":1},{"y":2}]}}"#,
+            2,
+        ),
+        (r#"{"stringValue":"web"}"#, 0),
+        ("{}", 0),
+        ("null", 0),
+    ] {
+        let (items, named) = counted(&of(value));
+        let parts: u64 = named.iter().map(|(parts, _)| parts).sum();
+        assert_eq!((items, parts), (1, odd), "{value}: {named:?}");
+    }
+}
+
+/// A document that can be told by its name: on one line or over many, of OTLP or of Jaeger.
+fn document(name: &str, is_jaegers: bool, is_pretty: bool) -> String {
+    let line = match is_jaegers {
+        true => format!(
+            r#"{{"data":[{{"traceID":"1","spans":[{{"spanID":"1","operationName":"{name}"}}],"processes":{{}}}}],"total":1,"errors":null}}"#
+        ),
+        false => message(name),
+    };
+    let tree: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    match is_pretty {
+        true => serde_json::to_string_pretty(&tree).expect("JSON"),
+        false => line,
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whole_documents_are_read_whatever_is_torn_between_them(
+        parts in proptest::collection::vec(
+            (0u8..4, proptest::bool::ANY, proptest::bool::ANY, 0.0..1.0f64),
+            1..12,
+        )
+    ) {
+        let mut content = document("first", false, true) + "\n";
+        let (mut names, mut lost) = (vec!["first".to_owned()], 0);
+        for (index, (kind, is_jaegers, is_pretty, cut)) in parts.iter().enumerate() {
+            let name = format!("span-{index}");
+            let whole = document(&name, *is_jaegers, *is_pretty);
+            match kind {
+                0 => {
+                    content += "WARN the queue is full {\"a\": 1}\n";
+                    lost += 1;
+                }
+                1 => {
+                    let end = 1 + (cut * (whole.len() - 2) as f64) as usize;
+                    content += whole[..end].trim_end();
+                    content += "\n";
+                    lost += 1;
+                }
+                _ => {
+                    content += &(whole + "\n");
+                    names.push(name);
+                }
+            }
+        }
+        let (items, summary) = read(content.clone());
+        for name in &names {
+            let is_it = |item: &&String| item.contains(&format!("\"{name}\""));
+            proptest::prop_assert!(items.iter().any(|item| is_it(&item)), "{name} of\n{content}");
+        }
+        // One that is torn behind its spans gives them. What is lost is named in one place or more.
+        proptest::prop_assert!(items.len() <= names.len() + lost);
+        proptest::prop_assert_eq!(summary.skipped.is_empty(), lost == 0, "{:?}", summary.skipped);
+    }
+}
+
+proptest::proptest! {
+    /// What the fuzzer found, cut, put together and changed.
+    #[test]
+    fn no_splice_of_files_makes_a_reader_panic(
+        picks in proptest::collection::vec((0usize..10_000, 0.0..1.0f64, 0.0..1.0f64), 1..5),
+        flips in proptest::collection::vec((0usize..100_000, proptest::sample::select(
+            b"{}[],:\"\\\n 0n".to_vec(),
+        )), 0..6),
+    ) {
+        let mut content = Vec::new();
+        for (pick, from, to) in picks {
+            let seed = &seeds()[pick % seeds().len()];
+            let [from, to] = [from, to].map(|at| (at * seed.len() as f64) as usize);
+            content.extend_from_slice(&seed[from.min(to)..from.max(to)]);
+        }
+        for (at, byte) in flips {
+            if let Some(place) = at.checked_rem(content.len()) {
+                content[place] = byte;
+            }
+        }
+        let (items, summary) = read(content);
+        proptest::prop_assert_eq!(items.len() as u64, summary.counts.all_items());
+    }
+}
+
+/// Files of the fuzzer that are not long.
+fn seeds() -> &'static [Vec<u8>] {
+    static SEEDS: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
+    SEEDS.get_or_init(|| {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/telemetry");
+        let files = corpus.read_dir().expect("a folder");
+        let mut paths: Vec<PathBuf> = files.map(|entry| entry.expect("a file").path()).collect();
+        paths.sort();
+        let read = |path: &PathBuf| std::fs::read(path).expect("readable");
+        paths
+            .iter()
+            .map(read)
+            .filter(|seed| seed.len() < 20_000)
+            .collect()
+    })
+}
+
+#[test]
+fn documents_over_many_lines_behind_lines_or_words_are_read() {
+    let two = read(format!("{}\n{}\n", message("a"), message("b"))).0;
+    let pretty = document("b", false, true);
+    assert_same(format!("{}\n{pretty}\n", message("a")).into_bytes(), &two);
+    let (items, summary) = read(format!("HTTP/1.1 200 OK\r\n\r\n{pretty}\n"));
+    assert_eq!(items, two[1..]);
+    assert_eq!(summary.skipped.len(), 1);
+}

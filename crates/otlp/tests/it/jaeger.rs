@@ -101,9 +101,9 @@ fn documents_lists_and_single_traces_are_read_however_they_follow_each_other() {
         format!("\u{feff}{}", both.join("\n")),
         [plain(1), plain(2), plain(3)].join("\n"),
         format!("[{}]", [plain(1), plain(2), plain(3)].join(",")),
-        // Keys in another order, and other lists and objects beside the traces.
+        // Keys in another order, and traces in two lists.
         format!(
-            r#"{{"total":1,"errors":[{{"data":[{{"x":1}}]}}],"data" : [{},null,{},{}],"more":[{{"data":[1]}}]}}"#,
+            r#"{{"total":1,"more":{{"data":[1]}},"data" : [{}],"data":[{},{}],"errors":[]}}"#,
             plain(1),
             plain(2),
             plain(3)
@@ -138,9 +138,8 @@ fn an_odd_trace_costs_itself_and_nulls_and_negative_times_are_not_odd() {
             3,
         ),
         ("\"spans\":[", "\"spans\":[null,", 3),
-        ("\"processes\"", "\"process\"", 3),
         ("1770000000000001", "99999999999999999999", 2),
-        ("1770000000000001", "9223372036854775807", 3),
+        ("1770000000000001", "9223372036854775807", 2),
         ("\"spanID\":\"2\"", "\"spanID\":\"not hex\"", 2),
         ("\"spanID\":\"2\"", "\"spanID\":\"+2\"", 2),
         ("\"duration\":5", "\"tags\":{}", 2),
@@ -190,4 +189,131 @@ fn otlp_in_an_answer_of_the_newer_query_api_is_read() {
         ),
         (2, 0, 2)
     );
+}
+
+/// Reasons and numbers of what was not read.
+fn unread(content: &str) -> (usize, Vec<(String, u64)>) {
+    let (items, summary) = read(content);
+    let skipped = summary.skipped.into_iter();
+    let mut named: Vec<(String, u64)> = skipped.map(|it| (it.reason, it.parts)).collect();
+    named.sort();
+    (items.len(), named)
+}
+
+#[test]
+fn what_is_no_trace_among_traces_is_counted_and_named() {
+    let elements = [
+        plain(1),
+        "null".to_owned(),
+        "7".to_owned(),
+        r#""a,]{\"b""#.to_owned(),
+        plain(2),
+        r#"{"traceID":"3","processes":{}}"#.to_owned(),
+        "true".to_owned(),
+    ];
+    let answer = answer(&elements);
+    // As a document, and on a line of a file of lines.
+    for content in [
+        answer.clone(),
+        format!("{{\"resourceSpans\":[]}}\n{answer}\n"),
+    ] {
+        let (spans, named) = unread(&content);
+        assert_eq!(spans, 2, "{named:?}");
+        let parts: u64 = named.iter().map(|(_, parts)| (*parts).max(1)).sum();
+        assert_eq!(parts, 5, "{named:?}");
+        assert!(named.iter().all(|(reason, _)| reason.contains("trace")));
+    }
+}
+
+#[test]
+fn what_stands_beside_the_traces_of_an_answer_is_read_or_named() {
+    let otlp = r#"[{"scopeSpans":[{"spans":[{"spanId":"00000000000000ff"}]}]}]"#;
+    let trace = plain(1);
+    for content in [
+        format!(r#"{{"resourceSpans":{otlp},"data":[{trace}]}}"#),
+        format!(r#"{{"data":[{trace}],"total":0,"resourceSpans":{otlp}}}"#),
+        format!(r#"{{"data":[{trace}],"data":[],"resourceSpans":{otlp},"data":[]}}"#),
+    ] {
+        assert_eq!(unread(&content), (2, vec![]), "{content}");
+    }
+    let content = format!(
+        r#"{{"data":[{trace}],"errors":[{{"code":500,"msg":"no \"x\""}}],"more":[{{}},1,{{}}]}}"#
+    );
+    let (spans, named) = unread(&content);
+    assert_eq!(spans, 1);
+    let [(unknown, 2), (errors, 1)] = &named[..] else {
+        panic!("{named:?}");
+    };
+    assert!(
+        errors.contains("500") && unknown.contains("`more`"),
+        "{named:?}"
+    );
+}
+
+#[test]
+fn an_odd_span_or_process_costs_itself_and_not_its_trace() {
+    let span = |id: u32, special: &str| {
+        format!(
+            r#"{{"spanID":"{id:x}","operationName":"op",{special}"startTime":1770000000000001,"processID":"p1"}}"#
+        )
+    };
+    let of = |spans: &[String], processes: &str| {
+        let spans = spans.join(",");
+        format!(r#"{{"data":[{{"traceID":"5","spans":[{spans}],"processes":{processes}}}]}}"#)
+    };
+    let web = r#"{"p1":{"serviceName":"web"}}"#;
+    let nanoseconds = span(2, "").replace("1770000000000001", "1770000000000000001");
+    let wrapped = span(2, "\"duration\":18446744073709551611,");
+    for odd in [
+        nanoseconds.as_str(),
+        &wrapped,
+        "7",
+        "[]",
+        "{}",
+        r#"{"traceId":"00","spanId":"01","name":"of OTLP"}"#,
+    ] {
+        let content = of(&[span(1, ""), odd.to_owned(), span(3, "")], web);
+        let (items, summary) = read(content);
+        assert_eq!(items.len(), 2, "{odd}");
+        assert!(
+            items.iter().all(|span| span.contains("TraceId(5)")),
+            "{items:?}"
+        );
+        let parts: Vec<u64> = summary.skipped.iter().map(|it| it.parts).collect();
+        assert_eq!(parts, [1], "{odd}: {summary:?}");
+        let says = odd.contains("1770000000000000001");
+        let reason = &summary.skipped[0].reason;
+        assert_eq!(reason.contains("Divide startTime"), says, "{reason}");
+    }
+    let spans = [span(1, ""), span(2, "")];
+    let (spans, named) = unread(&of(&spans, r#"{"p1":{"serviceName":7}}"#));
+    assert_eq!((spans, named.len()), (2, 1), "{named:?}");
+    let misspelt = plain(1).replace("\"processes\"", "\"process\"");
+    let (spans, named) = unread(&format!("{{\"data\":[{misspelt}]}}"));
+    assert_eq!((spans, named.len()), (1, 1), "{named:?}");
+    // Where nothing is read of it, it is no trace that was read.
+    let (_, summary) = read(of(&[nanoseconds], web));
+    assert_eq!(summary.counts.messages(Signal::Traces), 0);
+}
+
+#[test]
+fn of_many_odd_spans_all_are_counted_and_some_are_named() {
+    let odd = vec!["7"; 5000].join(",");
+    let (spans, named) = unread(&format!(r#"{{"traceID":"1","spans":[{odd}]}}"#));
+    assert_eq!((spans, named.len()), (0, 101));
+    assert_eq!(named.iter().map(|(_, parts)| parts).sum::<u64>(), 5000);
+}
+
+#[test]
+fn traces_may_stand_alone_or_in_lists_of_lists() {
+    for data in [
+        plain(1),
+        format!("[[{}]]", plain(1)),
+        format!("[{}]", plain(1)),
+    ] {
+        let answer = format!("{{\"data\":{data}}}");
+        assert_eq!(unread(&answer), (1, vec![]), "{answer}");
+        let line = format!("{{\"resourceSpans\":[]}}\n{answer}\n");
+        assert_eq!(unread(&line), (1, vec![]), "{line}");
+    }
 }

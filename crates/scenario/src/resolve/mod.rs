@@ -27,7 +27,7 @@ use crate::file::{Exec, Guard, Overlap, ScenarioFile, ScenarioSpec, Text};
 use crate::options::PlanOptions;
 use crate::plan::{NONE, PLAN_SCHEMA_VERSION, Plan, PlannedScenario, WeightedFlow};
 use crate::prng::{MAX_INDEX, MAX_SAFE_INTEGER};
-use crate::yaml::Node;
+use crate::yaml::{COMMENT, Node};
 use timetable::Window;
 
 /// k6's default of `gracefulStop` and `gracefulRampDown`.
@@ -237,6 +237,9 @@ fn exec(
     let mut chosen = Vec::new();
     let mut choose = |name: &str, weight: u32, span: Span| match file.flows.get_index_of(name) {
         Some(flow) => chosen.push(WeightedFlow { flow, weight }),
+        None if at.child("exec").has_comment_of_javascript() => {
+            findings.push(Finding::at(span, format!("unknown flow `{name}`")).help(COMMENT));
+        }
         None => findings.push(
             Finding::at(span, format!("unknown flow `{name}`"))
                 .suggest(name, file.flows.keys().map(String::as_str)),

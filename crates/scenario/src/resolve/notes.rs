@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Finding, Span};
 use crate::file::ScenarioSpec;
-use crate::yaml::Node;
+use crate::yaml::{COMMENT, Key, Kind, Node};
 
 /// Numbers without a unit are milliseconds, in k6 too; below this one, seconds were meant more
 /// often.
@@ -40,10 +40,26 @@ pub(super) fn of_scenario(
         );
     }
     notes.extend(LENGTHS.iter().filter_map(|option| few(at, option)));
+    for texts in ["env", "tags"] {
+        notes.extend(comments(at.child(texts)));
+    }
     let stages = at.child("stages");
     let each = 0..spec.stages.as_ref().map_or(0, Vec::len);
     notes.extend(each.filter_map(|index| few(stages.item(index), "duration")));
     notes
+}
+
+/// Texts with what looks like a comment of JavaScript's, which is a part of them.
+fn comments(texts: &Node) -> impl Iterator<Item = Finding> {
+    let entries = match &texts.kind {
+        Kind::Map(entries) => entries.as_slice(),
+        _ => &[],
+    };
+    let has_one = |(_, value): &&(Key, Node)| value.has_comment_of_javascript();
+    entries.iter().filter(has_one).map(|(key, value)| {
+        let text = value.text().unwrap_or_default();
+        Finding::at(value.span, format!("`{}` is the text `{text}`", key.text)).help(COMMENT)
+    })
 }
 
 /// A length that is a small number without a unit.

@@ -5,5 +5,5 @@
 mod tree;
 mod typed;
 
-pub(crate) use tree::{Kind, Node, parse};
+pub(crate) use tree::{COMMENT, Key, Kind, Node, parse};
 pub(crate) use typed::typed;

@@ -61,6 +61,18 @@ impl Node {
         self.entry(name).map_or(self, |(_, value)| value)
     }
 
+    /// Whether it is a text without quotes that has a comment of JavaScript's in it: YAML takes it
+    /// for a part of the text.
+    pub(crate) fn has_comment_of_javascript(&self) -> bool {
+        match &self.kind {
+            Kind::Scalar {
+                text,
+                style: ScalarStyle::Plain,
+            } => has_comment_of_javascript(text),
+            _ => false,
+        }
+    }
+
     /// An item of a list; this node where there is none.
     pub(crate) fn item(&self, index: usize) -> &Node {
         match &self.kind {
@@ -116,7 +128,7 @@ pub(super) fn explained(text: &str, finding: Finding) -> Finding {
 }
 
 /// What to do about a comment that came with a block from a script.
-pub(super) const COMMENT: &str =
+pub(crate) const COMMENT: &str =
     "`//` and `/*` begin comments in JavaScript: YAML's begin with `#`";
 
 /// Whether a line has a comment as JavaScript has it. An address has no blank before its `//`.

@@ -91,8 +91,17 @@ impl<'t> Spot<'t> {
         spot
     }
 
-    /// serde's words in ours.
+    /// serde's words in ours, with what to do where a comment of JavaScript's is in the value.
     fn finding(&self, words: &str) -> Finding {
+        let finding = self.in_our_words(words);
+        let is_of_value = !words.starts_with("unknown field ");
+        match is_of_value && self.node.has_comment_of_javascript() {
+            true => finding.help(COMMENT),
+            false => finding,
+        }
+    }
+
+    fn in_our_words(&self, words: &str) -> Finding {
         let (what, expected) = words.rsplit_once(", expected ").unwrap_or((words, ""));
         // k6's spellings are understood, but only ours are proposed.
         let names = (expected.split('`').skip(1).step_by(2))

@@ -170,13 +170,42 @@ scenarios:
     assert_eq!(pasted.scenarios, ours.scenarios);
 }
 
+/// `3.0` and `1e1` are whole numbers in a script, and k6 takes texts with a sign.
+#[test]
+fn numbers_are_those_of_javascript() {
+    let plan = scenarios(
+        "
+scenarios:
+  up:
+    executor: ramping-arrival-rate
+    startRate: 3.0
+    preAllocatedVUs: 1e1
+    maxVUs: '+20'
+    stages: [{duration: 20s, target: 2.5e1}]
+",
+    );
+    let Executor::RampingArrivalRate {
+        start_rate,
+        pre_allocated_vus,
+        max_vus,
+        stages,
+        ..
+    } = &plan.scenarios[0].executor
+    else {
+        panic!("{:?}", plan.scenarios[0].executor);
+    };
+    let read = (*start_rate, *pre_allocated_vus, *max_vus, stages[0].target);
+    assert_eq!(read, (3, 10, 20, 25));
+}
+
 #[test]
 fn what_is_taken_otherwise_than_k6_takes_it_is_noted() {
     let text = "\
 version: 1
 flows: {default: {steps: [{path: /}]}}
 scenarios:
-  up: {executor: shared-iterations, options: {browser: {type: chromium}}}
+  up: {executor: shared-iterations, options: {browser: {type: chromium}}, env: {A: b // c
+    , D: http://e}}
   down: {executor: constant-vus, duration: 8, gracefulStop: 1500}
   ramp: {executor: ramping-vus, stages: [{duration: 20, target: 2}, {duration: 2s, target: 2}]}
 ";

@@ -31,6 +31,9 @@ pub struct Figures {
     pub skipped_lines: u64,
     /// Last lines of files that were cut off.
     pub torn_lines: u64,
+    /// Parts of lines that could not be read, such as spans, of lines that were read otherwise.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unread_parts: u64,
     /// By how much times miss the run, where none of the spans is of its time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_offset: Option<TimeOffset>,

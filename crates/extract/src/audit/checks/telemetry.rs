@@ -222,15 +222,24 @@ pub(super) fn duplicates(figures: &Figures) -> Check {
 }
 
 pub(super) fn lines(figures: &Figures) -> Check {
-    let level = match (figures.skipped_lines, figures.torn_lines) {
+    let unread = figures.skipped_lines + figures.unread_parts;
+    let level = match (unread, figures.torn_lines) {
         (0, 0) => Level::Ok,
         (0, _) => Level::Info,
         _ => Level::Warning,
     };
+    let parts = match figures.unread_parts {
+        0 => String::new(),
+        1 => ", 1 part of other lines could not be read".to_owned(),
+        parts => format!(", {parts} parts of other lines could not be read"),
+    };
     let figure = format!(
-        "{} could not be read, {} cut off at the end of a file",
+        "{} could not be read, {} cut off at the end of a file{parts}",
         figures.skipped_lines, figures.torn_lines
     );
-    check("lines", level, figure, "0")
-        .advise("They are named in the audit file under `skipped`. A line that is cut off belongs to a file that was being written.")
+    check("lines", level, figure, "0").advise(
+        "They are named in the audit file under `skipped`. Parts are spans, data points, elements of \
+         a list, or fields that are not known. A line that is cut off belongs to a file that was \
+         being written.",
+    )
 }

@@ -544,6 +544,7 @@ fn the_telemetry_by_itself() {
             f.duplicate_spans = 20
         }),
         ("lines", Level::Warning, |f| f.skipped_lines = 1),
+        ("lines", Level::Warning, |f| f.unread_parts = 1),
         ("lines", Level::Info, |f| f.torn_lines = 1),
     ]);
 }

@@ -283,10 +283,10 @@ pub(crate) struct ScenarioSpec {
     /// How long after an edge of the window counts as transition.
     pub guard: Option<Guard>,
     /// Tags of the scenario's metrics.
-    #[serde(default, deserialize_with = "k6_block::map")]
+    #[serde(default, deserialize_with = "k6_block::texts")]
     pub tags: IndexMap<String, Text>,
     /// Environment of the scenario's k6 VUs.
-    #[serde(default, deserialize_with = "k6_block::map")]
+    #[serde(default, deserialize_with = "k6_block::texts")]
     pub env: IndexMap<String, Text>,
     /// k6's options of a browser: not taken, a note says so.
     pub options: Option<Value>,

@@ -15,6 +15,8 @@ use serde::de::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::values::Text;
+
 /// k6's options of a scenario and of a stage: ours and k6's.
 const OPTIONS: [(&str, &str); 20] = [
     ("executor", "executor"),
@@ -89,13 +91,16 @@ pub(crate) fn target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, 
     Count::<u32>::deserialize(deserializer).map(|Count(count)| count)
 }
 
-/// Reads a map; null is an empty one.
-pub(crate) fn map<'de, D, V>(deserializer: D) -> Result<IndexMap<String, V>, D::Error>
+/// Reads a map of texts as k6 does: null is an empty one, and as a value an empty text.
+pub(crate) fn texts<'de, D>(deserializer: D) -> Result<IndexMap<String, Text>, D::Error>
 where
     D: Deserializer<'de>,
-    V: Deserialize<'de>,
 {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    let map: Option<IndexMap<String, Option<Text>>> = Option::deserialize(deserializer)?;
+    let entries = map.unwrap_or_default().into_iter();
+    Ok(entries
+        .map(|(name, text)| (name, text.unwrap_or_default()))
+        .collect())
 }
 
 /// A map of options with keys in k6's spelling or in ours.

@@ -14,7 +14,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::duration::Duration;
 
 /// A text that may look like a number or truth value: `env: {N: 1.10}` is the text `1.10`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Text(pub String);
 
 /// The flow or flows of a scenario.

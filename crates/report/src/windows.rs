@@ -1,7 +1,5 @@
 //! Windows with their faults, and what the evidence says of each.
 
-use std::collections::BTreeMap;
-
 use loadgen_evidence::{
     Estimate, Evidence, RankedEdge, RankedService, SignalComparison, SignalEvidence, WindowEvidence,
 };
@@ -177,15 +175,6 @@ pub struct EdgeRow {
     pub effect: Option<Figure>,
     /// Seconds after the confirmation of the fault.
     pub onset_s: Option<f64>,
-}
-
-/// How many windows have each verdict; warm-ups have none.
-pub(crate) fn verdicts(windows: &[Window]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for verdict in windows.iter().filter_map(|window| window.verdict.as_ref()) {
-        *counts.entry(verdict.clone()).or_default() += 1;
-    }
-    counts
 }
 
 /// The windows, of the dataset's table, else of the timeline.

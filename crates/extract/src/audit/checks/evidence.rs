@@ -28,6 +28,10 @@ pub(super) fn evidence(figures: &Figures) -> Check {
             count(evaluated().count(), "window")
         ),
     };
+    let warm_ups = windows.len() - evaluated().count();
+    if warm_ups > 0 {
+        figure += &format!("; {} not evaluated", count(warm_ups, "warm-up"));
+    }
     if shams > 0 {
         figure += &format!(
             "; {} supported: an error of the evidence",

@@ -125,9 +125,13 @@ pub(super) fn windows(figures: &Figures) -> Check {
         _ if figures.spans.read == 0 => Level::Warning,
         _ => Level::Error,
     };
+    let warm_ups = match figures.windows.len() - windows.len() {
+        0 => String::new(),
+        warm_ups => format!(" and {}", count(warm_ups, "warm-up")),
+    };
     let figure = format!(
-        "{} windows, {empty} without a span, {thin} with fewer than {WINDOW_TRACES} traces",
-        windows.len()
+        "{}{warm_ups}, {empty} without a span, {thin} with fewer than {WINDOW_TRACES} traces",
+        count(windows.len(), "window")
     );
     let twice_said = twice.iter().map(|scenario| {
         format!("{scenario}: several windows; which of them a fault belongs to can't be told")

@@ -105,7 +105,7 @@ export function table(caption, columns, rows, rowAttributes) {
     { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
     html(
       "table",
-      { class: "stacks" },
+      { class: columns.length > 3 ? "stacks" : null },
       html("caption", {}, caption),
       html("thead", {}, html("tr", {}, head)),
       html("tbody", {}, body),

@@ -146,10 +146,7 @@ mod tests {
             <a href="https://other.example/">away</a> <a href="mailto:a@b">mail</a> <abbr href="/no">
             <a href="/user/logout">bye</a> <link href="/style.css"> <a>nothing</a> <a href"##;
         let found = of("text/html; charset=utf-8", html);
-        assert_eq!(
-            found.paths,
-            ["/items", "/items?page=2&n=3", "/about.html"]
-        );
+        assert_eq!(found.paths, ["/items", "/items?page=2&n=3", "/about.html"]);
         assert_eq!(found.may_change, ["/user/logout"]);
     }
 

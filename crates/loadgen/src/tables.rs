@@ -548,7 +548,10 @@ mod tests {
         narrow.0.set_width(16);
         narrow.add_row(["dependency_bottleneck"]);
         let shown = narrow.to_string();
-        assert!(shown.contains(" dependency_") && shown.contains(" bottleneck"), "{shown}");
+        assert!(
+            shown.contains(" dependency_") && shown.contains(" bottleneck"),
+            "{shown}"
+        );
         assert!(!shown.contains(BREAK));
     }
 

@@ -482,7 +482,10 @@ fn what_is_typed_wrong_ends_with_2_and_what_is_in_a_file_with_3() {
         (2, "run right.yaml --engine k6 --workers 2"),
         (2, "run right.yaml --otlp-endpoint 127.0.0.1:4317"),
         (2, "extract right.yaml"),
-        (2, "replay --now --speed 10 --telemetry right.yaml --otlp http://127.0.0.1:1"),
+        (
+            2,
+            "replay --now --speed 10 --telemetry right.yaml --otlp http://127.0.0.1:1",
+        ),
         (2, "compare right.yaml --tolerance 0"),
         (2, "init nowhere"),
         (3, "plan wrong.yaml"),

@@ -179,7 +179,11 @@ fn what_is_not_there_is_told_and_the_rest_is_shown() {
         (&Value::Null, &Value::Null)
     );
     assert_eq!(run["graphs"]["source"], "evidence");
-    let verdicts = run["windows"].as_array().unwrap().iter().map(|of| &of["verdict"]);
+    let verdicts = run["windows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|of| &of["verdict"]);
     assert_eq!(verdicts.filter(|of| *of == "supported").count(), 1);
 }
 
@@ -206,7 +210,11 @@ fn what_is_neither_a_run_nor_a_dataset_is_told() {
     extract(&place, "d");
     let told = |args: &[&str], words: &str| {
         let out = place.loadgen([&["report"], args].concat());
-        let code = if words.contains("give one folder") { 2 } else { 3 };
+        let code = if words.contains("give one folder") {
+            2
+        } else {
+            3
+        };
         assert_eq!(out.status.code(), Some(code), "{args:?}");
         assert!(text(&out.stderr).contains(words), "{}", text(&out.stderr));
     };

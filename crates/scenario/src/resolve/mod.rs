@@ -209,7 +209,8 @@ fn seed(
         findings.push(Finding::at(root.value("seed"), too_large(seed)).help(help));
     }
     if let Some(seed) = options.seed.filter(|seed| *seed > MAX_SAFE_INTEGER) {
-        findings.push(Finding::of_options(too_large(seed) + " (it was given for this run)").help(help));
+        findings
+            .push(Finding::of_options(too_large(seed) + " (it was given for this run)").help(help));
     }
     options.seed.or(file.seed).unwrap_or(0)
 }

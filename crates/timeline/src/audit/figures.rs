@@ -89,6 +89,37 @@ pub struct Figures {
     pub rate: Option<Predictor>,
     /// Columns that were left out because of that.
     pub dropped_columns: Vec<String>,
+    /// Where `span_anomaly` can't tell; none: an older version made the dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_normals: Option<SpanNormals>,
+}
+
+/// Where single spans can't be compared with the normal of their operation, or hardly.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SpanNormals {
+    /// Spans of the run that `span_anomaly` says nothing of: their operation has too few normal
+    /// spans, or they are late or copies.
+    pub untold: u64,
+    /// Operations whose normal spans take so long at times that most delays are not told from them,
+    /// those with the most spans first.
+    pub wide: Vec<WideOperation>,
+}
+
+/// An operation whose normal has a long tail.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct WideOperation {
+    /// The service.
+    pub service: String,
+    /// Name of its spans.
+    pub name: String,
+    /// Spans of the run.
+    pub spans: u64,
+    /// Median of the normal ones, ms.
+    pub median_ms: f64,
+    /// A span that took longer is `latency`, ms.
+    pub slow_from_ms: f64,
 }
 
 /// Which run it is.

@@ -140,7 +140,8 @@ impl Asker {
             let count = counted(found.paths.len() as u64, "link");
             told.push(format!("{count} on it to other pages of the target"));
             for path in found.paths.iter().take(LINKS_TRIED) {
-                self.try_page(address, path, &mut answered, &mut left_out).await;
+                self.try_page(address, path, &mut answered, &mut left_out)
+                    .await;
             }
             if more > 0 {
                 left_out.push(format!("{more} more links, which were not asked for"));
@@ -150,7 +151,8 @@ impl Asker {
         } else {
             left_out.push(format!("{}: status {}", path_of(address), first.status));
             for path in HEALTH_PATHS {
-                self.try_page(address, path, &mut answered, &mut left_out).await;
+                self.try_page(address, path, &mut answered, &mut left_out)
+                    .await;
             }
         }
         told.extend(left_out.iter().map(|line| format!("left out: {line}")));

@@ -45,7 +45,9 @@ fn of_the_shop() -> String {
 
 async fn of_a_target(args: &InitArgs) -> Result<(String, String), Failure> {
     let address = args.target.as_deref().map(address).transpose()?;
-    let target = address.as_ref().map(|url| url.origin().ascii_serialization());
+    let target = address
+        .as_ref()
+        .map(|url| url.origin().ascii_serialization());
     let mut told = Vec::new();
     let (draft, by) = match (&args.openapi, &args.har, &address) {
         (Some(file), ..) => {

@@ -310,7 +310,7 @@ pub struct WindowFigures {
     pub lost_traces: u64,
     /// Of these, those that were sent in a stretch of time of which nothing arrived.
     pub gap_requests: u64,
-    /// End of the recovery after its fault, Unix nanoseconds; none: there was none to see.
+    /// End of the phase `recovery` after its fault, Unix nanoseconds; none: there was none to see.
     pub recovered_ns: Option<i64>,
     /// Of its spans those in its steady phase.
     pub steady_spans: u64,
@@ -335,9 +335,9 @@ pub struct WindowFigures {
     pub effect: Option<Effect>,
     /// From the confirmation of the injection to the first effect, seconds.
     pub onset_s: Option<f64>,
-    /// From the confirmation of the clearing to the last effect, seconds.
+    /// From the confirmation of the clearing to the last request that shows the anomaly, seconds.
     pub recovery_s: Option<f64>,
-    /// Steady traces through its declared service; none: it declares none.
+    /// Traces through its declared service while its condition held; none: it declares none.
     pub traces_met: Option<u64>,
     /// Rank of its declared service among all.
     pub root_cause_rank: Option<u32>,

@@ -95,6 +95,7 @@ fn detail(window: &WindowFigures) -> String {
     };
     let verdict = match window.fault_state == FaultState::Failed.name() {
         true => "its fault failed, so its label is unknown",
+        false if window.is_not_compared() => "clean, not compared",
         false => window.verdict.as_deref().unwrap_or("not evaluated"),
     };
     let reason = match &window.reasons[..] {

@@ -184,7 +184,8 @@ export function chart(options) {
       {
         width: holder.clientWidth,
         height: HEIGHT,
-        padding: [8, 12, 0, 0],
+        // The last time of the axis has room for half of its name, as above in the lanes.
+        padding: [8, 20, 0, 0],
         legend: { show: false },
         cursor: {
           sync: { key: options.x?.key ?? "time", setSeries: false },

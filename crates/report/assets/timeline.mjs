@@ -75,7 +75,7 @@ function namesByNumber(windows) {
 // `state` has the run and the span of time that is shown.
 function lanes(state) {
   const left = 58;
-  const right = 12;
+  const right = 20;
   const holder = html("div", { class: "lanes" });
   let zoomed = null;
   const zoom = (from, to) => {

@@ -519,7 +519,7 @@ fn what_gives_the_label_away() {
     let mut figures = good();
     figures.windows.truncate(3);
     let found = found(&figures, "time-position");
-    assert_eq!(found.figure, "1 of 1 anomaly type have one window only");
+    assert_eq!(found.figure, "1 of 1 anomaly type with one window only");
 }
 
 fn leak(column: &str) -> Leak {

@@ -360,10 +360,17 @@ export function graphOf(run, window) {
     "aria-label": "Service graph",
   });
   holder.append(draw(graph, episode, innerWidth < 700, window.name));
-  // Where not all of it can be seen at once, it begins with the root cause.
+  const wider = html(
+    "p",
+    { class: "note", hidden: true },
+    "The graph is wider than the screen: move it sideways to see all of it.",
+  );
+  // Where not all of it can be seen at once, that is said, and it begins with the root cause.
   requestAnimationFrame(() => {
+    if (holder.scrollWidth <= holder.clientWidth) return;
+    wider.hidden = false;
     const root = holder.querySelector(".node.root rect");
-    if (!root || holder.scrollWidth <= holder.clientWidth) return;
+    if (!root) return;
     const [at, around] = [root.getBoundingClientRect(), holder.getBoundingClientRect()];
     holder.scrollLeft = at.left + at.width / 2 - around.left - around.width / 2;
   });
@@ -385,6 +392,7 @@ export function graphOf(run, window) {
         ),
     ),
     holder,
+    wider,
     run.graphs.source === "evidence" &&
       html(
         "p",

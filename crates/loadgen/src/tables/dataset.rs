@@ -101,15 +101,8 @@ fn windows(windows: &[WindowFigures]) -> String {
     if windows.is_empty() {
         return "\n".to_owned();
     }
-    let columns = [
-        "window",
-        "verdict",
-        "strongest effect",
-        "traces",
-        "met",
-        "rank",
-    ];
-    let mut table = table(&columns, &[3, 4, 5]);
+    let columns = ["window", "verdict", "strongest effect", "met", "rank"];
+    let mut table = table(&columns, &[3, 4]);
     for window in windows {
         let effect = window.effect.as_ref().map_or("-".to_owned(), |of| {
             format!(
@@ -127,14 +120,12 @@ fn windows(windows: &[WindowFigures]) -> String {
             window_label(window),
             verdict_label(window).to_owned(),
             effect,
-            window.traces.to_string(),
             met,
             rank,
         ]);
     }
-    let legend = "Traces: those whose moment lies in the window; met: those that met the declared \
-                  service while the window's condition held. Rank: its place among all services, = \
-                  where tied.";
+    let legend = "met: traces that met the declared service while the window's condition held. rank: its \
+                  place among all services, = where tied. Both only where an anomaly is declared.";
     format!("\n{table}\n{}{}", wrapped(legend, ""), higher_load(windows))
 }
 
@@ -312,7 +303,7 @@ mod tests {
                 " dependency_bottleneck ",
                 "supported",
                 effect,
-                "300  215",
+                "  215 ",
                 "1="
             ]),
             "{shown}"
@@ -321,8 +312,9 @@ mod tests {
             has(&["quiet (sham of dependency_bottleneck)", "supported"]),
             "{shown}"
         );
-        // A number of traces is the same thing in each row.
-        assert!(has(&["warm_up (warm-up)", " - ", "300    -"]), "{shown}");
+        // What met no declared service is not counted as if it had.
+        assert!(has(&["warm_up (warm-up)", "    -     -│"]), "{shown}");
+        assert!(!shown.contains("300"), "{shown}");
         assert!(!shown.contains("note:"), "{shown}");
     }
 

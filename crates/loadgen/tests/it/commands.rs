@@ -383,7 +383,7 @@ fn a_wrong_base_url_is_told_as_such() {
         "--base-url".as_ref(),
         "shop:8080".as_ref(),
     ]);
-    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stdout));
+    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stdout));
     assert!(text(&out.stderr).contains("shop:8080"));
 }
 

@@ -281,7 +281,7 @@ mod tests {
         (sham.sham, sham.declared) = (true, Some("dependency_bottleneck".into()));
         let mut warm_up = window("warm_up", "none");
         (warm_up.warm_up, warm_up.verdict, warm_up.effect) = (true, None, None);
-        warm_up.traces_met = None;
+        (warm_up.traces_met, warm_up.root_cause_rank) = (None, None);
         let shown = windows(&[
             window("dependency_bottleneck", "dependency_bottleneck"),
             sham,

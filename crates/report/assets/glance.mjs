@@ -128,8 +128,8 @@ export function glance(run, live) {
         "Dataset",
         badge(datasetVerdict(data.verdict)),
         found.length > 0
-          ? `${found.join(", ")} of ${run.checks.length} checks`
-          : `${run.checks.length} checks passed`,
+          ? `${found.join(", ")} in ${run.checks.length} checks`
+          : `no warning in ${run.checks.length} checks`,
       ),
     );
   }

@@ -133,7 +133,7 @@ function lanes(state) {
       const room = Math.floor((wide - 8) / 7.2);
       const numbered = `${window.number} ${window.name}`;
       const fits = window.name.length <= room;
-      const begun = room >= 10 ? `${numbered.slice(0, room - 1)}…` : String(window.number);
+      const begun = room >= 8 ? `${numbered.slice(0, room - 1)}…` : String(window.number);
       const name = fits ? window.name : begun;
       if (!fits) cut.push(window);
       parts.push(

@@ -6,8 +6,8 @@
 Makes a run of scenarios/quick.yaml with `--serve` (or takes --run) and looks at
 
 - the live page while the run goes, and what it shows at the end;
-- the page in light and dark, 1280 and 420 pixels wide: no error on the console, all charts drawn,
-  nothing wider than the window, every control reached by the keyboard, in view and with a visible focus;
+- the page in light and dark, 1280, 800 and 420 pixels wide: no error on the console, all charts drawn,
+  nothing wider than the window, no table cut, no colour with two meanings, every control reached by the keyboard, in view and with a visible focus;
 - names of spans and services that look like markup: nothing of them runs, all of them is shown;
 - the page of several runs, of a dataset whose newer tables are taken away, and of a comparison;
 - the figures, which tests/independent_figures.py finds anew in the CSV tables.
@@ -389,11 +389,13 @@ def comparison(loadgen, folders, work, browser):
 
 def look(page_path, browser, shots):
     figures = figures_of(page_path)
-    for width in (1280, 420):
+    for width in (1280, 800, 420):
         for scheme in ("light", "dark"):
             where = f"{width} pixels, {scheme}"
             page = browser.open(file_url(page_path), width, scheme)
             looks_right(page, where)
+            nothing_cut(page, where)
+            colours_have_one_meaning(page, where)
             expect(page.evaluate("document.documentElement.dataset.theme") == scheme, f"{where}: other colours")
             charts_show_the_figures(page, figures, where)
             controls = keyboard(page, where)
@@ -405,6 +407,33 @@ def look(page_path, browser, shots):
             page.pdf(path=os.path.join(os.path.dirname(page_path), "report.pdf"))
             page.context.close()
             print(f"{where}: charts, graph, waterfall; {controls} controls by the keyboard; prints")
+
+
+def nothing_cut(page, where):
+    """Tables and code are seen without scrolling; only the graph may be wider."""
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll('.scroll:not(.graph), pre')]
+          .filter((of) => of.checkVisibility() && of.scrollWidth > of.clientWidth + 1)
+          .map((of) => `${of.getAttribute('aria-label')}: ${of.scrollWidth} of ${of.clientWidth}`)"""
+    )
+    expect(not cut, f"{where}: cut are {cut}")
+
+
+def colours_have_one_meaning(page, where):
+    """No window has the colour of a service."""
+    windows, services = page.evaluate(
+        """() => {
+          const used = (found, of) => [...new Set([...document.querySelectorAll(found)].map(of))];
+          return [
+            used('.lanes g > rect', (rect) => rect.getAttribute('fill')),
+            used('.chips .dot', (dot) => getComputedStyle(dot).backgroundColor),
+          ];
+        }"""
+    )
+    rgb = lambda colour: "rgb(" + ", ".join(str(int(colour[at:at + 2], 16)) for at in (1, 3, 5)) + ")"
+    own = {rgb(colour) for colour in windows if colour.startswith("#")}
+    expect(own and len(services) > 3, f"{where}: windows are {windows}, services {services}")
+    expect(not own & set(services), f"{where}: colours stand for two things: {own & set(services)}")
 
 
 def screenshots(page, shots, width, scheme):

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use loadgen_otlp::source::line_and_column;
 use loadgen_timeline::audit::{
-    AUDIT_SCHEMA_VERSION, Audit, AuditFile, DatasetFile, Figures, LineProblem, Rows,
+    AUDIT_SCHEMA_VERSION, Audit, AuditFile, DatasetFile, Figures, LineProblem, Rows, SpanNormals,
+    WideOperation,
 };
 use loadgen_timeline::condition::NONE;
 
@@ -225,6 +226,30 @@ pub(crate) struct Read {
     pub(crate) foreign_points: [u64; 3],
 }
 
+/// At most so many operations whose normal has a long tail are named.
+const WIDE_TOLD: usize = 50;
+
+/// Where single spans can't be told from what is normal.
+fn span_normals(counts: &WriteCounts) -> SpanNormals {
+    let names = counts.wide.iter();
+    let all = names.flat_map(|(service, names)| names.iter().map(move |of| (service, of)));
+    let mut wide: Vec<WideOperation> = all
+        .map(|(service, (name, of))| WideOperation {
+            service: service.clone(),
+            name: name.clone(),
+            spans: of.spans,
+            median_ms: of.median_us as f64 / 1e3,
+            slow_from_ms: of.slow_from_us as f64 / 1e3,
+        })
+        .collect();
+    wide.sort_by_key(|of| std::cmp::Reverse(of.spans));
+    wide.truncate(WIDE_TOLD);
+    SpanNormals {
+        untold: counts.untold,
+        wide,
+    }
+}
+
 /// Adds what was counted while rows were written.
 pub(crate) fn counted(
     figures: &mut Figures,
@@ -250,6 +275,7 @@ pub(crate) fn counted(
     figures.spans_by_source = counts.spans_by_source.iter().map(owned).collect();
     figures.spans_by_phase = counts.spans_by_phase.iter().map(owned).collect();
     figures.spans_by_type = counts.spans.by_type.clone();
+    figures.span_normals = Some(span_normals(counts));
     let left_out = counts.left_out.iter();
     figures.left_out = left_out.map(|(r, n)| (r.name().to_owned(), *n)).collect();
     for (stretch, steady) in &counts.steady {

@@ -59,24 +59,6 @@ pub struct DraftStep {
     pub think_time_ms: Option<u64>,
 }
 
-/// A draft for a target of which only the address is known: its first page.
-pub fn address_alone() -> Draft {
-    let mut flow = DraftFlow {
-        name: "visit".to_owned(),
-        ..DraftFlow::default()
-    };
-    flow.push(DraftStep {
-        name: "home".to_owned(),
-        method: "GET".to_owned(),
-        path: "/".to_owned(),
-        ..DraftStep::default()
-    });
-    Draft {
-        flows: vec![flow],
-        ..Draft::default()
-    }
-}
-
 impl Draft {
     /// The scenario file for a target, such as `http://127.0.0.1:8080`: a warm-up, two minutes of
     /// normal time, half a minute in which something is broken, and normal time again.
@@ -226,7 +208,7 @@ mod tests {
         };
         for (draft, base_url) in [
             (&draft, "http://shop.example:8080"),
-            (&address_alone(), "https://[::1]"),
+            (&crate::from_pages(&[], Vec::new()), "https://[::1]"),
         ] {
             let text = draft.file(base_url);
             let loaded = load_str("t.yaml", &text, &PlanOptions::default());

@@ -1,7 +1,7 @@
 //! A first scenario file for a target, from what is known of it: a description of its routes
 //! ([OpenAPI](https://spec.openapis.org/oas/v3.1.0)), requests that a browser recorded
-//! ([HAR 1.2](http://www.softwareishard.com/blog/har-12-spec/)), or its address alone. Pure: nothing
-//! is read and nothing is sent.
+//! ([HAR 1.2](http://www.softwareishard.com/blog/har-12-spec/)), or the pages that it links to. Pure:
+//! nothing is read and nothing is sent.
 //!
 //! ```
 //! let document = serde_json::json!({
@@ -19,10 +19,12 @@
 mod draft;
 mod har;
 mod openapi;
+mod pages;
 
-pub use draft::{Draft, DraftFlow, DraftStep, address_alone};
+pub use draft::{Draft, DraftFlow, DraftStep};
 pub use har::from_har;
 pub use openapi::from_openapi;
+pub use pages::{Links, from_pages, links, path_of};
 
 /// Why a document gives no scenario file.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

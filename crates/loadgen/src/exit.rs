@@ -11,9 +11,11 @@ pub(crate) enum Exit {
     Success = 0,
     /// The run failed; what was written so far is kept.
     Failed = 1,
-    /// The command line is wrong, in a way that clap does not see.
+    /// The command line is wrong, in a way that clap does not see: whoever mends it changes what is
+    /// typed.
     Usage = 2,
-    /// An input file is wrong or can't be read.
+    /// An input is wrong or can't be read: whoever mends it changes a file. Also a host that is not
+    /// allowed, wherever its address stands.
     BadInput = 3,
     /// The target or a service that loadgen starts is not there.
     NotReachable = 4,

@@ -27,7 +27,7 @@ impl Place {
             "can't upload to {url}: this build has no object stores.\n\
              Build it with `cargo build --release --features upload`."
         );
-        Err(Failure::new(Exit::BadInput, text))
+        Err(Failure::new(Exit::Usage, text))
     }
 
     pub(crate) async fn upload(&self, _: &Path, _: impl Fn() -> bool) -> Result<Uploaded, Failure> {

@@ -19,7 +19,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 pub(crate) fn check_endpoint(endpoint: Option<&str>) -> Result<(), Failure> {
     match endpoint {
         Some(url) if !is_web(url) => Err(Failure::new(
-            Exit::BadInput,
+            Exit::Usage,
             format!(
                 "--otlp-endpoint {url}: give a URL with its scheme, such as http://127.0.0.1:4317"
             ),

@@ -52,7 +52,7 @@ pub(crate) fn parse(text: &str) -> Result<Shard, String> {
 
 /// Refuses what can't be done by several generators, before anything else.
 pub(crate) fn check(args: &RunArgs, plan: &Plan) -> Result<(), Failure> {
-    let wrong = |message: &str| Err(Failure::new(Exit::BadInput, message));
+    let wrong = |message: &str| Err(Failure::new(Exit::Usage, message));
     let SharedRun {
         shard,
         rendezvous,
@@ -116,7 +116,7 @@ pub(crate) fn check(args: &RunArgs, plan: &Plan) -> Result<(), Failure> {
             .find(|s| s.executor.sends() && shard.vus(s.executor.most_vus()) == 0);
         if let Some(idle) = idle {
             return Err(Failure::new(
-                Exit::BadInput,
+                Exit::Usage,
                 format!(
                     "--shard: `{}` has fewer VUs than there are shards, and k6 leaves a scenario out where it \
                      has no VU\nTake fewer shards, more VUs, or --engine rust.",

@@ -5,7 +5,9 @@ mod dataset;
 mod pass;
 mod replayed;
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use std::fmt;
+
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width, presets};
 use loadgen_doctor::Finding;
 use loadgen_doctor::diagnose::Diagnosis;
 use loadgen_doctor::probe::StepOutcome;
@@ -15,7 +17,7 @@ use loadgen_timeline::Failure;
 use loadgen_timeline::summary::{ScenarioSummary, Summary};
 
 pub(crate) use built::built;
-pub(crate) use dataset::{audit, dataset, verdict, window_label};
+pub(crate) use dataset::{audit, dataset, verdict, verdict_label, window_label};
 pub(crate) use pass::pass;
 pub(crate) use replayed::replayed;
 
@@ -209,9 +211,7 @@ fn table_of_scenarios(scenarios: &[ScenarioSummary]) -> Table {
             .enumerate()
             .filter(|(_, name)| second.contains(name))
         {
-            if let Some(column) = table.column_mut(index) {
-                column.set_constraint(ColumnConstraint::Hidden);
-            }
+            table.hide(index);
         }
     }
     for scenario in scenarios {
@@ -391,13 +391,57 @@ fn table_of_services(traces: &Diagnosis) -> Table {
     services
 }
 
+/// A table for people. On a terminal text is broken so that the table fits; elsewhere a row is a line.
+pub(crate) struct Table(comfy_table::Table);
+
+/// Takes no room on the screen; text may be broken where it stands.
+const BREAK: char = '\u{200b}';
+
+impl Table {
+    pub(crate) fn add_row(&mut self, cells: impl IntoIterator<Item = impl AsRef<str>>) {
+        let cells = cells.into_iter().map(|cell| breakable(cell.as_ref()));
+        self.0.add_row(cells);
+    }
+
+    /// Leaves a column out.
+    fn hide(&mut self, index: usize) {
+        if let Some(column) = self.0.column_mut(index) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_string().replace(BREAK, ""))
+    }
+}
+
+/// Text that is broken between words, and in names where their parts end: `db_`, `exhaustion`.
+fn breakable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(character) = characters.next() {
+        out.push(character);
+        let in_name = before.is_alphabetic()
+            && matches!(character, '_' | '-' | '/' | '.')
+            && characters.peek().is_some_and(|next| next.is_alphabetic());
+        if character == ' ' || in_name {
+            out.push(BREAK);
+        }
+        before = character;
+    }
+    out
+}
+
 /// A table whose columns at `right` are numbers.
 pub(crate) fn table(columns: &[&str], right: &[usize]) -> Table {
-    let mut table = Table::new();
+    let mut table = comfy_table::Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
-        // On a terminal text is broken so that the table fits; elsewhere a row is a line.
         .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_delimiter(BREAK)
         .set_header(columns);
     let is_narrow = width() < WIDEST;
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -410,7 +454,7 @@ pub(crate) fn table(columns: &[&str], right: &[usize]) -> Table {
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(10)));
         }
     }
-    table
+    Table(table)
 }
 
 /// The most columns that text is broken for.
@@ -418,7 +462,9 @@ const WIDEST: usize = 100;
 
 /// Columns that text is broken for: those of the terminal, at most [`WIDEST`].
 fn width() -> usize {
-    let of_terminal = Table::new().width().map_or(WIDEST, usize::from);
+    let of_terminal = comfy_table::Table::new()
+        .width()
+        .map_or(WIDEST, usize::from);
     of_terminal.clamp(40, WIDEST)
 }
 
@@ -486,6 +532,28 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_in_a_table_are_broken_where_their_parts_end() {
+        let parts = |text: &str| -> Vec<String> {
+            let text = breakable(text);
+            text.split(BREAK).map(str::to_owned).collect()
+        };
+        assert_eq!(parts("db_exhaustion"), ["db_", "exhaustion"]);
+        assert_eq!(parts("GET /a/{id}"), ["GET ", "/a/{id}"]);
+        assert_eq!(parts("constant-vus 10"), ["constant-", "vus ", "10"]);
+        // Numbers stay whole.
+        assert_eq!(parts("-0.25"), ["-0.25"]);
+        let mut narrow = table(&["name"], &[]);
+        narrow.0.set_width(16);
+        narrow.add_row(["dependency_bottleneck"]);
+        let shown = narrow.to_string();
+        assert!(
+            shown.contains(" dependency_") && shown.contains(" bottleneck"),
+            "{shown}"
+        );
+        assert!(!shown.contains(BREAK));
+    }
 
     #[test]
     fn text_is_broken_between_words() {

@@ -113,7 +113,7 @@ fn what_can_not_be_is_said_before_anything_is_sent() {
         ("file://somewhere/x", "a file URL has three slashes"),
     ] {
         let (code, said) = refused(&place, "run", url, &[]);
-        assert_eq!(code, Some(3), "{said}");
+        assert_eq!(code, Some(2), "{said}");
         assert!(said.contains(why), "{said}");
         assert!(said.contains("s3://BUCKET/PREFIX"), "{said}");
     }
@@ -144,7 +144,7 @@ fn a_run_is_uploaded_at_its_end() {
         );
     }
     let bad = place.loadgen(["run", "f.yaml", "--out", "another", "--upload", "ftp://x/y"]);
-    assert_eq!(bad.status.code(), Some(3));
+    assert_eq!(bad.status.code(), Some(2));
     assert!(
         !place.path("another").exists(),
         "it is said before the run begins"

@@ -13,13 +13,7 @@ function painted(element, paint) {
   return element;
 }
 
-function typeColour(types, type) {
-  return type === "none"
-    ? colour("normal-strong")
-    : types.names.includes(type)
-      ? types.colour(type)
-      : colour("quiet");
-}
+const labelColour = (type) => colour(type === "none" ? "normal-strong" : "anomalous");
 
 // A bar of spans by phase: full strength is steady.
 function bar(rows, most, own) {
@@ -58,7 +52,7 @@ function shares(title, counts) {
   );
 }
 
-export function balance(run, types) {
+export function balance(run) {
   const part = section("balance", "Labels");
   const data = run.balance;
   if (data === null || Object.keys(data.types).length === 0) {
@@ -73,18 +67,9 @@ export function balance(run, types) {
   const columns = [
     {
       head: "label",
-      cell: ([type]) =>
-        html(
-          "span",
-          {},
-          painted(
-            html("span", { class: "key" }),
-            (key) => (key.style.background = typeColour(types, type)),
-          ),
-          typeWords(type),
-        ),
+      cell: ([type]) => typeWords(type),
     },
-    { head: "spans by phase", cell: ([type, of]) => bar(of, most, () => typeColour(types, type)) },
+    { head: "spans by phase", cell: ([type, of]) => bar(of, most, () => labelColour(type)) },
     { head: "spans", number: true, cell: ([, of]) => whole(of.spans) },
     { head: "share", number: true, cell: ([, of]) => percent(of.spans / (sum("spans") || 1)) },
     { head: "steady", number: true, cell: ([, of]) => whole(of.spans_by_phase.steady ?? 0) },

@@ -353,7 +353,6 @@ function scenarioPart(comparison, of, curves) {
     const own = chart({
       ...options(right),
       windows: () => [],
-      types: null,
       span: () => [0, right],
     });
     own.figure.classList.add("half");

@@ -60,6 +60,26 @@ export function choices(label, options, value, onchange) {
   return group;
 }
 
+// A cell with the head of its column: on a narrow screen each row is a list of these.
+export function cell(head, ...content) {
+  return html("td", { "data-head": head, class: isNothing(content) ? "nothing" : null }, content);
+}
+
+// The same of a number.
+export function numberCell(head, ...content) {
+  const kind = isNothing(content) ? "number nothing" : "number";
+  return html("td", { "data-head": head, class: kind }, content);
+}
+
+// A dash stands for what is not there. In a list it is left out.
+const isNothing = (content) => content.length === 1 && content[0] === "–";
+
+// A name that may be broken after these characters alone, where it has to be broken.
+export function name(text) {
+  const parts = String(text).split(/(?<=[_/.:-])/);
+  return parts.flatMap((part, at) => (at === 0 ? [part] : [html("wbr"), part]));
+}
+
 // A table: columns are {head, cell, number, title}, rows are whatever `cell` takes.
 export function table(caption, columns, rows, rowAttributes) {
   const head = columns.map((column) =>
@@ -73,12 +93,10 @@ export function table(caption, columns, rows, rowAttributes) {
     html(
       "tr",
       rowAttributes?.(row),
-      columns.map((column, at) =>
-        html(
-          at === 0 ? "th" : "td",
-          { scope: at === 0 ? "row" : null, class: column.number ? "number" : null },
-          column.cell(row),
-        ),
+      columns.map(({ head, number, cell: of }, at) =>
+        at === 0
+          ? html("th", { scope: "row", class: number ? "number" : null }, of(row))
+          : (number ? numberCell : cell)(head, of(row)),
       ),
     ),
   );
@@ -87,7 +105,7 @@ export function table(caption, columns, rows, rowAttributes) {
     { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
     html(
       "table",
-      {},
+      { class: columns.length > 3 ? "stacks" : null },
       html("caption", {}, caption),
       html("thead", {}, html("tr", {}, head)),
       html("tbody", {}, body),

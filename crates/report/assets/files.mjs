@@ -1,5 +1,5 @@
 // The audit, and how the dataset is loaded.
-import { absent, html, section, table } from "./elements.mjs";
+import { absent, html, name, section, table } from "./elements.mjs";
 import { bytes, datasetVerdict, level, whole } from "./format.mjs";
 import { badge } from "./glance.mjs";
 
@@ -24,7 +24,7 @@ export function audit(run) {
             html(
               "span",
               {},
-              check.figure,
+              name(check.figure),
               check.details.length > 0 &&
                 html(
                   "details",
@@ -33,13 +33,13 @@ export function audit(run) {
                   html(
                     "ul",
                     {},
-                    check.details.slice(0, 50).map((line) => html("li", {}, line)),
+                    check.details.slice(0, 50).map((line) => html("li", {}, name(line))),
                   ),
                 ),
             ),
         },
         { head: "limit", cell: (check) => check.limit || "–" },
-        { head: "what to do", cell: (check) => check.advice || "–" },
+        { head: "what to do", cell: (check) => (check.advice ? name(check.advice) : "–") },
       ],
       of,
     );
@@ -60,7 +60,7 @@ export function audit(run) {
 function code(title, lines) {
   return html(
     "div",
-    {},
+    { class: "code" },
     html("h4", {}, title),
     html(
       "pre",
@@ -90,10 +90,13 @@ export function loading(run) {
       code("pandas", [
         "import pandas as pd",
         "",
-        `spans = pd.read_parquet("${parquet("traces_labeled")}")`,
+        "spans = pd.read_parquet(",
+        `    "${parquet("traces_labeled")}"`,
+        ")",
+        'backed = ["supported", "weak", "clean"]',
         "train = spans[",
         '    (spans.phase == "steady")',
-        '    & spans.verdict.isin(["supported", "weak", "clean"])',
+        "    & spans.verdict.isin(backed)",
         "    & ~spans.late",
         "]",
         'print(train.groupby("anomaly_type").size())',
@@ -101,12 +104,15 @@ export function loading(run) {
       code("Polars", [
         "import polars as pl",
         "",
-        `spans = pl.scan_parquet("${parquet("traces_labeled")}")`,
+        "spans = pl.scan_parquet(",
+        `    "${parquet("traces_labeled")}"`,
+        ")",
+        'backed = ["supported", "weak", "clean"]',
         "print(",
-        '    spans.filter(',
-        '        (pl.col("phase") == "steady")',
-        '        & pl.col("verdict").is_in(["supported", "weak", "clean"])',
-        '        & ~pl.col("late")',
+        "    spans.filter(",
+        '        pl.col("phase") == "steady",',
+        '        pl.col("verdict").is_in(backed),',
+        '        ~pl.col("late"),',
         "    )",
         '    .group_by("anomaly_type", "service_name")',
         '    .agg(pl.col("duration_ms").median())',
@@ -117,15 +123,19 @@ export function loading(run) {
         "DuckDB",
         features
           ? [
-              "SELECT timestamp, service_name, server_count,",
-              "       server_p95_ms, anomaly_type, phase",
-              `FROM '${parquet("windows_features_5s")}'`,
+              "SELECT timestamp, service_name,",
+              "       server_count, server_p95_ms,",
+              "       anomaly_type, phase",
+              "FROM",
+              `  '${parquet("windows_features_5s")}'`,
               "ORDER BY timestamp, service_name;",
             ]
           : [
-              "SELECT anomaly_type, service_name, count(*),",
+              "SELECT anomaly_type, service_name,",
+              "       count(*),",
               "       quantile_cont(duration_ms, 0.95)",
-              `FROM '${parquet("traces_labeled")}'`,
+              "FROM",
+              `  '${parquet("traces_labeled")}'`,
               "WHERE phase = 'steady' GROUP BY ALL;",
             ],
       ),
@@ -137,7 +147,7 @@ export function loading(run) {
       table(
         "Files of the dataset",
         [
-          { head: "file", cell: (file) => html("code", {}, path(file.name)) },
+          { head: "file", cell: (file) => html("code", {}, name(path(file.name))) },
           {
             head: "rows",
             number: true,

@@ -99,19 +99,34 @@ export function declares(window) {
 
 const VERDICTS = {
   supported: ["good", "supported"],
-  clean: ["good", "clean"],
   weak: ["fair", "weak"],
-  disturbed: ["fair", "disturbed"],
   not_supported: ["bad", "not supported"],
   not_enough_data: ["unknown", "not enough data"],
+  clean: ["good", "clean"],
+  disturbed: ["fair", "disturbed"],
 };
 
 const SIGNS = { good: "✓", fair: "~", bad: "✕", unknown: "?" };
 
-// How good a verdict is, its sign and its words: a colour is never alone.
-export function verdict(name) {
+// How good a window's verdict is, its sign and its words: a colour is never alone. A normal window
+// that there was nothing to compare with is clean as far as anybody knows, which is no good sign.
+export function verdictOf({ verdict: name, effect }) {
+  if (name === "clean" && !effect)
+    return { kind: "unknown", sign: SIGNS.unknown, text: "clean, not compared" };
   const [kind, text] = VERDICTS[name] ?? ["unknown", name ? words(name) : "not evaluated"];
   return { kind, sign: SIGNS[kind], text };
+}
+
+// How often which verdict came, the best first.
+export function verdictCounts(windows) {
+  const order = Object.values(VERDICTS).map(([, text]) => text);
+  const counts = new Map();
+  for (const window of windows.filter((of) => of.verdict)) {
+    const of = verdictOf(window);
+    counts.set(of.text, { ...of, count: (counts.get(of.text)?.count ?? 0) + 1 });
+  }
+  const place = ({ text }) => (order.includes(text) ? order.indexOf(text) : order.length);
+  return [...counts.values()].sort((a, b) => place(a) - place(b));
 }
 
 const DATASETS = {

@@ -1,6 +1,14 @@
 // The run at a glance, and the table of several runs.
 import { html, section, table } from "./elements.mjs";
-import { datasetVerdict, declares, moment, seconds, verdict, whole, words } from "./format.mjs";
+import {
+  datasetVerdict,
+  declares,
+  moment,
+  seconds,
+  verdictCounts,
+  whole,
+  words,
+} from "./format.mjs";
 
 export function badge({ kind, sign, text }) {
   return html(
@@ -25,18 +33,15 @@ function card(title, value, ...notes) {
   );
 }
 
-// Windows of a run by verdict: those that declare an anomaly, then the normal ones.
-export function verdictCounts(run) {
-  const order = ["supported", "weak", "not_supported", "not_enough_data", "clean", "disturbed"];
-  return order
-    .filter((name) => run.verdicts[name])
-    .map((name) =>
-      html(
-        "span",
-        { class: "count" },
-        badge({ ...verdict(name), text: `${run.verdicts[name]} ${verdict(name).text}` }),
-      ),
-    );
+// Windows of a run by verdict. A warm-up has none, so it is counted apart.
+function verdictBadges(run) {
+  const warmUps = run.windows.filter((window) => window.warm_up).length;
+  const badges = verdictCounts(run.windows).map(({ count, ...of }) =>
+    badge({ ...of, text: `${count} ${of.text}` }),
+  );
+  if (warmUps > 0)
+    badges.push(html("span", { class: "note" }, `${warmUps} warm-up, not evaluated`));
+  return badges.map((of) => html("span", { class: "count" }, of));
 }
 
 function outcomeWords(run, live) {
@@ -123,8 +128,8 @@ export function glance(run, live) {
         "Dataset",
         badge(datasetVerdict(data.verdict)),
         found.length > 0
-          ? `${found.join(", ")} of ${run.checks.length} checks`
-          : `${run.checks.length} checks passed`,
+          ? `${found.join(", ")} in ${run.checks.length} checks`
+          : `no warning in ${run.checks.length} checks`,
       ),
     );
   }
@@ -137,7 +142,7 @@ export function glance(run, live) {
       card(
         "Anomalies that can be seen",
         `${supported.length} of ${declared.length}`,
-        html("span", { class: "counts" }, verdictCounts(run)),
+        html("span", { class: "counts" }, verdictBadges(run)),
       ),
     );
   }
@@ -215,7 +220,7 @@ export function runsTable(runs, shown, show) {
       head: "dataset",
       cell: ({ run }) => (run.dataset ? badge(datasetVerdict(run.dataset.verdict)) : "none"),
     },
-    { head: "windows", cell: ({ run }) => html("span", { class: "counts" }, verdictCounts(run)) },
+    { head: "windows", cell: ({ run }) => html("span", { class: "counts" }, verdictBadges(run)) },
     { head: "target", cell: ({ run }) => html("code", {}, run.run?.target ?? "–") },
     { head: "seed", number: true, cell: ({ run }) => String(run.run?.seed ?? "–") },
     { head: "length", number: true, cell: ({ run }) => seconds(run.span_s[1] - run.span_s[0]) },

@@ -156,12 +156,17 @@ function extent(of) {
   return { left, top, width: Math.ceil(right - left), height: Math.ceil(bottom - top) };
 }
 
+// The smallest scale at which names can still be read.
+const LEAST_SCALE = 0.75;
+
 function draw(graph, episode, narrow, name) {
-  const of = layout(graph, episode, narrow);
-  const { left, top: above, width, height } = extent(of);
-  // As small as can still be read, where there is no room for all of it; then it scrolls.
   const room = Math.min(innerWidth, 1240) - (narrow ? 24 : 40);
-  const scale = Math.max(0.75, Math.min(1, room / width));
+  // From left to right where there is room for that, else from above.
+  let of = layout(graph, episode, narrow);
+  if (!narrow && extent(of).width * LEAST_SCALE > room) of = layout(graph, episode, true);
+  const { left, top: above, width, height } = extent(of);
+  // Where there is no room for all of it, it scrolls.
+  const scale = Math.max(LEAST_SCALE, Math.min(1, room / width));
   const paths = travelled(episode);
   const most = Math.max(1, ...of.edges().map((key) => of.edge(key).edge.count));
   const marker = (id, kind) =>
@@ -355,10 +360,17 @@ export function graphOf(run, window) {
     "aria-label": "Service graph",
   });
   holder.append(draw(graph, episode, innerWidth < 700, window.name));
-  // Where not all of it can be seen at once, it begins with the root cause.
+  const wider = html(
+    "p",
+    { class: "note", hidden: true },
+    "The graph is wider than the screen: move it sideways to see all of it.",
+  );
+  // Where not all of it can be seen at once, that is said, and it begins with the root cause.
   requestAnimationFrame(() => {
+    if (holder.scrollWidth <= holder.clientWidth) return;
+    wider.hidden = false;
     const root = holder.querySelector(".node.root rect");
-    if (!root || holder.scrollWidth <= holder.clientWidth) return;
+    if (!root) return;
     const [at, around] = [root.getBoundingClientRect(), holder.getBoundingClientRect()];
     holder.scrollLeft = at.left + at.width / 2 - around.left - around.width / 2;
   });
@@ -380,6 +392,7 @@ export function graphOf(run, window) {
         ),
     ),
     holder,
+    wider,
     run.graphs.source === "evidence" &&
       html(
         "p",

@@ -45,19 +45,6 @@ function servicesOf(runs) {
   return [...names].sort();
 }
 
-function typesOf(runs) {
-  // In the order of the windows, so that neighbours differ. What was several at once has no colour of
-  // its own.
-  return [
-    ...new Set(
-      runs.flatMap((run) => [
-        ...run.windows.map((window) => window.shown_type),
-        ...Object.keys(run.balance?.types ?? {}),
-      ]),
-    ),
-  ].filter((type) => type !== "none" && type !== "unknown" && !type.includes("+"));
-}
-
 // A window at a time: its graph, and a typical trace of it.
 function windowParts(run, services) {
   const part = section("windows", "Window by window");
@@ -158,13 +145,12 @@ function nav(sections) {
 // Runs that are over: everything of one of them.
 function showRuns(figures, root) {
   const { runs } = figures;
-  const services = palette(servicesOf(runs), "services");
-  const types = palette(typesOf(runs), "types");
+  const services = palette(servicesOf(runs));
   let shown = 0;
   const draw = () => {
     forgetCharts();
     const run = runs[shown];
-    const over = timeline(run, services, types, false);
+    const over = timeline(run, services, false);
     root.replaceChildren(
       header(run, runs),
       nav(runs.length > 1 ? [["runs", "Runs"], ...SECTIONS] : SECTIONS),
@@ -181,7 +167,7 @@ function showRuns(figures, root) {
         glance(run),
         over.part,
         verdicts(run),
-        balance(run, types),
+        balance(run),
         windowParts(run, services),
         audit(run),
         loading(run),
@@ -197,13 +183,9 @@ function showRuns(figures, root) {
 function showLive(figures, root) {
   forgetCharts();
   const [run] = figures.runs;
-  const services = palette(servicesOf([run]), "services");
-  const types = palette([], "types");
-  const learn = (of) =>
-    types.names.push(...typesOf([of]).filter((type) => !types.names.includes(type)));
-  learn(run);
+  const services = palette(servicesOf([run]));
   const state = html("p", { class: "live", role: "status" });
-  const over = timeline(run, services, types, true);
+  const over = timeline(run, services, true);
   const top = html("div", {}, glance(run, true));
   const verdictTable = html("div", {});
   const words = (of) =>
@@ -239,7 +221,6 @@ function showLive(figures, root) {
         return;
       }
       now.runs.forEach(prepare);
-      learn(now.runs[0]);
       services.add(servicesOf(now.runs));
       state.textContent = words(now.runs[0]);
       top.replaceChildren(glance(now.runs[0], true));

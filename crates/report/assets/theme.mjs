@@ -1,5 +1,6 @@
-// Colours: of services, of anomaly types, and of what charts are drawn with. Dark and light, as the
-// system says or as chosen.
+// Colours: of services, and of what charts are drawn with. Dark and light, as the system says or as
+// chosen. A hue stands for a service and for nothing else: windows and faults have shades of grey and
+// their names, so that no colour has two meanings.
 import { html } from "./elements.mjs";
 
 // Told apart with every kind of colour vision, by lightness as well: after Okabe and Ito, and Tol.
@@ -14,7 +15,6 @@ const SERVICES = {
     "#4b2e9b",
     "#7a7a1c",
     "#882255",
-    "#666666",
   ],
   dark: [
     "#56a8e8",
@@ -26,37 +26,11 @@ const SERVICES = {
     "#a796f5",
     "#cbc963",
     "#d4708f",
-    "#b0b0b0",
   ],
 };
 
-// The eleventh service has the first colour again, dashed.
+// The tenth service has the first colour again, dashed.
 const DASHES = [[], [6, 3], [2, 2], [9, 3, 2, 3]];
-
-const TYPES = {
-  light: [
-    "#d55e00",
-    "#0072b2",
-    "#aa3377",
-    "#008a63",
-    "#c98500",
-    "#4b2e9b",
-    "#3aa0d8",
-    "#7a7a1c",
-    "#882255",
-  ],
-  dark: [
-    "#f08a4b",
-    "#56a8e8",
-    "#e58fc0",
-    "#2ec79d",
-    "#f0b429",
-    "#a796f5",
-    "#9bd7f7",
-    "#cbc963",
-    "#d4708f",
-  ],
-};
 
 const listeners = new Set();
 const system = matchMedia("(prefers-color-scheme: dark)");
@@ -115,13 +89,13 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-// Colours of names, by their place in a list that all parts of the page share.
-export function palette(names, kinds) {
+// Colours of services, by their place in a list that all parts of the page share.
+export function palette(names) {
   const of = (name) => {
     const at = names.indexOf(name);
     return at < 0 ? names.length : at;
   };
-  const list = () => (kinds === "types" ? TYPES : SERVICES)[isDark() ? "dark" : "light"];
+  const list = () => SERVICES[isDark() ? "dark" : "light"];
   return {
     names,
     // Names that come later get the next colours.

@@ -1,7 +1,7 @@
 // The run over time: windows, faults and phases, above charts of each service.
 import { choice, choices, html, absent, section, svg } from "./elements.mjs";
-import { chart, typeWords } from "./chart.mjs";
-import { clock, milliseconds, percent, short, verdict, withoutFault, words } from "./format.mjs";
+import { chart } from "./chart.mjs";
+import { clock, milliseconds, percent, short, verdictOf, withoutFault } from "./format.mjs";
 import { colour, onTheme } from "./theme.mjs";
 
 const QUANTILES = [
@@ -64,11 +64,18 @@ function phases(window) {
   return out;
 }
 
+// Windows whose names have no room in the lane, by name, with their numbers.
+function namesByNumber(windows) {
+  const numbers = new Map();
+  for (const { name, number } of windows) numbers.set(name, [...(numbers.get(name) ?? []), number]);
+  return [...numbers].map(([name, of]) => `${of.join(", ")} ${name}`).join(" · ");
+}
+
 // The lanes above the charts: windows with their names, faults, phases. As wide as the charts' area.
 // `state` has the run and the span of time that is shown.
-function lanes(state, types) {
+function lanes(state) {
   const left = 58;
-  const right = 12;
+  const right = 20;
   const holder = html("div", { class: "lanes" });
   let zoomed = null;
   const zoom = (from, to) => {
@@ -98,6 +105,11 @@ function lanes(state, types) {
         {},
         svg(
           "pattern",
+          { id: "dots", width: 5, height: 4.5, patternUnits: "userSpaceOnUse" },
+          svg("circle", { cx: 2.5, cy: 2.25, r: 1.3, fill: colour("quiet") }),
+        ),
+        svg(
+          "pattern",
           {
             id: "hatch",
             width: 6,
@@ -112,18 +124,18 @@ function lanes(state, types) {
       width > 500 && label("fault", 41),
       width > 500 && label("phase", 56),
     ];
+    const cut = [];
     for (const window of run.windows) {
       if (window.closed_s <= span[0] || window.opened_s >= span[1]) continue;
-      const own = window.shown_type === "none" ? colour("normal") : types.colour(window.shown_type);
+      const own = colour(window.shown_type === "none" ? "normal" : "anomalous");
       const begin = x(Math.max(window.opened_s, span[0]));
       const wide = x(Math.min(window.closed_s, span[1])) - begin;
-      const room = Math.floor((wide - 8) / 6.6);
-      const name =
-        window.name.length <= room
-          ? window.name
-          : room >= 4
-            ? `${window.name.slice(0, room - 1)}…`
-            : String(window.number);
+      const room = Math.floor((wide - 8) / 7.2);
+      const numbered = `${window.number} ${window.name}`;
+      const fits = window.name.length <= room;
+      const begun = room >= 8 ? `${numbered.slice(0, room - 1)}…` : String(window.number);
+      const name = fits ? window.name : begun;
+      if (!fits) cut.push(window);
       parts.push(
         svg(
           "g",
@@ -131,7 +143,7 @@ function lanes(state, types) {
           svg(
             "title",
             {},
-            `${window.number}: ${window.name}, ${clock(window.opened_s)} to ${clock(window.closed_s)}, ${verdict(window.verdict).text}`,
+            `${window.number}: ${window.name}, ${clock(window.opened_s)} to ${clock(window.closed_s)}, ${verdictOf(window).text}`,
           ),
           box(window.opened_s, window.closed_s - (span[1] - span[0]) / width, 4, 22, {
             fill: own,
@@ -168,7 +180,7 @@ function lanes(state, types) {
             ),
             box(fault.injected_s, fault.cleared_s ?? span[1], 32, 10, {
               fill: fault.sham || fault.harmless ? "none" : own,
-              stroke: own,
+              stroke: fault.sham || fault.harmless ? own : colour("paper"),
               rx: 2,
             }),
           ),
@@ -182,7 +194,7 @@ function lanes(state, types) {
             {},
             svg("title", {}, `${phase.kind}, ${clock(phase.from)} to ${clock(phase.to)}`),
             box(phase.from, phase.to, 48, 9, {
-              fill: phase.kind === "transition" ? "url(#hatch)" : colour("recovery"),
+              fill: phase.kind === "transition" ? "url(#hatch)" : "url(#dots)",
             }),
           ),
         );
@@ -200,6 +212,7 @@ function lanes(state, types) {
         },
         parts,
       ),
+      cut.length > 0 && html("p", { class: "note numbers" }, `Windows: ${namesByNumber(cut)}`),
     );
   };
   onTheme(draw);
@@ -210,20 +223,15 @@ function lanes(state, types) {
 // How far a run reaches, from its begin.
 const spanOf = (run) => [Math.min(run.span_s[0], 0), Math.max(run.span_s[1], 1)];
 
-function legend(types, run) {
-  const seen = [...new Set(run.windows.map((window) => window.shown_type))].filter(
-    (type) => type !== "none",
-  );
+function legend(run) {
+  const injectsNothing = run.windows.some((window) => window.faults.some(withoutFault));
   return html(
     "div",
     { class: "legend" },
-    seen.map((type) => {
-      const key = html("span", { class: "key" });
-      const paint = () => (key.style.background = types.colour(type));
-      onTheme(paint);
-      paint();
-      return html("span", {}, key, typeWords(type));
-    }),
+    html("span", {}, html("span", { class: "key normal" }), "normal"),
+    html("span", {}, html("span", { class: "key anomalous" }), "anomaly, or its fault"),
+    injectsNothing &&
+      html("span", {}, html("span", { class: "key outlined" }), "nothing is broken"),
     html("span", {}, html("span", { class: "key hatched" }), "transition"),
     html("span", {}, html("span", { class: "key recovering" }), "recovery"),
   );
@@ -464,17 +472,17 @@ function rowsWords(data) {
 }
 
 // The part of the page, `draw`, and `refresh`, which takes the run as it is now.
-export function timeline(run, services, types, live) {
+export function timeline(run, services, live) {
   const state = { run, data: run.series, span: spanOf(run), chosen: null, live };
-  const strip = lanes(state, types);
-  const keys = html("div", {}, legend(types, run));
+  const strip = lanes(state);
+  const keys = html("div", {}, legend(run));
   const part = section(
     "timeline",
     "Timeline",
     html(
       "p",
       { class: "note" },
-      "Time since the run began. Bands are windows, the bar at their foot is the time in which the fault was confirmed; hatched: near a change, left out of the steady rows.",
+      "Time since the run began. Bands are windows that declare an anomaly, the bar at their foot is the time in which the fault was confirmed; hatched: near a change, left out of the steady rows. Colours stand for services.",
     ),
     keys,
   );
@@ -496,7 +504,6 @@ export function timeline(run, services, types, live) {
     state.chosen = choicesOf(state.data);
     const common = {
       windows: () => state.run.windows,
-      types,
       span: () => state.span,
       zoomed: strip.zoom,
     };
@@ -565,7 +572,7 @@ export function timeline(run, services, types, live) {
   const refresh = (now) => {
     const isNew = (state.data === null) !== (now.series === null);
     Object.assign(state, { run: now, data: now.series, span: spanOf(now) });
-    keys.replaceChildren(legend(types, now));
+    keys.replaceChildren(legend(now));
     if (isNew) build();
     state.about?.();
     draw();

@@ -1,5 +1,5 @@
 // What the evidence says of each window.
-import { absent, html, section, svg } from "./elements.mjs";
+import { absent, cell, html, name, numberCell, section, svg } from "./elements.mjs";
 import {
   clock,
   milliseconds,
@@ -8,7 +8,7 @@ import {
   seconds,
   short,
   signed,
-  verdict,
+  verdictOf,
   withoutFault,
   whole,
   words,
@@ -38,7 +38,7 @@ export function forest(effect, kind) {
     { class: "forest" },
     svg(
       "svg",
-      { width: 100, height: 18, viewBox: "0 0 100 18", "aria-hidden": "true" },
+      { width: 90, height: 18, viewBox: "5 0 90 18", "aria-hidden": "true" },
       svg("line", { x1: 6, x2: 94, y1: 9, y2: 9, class: "scale" }),
       svg("line", { x1: 50, x2: 50, y1: 3, y2: 15, class: "zero" }),
       svg("line", {
@@ -80,7 +80,7 @@ function signals(window) {
     { class: "scroll" },
     html(
       "table",
-      { class: "small" },
+      { class: "small stacks" },
       html("caption", {}, `Signals ${of}: what each rests on`),
       html(
         "thead",
@@ -115,20 +115,24 @@ function signals(window) {
                 "tr",
                 {},
                 html("th", { scope: "row" }, row.signal),
-                html("td", {}, row.subject),
-                html("td", {}, words(row.measure)),
-                html("td", { class: "number" }, measured(row.before, row)),
-                html("td", { class: "number" }, measured(row.within, row)),
+                cell("of", row.subject),
+                cell("measured", words(row.measure)),
+                numberCell("normal", measured(row.before, row)),
+                numberCell("window", measured(row.within, row)),
                 html(
                   "td",
                   {
                     class: "number",
+                    "data-head": "ratio",
                     title: row.ratio ? `${short(row.ratio.low)} to ${short(row.ratio.high)}` : null,
                   },
                   row.ratio ? `${short(row.ratio.value)} ×` : "–",
                 ),
-                html("td", {}, forest(row.effect, row.size === "enough" ? "strong" : "slight")),
-                html("td", { class: "number" }, probability(row.p)),
+                cell(
+                  "effect (95 % interval)",
+                  forest(row.effect, row.size === "enough" ? "strong" : "slight"),
+                ),
+                numberCell("p", probability(row.p)),
               ),
         ),
       ),
@@ -144,7 +148,7 @@ function ranking(window) {
     { class: "scroll" },
     html(
       "table",
-      { class: "small" },
+      { class: "small stacks" },
       html("caption", {}, "Services by their own effect"),
       html(
         "thead",
@@ -152,9 +156,15 @@ function ranking(window) {
         html(
           "tr",
           {},
-          ["place", "service", "measured", "effect (95 % interval)", "q", "onset", "affected"].map(
-            (head) => html("th", { scope: "col" }, head),
-          ),
+          [
+            "service",
+            "place",
+            "measured",
+            "effect (95 % interval)",
+            "q",
+            "first effect",
+            "affected",
+          ].map((head) => html("th", { scope: "col" }, head)),
         ),
       ),
       html(
@@ -166,7 +176,6 @@ function ranking(window) {
             html(
               "tr",
               {},
-              html("td", { class: "number" }, String(row.rank)),
               html(
                 "th",
                 { scope: "row" },
@@ -175,11 +184,15 @@ function ranking(window) {
                   ? html("span", { class: "tag root" }, "declared")
                   : null,
               ),
-              html("td", {}, words(row.measure)),
-              html("td", {}, forest(row.effect, row.affected ? "strong" : "slight")),
-              html("td", { class: "number" }, probability(row.q)),
-              html("td", { class: "number" }, row.onset_s === null ? "–" : seconds(row.onset_s)),
-              html("td", {}, row.affected ? "yes" : "no"),
+              numberCell("place", String(row.rank)),
+              cell("measured", words(row.measure)),
+              cell(
+                "effect (95 % interval)",
+                forest(row.effect, row.affected ? "strong" : "slight"),
+              ),
+              numberCell("q", probability(row.q)),
+              numberCell("first effect", seconds(row.onset_s)),
+              cell("affected", row.affected ? "yes" : "no"),
             ),
           ),
       ),
@@ -209,7 +222,13 @@ function details(window) {
       html(
         "ul",
         {},
-        window.reasons.map((reason) => html("li", {}, reason)),
+        window.reasons.map((reason) => html("li", {}, name(reason))),
+      ),
+    window.spans !== null &&
+      html(
+        "p",
+        { class: "note" },
+        `In it: ${whole(window.traces)} traces by their moment, with ${whole(window.spans)} spans, ${whole(window.steady_spans)} of these steady. Its scenario sent ${whole(window.requests)} requests.`,
       ),
     window.faults.map((fault) =>
       html(
@@ -229,13 +248,25 @@ const COLUMNS = [
   ["effect (95 % interval)", "from −1 to 1; above 0: worse than normal time"],
   ["signal", "which signal the verdict rests on"],
   ["fault", "as it was confirmed"],
-  ["onset", "from the confirmation of the fault to its first effect"],
-  ["recovery", "from the clearing to the last effect"],
+  ["first effect", "seconds after the confirmation of the fault (onset_s)"],
+  [
+    "last effect",
+    "seconds after the clearing of the fault (recovery_s); the phase recovery ends when traces are as in normal time again (recovered_ns)",
+  ],
   ["place", "of the declared service among all by its own effect; = where tied"],
   ["requests", ""],
-  ["traces met", "steady traces through the declared service"],
+  [
+    "traces met",
+    "of the traces while the window's condition held those that met the declared service; – where none is declared",
+  ],
 ];
-const NUMBERS = new Set(["onset", "recovery", "place", "requests", "traces met"]);
+const NUMBERS = new Set([
+  "first effect",
+  "last effect",
+  "place",
+  "requests",
+  "traces met",
+]);
 
 export function verdicts(run) {
   const part = section("verdicts", "Verdicts");
@@ -244,7 +275,7 @@ export function verdicts(run) {
     return part;
   }
   const bodies = run.windows.map((window) => {
-    const of = verdict(window.verdict);
+    const of = verdictOf(window);
     const more = html(
       "tr",
       { class: "more", id: `window-${window.number}`, hidden: true },
@@ -276,29 +307,27 @@ export function verdicts(run) {
         "tr",
         {},
         html("th", { scope: "row" }, button),
-        html("td", {}, window.warm_up ? html("span", { class: "note" }, "warm-up") : badge(of)),
-        html("td", {}, forest(window.effect, of.kind)),
-        html("td", {}, window.effect_signal ?? "–"),
+        cell(
+          "verdict",
+          window.warm_up ? html("span", { class: "note" }, "warm-up") : badge(of),
+        ),
+        cell("effect (95 % interval)", window.effect ? forest(window.effect, of.kind) : "–"),
+        cell("signal", window.effect_signal ?? "–"),
         html(
           "td",
-          { title: fault ? faultWords(fault) : null },
+          { title: fault ? faultWords(fault) : null, "data-head": "fault" },
           fault
             ? `${words(fault.name)}${fault.service ? ` in ${fault.service}` : ""}${["confirmed", ""].includes(window.fault_state) ? "" : ` (${words(window.fault_state)})`}`
             : words(window.fault_state === "none" ? "–" : window.fault_state),
         ),
-        html("td", { class: "number" }, window.onset_s === null ? "–" : seconds(window.onset_s)),
-        html(
-          "td",
-          { class: "number" },
-          window.recovery_s === null ? "–" : seconds(window.recovery_s),
-        ),
-        html(
-          "td",
-          { class: "number" },
+        numberCell("first effect", seconds(window.onset_s)),
+        numberCell("last effect", seconds(window.recovery_s)),
+        numberCell(
+          "place",
           window.rank === null ? "–" : `${window.rank}${window.rank_tied ? "=" : ""}`,
         ),
-        html("td", { class: "number" }, whole(window.requests)),
-        html("td", { class: "number" }, whole(window.traces_met)),
+        numberCell("requests", whole(window.requests)),
+        numberCell("traces met", whole(window.traces_met)),
       ),
       more,
     );
@@ -328,7 +357,7 @@ export function verdicts(run) {
       { class: "scroll", tabindex: 0, role: "region", "aria-label": "Verdicts" },
       html(
         "table",
-        { class: "verdicts" },
+        { class: "verdicts stacks" },
         html(
           "thead",
           {},

@@ -38,8 +38,6 @@ pub struct RunReport {
     pub outcome: Option<RunOutcome>,
     /// The dataset; none: there is none.
     pub dataset: Option<DatasetHead>,
-    /// Windows by verdict.
-    pub verdicts: BTreeMap<String, usize>,
     /// The windows, in the order of opening.
     pub windows: Vec<Window>,
     /// Rates, errors, latencies and more, by service; none: the table is not there.
@@ -183,7 +181,6 @@ impl RunReport {
             began_ns,
             span_s: span(&known, &windows, series.as_ref()),
             outcome: outcome(&known, summary.as_ref()),
-            verdicts: windows::verdicts(&windows),
             balance: balance::read(sources, &known, &mut gaps),
             graphs: graph::read(sources, &known, &windows, &mut gaps),
             traces: traces::read(sources, began_ns, &windows, &mut gaps),

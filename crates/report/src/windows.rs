@@ -1,7 +1,5 @@
 //! Windows with their faults, and what the evidence says of each.
 
-use std::collections::BTreeMap;
-
 use loadgen_evidence::{
     Estimate, Evidence, RankedEdge, RankedService, SignalComparison, SignalEvidence, WindowEvidence,
 };
@@ -46,7 +44,7 @@ pub struct Window {
     pub faults: Vec<Fault>,
     /// `confirmed`, `declared`, `sham`, `harmless`, `failed` or `none`.
     pub fault_state: String,
-    /// When the system was back at its normal.
+    /// End of the phase `recovery`.
     pub recovered_s: Option<f64>,
     /// Requests that its scenario sent.
     pub requests: Option<u64>,
@@ -68,9 +66,9 @@ pub struct Window {
     pub effect_signal: Option<String>,
     /// From the injection to the first effect, seconds.
     pub onset_s: Option<f64>,
-    /// From the clearing to the last effect, seconds.
+    /// From the clearing to the last request that shows the anomaly, seconds.
     pub recovery_s: Option<f64>,
-    /// Steady traces through the declared service.
+    /// Traces through the declared service while the window's condition held; none: it declares none.
     pub traces_met: Option<u64>,
     /// Place of the declared service among all.
     pub rank: Option<u32>,
@@ -177,15 +175,6 @@ pub struct EdgeRow {
     pub effect: Option<Figure>,
     /// Seconds after the confirmation of the fault.
     pub onset_s: Option<f64>,
-}
-
-/// How many windows have each verdict; warm-ups have none.
-pub(crate) fn verdicts(windows: &[Window]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for verdict in windows.iter().filter_map(|window| window.verdict.as_ref()) {
-        *counts.entry(verdict.clone()).or_default() += 1;
-    }
-    counts
 }
 
 /// The windows, of the dataset's table, else of the timeline.

@@ -25,6 +25,8 @@ pub(crate) struct Finding {
     pub(crate) label: Option<String>,
     /// Shown below.
     pub(crate) help: Option<String>,
+    /// It is about what was asked for beside the file, not about the file.
+    pub(crate) of_options: bool,
 }
 
 impl Finding {
@@ -35,6 +37,15 @@ impl Finding {
             message: message.into(),
             label: None,
             help: None,
+            of_options: false,
+        }
+    }
+
+    /// Something about what was asked for beside the file ([`PlanOptions`](crate::PlanOptions)).
+    pub(crate) fn of_options(message: impl Into<String>) -> Self {
+        Self {
+            of_options: true,
+            ..Self::whole(message)
         }
     }
 
@@ -141,6 +152,9 @@ pub struct ScenarioErrors {
     pub file: String,
     /// At least one, in the order of the file's lines.
     pub errors: Vec<Diagnostic>,
+    /// The file is right: all of it is about what was asked for beside it, such as a time scale.
+    #[serde(skip)]
+    pub of_options: bool,
 }
 
 /// What is worth knowing of a scenario file that has a plan: what was taken otherwise than it is
@@ -158,6 +172,7 @@ impl ScenarioErrors {
     pub(crate) fn new(file: &str, text: &str, findings: Vec<Finding>) -> Self {
         Self {
             file: file.to_owned(),
+            of_options: findings.iter().all(|finding| finding.of_options),
             errors: diagnostics(text, findings),
         }
     }

@@ -274,14 +274,14 @@ impl Table for Windows {
             new(
                 "onset_s",
                 Kind::Double,
-                "from the injection to the first effect, s",
+                "from the confirmation of the fault to the first request that shows the anomaly, s",
                 "not seen",
                 |r| Value::opt_double(r.figures.onset_s),
             ),
             new(
                 "recovery_s",
                 Kind::Double,
-                "from the clearing to the last effect, s",
+                "from the clearing to the last request that shows the anomaly, s; not the end of the phase, which is `recovered_ns`",
                 "not seen",
                 |r| Value::opt_double(r.figures.recovery_s),
             ),
@@ -289,7 +289,7 @@ impl Table for Windows {
                 "traces_met",
                 Kind::Int64,
                 "traces that went through the declared service while the window's condition held",
-                "no service is declared",
+                "no anomaly is declared",
                 |r| r.figures.traces_met.map_or(Value::Null, Value::count),
             ),
             new(

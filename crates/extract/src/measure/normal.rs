@@ -32,6 +32,12 @@ const ERROR_SHARE: f64 = 0.01;
 /// A span that is slow takes so much longer than the median, in microseconds.
 const LEAST_EXCESS_US: u64 = 1000;
 
+/// Where only a span that takes so many times the median, and so much longer, is slow, most delays are
+/// not told from what is normal. Half a tenth of a second is what a fault adds at least where people
+/// notice it.
+const WIDE_TIMES: u64 = 5;
+const WIDE_EXCESS_US: u64 = 50_000;
+
 /// What was gathered of all operations, of one partition or of several.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Normals {
@@ -74,8 +80,17 @@ pub(crate) struct Limits {
     reliable: HashSet<u64>,
 }
 
+/// The normal durations of an operation, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Durations {
+    pub(crate) median_us: u64,
+    /// A longer one is slow.
+    pub(crate) slow_from_us: u64,
+}
+
 #[derive(Debug)]
 struct Limit {
+    median: u64,
     took: Option<u64>,
     own: Option<u64>,
     wait: Option<u64>,
@@ -232,6 +247,7 @@ impl Normal {
 
     fn limit(&self) -> Limit {
         Limit {
+            median: self.took.value_at_quantile(0.5),
             took: slowest(&self.took),
             own: slowest(&self.own),
             wait: slowest(&self.wait),
@@ -353,6 +369,23 @@ impl Limits {
         limit.is_some_and(|limit| !limit.kinds.has(shapes.kinds.value(row)))
     }
 
+    /// The normal durations of a span's operation, where their tail is so long that most delays are not
+    /// told from it.
+    pub(crate) fn wide(&self, shapes: &ShapeBatch, row: usize) -> Option<Durations> {
+        let limit = self.of(shapes, row)?;
+        let durations = Durations {
+            median_us: limit.median,
+            slow_from_us: limit.took?,
+        };
+        let Durations {
+            median_us,
+            slow_from_us,
+        } = durations;
+        let is_wide =
+            slow_from_us >= WIDE_TIMES * median_us && slow_from_us >= median_us + WIDE_EXCESS_US;
+        is_wide.then_some(durations)
+    }
+
     /// Whether the normal of a span's operation is known.
     pub(crate) fn knows(&self, shapes: &ShapeBatch, row: usize) -> bool {
         self.of(shapes, row).is_some()
@@ -421,6 +454,24 @@ mod tests {
                 .latency
         };
         assert!(!is_slow(1) && is_slow(2));
+    }
+
+    #[test]
+    fn a_normal_with_a_long_tail_is_known_as_such() {
+        let wide = |slow: i64| {
+            let ms = |n: i64| if n % 50 == 0 { slow } else { 10 };
+            let spans: Vec<Of> = (0..200).map(|n| (11, ms(n), 1, 2, false)).collect();
+            normals(&spans)
+                .limits()
+                .wide(&shapes(&[(11, 10, 1, 2, false)]), 0)
+        };
+        assert_eq!(wide(10), None);
+        // Slow from 1.5 times 39 ms on: less than 50 ms above the median.
+        assert_eq!(wide(39), None);
+        let of = wide(200).expect("a long tail");
+        // Values are kept to a hundredth.
+        assert!((9_900..=10_100).contains(&of.median_us), "{of:?}");
+        assert!((297_000..=303_000).contains(&of.slow_from_us), "{of:?}");
     }
 
     #[test]

@@ -88,6 +88,29 @@ pub(crate) struct WriteCounts {
     pub(crate) left_out: BTreeMap<LeftOut, u64>,
     /// Steady spans by stretch.
     pub(crate) steady: BTreeMap<usize, u64>,
+    /// Spans of the run of which nothing is said by themselves.
+    pub(crate) untold: u64,
+    /// Operations whose normal has a long tail, by service and name.
+    pub(crate) wide: BTreeMap<String, BTreeMap<String, Wide>>,
+}
+
+/// Spans of an operation whose normal has a long tail, and that normal, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wide {
+    pub(crate) spans: u64,
+    pub(crate) median_us: u64,
+    pub(crate) slow_from_us: u64,
+}
+
+impl Wide {
+    /// Operations of one name differ in their kind: the one that tells the least stands for all.
+    fn add(&mut self, other: Self) {
+        let (own, others) = (self.slow_from_us, other.slow_from_us);
+        if (others, other.median_us) > (own, self.median_us) {
+            (self.median_us, self.slow_from_us) = (other.median_us, other.slow_from_us);
+        }
+        self.spans += other.spans;
+    }
 }
 
 /// Rows of one signal.
@@ -131,6 +154,19 @@ fn add(counts: &mut BTreeMap<String, u64>, key: &str, count: u64) {
 }
 
 impl WriteCounts {
+    fn add_wide(&mut self, service: &str, name: &str, of: Wide) {
+        if !self.wide.contains_key(service) {
+            self.wide.insert(service.to_owned(), BTreeMap::new());
+        }
+        let Some(names) = self.wide.get_mut(service) else {
+            return;
+        };
+        match names.get_mut(name) {
+            Some(known) => known.add(of),
+            None => _ = names.insert(name.to_owned(), of),
+        }
+    }
+
     /// Adds those of another partition.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.spans.merge(&other.spans);
@@ -147,6 +183,12 @@ impl WriteCounts {
         }
         for (stretch, count) in &other.steady {
             *self.steady.entry(*stretch).or_default() += count;
+        }
+        self.untold += other.untold;
+        for (service, names) in &other.wide {
+            for (name, of) in names {
+                self.add_wide(service, name, *of);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use loadgen_timeline::condition::{Label, NONE, Placed, UNKNOWN, UNKNOWN_CONDITIO
 use loadgen_timeline::phase::Phase;
 
 use super::unusual::unusual;
-use super::{ROWS_AT_ONCE, RowRules, SpanRows, WriteCounts, Written};
+use super::{ROWS_AT_ONCE, RowRules, SpanRows, Wide, WriteCounts, Written};
 use crate::dataset::classes::{LeftOut, UNKNOWN_CLASS};
 use crate::dataset::files::Run;
 use crate::dataset::logs::LogRow;
@@ -142,6 +142,9 @@ fn write_spans(
             continue;
         }
         let class = count(rules, &mut written.counts, condition, &said, late, trace);
+        if trace.is_of_the_run() {
+            count_normal(rules, &mut written.counts, of, at, &unusual[at]);
+        }
         if runs.last().is_none_or(|run| run.class != class) {
             runs.push(Run {
                 class,
@@ -205,6 +208,26 @@ fn count(
             *counts.left_out.entry(reason).or_default() += 1;
             (reason == LeftOut::Unknown).then_some(UNKNOWN_CLASS)
         }
+    }
+}
+
+/// Counts a span by what can be said of it by itself.
+fn count_normal(
+    rules: &RowRules<'_>,
+    counts: &mut WriteCounts,
+    of: &TracePartition,
+    at: usize,
+    unusual: &OfSpan,
+) {
+    counts.untold += u64::from(unusual.unusual.is_none());
+    if let Some(durations) = rules.limits.wide(&of.shapes, at) {
+        let row = of.span_marks.row.value(at) as usize;
+        let wide = Wide {
+            spans: 1,
+            median_us: durations.median_us,
+            slow_from_us: durations.slow_from_us,
+        };
+        counts.add_wide(of.service(at), of.spans.name.value(row), wide);
     }
 }
 

@@ -173,7 +173,7 @@ impl TracePartition {
             .map(|at| (at, parents.value(at) as usize))
     }
 
-    fn service(&self, at: usize) -> &str {
+    pub(super) fn service(&self, at: usize) -> &str {
         self.spans.service_name.value(self.row(at))
     }
 

@@ -8,8 +8,9 @@ use super::Allowed;
 
 /// Write a first scenario file.
 ///
-/// For a target it asks what the target says of its routes (OpenAPI, at the usual paths), unless a
-/// file says it; without a target and without a file it is a scenario file of the demo shop.
+/// Unless a file says what there is, the target is asked, with GET alone and for at most 15 seconds:
+/// for its OpenAPI document at the usual paths, else for the page at the address and the pages that
+/// it links to. Without a target and without a file it is a scenario file of the demo shop.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
@@ -18,7 +19,7 @@ Examples:
   loadgen init http://127.0.0.1:8080 --openapi api.yaml   by a description of its routes
   loadgen init --har visit.har                            by what a browser recorded")]
 pub(crate) struct InitArgs {
-    /// Where requests go, such as http://127.0.0.1:8080
+    /// Where requests go, such as http://127.0.0.1:8080; a path is that of the first page
     #[arg(value_name = "URL")]
     pub(crate) target: Option<String>,
     /// A description of the target's routes: OpenAPI as JSON or YAML.

@@ -12,7 +12,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         catalogues: loadgen_fault::catalogues(),
         ..PlanOptions::default()
     };
-    let mut wrong = Vec::new();
+    let (mut wrong, mut code) = (Vec::new(), Exit::Usage);
     for file in &args.files {
         match loadgen_scenario::load(file, &options) {
             Ok(Loaded { plan, notes }) => {
@@ -24,12 +24,17 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
                     counted(plan.flows.len() as u64, "flow")
                 ))?;
             }
-            Err(errors) => wrong.push(errors.to_string()),
+            Err(errors) => {
+                if !errors.of_options {
+                    code = Exit::BadInput;
+                }
+                wrong.push(errors.to_string());
+            }
         }
     }
     if wrong.is_empty() {
         Ok(Exit::Success)
     } else {
-        Err(Failure::new(Exit::BadInput, wrong.join("\n")))
+        Err(Failure::new(code, wrong.join("\n")))
     }
 }

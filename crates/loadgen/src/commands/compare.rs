@@ -25,7 +25,7 @@ pub(super) async fn compare(mut args: CompareArgs) -> Result<Exit, Failure> {
     args.overrides = args.overrides.with_variable();
     if !(args.tolerance.is_finite() && args.tolerance > 0.0) {
         let message = format!("--tolerance {}: give a number above 0", args.tolerance);
-        return Err(Failure::new(Exit::BadInput, message));
+        return Err(Failure::new(Exit::Usage, message));
     }
     match args.paths.as_slice() {
         [a, b] => {
@@ -34,7 +34,7 @@ pub(super) async fn compare(mut args: CompareArgs) -> Result<Exit, Failure> {
             Ok(Exit::Success)
         }
         [folder] if folder.is_dir() => Err(Failure::new(
-            Exit::BadInput,
+            Exit::Usage,
             format!(
                 "{} is a folder: give a second one to compare it with, or a scenario file",
                 folder.display()

@@ -27,11 +27,11 @@ async fn build(args: BuildArgs) -> Result<Exit, Failure> {
             "--weak-below {}: give a number from 0 to 1",
             args.weak_below
         );
-        return Err(Failure::new(Exit::BadInput, message));
+        return Err(Failure::new(Exit::Usage, message));
     }
     if !(args.embargo >= 0.0 && args.embargo.is_finite()) {
         let message = format!("--embargo {}: give seconds, 0 or more", args.embargo);
-        return Err(Failure::new(Exit::BadInput, message));
+        return Err(Failure::new(Exit::Usage, message));
     }
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
     let Some(report) = make(options(&args), &interrupts).await? else {

@@ -193,7 +193,11 @@ async fn examine(
                 id: "traces-not-looked-for",
                 level: FindingLevel::Warning,
                 message: "nobody has looked whether traces arrive".to_owned(),
-                advice: "Say where they are: --traces FILE of the Collector's file exporter, or --jaeger URL.".to_owned(),
+                advice: "Say where they are: --traces FILE of the Collector's file exporter, or --jaeger \
+                         URL. Without a Collector start `loadgen collect --out telemetry` in a terminal of \
+                         its own, let the services send OTLP to its port 4317 or 4318, and give --traces \
+                         telemetry/traces.jsonl."
+                    .to_owned(),
             });
             None
         }

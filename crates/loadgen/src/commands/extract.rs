@@ -304,7 +304,7 @@ pub(super) fn wait(typed: Option<f64>, default: Duration) -> Result<Duration, Fa
         return Ok(default);
     };
     Duration::try_from_secs_f64(seconds)
-        .map_err(|e| Failure::new(Exit::BadInput, format!("--wait {seconds}: {e}")))
+        .map_err(|e| Failure::new(Exit::Usage, format!("--wait {seconds}: {e}")))
 }
 
 /// Makes a dataset of each run that is complete and has none, once.

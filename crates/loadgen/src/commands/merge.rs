@@ -145,8 +145,8 @@ fn tell(
     }
     super::print(&tables::summary(&summary, None))?;
     super::print(&format!(
-        "\n{} shards are one run in {at}. Next, label what your Collector stored:\n  \
-         loadgen extract {at} <telemetry>\n",
+        "\n{} shards are one run in {at}. Next, label what your Collector stored; `telemetry` stands for \
+         its files or its folder:\n  loadgen extract {at} telemetry\n",
         run.shards.len(),
         at = out.path().display(),
     ))?;

@@ -9,5 +9,5 @@ pub(super) async fn detect(args: DetectArgs) -> Result<Exit, Failure> {
          Build it with `cargo build --release --features detect`.",
         args.model.display()
     );
-    Err(Failure::new(Exit::BadInput, text))
+    Err(Failure::new(Exit::Usage, text))
 }

@@ -35,7 +35,13 @@ pub(super) fn load_with(file: &Path, overrides: &PlanOverrides) -> Result<Loaded
         scenarios: overrides.scenarios.clone(),
         catalogues: loadgen_fault::catalogues(),
     };
-    loadgen_scenario::load(file, &options).map_err(|errors| Failure::new(Exit::BadInput, errors))
+    loadgen_scenario::load(file, &options).map_err(|errors| {
+        let code = match errors.of_options {
+            true => Exit::Usage,
+            false => Exit::BadInput,
+        };
+        Failure::new(code, errors)
+    })
 }
 
 /// Notes on a plan, to standard error.

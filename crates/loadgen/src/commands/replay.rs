@@ -74,7 +74,7 @@ pub(super) async fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
 }
 
 fn check(args: &ReplayArgs) -> Result<(), Failure> {
-    let wrong = |message: &str| Err(Failure::new(Exit::BadInput, message));
+    let wrong = |message: &str| Err(Failure::new(Exit::Usage, message));
     if args.now && args.speed != Speed::Times(1.0) {
         return wrong(
             "--now goes with the run's own speed only: faster, what is sent would lie in the future",
@@ -153,5 +153,5 @@ fn failure(error: ReplayError) -> Failure {
 }
 
 fn exporter_failure(error: ExporterError) -> Failure {
-    Failure::new(Exit::BadInput, error)
+    Failure::new(Exit::Usage, error)
 }

@@ -19,7 +19,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     if let Some(stamp) = &args.stamp {
         let [sources] = &mut found[..] else {
             let message = "--stamp is of one dataset: give one folder with it";
-            return Err(Failure::new(Exit::BadInput, message));
+            return Err(Failure::new(Exit::Usage, message));
         };
         *sources = sources.clone().with_stamp(stamp).map_err(failure)?;
     }

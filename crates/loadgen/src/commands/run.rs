@@ -238,9 +238,15 @@ fn next_command(folder: &RunFolder, has_telemetry: bool) -> String {
     if has_telemetry {
         return format!("\nThe run is in {at}. Next:\n  loadgen extract {at}\n");
     }
+    let stored = "If a Collector stored what the services sent, label that; `telemetry` stands for its \
+                  files or its folder:";
+    let nothing = "If nothing was stored: `loadgen collect --out telemetry` is a small Collector. Start it \
+                   in a terminal of its own, let the services send OTLP to its ports 4317 (gRPC) or 4318 \
+                   (HTTP), and run again with --telemetry telemetry.";
     format!(
-        "\nThe run is in {at}. The target's telemetry is where its Collector put it, in files or a folder; \
-         label it with:\n  loadgen extract {at} <telemetry>\n"
+        "\nThe run is in {at}.\n{}  loadgen extract {at} telemetry\n{}",
+        tables::wrapped(stored, ""),
+        tables::wrapped(nothing, "")
     )
 }
 

@@ -14,7 +14,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
                 0 => "--window: the dataset has no windows".to_owned(),
                 _ => format!("--window {number}: there are windows 0 to {}", windows - 1),
             };
-            return Err(Failure::new(Exit::BadInput, message));
+            return Err(Failure::new(Exit::Usage, message));
         }
     }
     match args.json {

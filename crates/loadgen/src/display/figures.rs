@@ -7,6 +7,8 @@ use loadgen_timeline::RequestRecord;
 
 /// Length of the sliding window for the current rate.
 const RATE_NS: i64 = 3_000_000_000;
+/// A rate is told of at least so long: the first requests of a window say little of a second.
+const LEAST_RATE_NS: i64 = 1_000_000_000;
 
 /// Figures of one scenario while it runs.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl LiveFigures {
         let (Some((last, _)), Some(first_ns)) = (self.recent.back(), self.first_ns) else {
             return 0.0;
         };
-        let span_ns = (last - first_ns).clamp(1, RATE_NS);
+        let span_ns = (last - first_ns).clamp(LEAST_RATE_NS, RATE_NS);
         let count: u64 = self.recent.iter().map(|(_, n)| n).sum();
         count as f64 * 1e9 / span_ns as f64
     }

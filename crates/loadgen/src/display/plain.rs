@@ -59,7 +59,7 @@ impl Plain {
         let text = match index.is_none_or(|index| self.sends[index]) {
             false => format!("{} closed", closed.scenario),
             true => format!(
-                "{} closed: {} requests, {} failed{dropped}",
+                "{} closed: {} requests have ended, {} failed{dropped}",
                 closed.scenario, closed.sent, closed.failed
             ),
         };

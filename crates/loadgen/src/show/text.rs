@@ -67,7 +67,7 @@ fn of_window(window: &ShownWindow, in_full: bool) -> String {
         window.number,
         tables::window_label(figures),
         match evidence.verdict {
-            Some(verdict) => verdict.as_str(),
+            Some(_) => tables::verdict_label(figures),
             None => "not evaluated, it only warms the target up",
         }
     );
@@ -103,19 +103,23 @@ fn facts(window: &ShownWindow) -> Vec<String> {
         facts.push(format!("{fault} in {service} ({})", figures.fault_state));
     }
     facts.push(counted(figures.requests, "request"));
+    facts.push(counted(figures.traces, "trace"));
     facts.push(format!(
         "{} of {} spans steady",
         figures.steady_spans, figures.spans
     ));
-    if evidence.declared.is_some() {
-        let traces = counted(evidence.traces_met, "trace");
-        facts.push(format!("{traces} met the service"));
+    if let Some(declared) = &evidence.declared {
+        let met = evidence.traces_met;
+        facts.push(match &declared.root_cause_service {
+            Some(service) => format!("{met} met {service} while its condition held"),
+            None => format!("{met} while its condition held"),
+        });
     }
     if let Some(onset) = evidence.onset_s {
-        facts.push(format!("onset after {onset:.1} s"));
+        facts.push(format!("first effect {onset:.1} s after the injection"));
     }
     if let Some(recovery) = evidence.recovery_s {
-        facts.push(format!("over {recovery:.1} s after the clear"));
+        facts.push(format!("last effect {recovery:.1} s after the clearing"));
     }
     facts
 }

@@ -101,8 +101,8 @@ fn windows(windows: &[WindowFigures]) -> String {
     if windows.is_empty() {
         return "\n".to_owned();
     }
-    let columns = ["window", "verdict", "strongest effect", "traces", "rank"];
-    let mut table = table(&columns, &[3]);
+    let columns = ["window", "verdict", "strongest effect", "met", "rank"];
+    let mut table = table(&columns, &[3, 4]);
     for window in windows {
         let effect = window.effect.as_ref().map_or("-".to_owned(), |of| {
             format!(
@@ -110,13 +110,7 @@ fn windows(windows: &[WindowFigures]) -> String {
                 of.value, of.low, of.high, of.signal
             )
         });
-        let verdict = match &window.verdict {
-            Some(_) if window.is_not_compared() => "clean, not compared",
-            Some(verdict) => verdict.as_str(),
-            None if window.warm_up => "-",
-            None => "not evaluated",
-        };
-        let traces = window.traces_met.unwrap_or(window.traces);
+        let met = window.traces_met.map_or("-".to_owned(), |n| n.to_string());
         let rank = match (window.root_cause_rank, window.root_cause_tied) {
             (None, _) => "-".to_owned(),
             (Some(rank), false) => rank.to_string(),
@@ -124,14 +118,14 @@ fn windows(windows: &[WindowFigures]) -> String {
         };
         table.add_row([
             window_label(window),
-            verdict.to_owned(),
+            verdict_label(window).to_owned(),
             effect,
-            traces.to_string(),
+            met,
             rank,
         ]);
     }
-    let legend = "Traces: those that met the declared service. Rank: its place among all services, = \
-                  where tied.";
+    let legend = "met: traces that met the declared service while the window's condition held. rank: its \
+                  place among all services, = where tied. Both only where an anomaly is declared.";
     format!("\n{table}\n{}{}", wrapped(legend, ""), higher_load(windows))
 }
 
@@ -152,6 +146,16 @@ fn higher_load(windows: &[WindowFigures]) -> String {
         with_more.join(", ")
     );
     wrapped(&text, "")
+}
+
+/// A window's verdict, and that there was nothing to compare it with.
+pub(crate) fn verdict_label(window: &WindowFigures) -> &str {
+    match &window.verdict {
+        Some(_) if window.is_not_compared() => "clean, not compared",
+        Some(verdict) => verdict,
+        None if window.warm_up => "-",
+        None => "not evaluated",
+    }
 }
 
 /// A window by its scenario, and by its type where that has another name.
@@ -189,9 +193,11 @@ fn left_out(figures: &Figures) -> String {
     wrapped(&text, "")
 }
 
-/// All checks of an audit: those that found something in full, the others by name.
+/// All checks of an audit that was repeated: those that found something in full, the others by name.
 pub(crate) fn audit(audit: &Audit) -> String {
-    checks(audit, Level::Ok)
+    let legend = "The check `files` is of this command alone: it looks at the files on the disk. The \
+                  others are those of the extraction.";
+    checks(audit, Level::Ok) + &wrapped(legend, "")
 }
 
 /// The checks from a level on, and the verdict.
@@ -227,16 +233,12 @@ fn checks(audit: &Audit, from: Level) -> String {
             out += &format!("  and {hidden} more in the audit file\n");
         }
     }
-    let others = audit
-        .checks
-        .iter()
-        .filter(|check| check.level < from)
-        .count();
-    let and = match others {
-        0 => String::new(),
-        others => format!(" ({others} checks found nothing)"),
-    };
-    out += &format!("\nAudit: {}{and}\n", verdict(audit.verdict));
+    let quiet = audit.checks.iter().filter(|c| c.level == Level::Ok).count();
+    out += &format!(
+        "\nAudit: {} ({quiet} of {} checks found nothing)\n",
+        verdict(audit.verdict),
+        audit.checks.len()
+    );
     out
 }
 
@@ -259,6 +261,7 @@ mod tests {
             scenario: scenario.into(),
             anomaly_type: kind.into(),
             verdict: Some("supported".into()),
+            traces: 300,
             traces_met: Some(215),
             root_cause_rank: Some(1),
             root_cause_tied: true,
@@ -278,6 +281,7 @@ mod tests {
         (sham.sham, sham.declared) = (true, Some("dependency_bottleneck".into()));
         let mut warm_up = window("warm_up", "none");
         (warm_up.warm_up, warm_up.verdict, warm_up.effect) = (true, None, None);
+        (warm_up.traces_met, warm_up.root_cause_rank) = (None, None);
         let shown = windows(&[
             window("dependency_bottleneck", "dependency_bottleneck"),
             sham,
@@ -295,14 +299,22 @@ mod tests {
         };
         let effect = "+0.93 (+0.88 to +0.97) saturation";
         assert!(
-            has(&[" dependency_bottleneck ", "supported", effect, "215", "1="]),
+            has(&[
+                " dependency_bottleneck ",
+                "supported",
+                effect,
+                "  215 ",
+                "1="
+            ]),
             "{shown}"
         );
         assert!(
             has(&["quiet (sham of dependency_bottleneck)", "supported"]),
             "{shown}"
         );
-        assert!(has(&["warm_up (warm-up)", " - "]), "{shown}");
+        // What met no declared service is not counted as if it had.
+        assert!(has(&["warm_up (warm-up)", "    -     -│"]), "{shown}");
+        assert!(!shown.contains("300"), "{shown}");
         assert!(!shown.contains("note:"), "{shown}");
     }
 

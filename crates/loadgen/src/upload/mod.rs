@@ -73,7 +73,7 @@ impl Place {
     pub(crate) async fn open(url: &str) -> Result<Self, Failure> {
         let bad = |why: String| {
             Failure::new(
-                Exit::BadInput,
+                Exit::Usage,
                 format!(
                     "can't upload to {url}: {why}\n\
                      Give s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or \

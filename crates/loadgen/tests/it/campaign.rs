@@ -193,7 +193,7 @@ fn what_cannot_be_a_campaign_is_told_before_any_run() {
                 "--admin-url",
                 "b",
             ],
-            3,
+            2,
             "--admin-url is given 2 times, and --target 1 times",
         ),
     ] {

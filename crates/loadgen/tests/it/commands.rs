@@ -383,7 +383,7 @@ fn a_wrong_base_url_is_told_as_such() {
         "--base-url".as_ref(),
         "shop:8080".as_ref(),
     ]);
-    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stdout));
+    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stdout));
     assert!(text(&out.stderr).contains("shop:8080"));
 }
 
@@ -452,10 +452,56 @@ fn an_otlp_endpoint_without_a_scheme_is_refused() {
             args.into_iter()
                 .chain(["--otlp-endpoint", "127.0.0.1:4317"]),
         );
-        assert_eq!(out.status.code(), Some(3));
+        assert_eq!(out.status.code(), Some(2));
         assert!(
             text(&out.stderr).contains("scheme"),
             "{}",
+            text(&out.stderr)
+        );
+    }
+}
+
+/// README.md and `loadgen --help` promise these codes.
+#[test]
+fn what_is_typed_wrong_ends_with_2_and_what_is_in_a_file_with_3() {
+    let place = Place::new();
+    let file = scenario("quick.yaml").to_string_lossy().into_owned();
+    place.write("wrong.yaml", "version: 1\n");
+    place.write("right.yaml", &std::fs::read_to_string(&file).unwrap());
+    for (code, args) in [
+        (2, "no-such-command"),
+        (2, "run"),
+        (2, "run right.yaml --no-such-flag"),
+        (2, "plan right.yaml --seed x"),
+        (2, "plan right.yaml --time-scale 0"),
+        (2, "check right.yaml --time-scale -1"),
+        (2, "plan right.yaml --scenarios nobody"),
+        (2, "plan right.yaml --seed 9007199254740992"),
+        (2, "run right.yaml --base-url nowhere"),
+        (2, "run right.yaml --shard 0/2"),
+        (2, "run right.yaml --engine k6 --workers 2"),
+        (2, "run right.yaml --otlp-endpoint 127.0.0.1:4317"),
+        (2, "extract right.yaml"),
+        (
+            2,
+            "replay --now --speed 10 --telemetry right.yaml --otlp http://127.0.0.1:1",
+        ),
+        (2, "compare right.yaml --tolerance 0"),
+        (2, "init nowhere"),
+        (3, "plan wrong.yaml"),
+        // What is wrong with the file has to be mended first.
+        (3, "plan wrong.yaml --time-scale 0"),
+        (3, "check wrong.yaml"),
+        (3, "run absent.yaml"),
+        (3, "show absent"),
+        (3, "extract absent --out d"),
+        (3, "run right.yaml --base-url http://203.0.113.7"),
+    ] {
+        let out = place.loadgen(args.split(' '));
+        assert_eq!(
+            out.status.code(),
+            Some(code),
+            "{args}: {}",
             text(&out.stderr)
         );
     }

@@ -133,19 +133,24 @@ fn what_can_t_be_compared_is_told() {
     let place = Place::new();
     place.write("flat.yaml", FLAT);
     std::fs::create_dir(place.path("folder")).unwrap();
-    let told = |args: &[&str], words: &str| {
+    let told = |args: &[&str], code: i32, words: &str| {
         let out = place.loadgen(args);
-        assert_eq!(out.status.code(), Some(3), "{args:?}");
+        assert_eq!(out.status.code(), Some(code), "{args:?}");
         let message = text(&out.stderr);
         assert!(message.contains(words), "{args:?}: {message}");
     };
-    told(&["compare", "folder"], "give a second one");
-    told(&["compare", "folder", "folder"], "it has no summary.json");
+    told(&["compare", "folder"], 2, "give a second one");
+    told(
+        &["compare", "folder", "folder"],
+        3,
+        "it has no summary.json",
+    );
     told(
         &["compare", "flat.yaml", "--scenarios", "frist"],
+        2,
         "did you mean `first`?",
     );
-    told(&["compare", "flat.yaml", "--tolerance", "0"], "above 0");
+    told(&["compare", "flat.yaml", "--tolerance", "0"], 2, "above 0");
     std::fs::create_dir_all(place.path("taken/rep-1-k6")).unwrap();
     let out = place
         .command(["compare", "flat.yaml", "--out", "taken"])

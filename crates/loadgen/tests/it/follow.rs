@@ -348,6 +348,9 @@ scenarios: {load: {executor: per-vu-iterations, max_duration: 2s}}
     let told = said.find("absent is not there yet").expect("told");
     assert!(said.contains("absent-*.jsonl is not there yet"), "{said}");
     assert!(told < said.find("load opened").expect("load"), "{said}");
-    assert!(said.contains("loadgen extract run <telemetry>"), "{said}");
+    assert!(
+        said.contains("loadgen extract run absent absent-*.jsonl"),
+        "{said}"
+    );
     assert!(place.path("run/timeline.jsonl").exists());
 }

@@ -1,6 +1,8 @@
 //! First files: what `loadgen init` and `loadgen k6 init` write is right, and is never written over
 //! something.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::program::k6::k6_run;
@@ -80,7 +82,7 @@ fn what_can_not_be_used_is_told() {
         (vec!["init", "--openapi", "other.json"], 3, "`paths`"),
         (vec!["init", "--har", "other.json"], 3, "`log.entries`"),
         (vec!["init", "--har", "missing.har"], 3, "missing.har"),
-        (vec!["init", "shop.example"], 3, "not an address"),
+        (vec!["init", "shop.example"], 2, "not an address"),
         (vec!["init", "http://127.0.0.1:1"], 4, "not reachable"),
         (vec!["init", "http://203.0.113.7"], 3, "--allow-target"),
     ] {
@@ -123,4 +125,83 @@ fn a_first_script_runs_under_k6() {
 
     let again = place.loadgen(["k6", "init", "mine"]);
     assert_eq!(again.status.code(), Some(1), "{}", text(&again.stderr));
+}
+
+/// A server that answers by path with a status, a content type and a body.
+fn serve(answer: fn(&str) -> (u16, &'static str, &'static str)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { continue };
+            let mut lines = BufReader::new(&stream).lines();
+            let request = lines.next().and_then(Result::ok).unwrap_or_default();
+            // The rest of the head is read, so that closing does not reset the connection.
+            let _ = lines
+                .by_ref()
+                .map_while(Result::ok)
+                .find(|line| line.is_empty());
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let (status, kind, body) = answer(path);
+            let _ = write!(
+                &stream,
+                "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nlocation: /home\r\n\
+                 content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    url
+}
+
+#[test]
+fn a_target_that_does_not_describe_itself_is_asked_for_its_pages() {
+    let place = Place::new();
+    let url = serve(|path| match path {
+        "/" => (302, "text/plain", ""),
+        "/home" => (
+            200,
+            "text/html",
+            "<a href='/items'>a</a><a href='/gone'>b</a><a href='/logout'>c</a>",
+        ),
+        "/items" => (200, "application/json", "[]"),
+        _ => (404, "text/plain", "not here"),
+    });
+    let out = place.loadgen(["init", &url]);
+    let said = text(&out.stdout).replace("\n    ", " ");
+    assert!(out.status.success(), "{said}{}", text(&out.stderr));
+    for part in [
+        "2 requests to",
+        "no OpenAPI document at /openapi.json",
+        "GET /: status 200, text/html, led to /home",
+        "2 links on it",
+        "left out: /gone: status 404",
+        "left out: /logout, which may change something",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let written = std::fs::read_to_string(place.path("scenario.yaml")).unwrap();
+    assert!(written.contains("path: '/items'"), "{written}");
+    assert!(!written.contains("path: '/gone'"), "{written}");
+    assert!(written.contains("# Left out: /gone"), "{written}");
+    assert!(place.loadgen(["check", "scenario.yaml"]).status.success());
+}
+
+#[test]
+fn that_a_first_page_does_not_answer_is_told() {
+    let place = Place::new();
+    let url = serve(|path| match path {
+        "/healthz" => (200, "text/plain", "ok"),
+        _ => (404, "application/json", "{}"),
+    });
+    let out = place.loadgen(["init", &url]);
+    let said = text(&out.stdout).replace("\n    ", " ");
+    assert!(
+        said.contains("by its health check alone") && said.contains("GET /: status 404"),
+        "{said}"
+    );
+    assert!(said.contains("write the paths of a visit"), "{said}");
+    let written = std::fs::read_to_string(place.path("scenario.yaml")).unwrap();
+    assert!(written.contains("path: '/healthz'"), "{written}");
+    assert!(!written.contains("path: '/'\n"), "{written}");
 }

@@ -252,7 +252,7 @@ fn a_dataset_without_telemetry_can_not_be_sent_again() {
     assert_eq!(out.status.code(), Some(3), "{said}");
     assert!(said.contains("--telemetry"), "{said}");
     let (out, _) = replay(&place, &["dataset", "--now", "--speed", "10"]);
-    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
+    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
 }
 
 #[test]

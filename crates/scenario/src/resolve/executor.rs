@@ -110,7 +110,7 @@ pub(super) fn beginning_with(
         if wanted > *max_vus {
             let message =
                 format!("{wanted} VUs, given for this run, are more than `{scenario}` may have");
-            findings.push(Finding::whole(message).help(format!("its `max_vus` is {max_vus}")));
+            findings.push(Finding::of_options(message).help(format!("its `max_vus` is {max_vus}")));
         }
         *vus = wanted;
     }

@@ -209,7 +209,8 @@ fn seed(
         findings.push(Finding::at(root.value("seed"), too_large(seed)).help(help));
     }
     if let Some(seed) = options.seed.filter(|seed| *seed > MAX_SAFE_INTEGER) {
-        findings.push(Finding::whole(too_large(seed) + " (it was given for this run)").help(help));
+        findings
+            .push(Finding::of_options(too_large(seed) + " (it was given for this run)").help(help));
     }
     options.seed.or(file.seed).unwrap_or(0)
 }
@@ -220,7 +221,7 @@ fn time_scale(options: &PlanOptions, findings: &mut Vec<Finding>) -> f64 {
         return scale;
     }
     findings.push(
-        Finding::whole(format!("the time scale {scale} is not a number above 0"))
+        Finding::of_options(format!("the time scale {scale} is not a number above 0"))
             .help("1 runs the timetable as written, 0.1 ten times as fast"),
     );
     1.0

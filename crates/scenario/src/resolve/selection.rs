@@ -18,7 +18,7 @@ pub(super) fn check(file: &ScenarioFile, options: &PlanOptions, findings: &mut V
         if !file.scenarios.contains_key(name) && drawn != Some(name) {
             let known = file.scenarios.keys().map(String::as_str);
             findings.push(
-                Finding::whole(format!(
+                Finding::of_options(format!(
                     "unknown scenario `{name}` (it was given for this run)"
                 ))
                 .suggest(name, known.chain(drawn)),
@@ -35,7 +35,7 @@ pub(super) fn check(file: &ScenarioFile, options: &PlanOptions, findings: &mut V
             episodes::ALL,
             episodes.over
         );
-        findings.push(Finding::whole(message).help(format!(
+        findings.push(Finding::of_options(message).help(format!(
             "episodes send nothing themselves: choose `{}` as well",
             episodes.over
         )));

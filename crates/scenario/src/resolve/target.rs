@@ -35,7 +35,7 @@ pub(super) fn resolve(
         match base_url(url) {
             Ok(url) => target = Target::BaseUrl(url),
             Err(help) => findings.push(
-                Finding::whole(format!("`{url}`, given for this run, is not a base URL"))
+                Finding::of_options(format!("`{url}`, given for this run, is not a base URL"))
                     .help(help),
             ),
         }

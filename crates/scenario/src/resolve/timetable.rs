@@ -330,12 +330,12 @@ pub(super) fn check_scaled(scenarios: &[PlannedScenario], findings: &mut Vec<Fin
     for scenario in scenarios {
         if scenario.end_ns > MAX_DURATION_NS {
             findings.push(
-                Finding::whole(too_late(&scenario.name) + " at this time scale")
+                Finding::of_options(too_late(&scenario.name) + " at this time scale")
                     .help("use a smaller time scale"),
             );
         } else if scenario.end_ns <= scenario.start_ns {
             findings.push(
-                Finding::whole(format!(
+                Finding::of_options(format!(
                     "the time scale leaves nothing of `{}`",
                     scenario.name
                 ))

@@ -92,6 +92,37 @@ pub struct Figures {
     pub rate: Option<Predictor>,
     /// Columns that were left out because of that.
     pub dropped_columns: Vec<String>,
+    /// Where `span_anomaly` can't tell; none: an older version made the dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_normals: Option<SpanNormals>,
+}
+
+/// Where single spans can't be compared with the normal of their operation, or hardly.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SpanNormals {
+    /// Spans of the run that `span_anomaly` says nothing of: their operation has too few normal
+    /// spans, or they are late or copies.
+    pub untold: u64,
+    /// Operations whose normal spans take so long at times that most delays are not told from them,
+    /// those with the most spans first.
+    pub wide: Vec<WideOperation>,
+}
+
+/// An operation whose normal has a long tail.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct WideOperation {
+    /// The service.
+    pub service: String,
+    /// Name of its spans.
+    pub name: String,
+    /// Spans of the run.
+    pub spans: u64,
+    /// Median of the normal ones, ms.
+    pub median_ms: f64,
+    /// A span that took longer is `latency`, ms.
+    pub slow_from_ms: f64,
 }
 
 /// Which run it is.
@@ -282,7 +313,7 @@ pub struct WindowFigures {
     pub lost_traces: u64,
     /// Of these, those that were sent in a stretch of time of which nothing arrived.
     pub gap_requests: u64,
-    /// End of the recovery after its fault, Unix nanoseconds; none: there was none to see.
+    /// End of the phase `recovery` after its fault, Unix nanoseconds; none: there was none to see.
     pub recovered_ns: Option<i64>,
     /// Of its spans those in its steady phase.
     pub steady_spans: u64,
@@ -307,9 +338,9 @@ pub struct WindowFigures {
     pub effect: Option<Effect>,
     /// From the confirmation of the injection to the first effect, seconds.
     pub onset_s: Option<f64>,
-    /// From the confirmation of the clearing to the last effect, seconds.
+    /// From the confirmation of the clearing to the last request that shows the anomaly, seconds.
     pub recovery_s: Option<f64>,
-    /// Steady traces through its declared service; none: it declares none.
+    /// Traces through its declared service while its condition held; none: it declares none.
     pub traces_met: Option<u64>,
     /// Rank of its declared service among all.
     pub root_cause_rank: Option<u32>,

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use figures::{
     ClockFigures, CountingPath, Effect, Figures, ForeignRows, Gap, IdLeak, IdOfWindow, LateSpans,
-    Leak, LedgerFigures, OffPlan, Predictor, Rows, RunFigures, ServiceFigures, TimeOffset,
-    TimelineFigures, ToldBlocks, WindowFigures,
+    Leak, LedgerFigures, OffPlan, Predictor, Rows, RunFigures, ServiceFigures, SpanNormals,
+    TimeOffset, TimelineFigures, ToldBlocks, WideOperation, WindowFigures,
 };
 pub use read::{AuditError, audits, latest_audit, read_audit};
 

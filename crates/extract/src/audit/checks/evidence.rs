@@ -28,6 +28,10 @@ pub(super) fn evidence(figures: &Figures) -> Check {
             count(evaluated().count(), "window")
         ),
     };
+    let warm_ups = windows.len() - evaluated().count();
+    if warm_ups > 0 {
+        figure += &format!("; {} not evaluated", count(warm_ups, "warm-up"));
+    }
     if shams > 0 {
         figure += &format!(
             "; {} supported: an error of the evidence",
@@ -91,6 +95,7 @@ fn detail(window: &WindowFigures) -> String {
     };
     let verdict = match window.fault_state == FaultState::Failed.name() {
         true => "its fault failed, so its label is unknown",
+        false if window.is_not_compared() => "clean, not compared",
         false => window.verdict.as_deref().unwrap_or("not evaluated"),
     };
     let reason = match &window.reasons[..] {

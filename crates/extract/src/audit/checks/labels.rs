@@ -3,7 +3,7 @@
 use loadgen_timeline::audit::{Check, Figures, Level, WindowFigures};
 use loadgen_timeline::condition::UNKNOWN;
 
-use super::{Build, check, count, is_normal, percent, share};
+use super::{Build, check, count, info_if, is_normal, percent, share};
 use crate::audit::limits::{STEADY_WARNING, UNKNOWN_ERROR, UNKNOWN_WARNING, WINDOW_TRACES};
 
 pub(super) fn rows(figures: &Figures) -> Check {
@@ -125,9 +125,13 @@ pub(super) fn windows(figures: &Figures) -> Check {
         _ if figures.spans.read == 0 => Level::Warning,
         _ => Level::Error,
     };
+    let warm_ups = match figures.windows.len() - windows.len() {
+        0 => String::new(),
+        warm_ups => format!(" and {}", count(warm_ups, "warm-up")),
+    };
     let figure = format!(
-        "{} windows, {empty} without a span, {thin} with fewer than {WINDOW_TRACES} traces",
-        windows.len()
+        "{}{warm_ups}, {empty} without a span, {thin} with fewer than {WINDOW_TRACES} traces",
+        count(windows.len(), "window")
     );
     let twice_said = twice.iter().map(|scenario| {
         format!("{scenario}: several windows; which of them a fault belongs to can't be told")
@@ -209,4 +213,37 @@ pub(super) fn class_balance(figures: &Figures) -> Check {
              baselines.",
         )
         .detail(details)
+}
+
+/// Whether `span_anomaly` can tell of each span whether it is unusual.
+pub(super) fn span_normals(figures: &Figures) -> Check {
+    let limit = "20 normal spans an operation, without a long tail";
+    let Some(of) = figures
+        .span_normals
+        .as_ref()
+        .filter(|_| figures.timeline.is_some())
+    else {
+        return check("span-normals", Level::Ok, "not known", limit);
+    };
+    let untold = share(of.untold, figures.spans.written);
+    let figure = format!(
+        "{} spans without `span_anomaly` ({}), {} with a long tail",
+        of.untold,
+        percent(untold),
+        count(of.wide.len(), "operation")
+    );
+    let found = info_if(of.untold > 0 || !of.wide.is_empty());
+    check("span-normals", found, figure, limit)
+        .advise(
+            "Nothing is said of spans of operations that have fewer than 20 spans in clean normal time. \
+             Where normal spans take long at times, `none` does not mean that a span met no fault: only \
+             longer ones than the details say are `latency`. Go by the verdict of the window there, or \
+             give the run a longer normal time and warm-up on a quieter machine.",
+        )
+        .detail(of.wide.iter().map(|of| {
+            format!(
+                "{} {}: {} spans; normal median {:.1} ms, `latency` from {:.1} ms on",
+                of.service, of.name, of.spans, of.median_ms, of.slow_from_ms
+            )
+        }))
 }

@@ -187,7 +187,7 @@ pub(super) fn time_position(figures: &Figures) -> Check {
     let anomalous = || windows.iter().filter(|(kind, _)| !is_normal(kind));
     let once = anomalous().filter(|(_, windows)| **windows == 1).count();
     let figure = format!(
-        "{once} of {} have one window only",
+        "{once} of {} with one window only",
         count(anomalous().count(), "anomaly type")
     );
     check("time-position", info_if(once > 0), figure, "two windows of each type")

@@ -24,6 +24,7 @@ pub(super) fn all(figures: &Figures) -> Vec<Check> {
         labels::windows(figures),
         labels::steady_share(figures),
         labels::class_balance(figures),
+        labels::span_normals(figures),
         losses::lost_traces(figures),
         losses::gaps(figures),
         losses::silent_steps(figures),

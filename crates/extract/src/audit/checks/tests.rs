@@ -3,8 +3,8 @@
 use loadgen_timeline::Integrity;
 use loadgen_timeline::audit::{
     ClockFigures, CountingPath, DatasetVerdict, Effect, ForeignRows, Gap, IdLeak, IdOfWindow,
-    LateSpans, Leak, LedgerFigures, OffPlan, Predictor, Rows, ServiceFigures, TimeOffset,
-    TimelineFigures, ToldBlocks, WindowFigures,
+    LateSpans, Leak, LedgerFigures, OffPlan, Predictor, Rows, ServiceFigures, SpanNormals,
+    TimeOffset, TimelineFigures, ToldBlocks, WideOperation, WindowFigures,
 };
 use loadgen_timeline::event::RunStatus;
 
@@ -193,6 +193,52 @@ fn what_the_run_says_of_itself() {
             timeline(f).without_fault.push("x".into())
         }),
     ]);
+}
+
+#[test]
+fn where_single_spans_can_not_be_told_is_named() {
+    let mut figures = good();
+    figures.span_normals = Some(SpanNormals::default());
+    assert_eq!(level(&figures, "span-normals"), Level::Ok);
+    figures.span_normals = Some(SpanNormals {
+        untold: 25,
+        wide: vec![WideOperation {
+            service: "web".into(),
+            name: "GET /a".into(),
+            spans: 40,
+            median_ms: 4.0,
+            slow_from_ms: 310.5,
+        }],
+    });
+    let told = found(&figures, "span-normals");
+    assert_eq!(told.level, Level::Info);
+    assert_eq!(
+        told.figure,
+        "25 spans without `span_anomaly` (2.50 %), 1 operation with a long tail"
+    );
+    assert_eq!(
+        told.details,
+        ["web GET /a: 40 spans; normal median 4.0 ms, `latency` from 310.5 ms on"]
+    );
+    // Without a timeline there is no normal time, and the check of the timeline says that.
+    figures.timeline = None;
+    assert_eq!(level(&figures, "span-normals"), Level::Ok);
+}
+
+#[test]
+fn a_warm_up_is_counted_apart_from_what_is_evaluated() {
+    let mut figures = good();
+    figures.windows[0].warm_up = true;
+    let told = |id| found(&figures, id).figure;
+    assert_eq!(
+        told("evidence"),
+        "3 windows backed; 1 warm-up not evaluated"
+    );
+    let windows = told("windows");
+    assert!(
+        windows.starts_with("3 windows and 1 warm-up, 0"),
+        "{windows}"
+    );
 }
 
 #[test]
@@ -473,7 +519,7 @@ fn what_gives_the_label_away() {
     let mut figures = good();
     figures.windows.truncate(3);
     let found = found(&figures, "time-position");
-    assert_eq!(found.figure, "1 of 1 anomaly type have one window only");
+    assert_eq!(found.figure, "1 of 1 anomaly type with one window only");
 }
 
 fn leak(column: &str) -> Leak {

@@ -95,7 +95,7 @@ fn check(args: &CampaignArgs) -> Result<(), Failure> {
             let message = format!(
                 "{flag} is given {given} times, and --target {count} times: give one for each target"
             );
-            return Err(Failure::new(Exit::BadInput, message));
+            return Err(Failure::new(Exit::Usage, message));
         }
     }
     Ok(())
@@ -121,7 +121,7 @@ fn runs(args: &CampaignArgs, first: &Plan) -> Result<Vec<PlannedRun>, Failure> {
     let plans = (0..).map(|number| {
         let seed = first.seed.checked_add(number).ok_or_else(|| {
             let message = format!("seed {} is too large for {number} runs", first.seed);
-            Failure::new(Exit::BadInput, message)
+            Failure::new(Exit::Usage, message)
         })?;
         Ok(PlannedRun::of(&plan_of(args, Some(seed))?))
     });

@@ -1,11 +1,11 @@
 //! `loadgen init` and `loadgen k6 init`: first files to go on from.
 
+mod ask;
+
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-use std::time::Duration;
 
-use loadgen_init::Draft;
 use reqwest::Url;
 use serde_json::Value;
 
@@ -14,21 +14,6 @@ use crate::args::{InitArgs, K6Command, K6InitArgs};
 use crate::exit::{Exit, Failure};
 use crate::tables;
 
-/// Where frameworks serve their OpenAPI document.
-const USUAL_PATHS: [&str; 7] = [
-    "/openapi.json",
-    "/openapi.yaml",
-    "/v3/api-docs",
-    "/swagger.json",
-    "/swagger/v1/swagger.json",
-    "/api-docs",
-    "/api/openapi.json",
-];
-
-/// The longest time to wait for such a document, and its most bytes.
-const PATIENCE: Duration = Duration::from_secs(5);
-const MOST_BYTES: usize = 16 << 20;
-
 /// The scenario file of the demo shop.
 const OF_THE_SHOP: &str = include_str!("../../../../../scenarios/quick.yaml");
 
@@ -36,14 +21,14 @@ pub(super) async fn init(args: InitArgs) -> Result<Exit, Failure> {
     let (text, said) = match (&args.openapi, &args.har, &args.target) {
         (None, None, None) => (
             of_the_shop(),
-            "the demo shop, with faults and about a minute long".to_owned(),
+            "the demo shop, with faults and about a minute long.".to_owned(),
         ),
         _ => of_a_target(&args).await?,
     };
     write_new(&args.out, &text)?;
     let file = args.out.display();
     super::print(&format!(
-        "{file}: {said}. Read it through; then:\n  \
+        "{file}: {said}\nRead it through; then:\n  \
            loadgen check {file}\n  \
            loadgen doctor {file}\n  \
            loadgen run {file}\n"
@@ -59,8 +44,12 @@ fn of_the_shop() -> String {
 }
 
 async fn of_a_target(args: &InitArgs) -> Result<(String, String), Failure> {
-    let target = args.target.as_deref().map(origin).transpose()?;
-    let (draft, by) = match (&args.openapi, &args.har, &target) {
+    let address = args.target.as_deref().map(address).transpose()?;
+    let target = address
+        .as_ref()
+        .map(|url| url.origin().ascii_serialization());
+    let mut told = Vec::new();
+    let (draft, by) = match (&args.openapi, &args.har, &address) {
         (Some(file), ..) => {
             let draft = loadgen_init::from_openapi(&document(file)?);
             (draft.map_err(|e| wrong(file, e))?, "its OpenAPI document")
@@ -69,80 +58,40 @@ async fn of_a_target(args: &InitArgs) -> Result<(String, String), Failure> {
             let draft = loadgen_init::from_har(&document(file)?, target.as_deref());
             (draft.map_err(|e| wrong(file, e))?, "a recording")
         }
-        (_, _, Some(target)) => {
+        (_, _, Some(address)) => {
             allow::remember(&args.allowed)?;
-            allow::check("the target", target, &args.allowed.hosts).await?;
-            match ask(target).await? {
-                Some(draft) => (draft, "its own OpenAPI document"),
-                None => (loadgen_init::address_alone(), "its address alone"),
-            }
+            allow::check("the target", address.as_str(), &args.allowed.hosts).await?;
+            let asked = ask::ask(address).await?;
+            told = asked.told;
+            (asked.draft, asked.by)
         }
-        (None, None, None) => (loadgen_init::address_alone(), "nothing"),
+        (None, None, None) => (loadgen_init::from_pages(&[], Vec::new()), "nothing"),
     };
     let Some(base_url) = target.or_else(|| draft.base_url.clone()) else {
         return Err(Failure::new(
-            Exit::BadInput,
+            Exit::Usage,
             "the document does not say where the target is: give its address, such as \
              `loadgen init http://127.0.0.1:8080 …`",
         ));
     };
     let steps: usize = draft.flows.iter().map(|flow| flow.steps.len()).sum();
     let requests = tables::counted(steps as u64, "request");
-    let said = format!("{requests} to {base_url}, by {by}");
+    let mut said = format!("{requests} to {base_url}, by {by}.");
+    for line in told {
+        said += "\n";
+        said += tables::wrapped(&line, "  ").trim_end();
+    }
     Ok((draft.file(&base_url), said))
 }
 
-/// Scheme, host and port of an address.
-fn origin(address: &str) -> Result<String, Failure> {
-    let url = Url::parse(address).ok();
+/// An address of a web server. Its path is that of a first page.
+fn address(text: &str) -> Result<Url, Failure> {
+    let url = Url::parse(text).ok();
     let url = url.filter(|url| ["http", "https"].contains(&url.scheme()));
-    url.map(|url| url.origin().ascii_serialization())
-        .ok_or_else(|| {
-            Failure::new(
-                Exit::BadInput,
-                format!("`{address}` is not an address like http://127.0.0.1:8080"),
-            )
-        })
-}
-
-/// What the target says of its routes, if it does.
-async fn ask(target: &str) -> Result<Option<Draft>, Failure> {
-    let client = allow::client().build();
-    let client = client
-        .map_err(|e| Failure::new(Exit::Failed, format!("can't set up the HTTP client: {e}")))?;
-    for path in USUAL_PATHS {
-        let url = format!("{target}{path}");
-        let answer = match client.get(url).timeout(PATIENCE).send().await {
-            Ok(answer) => answer,
-            Err(error) if error.is_connect() || error.is_timeout() => {
-                let message = format!(
-                    "{target} is not reachable: {}. Start it, or describe it by a file: --openapi or --har",
-                    causes(&error)
-                );
-                return Err(Failure::new(Exit::NotReachable, message));
-            }
-            Err(_) => continue,
-        };
-        let is_small = answer
-            .content_length()
-            .is_none_or(|n| n <= MOST_BYTES as u64);
-        if !answer.status().is_success() || !is_small {
-            continue;
-        }
-        let text = answer.text().await.unwrap_or_default();
-        if let Some(draft) = parsed(&text).and_then(|d| loadgen_init::from_openapi(&d).ok()) {
-            return Ok(Some(draft));
-        }
-    }
-    Ok(None)
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
+    url.ok_or_else(|| {
+        let message = format!("`{text}` is not an address like http://127.0.0.1:8080");
+        Failure::new(Exit::Usage, message)
+    })
 }
 
 fn document(file: &Path) -> Result<Value, Failure> {

@@ -77,12 +77,18 @@ async fn extract(
         let failure = failure(error);
         let at = folder.path().display();
         let telemetry = match args.telemetry.is_empty() {
-            true => "",
-            false => " <telemetry>",
+            true => String::new(),
+            false => format!(" {}", typed(&args.telemetry)),
         };
         let kept = format!("the run is kept; to label it: loadgen extract {at}{telemetry}");
         Failure::new(failure.code(), format!("{failure}\n  = help: {kept}"))
     })
+}
+
+/// Paths as they are typed.
+fn typed(paths: &[PathBuf]) -> String {
+    let paths = paths.iter().map(|path| path.display().to_string());
+    paths.collect::<Vec<_>>().join(" ")
 }
 
 /// Waits until the telemetry of the run has been flushed to the files, for a while.

@@ -121,7 +121,7 @@ fn find_k6(args: &RunArgs, plan: &Plan) -> Result<Option<K6>, Failure> {
     }
     if args.workers > 1 {
         return Err(Failure::new(
-            Exit::BadInput,
+            Exit::Usage,
             "--workers is for --engine rust; k6 uses all processors by itself",
         ));
     }

@@ -15,21 +15,21 @@ fn command_lines_that_make_no_sense_say_what_to_do() {
     let url = "http://127.0.0.1:1";
     let cases: [(&[&str], i32, &str); 7] = [
         (&["--shard", "8/8"], 2, "give I/N with I from 0 to N - 1"),
-        (&["--shard", "0/2", "--rendezvous", "r"], 3, "--base-url"),
+        (&["--shard", "0/2", "--rendezvous", "r"], 2, "--base-url"),
         (
             &["--shard", "0/2", "--base-url", url],
-            3,
+            2,
             "--rendezvous DIR",
         ),
         (
             &["--shard", "0/2", "--base-url", url, "--start-at", "5"],
-            3,
+            2,
             "--run-id ID",
         ),
-        (&["--rendezvous", "r", "--base-url", url], 3, "--shard I/N"),
+        (&["--rendezvous", "r", "--base-url", url], 2, "--shard I/N"),
         (
             &["--run-id", "me", "--base-url", url],
-            3,
+            2,
             "32 lower-case hexadecimal digits",
         ),
         (

@@ -27,7 +27,7 @@ import urllib.parse
 
 import pyarrow as pa
 import pyarrow.fs
-from pyspark import SparkFiles, StorageLevel, TaskContext
+from pyspark import SparkFiles, StorageLevel
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -113,13 +113,13 @@ def job_folder(files):
         yield folder
 
 
-def run_step(step, job, batches, arguments=()):
-    """Has a step done for a partition of frames."""
+def run_step(step, job, batches, arguments=lambda first: ()):
+    """Has a step done for a partition of frames, with what its first batch says of arguments."""
     first = next(batches, None)
     if first is None:
         return
     with job_folder(job.value if job else {}) as folder:
-        command = [SparkFiles.get("loadgen"), "spark", step, *arguments]
+        command = [SparkFiles.get("loadgen"), "spark", step, *arguments(first)]
         if job:
             command += ["--job", folder]
         yield from pipe(command, first.schema, chained(first, batches))
@@ -131,14 +131,13 @@ def chained(first, rest):
 
 
 def make_rows(job, out, batches):
-    """Makes rows, and puts their files in place. A file's content follows from its portion, so that a
-    task which is done twice writes the same file twice."""
-    part = TaskContext.get().partitionId()
+    """Makes rows, and puts their files in place. A file's name and content follow from its portion, so
+    that a task which is done twice writes the same file twice."""
     filesystem, root = place(out)
-    for batch in run_step("rows", job, batches, ["--part", str(part)]):
-        for kind, content in zip(batch.column("kind").to_pylist(), batch.column("bytes")):
-            if kind in TABLES:
-                write(filesystem, f"{root}/{kind}", f"part-{part:05}.parquet", content.as_buffer())
+    for batch in run_step("rows", job, batches, lambda first: ["--part", str(first.column("key")[0])]):
+        for part, kind, content in zip(*(batch.column(name) for name in ("key", "kind", "bytes"))):
+            if kind.as_py() in TABLES:
+                write(filesystem, f"{root}/{kind}", f"part-{part.as_py():05}.parquet", content.as_buffer())
         yield batch.filter(pa.array([kind not in TABLES for kind in batch.column("kind").to_pylist()]))
 
 
@@ -236,7 +235,7 @@ def pieces(numbers, batches):
 
 
 def decode(contents, portions, batches):
-    yield from run_step("decode", None, contents(batches), ["--portions", str(portions)])
+    yield from run_step("decode", None, contents(batches), lambda _: ["--portions", str(portions)])
 
 
 # On both.
@@ -420,8 +419,10 @@ class Job:
         """Hands figures of all partitions to a step."""
         parts = figures.rdd.getNumPartitions()
         if parts > MANY_PARTS:
-            figures = figures.coalesce(math.isqrt(parts))
-            figures = figures.mapInArrow(functools.partial(run_step, "merge", None), FRAMES)
+            groups = math.isqrt(parts)
+            figures = (figures.withColumn("group", F.spark_partition_id() % groups)
+                       .repartitionById(groups, F.col("group")).drop("group")
+                       .mapInArrow(functools.partial(run_step, "merge", None), FRAMES))
         return self.call(step, figures.toArrow(), arguments, codes)
 
 
@@ -463,10 +464,23 @@ def label(spark, args, folder):
         done = job.put_together(rows, "finish", ["--out", made], codes=(0, 7, 8))
         filesystem, root = place(args.out)
         # The audit comes last: where there is one, the dataset is whole.
-        for file in sorted(pathlib.Path(made).iterdir(), key=lambda file: file.name.startswith("audit")):
+        made_files = sorted(pathlib.Path(made).iterdir(), key=lambda file: file.name.startswith("audit"))
+        check_rows(filesystem, root, json.loads(made_files[-1].read_text())["files"])
+        for file in made_files:
             write(filesystem, root, file.name, file.read_bytes())
     frames.unpersist()
     return done
+
+
+def check_rows(filesystem, root, files):
+    """Each file of rows that the audit names is there, with as many bytes as were written."""
+    selector = pyarrow.fs.FileSelector(root, recursive=True, allow_not_found=True)
+    there = {info.path.removeprefix(root).lstrip("/"): info.size
+             for info in filesystem.get_file_info(selector) if info.is_file}
+    wrong = [file["name"] for file in files
+             if "/" in file["name"] and there.get(file["name"]) != file["bytes"]]
+    if wrong:
+        raise Wrong(f"{len(wrong)} files of rows are not there as they were written, {wrong[0]} among them")
 
 
 def when(text):

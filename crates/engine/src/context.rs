@@ -18,6 +18,10 @@ use crate::headers::scenario_headers;
 use crate::shared::{Shared, Signal};
 use crate::way::Way;
 
+/// Records that are handed over as soon as they have come together. The recorder may have the
+/// processor of a worker, which then sends nothing: so many take it half a millisecond.
+const PORTION: usize = 256;
+
 /// Records (some 150 MB of them) that a worker keeps while the recorder is behind, before it
 /// waits for it.
 const PATIENCE: usize = 1_000_000;
@@ -79,7 +83,15 @@ impl Context {
     }
 
     pub(crate) fn record(&self, record: RequestRecord) {
-        self.records.borrow_mut().push(record);
+        let length = {
+            let mut records = self.records.borrow_mut();
+            records.push(record);
+            records.len()
+        };
+        // Also where the recorder had no room before: more come together, and it is asked again.
+        if length.is_multiple_of(PORTION) {
+            self.hand_over();
+        }
     }
 
     pub(crate) fn is_signalled(&self, scenario: usize, least: Signal) -> bool {

@@ -25,11 +25,16 @@ pub(crate) fn record(
         let _ = failed.send(());
     };
     for event in incoming {
-        consumers.retain_mut(|consumer| match consumer.take(&event) {
-            Ok(()) => true,
-            Err(source) => {
-                give_up(consumer.as_ref(), source);
-                false
+        consumers.retain_mut(|consumer| {
+            let taken = consumer.take(&event);
+            // A worker that waits for this processor has requests to send.
+            std::thread::yield_now();
+            match taken {
+                Ok(()) => true,
+                Err(source) => {
+                    give_up(consumer.as_ref(), source);
+                    false
+                }
             }
         });
         if matches!(event, EngineEvent::Timeline(Event::RunFinished(_))) {

@@ -42,4 +42,7 @@ pub enum StepError {
     /// A stream, or a file on the way, can't be read or written.
     #[error("a step of the job can't go on: {0}")]
     Stream(#[from] io::Error),
+    /// Two tasks have written rows under one name, so that those of one are lost.
+    #[error("two tasks wrote {0}: rows of one of them are lost")]
+    SameFile(String),
 }

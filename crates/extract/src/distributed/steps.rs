@@ -236,8 +236,8 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// [`StepError`]: the input or the job's folder can't be read, rows are missing, or the output
-    /// can't be written.
+    /// [`StepError`]: the input or the job's folder can't be read, rows are missing, two files of rows
+    /// have one name, or the output can't be written.
     pub fn finish(&self, input: impl Read, output: &Path) -> Result<ExtractReport, StepError> {
         let began = Instant::now();
         let scan: ScanFigures = self.load("scan.bin")?;
@@ -262,6 +262,9 @@ impl Job {
         let mut stages = self.stages(output)?;
         let mut written = rows.files;
         written.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(twice) = written.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(StepError::SameFile(twice[0].name.clone()));
+        }
         let windows = stages.write_windows(&truth, &figures, options.formats)?;
         written.extend(windows.iter().filter_map(dataset_file));
         let evidence = stages.write_json("evidence", &run.evidence)?;

@@ -8,7 +8,13 @@
 from importlib import metadata as _metadata
 
 from loadgen.dataset import Dataset, load
-from loadgen.errors import LoadgenError, NoCasesError, NoDatasetError, NoTableError
+from loadgen.errors import (
+    LoadgenError,
+    NoCasesError,
+    NoDatasetError,
+    NoTableError,
+    OptionError,
+)
 
 try:
     __version__ = _metadata.version("loadgen")
@@ -16,4 +22,12 @@ except _metadata.PackageNotFoundError:
     # Used from a checkout, without being installed.
     __version__ = "0+unknown"
 
-__all__ = ["Dataset", "LoadgenError", "NoCasesError", "NoDatasetError", "NoTableError", "load"]
+__all__ = [
+    "Dataset",
+    "LoadgenError",
+    "NoCasesError",
+    "NoDatasetError",
+    "NoTableError",
+    "OptionError",
+    "load",
+]

@@ -29,13 +29,18 @@ OF_CASES = ("rcaeval", "datapack")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 3 for input that can't be used; of an exam that is not passed 8."""
+    """The exit code: 0; 2 for what is typed wrong, 3 for input that can't be used; 8 for an exam that
+    is not passed.
+    """
     options = _parser().parse_args(arguments)
     try:
         if options.command == "evaluate":
             return _evaluate(options)
         dataset = loadgen.load(options.dir, "arrow", stamp=options.stamp)
         print(dataset.describe() if options.command == "describe" else _export(dataset, options))
+    except loadgen.OptionError as wrong:
+        print(f"error: {wrong}", file=sys.stderr)
+        return 2
     except loadgen.LoadgenError as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         return 3

@@ -7,6 +7,10 @@ class LoadgenError(Exception):
     """Anything that this package refuses; the message says what, where and what to do."""
 
 
+class OptionError(LoadgenError):
+    """An option has a value that it can't have."""
+
+
 class NoDatasetError(LoadgenError):
     """A folder has no dataset, or more than one."""
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import sklearn
 
 import loadgen
-from loadgen.errors import LoadgenError
+from loadgen.errors import LoadgenError, OptionError
 from loadgen.exam import audit as audits
 from loadgen.exam import folds, given, measures, offered, page, root_cause, rules, text
 from loadgen.exam.buckets import SECONDS, Buckets, Injection, buckets_of, injections_of
@@ -110,10 +110,10 @@ def _prepare(options: Options) -> Exam:
     known = {*PARTS, *DETECTORS}
     for name in options.only:
         if name not in known:
-            raise LoadgenError(f"--only {name} is not known: {', '.join(sorted(known))}.")
+            raise OptionError(f"--only {name} is not known: {', '.join(sorted(known))}.")
     for seconds in options.windows:
         if seconds <= 0 or seconds % SECONDS:
-            raise LoadgenError(f"A window of {seconds} s is no multiple of {SECONDS} s.")
+            raise OptionError(f"A window of {seconds} s is no multiple of {SECONDS} s.")
     dataset = loadgen.load(options.folder, "arrow")
     injections = injections_of(dataset)
     buckets = folds.with_folds(buckets_of(dataset), injections)

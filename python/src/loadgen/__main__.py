@@ -29,8 +29,8 @@ OF_CASES = ("rcaeval", "datapack")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0; 2 for what is typed wrong, 3 for input that can't be used; 8 for an exam that
-    is not passed.
+    """The exit code: 0; 2 for what is typed wrong, 3 for input that can't be used; of an exam that
+    is not passed 8.
     """
     options = _parser().parse_args(arguments)
     try:

@@ -37,8 +37,6 @@ from trial import Skipped, Wrong, call, environment, expect, teller
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOB = ROOT / "deploy/spark/label.py"
 CONF = ROOT / "deploy/spark/spark.conf"
-# As the settings of the job's own JVMs.
-DAEMON = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # A folder of this machine as a file system that only Hadoop knows: viewfs://mounted.
 MOUNTED = "spark.hadoop.fs.viewfs.mounttable.mounted.linkFallback"
 FORMS = ROOT / "crates/extract/tests/forms"
@@ -75,6 +73,11 @@ def java():
         raise Skipped(f"no Java 17: {version.splitlines()[:1]}")
 
 
+def java_options():
+    """What the job's own JVMs are started with, for those of the cluster."""
+    return re.search(r"^spark\.driver\.extraJavaOptions\s+(.*)$", CONF.read_text(), re.M)[1]
+
+
 class Cluster:
     """A master and workers on loopback."""
 
@@ -104,7 +107,8 @@ class Cluster:
             [home / "bin/spark-class", main, *arguments], stdout=log, stderr=log,
             start_new_session=True,
             env={**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1",
-                 "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": DAEMON, "PYSPARK_PYTHON": str(self.bin / "python")})
+                 "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": java_options(),
+                 "PYSPARK_PYTHON": str(self.bin / "python")})
         self.processes.append(process)
         return process
 
@@ -123,7 +127,8 @@ class Cluster:
         command += ["--portions", str(portions)] if portions else []
         command += ["--run", run] if run else []
         submit = " ".join([
-            f"--master {self.url}", f"--properties-file {CONF}", "--conf spark.executor.memory=1g", "--conf spark.driver.memory=1g",
+            f"--master {self.url}", f"--properties-file {CONF}",
+            "--conf spark.executor.memory=1g", "--conf spark.driver.memory=1g",
             "--conf spark.driver.host=127.0.0.1", "--conf spark.ui.enabled=false",
             "--conf spark.ui.showConsoleProgress=false",
             "--conf spark.network.timeout=60s", f"--conf spark.local.dir={self.folder}",
@@ -349,7 +354,8 @@ def main():
                           40 if form.name == "json-none" else 3)
             compare(bin_, out / f"one-{form.name}", out / f"many-{form.name}")
         say("a worker is killed in the middle; files come by a file system of Hadoop")
-        cluster.label(["viewfs://mounted/telemetry"], run, out / "killed", loadgen, 5, "files are read", cluster.kill_worker)
+        cluster.label(["viewfs://mounted/telemetry"], run, out / "killed", loadgen, 5,
+                      "files are read", cluster.kill_worker)
         compare(bin_, out / "one", out / "killed")
         same_files(out / "many", out / "killed")
         say("all holds")

@@ -46,10 +46,6 @@ OPEN_BYTES = 4 << 20
 # Of a pipe between Python and the program: what an unprivileged user may have on Linux.
 PIPE_BYTES = 1 << 20
 
-# Where each executor gets at a file without Spark: what goes through the JVM is its name alone.
-# Elsewhere, as on HDFS, Spark reads, where the file's blocks are.
-READ_DIRECTLY = {"file", "s3", "s3a", "gs", "abfs", "abfss"}
-
 # Input that makes up a portion: a task has it on disk, and 16 MiB of it in memory at a time.
 PORTION_BYTES = 256 << 20
 
@@ -159,8 +155,7 @@ def read_stretches(batches):
     for batch in batches:
         columns = (batch.column(name).to_pylist() for name in ("path", "file", "start", "end"))
         for path, number, start, end in zip(*columns):
-            filesystem, inner = input_place(path)
-            with filesystem.open_input_file(inner) as file:
+            with pa.OSFile(local(path)) as file:
                 if end is None:
                     yield content(number, 0, file.read_buffer())
                 else:
@@ -253,13 +248,10 @@ def place(uri):
     return pyarrow.fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
 
 
-def input_place(path):
-    """File system and path of an input, whose name is taken as it is."""
+def local(path):
+    """The path of a local file, whose name is taken as it is; none of any other file."""
     scheme, _, rest = path.partition(":")
-    if scheme == "file":
-        return pyarrow.fs.LocalFileSystem(), "/" + rest.lstrip("/")
-    bucket = rest.lstrip("/").partition("/")[0]
-    return place(f"{scheme}://{bucket}")[0], rest.lstrip("/")
+    return "/" + rest.lstrip("/") if scheme == "file" else None
 
 
 def write(filesystem, folder, name, content):
@@ -321,7 +313,8 @@ def read_inputs(spark, files, portions):
         (cut if large else whole)[file] = len(names)
         shown = file.path.removeprefix("file://").removeprefix("file:")
         names += [shown] * (math.ceil(file.bytes / SPLIT_BYTES) if large else 1)
-    if all(file.path.partition(":")[0] in READ_DIRECTLY for file in files):
+    # Of files that all executors see only names go through the JVM. Others Spark reads.
+    if all(local(file.path) for file in files):
         contents = [(stretches(spark, whole, cut), read_stretches)]
     else:
         contents = read_by_spark(spark, whole, cut)

@@ -35,7 +35,8 @@ class Blocks(unittest.TestCase):
 class Places(unittest.TestCase):
     def test_a_name_is_taken_as_it_is(self):
         for uri in ("file:/data/a%20b #1.jsonl", "file:///data/a%20b #1.jsonl"):
-            self.assertEqual(label.input_place(uri)[1], "/data/a%20b #1.jsonl")
+            self.assertEqual(label.local(uri), "/data/a%20b #1.jsonl")
+        self.assertIsNone(label.local("hdfs://host/data"))
 
 
 def opened(data):

@@ -19,7 +19,7 @@ use crate::shared::{Shared, Signal};
 use crate::way::Way;
 
 /// Records that are handed over as soon as they have come together. The recorder may have the
-/// processor of a worker, which then sends nothing: so many take it half a millisecond.
+/// processor of a worker, which then sends nothing: so many take it some 0.25 ms.
 const PORTION: usize = 256;
 
 /// Records (some 150 MB of them) that a worker keeps while the recorder is behind, before it

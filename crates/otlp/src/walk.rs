@@ -124,11 +124,21 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         key: &I::Key,
         place: &str,
     ) -> Result<()> {
+        self.pass_over(input, || {
+            format!("{} is not known in {place}: what it holds", I::name(key))
+        })
+    }
+
+    /// Passes over a value, and names it where items may be in it.
+    fn pass_over<I: Input<'a>>(
+        &mut self,
+        input: &mut I,
+        reason: impl FnOnce() -> String,
+    ) -> Result<()> {
         let byte = input.byte();
         let parts = input.skip_unknown()?;
         if parts > 0 {
-            let reason = format!("{} is not known in {place}: what it holds", I::name(key));
-            self.unread(byte, parts, reason);
+            self.unread(byte, parts, reason());
         }
         Ok(())
     }
@@ -271,13 +281,9 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
     /// A metric has one kind of points, and the last counts. Points of another are not read.
     #[cold]
     fn second_kind<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<()> {
-        let byte = input.byte();
-        let parts = input.skip_unknown()?;
-        if parts > 0 {
-            let reason = format!("{} of a metric that has another kind, too", I::name(key));
-            self.unread(byte, parts, reason);
-        }
-        Ok(())
+        self.pass_over(input, || {
+            format!("{} of a metric that has another kind, too", I::name(key))
+        })
     }
 
     /// What holds for all points of a metric mostly stands behind them, so they are always passed

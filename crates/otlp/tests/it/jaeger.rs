@@ -1,6 +1,6 @@
 //! Jaeger's JSON in the forms in which people have it.
 
-use crate::files::read;
+use crate::kit::read;
 use loadgen_otlp::Signal;
 use loadgen_otlp::source::UnitSummary;
 

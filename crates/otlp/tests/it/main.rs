@@ -2,8 +2,13 @@
 
 mod bounds;
 mod collect;
-mod files;
+mod damage;
+mod forms;
+mod fuzzed;
 mod jaeger;
+mod kit;
 mod messages;
+mod requests;
 mod same;
 mod spelling;
+mod unread;

@@ -23,6 +23,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::kit::read;
+
 /// A double, but not the negative zero, which no field without presence can tell from a zero.
 fn double() -> impl Strategy<Value = f64> {
     prop_oneof![
@@ -395,4 +397,19 @@ pub(crate) fn logs() -> impl Strategy<Value = ExportLogsServiceRequest> {
             ..ResourceLogs::default()
         });
     vec(resource_logs, 0..3).prop_map(|resource_logs| ExportLogsServiceRequest { resource_logs })
+}
+
+#[test]
+fn labels_of_older_points_are_attributes() {
+    let of = |pair: &str| {
+        read(format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"m","sum":{{"dataPoints":[{{{pair},"asInt":"1"}}]}}}}]}}]}}]}}"#
+        ))
+    };
+    let (old, summary) = of(r#""labels":[{"key":"a","value":"b"}]"#);
+    assert_eq!(summary.skipped, []);
+    assert_eq!(
+        old,
+        of(r#""attributes":[{"key":"a","value":{"stringValue":"b"}}]"#).0
+    );
 }

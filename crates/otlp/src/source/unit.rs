@@ -24,6 +24,9 @@ const FIRST_FIELDS: [&[u8]; 7] = [
     b"\"batches\":",
 ];
 
+/// So many bytes of other fields a message may have before the first of these.
+const FIELDS_BEFORE: usize = 1 << 10;
+
 /// A line that holds several messages is cut into so many parts, of which the last may hold more.
 const MAX_PARTS: usize = 1 << 14;
 
@@ -387,7 +390,9 @@ fn begun_messages(line: &[u8]) -> Vec<usize> {
     let fields = FIRST_FIELDS.iter();
     let found = fields.flat_map(|field| memchr::memmem::find_iter(line, field));
     let begin = |field: usize| {
-        let begin = memchr::memrchr(b'{', &line[..field])?;
+        // Not further: a line of such names alone would be looked through for each of them.
+        let near = field.saturating_sub(FIELDS_BEFORE);
+        let begin = near + memchr::memrchr(b'{', &line[near..field])?;
         let is_first = !line[begin + 1..field].iter().any(|b| b"}[]".contains(b));
         is_first.then_some(begin)
     };

@@ -271,6 +271,10 @@ fn a_line_of_very_many_messages_is_bounded() {
     let (_, summary) = read(format!("{{\"resourceSpans\":[]}}\n{line}\n"));
     let named = summary.skipped.len();
     assert!((1 << 14..1 << 17).contains(&named), "{named}");
+    // A look back from each of these to the one bracket would take minutes.
+    let names = r#""resourceSpans":"#.repeat(1 << 20);
+    let (_, summary) = read(format!("{{\"resourceSpans\":[]}}\n{{{names}\n"));
+    assert_eq!(summary.skipped.len(), 1);
 }
 
 proptest::proptest! {

@@ -37,6 +37,12 @@ use spool::hash;
 use crate::lines::Lines;
 use crate::stop::Stop;
 
+/// Bytes of each kind that are kept in memory before they are written: spans are most of it.
+const SPANS_BUDGET_BYTES: usize = 24 << 20;
+const POINTS_BUDGET_BYTES: usize = 12 << 20;
+const LOGS_BUDGET_BYTES: usize = 6 << 20;
+const REQUESTS_BUDGET_BYTES: usize = 6 << 20;
+
 /// All that was read, dealt into partitions. Those of spans, logs and requests have the same traces.
 #[derive(Debug)]
 pub(crate) struct Scanned {
@@ -82,10 +88,10 @@ impl Scanned {
     /// Empty, with so many partitions.
     pub(crate) fn with_partitions(folder: &Path, partitions: usize) -> io::Result<Self> {
         Ok(Self {
-            spans: RowSpool::new::<SpanBatch>(folder, partitions)?,
-            logs: RowSpool::new::<LogBatch>(folder, partitions)?,
-            requests: RowSpool::new::<RequestBatch>(folder, partitions)?,
-            points: RowSpool::new::<PointBatch>(folder, partitions)?,
+            spans: RowSpool::new::<SpanBatch>(folder, partitions, SPANS_BUDGET_BYTES)?,
+            logs: RowSpool::new::<LogBatch>(folder, partitions, LOGS_BUDGET_BYTES)?,
+            requests: RowSpool::new::<RequestBatch>(folder, partitions, REQUESTS_BUDGET_BYTES)?,
+            points: RowSpool::new::<PointBatch>(folder, partitions, POINTS_BUDGET_BYTES)?,
             read: [0; 3],
             too_large: [0; 3],
             sample: Vec::new(),

@@ -15,7 +15,7 @@ use arrow_array::{RecordBatch, UInt32Array};
 
 use super::batch::{ALL_COLUMNS, PackedBatch};
 use super::packed::{Packed, Raw, damaged};
-use super::spool::{BUDGET_BYTES, Dealt};
+use super::spool::Dealt;
 
 /// Input that makes up one partition, in bytes.
 const PARTITION_BYTES: u64 = 32 << 20;
@@ -85,7 +85,9 @@ pub(crate) struct RowSpool {
     file: File,
     end: u64,
     parts: Vec<Part>,
-    /// Bytes of a partition that are kept in memory.
+    /// Bytes of all partitions together that are kept in memory.
+    budget: usize,
+    /// Bytes of a partition that are.
     limit: usize,
 }
 
@@ -137,31 +139,37 @@ impl Part {
 }
 
 impl RowSpool {
-    /// An empty one, whose file is in `folder` and gone with the process.
-    pub(crate) fn new<B: PackedBatch>(folder: &Path, partitions: usize) -> io::Result<Self> {
+    /// An empty one, of which so many bytes are kept in memory. Its file is in `folder` and gone
+    /// with the process.
+    pub(crate) fn new<B: PackedBatch>(
+        folder: &Path,
+        partitions: usize,
+        budget: usize,
+    ) -> io::Result<Self> {
         let kind = Kind {
             width: B::WIDTH,
             unpack: B::unpack,
             pack: B::pack,
         };
-        Self::of_kind(kind, folder, partitions)
+        Self::of_kind(kind, folder, partitions, budget)
     }
 
-    fn of_kind(kind: Kind, folder: &Path, partitions: usize) -> io::Result<Self> {
+    fn of_kind(kind: Kind, folder: &Path, partitions: usize, budget: usize) -> io::Result<Self> {
         let part = |index| Part::new(Range::ALL.cut(index, partitions));
         Ok(Self {
             kind,
             file: tempfile::tempfile_in(folder)?,
             end: 0,
             parts: (0..partitions).map(part).collect(),
-            limit: BUDGET_BYTES / partitions.max(1),
+            budget,
+            limit: budget / partitions.max(1),
         })
     }
 
     /// Adds a partition: that of the `index`th of `parts` equal ranges of hashes. Gives its number.
     pub(crate) fn add_partition(&mut self, index: usize, parts: usize) -> usize {
         self.parts.push(Part::new(Range::ALL.cut(index, parts)));
-        self.limit = BUDGET_BYTES / self.parts.len();
+        self.limit = self.budget / self.parts.len();
         self.parts.len() - 1
     }
 
@@ -306,7 +314,7 @@ impl RowSpool {
     }
 
     fn split(&self, cuts: &[usize], folder: &Path) -> io::Result<RowSpool> {
-        let mut fresh = RowSpool::of_kind(self.kind, folder, cuts.iter().sum())?;
+        let mut fresh = RowSpool::of_kind(self.kind, folder, cuts.iter().sum(), self.budget)?;
         let mut first = 0;
         for (old, &parts) in self.parts.iter().zip(cuts) {
             for index in 0..parts {
@@ -335,7 +343,7 @@ impl RowSpool {
             return Ok(0);
         }
         let large: HashSet<u64> = bytes.into_keys().collect();
-        let mut fresh = RowSpool::of_kind(self.kind, folder, self.parts.len())?;
+        let mut fresh = RowSpool::of_kind(self.kind, folder, self.parts.len(), self.budget)?;
         let mut left_out = 0;
         for (index, old) in self.parts.iter().enumerate() {
             fresh.parts[index].range = old.range;
@@ -388,7 +396,7 @@ mod tests {
     }
 
     fn spool(folder: &Path, partitions: usize) -> RowSpool {
-        RowSpool::new::<NumberBatch>(folder, partitions).expect("a spool")
+        RowSpool::new::<NumberBatch>(folder, partitions, 24 << 20).expect("a spool")
     }
 
     /// Numbers of a partition, whose names are checked.

@@ -39,7 +39,7 @@ use crate::stop::Stop;
 
 /// Bytes of each kind that are kept in memory before they are written: spans are most of it.
 const SPANS_BUDGET_BYTES: usize = 24 << 20;
-const POINTS_BUDGET_BYTES: usize = 12 << 20;
+const POINTS_BUDGET_BYTES: usize = 8 << 20;
 const LOGS_BUDGET_BYTES: usize = 6 << 20;
 const REQUESTS_BUDGET_BYTES: usize = 6 << 20;
 

@@ -14,7 +14,7 @@ use arrow_select::concat::concat_batches;
 
 /// Bytes of all parts of one spool that are kept in memory before they are written. Labelling has
 /// five spools at once, beside those of the rows that it labels.
-const BUDGET_BYTES: usize = 6 << 20;
+const BUDGET_BYTES: usize = 4 << 20;
 
 /// A well mixed number of a trace id, the same on each machine: ids of some generators begin with
 /// the time.

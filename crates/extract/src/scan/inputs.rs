@@ -53,9 +53,9 @@ impl Inputs {
         Ok(inputs)
     }
 
-    /// Bytes of all of them as they are stored, as far as it is known.
+    /// Bytes of what is in all of them, roughly, as far as it is known.
     pub(crate) fn bytes(&self) -> u64 {
-        self.sources.iter().filter_map(Source::stored_bytes).sum()
+        self.sources.iter().filter_map(Source::content_bytes).sum()
     }
 }
 

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::MAX_MESSAGE_BYTES;
 use super::documents::Braces;
 use super::frames::{Prefix, begins_with_varint};
+use super::{MAX_MESSAGE_BYTES, ZSTD_MAGIC};
 
 /// So many bytes are enough to tell a form.
 pub(super) const SNIFFED: usize = 4096;
@@ -53,6 +53,17 @@ pub(super) fn is_plain_lines(head: &[u8]) -> bool {
     Form::of(head) == Form::Lines && text(head).starts_with(b"{")
 }
 
+/// Whether a file that begins so is compressed, as a whole or each of its messages.
+pub(super) fn is_compressed(head: &[u8]) -> bool {
+    match Form::of(head) {
+        Form::Gzip | Form::Zstd => true,
+        Form::Frames(_) => head
+            .get(4..)
+            .is_some_and(|message| message.starts_with(&ZSTD_MAGIC)),
+        Form::Lines | Form::Documents | Form::Utf16(_) => false,
+    }
+}
+
 /// The first bytes of a file.
 pub(super) fn head(source: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(SNIFFED);
@@ -64,7 +75,7 @@ impl Form {
     pub(super) fn of(head: &[u8]) -> Self {
         match head {
             [0x1f, 0x8b, ..] => return Form::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => return Form::Zstd,
+            head if head.starts_with(&ZSTD_MAGIC) => return Form::Zstd,
             // A byte order mark, or the beginning of JSON without one, maybe behind white space.
             [0xff, 0xfe, ..] | [b'{' | b'[' | b'\n' | b'\r' | b' ' | b'\t', 0, ..] => {
                 return Form::Utf16(Endian::Little);

@@ -35,6 +35,13 @@ pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// Bytes of a unit, unless a single message is longer.
 pub const UNIT_BYTES: usize = 1 << 20;
 
+/// A compressed file holds about so many times its length: the JSON of a Collector's 10 to 20 times
+/// for gzip and zstd, single messages less.
+const COMPRESSED_TIMES: u64 = 10;
+
+/// What a zstd frame begins with (RFC 8878, section 3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 /// The largest window of a zstd frame that is decoded: 128 MiB, what `zstd -d` takes, too.
 const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 
@@ -43,6 +50,7 @@ pub struct Source {
     /// None where it can't be read again.
     file: Option<File>,
     len: Option<u64>,
+    is_compressed: bool,
     cutter: Cutter,
     damage: Damage,
 }
@@ -88,10 +96,13 @@ impl Source {
     ///
     /// # Errors
     /// When it has no position.
-    pub fn of_file(file: File, len: u64) -> io::Result<Self> {
+    pub fn of_file(mut file: File, len: u64) -> io::Result<Self> {
+        file.rewind()?;
+        let is_compressed = form::is_compressed(&form::head(&mut (&file).take(len.min(16)))?);
         let mut source = Self {
             file: Some(file),
             len: Some(len),
+            is_compressed,
             cutter: Cutter::Start,
             damage: Damage::default(),
         };
@@ -117,6 +128,7 @@ impl Source {
         let source = Self {
             file: None,
             len: Some(end - from),
+            is_compressed: false,
             cutter: Cutter::Lines(Lines::new(reader)),
             damage: Damage::default(),
         };
@@ -132,14 +144,21 @@ impl Source {
         Ok(Self {
             file: None,
             len: None,
+            is_compressed: false,
             cutter,
             damage,
         })
     }
 
-    /// Bytes of the file as it is stored, when it was opened; none of a pipe.
-    pub fn stored_bytes(&self) -> Option<u64> {
-        self.len
+    /// Bytes of what is in the file, roughly: its length when it was opened, or a multiple of that
+    /// where it is compressed. None of a pipe.
+    pub fn content_bytes(&self) -> Option<u64> {
+        let times = if self.is_compressed {
+            COMPRESSED_TIMES
+        } else {
+            1
+        };
+        Some(self.len?.saturating_mul(times))
     }
 
     /// Goes back to the start.

@@ -2,15 +2,13 @@
 
 use std::io::{self, Read};
 
-use super::{MAX_MESSAGE_BYTES, MAX_ZSTD_WINDOW_LOG};
+use super::{MAX_MESSAGE_BYTES, MAX_ZSTD_WINDOW_LOG, ZSTD_MAGIC};
 use crate::input::Input as _;
 use crate::json::cursor::Json;
 use crate::problem::{Problem, Unread};
 use crate::read::{self, ReadMessage};
 use crate::request::SignalRequest;
 use crate::sink::{Counts, Sink};
-
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Fields that messages mostly begin with, as the Collector's file exporter, libraries and Tempo
 /// write them. Inside of a text each `"` has a `\\` before it, so that these can't stand there.

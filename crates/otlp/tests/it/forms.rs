@@ -149,10 +149,33 @@ fn a_file_is_read_up_to_the_length_that_it_had_and_as_often_as_one_likes() {
     assert_eq!(drain(&mut source).1.lines, 1);
     source.rewind().expect("a file");
     assert_eq!(drain(&mut source).1.lines, 1);
-    assert_eq!(source.stored_bytes(), Some(line.len() as u64));
+    assert_eq!(source.content_bytes(), Some(line.len() as u64));
     assert!(Source::open(folder.path()).is_err());
     let mut pipe = Source::from_reader(line.as_bytes()).expect("readable");
-    assert!(pipe.rewind().is_err() && pipe.stored_bytes().is_none());
+    assert!(pipe.rewind().is_err() && pipe.content_bytes().is_none());
+}
+
+#[test]
+fn a_compressed_file_counts_as_a_larger_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes_of = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        let source = Source::open(&path).expect("opened");
+        (
+            content.len() as u64,
+            source.content_bytes().expect("a file"),
+        )
+    };
+    let line = b"{\"resourceSpans\":[]}\n";
+    let packed = zstd::bulk::compress(line, 1).expect("compressed");
+    let framed = [&(packed.len() as u32).to_be_bytes()[..], &packed].concat();
+    for (name, content) in [("zst", &packed), ("framed", &framed)] {
+        let (stored, counted) = bytes_of(name, content);
+        assert_eq!(counted, 10 * stored, "{name}");
+    }
+    let (stored, counted) = bytes_of("plain", line);
+    assert_eq!(counted, stored);
 }
 
 #[test]

@@ -32,7 +32,7 @@ use records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
 use row_spool::{MAX_GROUP_BYTES, RowSpool, partitions};
 use sample::{Sample, SampleIndex, SampledSpan};
 use sink::{Part, Records, SpareParts};
-use spool::hash;
+use spool::BUDGET_BYTES;
 
 use crate::lines::Lines;
 use crate::stop::Stop;
@@ -76,16 +76,20 @@ enum Said {
 impl Scanned {
     /// Empty, for an input of so many bytes, with its files in `folder`.
     pub(crate) fn new(folder: &Path, input_bytes: u64) -> io::Result<Self> {
-        Self::with_partitions(folder, partitions(input_bytes))
+        Self::with_partitions(folder, partitions(input_bytes), BUDGET_BYTES)
     }
 
-    /// Empty, with so many partitions.
-    pub(crate) fn with_partitions(folder: &Path, partitions: usize) -> io::Result<Self> {
+    /// Empty, with so many partitions, and `budget` bytes of each signal that are kept in memory.
+    pub(crate) fn with_partitions(
+        folder: &Path,
+        partitions: usize,
+        budget: usize,
+    ) -> io::Result<Self> {
         Ok(Self {
-            spans: RowSpool::new::<SpanBatch>(folder, partitions)?,
-            logs: RowSpool::new::<LogBatch>(folder, partitions)?,
-            requests: RowSpool::new::<RequestBatch>(folder, partitions)?,
-            points: RowSpool::new::<PointBatch>(folder, partitions)?,
+            spans: RowSpool::new::<SpanBatch>(folder, partitions, budget)?,
+            logs: RowSpool::new::<LogBatch>(folder, partitions, budget)?,
+            requests: RowSpool::new::<RequestBatch>(folder, partitions, budget)?,
+            points: RowSpool::new::<PointBatch>(folder, partitions, budget)?,
             read: [0; 3],
             too_large: [0; 3],
             sample: Vec::new(),
@@ -154,6 +158,12 @@ impl Scanned {
         Ok(())
     }
 
+    /// Bytes that the records of traces, and data points, take up in memory as batches.
+    pub(crate) fn bytes(&self) -> [u64; 2] {
+        let of_traces = [&self.spans, &self.logs, &self.requests].map(RowSpool::bytes);
+        [of_traces.into_iter().sum(), self.points.bytes()]
+    }
+
     /// What is known of the input as a whole.
     pub(crate) fn facts(&self) -> ScanFacts {
         ScanFacts {
@@ -172,25 +182,6 @@ impl Scanned {
             *left_out = spool.leave_out_large(folder, MAX_GROUP_BYTES)?;
         }
         Ok(())
-    }
-}
-
-/// A batch whose rows are dealt into partitions.
-pub(crate) trait Dealable {
-    /// What a row is dealt by.
-    fn hash(&self, row: usize) -> u64;
-}
-
-impl<B: OfTraces> Dealable for B {
-    fn hash(&self, row: usize) -> u64 {
-        hash(self.trace(row))
-    }
-}
-
-impl Dealable for PointBatch {
-    fn hash(&self, row: usize) -> u64 {
-        // A series' number is well mixed already.
-        self.series.value(row)
     }
 }
 

@@ -13,7 +13,7 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 
 /// Bytes of all parts of one spool that are kept in memory before they are written.
-pub(super) const BUDGET_BYTES: usize = 24 << 20;
+pub(crate) const BUDGET_BYTES: usize = 24 << 20;
 
 /// A well mixed number of a trace id, the same on each machine: ids of some generators begin with
 /// the time.

@@ -13,6 +13,7 @@ import collections
 import contextlib
 import datetime
 import functools
+import gc
 import itertools
 import json
 import math
@@ -33,18 +34,25 @@ from pyspark.sql import functions as F
 
 FRAMES = "key long, kind string, bytes binary"
 CONTENTS = pa.schema([("file", pa.int64()), ("unit", pa.int64()), ("content", pa.binary())])
+PIECES = pa.schema([("file", pa.int64()), ("unit", pa.int64()), ("path", pa.string()),
+                    ("start", pa.int64()), ("end", pa.int64())])
 STRETCHES = "task int, path string, file long, start long, end long"
 TABLES = {"traces_labeled", "trace_labels", "trace_features", "logs_labeled", "metrics_labeled"}
 
 # Plain JSON lines above this are read in pieces; files of other forms can't be cut.
 LARGE_BYTES = 256 << 20
 PIECE_BYTES = 16 << 20
-SPLIT_BYTES = 128 << 20
+SPLIT_BYTES = 256 << 20
 # What opening a file is taken to cost, as `spark.sql.files.openCostInBytes` is by default.
 OPEN_BYTES = 4 << 20
 
 # Of a pipe between Python and the program: what an unprivileged user may have on Linux.
 PIPE_BYTES = 1 << 20
+
+# The program's memory stays with it until it ends: glibc would give large pieces of it back to the
+# kernel, which has to clear them again for the next.
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
+          "MALLOC_TOP_PAD_": str(16 << 20)}
 
 # Input that makes up a portion: a task has it on disk, and 16 MiB of it in memory at a time.
 PORTION_BYTES = 256 << 20
@@ -66,7 +74,7 @@ def pipe(command, schema, batches):
     """Gives the batches that a program makes of batches: Arrow streams on its standard streams."""
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
-                                 pipesize=PIPE_BYTES)
+                                 pipesize=PIPE_BYTES, env={**os.environ, **MEMORY})
         failed = []
 
         def feed():
@@ -114,6 +122,9 @@ def run_step(step, job, batches, arguments=lambda first: ()):
     first = next(batches, None)
     if first is None:
         return
+    # A worker of PySpark looks for garbage after each task, for 0.15 s in all that it has imported.
+    # What is there by now stays.
+    gc.freeze()
     with job_folder(job.value if job else {}) as folder:
         command = [SparkFiles.get("loadgen"), "spark", step, *arguments(first)]
         if job:
@@ -150,42 +161,29 @@ def units():
     return itertools.count(0, 64)
 
 
-def read_stretches(batches):
-    """Files as a whole, and lines of large files in pieces, read where they lie."""
+def pieces_of_stretches(batches):
+    """Where the program finds files as a whole, and lines of large files in pieces."""
     for batch in batches:
         columns = (batch.column(name).to_pylist() for name in ("path", "file", "start", "end"))
+        found = []
         for path, number, start, end in zip(*columns):
-            with pa.OSFile(local(path)) as file:
-                if end is None:
-                    yield content(number, 0, file.read_buffer())
-                else:
-                    yield from map(content, itertools.repeat(number), units(), lines_within(file, start, end))
+            path = local(path)
+            if end is None:
+                found.append((number, 0, path, 0, None))
+                continue
+            with pa.OSFile(path) as file:
+                pieces = lines_within(file, start, end)
+                found += [(number, unit, path, *piece) for unit, piece in zip(units(), pieces)]
+        yield pa.record_batch(list(map(list, zip(*found))) or [[]] * len(PIECES), PIECES)
 
 
 def lines_within(file, start, end):
-    """The lines that begin in a stretch of a file, in pieces."""
+    """Where the lines that begin in a stretch of a file are, in pieces."""
     at, end = line_start(file, start), line_start(file, end)
-    want = PIECE_BYTES
     while at < end:
-        file.seek(at)
-        data = file.read_buffer(min(want, end - at))
-        length = data.size if at + data.size >= end else behind_last_break(data)
-        if length:
-            yield data.slice(0, length)
-        # Where no line ends, it is longer than a piece.
-        want = PIECE_BYTES if length else 2 * want
-        at += length
-
-
-def behind_last_break(data):
-    """Where the last line that is whole ends in a buffer: 0 where none does."""
-    tail = 1 << 16
-    while True:
-        at = max(0, data.size - tail)
-        found = data.slice(at).to_pybytes().rfind(b"\n")
-        if found >= 0 or at == 0:
-            return at + found + 1 if found >= 0 else 0
-        tail *= 8
+        behind = min(line_start(file, at + PIECE_BYTES), end)
+        yield at, behind
+        at = behind
 
 
 def line_start(file, at):
@@ -315,7 +313,7 @@ def read_inputs(spark, files, portions):
         names += [shown] * (math.ceil(file.bytes / SPLIT_BYTES) if large else 1)
     # Of files that all executors see only names go through the JVM. Others Spark reads.
     if all(local(file.path) for file in files):
-        contents = [(stretches(spark, whole, cut), read_stretches)]
+        contents = [(stretches(spark, whole, cut), pieces_of_stretches)]
     else:
         contents = read_by_spark(spark, whole, cut)
     frames = [rows.mapInArrow(functools.partial(decode, reader, portions), FRAMES)
@@ -438,19 +436,22 @@ def label(spark, args, folder):
         requests = job.requests(folder)
         frames = frames.unionAll(requests) if requests is not None else frames
     say(f"{len(files)} files, {total >> 20} MiB, {portions} portions")
-    # Three steps go over it: it is kept on disk. Where that is lost, Spark makes it again.
+    # Two steps go over it: it is kept on disk. Where that is lost, Spark makes it again.
     frames = frames.repartitionById(portions, F.col("key").cast("int"))
     frames = frames.persist(StorageLevel.DISK_ONLY)
     records = frames.where("kind <> 'scan'")
 
-    def step(name):
-        return records.mapInArrow(functools.partial(run_step, name, job.sent()), FRAMES)
+    def step(name, of):
+        return of.mapInArrow(functools.partial(run_step, name, job.sent()), FRAMES)
 
     job.put_together(frames.where("kind = 'scan'"), "scanned")
     say("files are read")
-    job.put_together(step("survey"), "surveyed")
+    # With what labelling has found, of which all is not needed before the figures are put together.
+    surveyed = step("survey", records).persist(StorageLevel.DISK_ONLY)
+    job.put_together(surveyed.where("kind = 'survey'"), "surveyed")
     say("portions are surveyed")
-    job.put_together(step("normals"), "limits")
+    job.put_together(step("normals", surveyed.where("kind = 'candidates'")), "limits")
+    surveyed.unpersist()
     rows = records.mapInArrow(functools.partial(make_rows, job.sent(), args.out), FRAMES)
     with tempfile.TemporaryDirectory() as made:
         # 7 and 8: warnings, not usable.
@@ -511,6 +512,9 @@ def main():
                  .config("spark.sql.execution.arrow.maxRecordsPerBatch", 256)
                  .config("spark.sql.execution.arrow.maxBytesPerBatch", PIECE_BYTES)
                  .config("spark.sql.adaptive.enabled", False)
+                 # Frames are compressed where they are made.
+                 .config("spark.shuffle.compress", False)
+                 .config("spark.sql.inMemoryColumnarStorage.compressed", False)
                  .getOrCreate())
         with tempfile.TemporaryDirectory(prefix="loadgen-label-") as folder:
             done = label(spark, args, folder)

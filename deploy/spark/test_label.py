@@ -20,15 +20,14 @@ class Blocks(unittest.TestCase):
             block, piece = drawn.choice([1, 7, 100, 1000]), drawn.choice([8, 64, 1000])
             with self.subTest(data=data, block=block, piece=piece), \
                     mock.patch.object(label, "PIECE_BYTES", piece):
-                found = [one.to_pybytes() for start in range(0, len(data), block)
-                         for one in label.lines_within(opened(data), start, start + block)]
+                found = [one for start in range(0, len(data), block)
+                         for one in pieces(data, start, start + block)]
                 self.assertEqual(b"".join(found), data)
                 self.assertTrue(all(one.endswith(b"\n") for one in found[:-1]), found)
 
     def test_a_line_belongs_to_the_block_that_it_begins_in(self):
         data = b"one\ntwo\nthree\n"
-        found = [[one.to_pybytes() for one in label.lines_within(opened(data), start, start + 4)]
-                 for start in (0, 4, 8, 12)]
+        found = [pieces(data, start, start + 4) for start in (0, 4, 8, 12)]
         self.assertEqual(found, [[b"one\n"], [b"two\n"], [b"three\n"], []])
 
 
@@ -39,8 +38,10 @@ class Places(unittest.TestCase):
         self.assertIsNone(label.local("hdfs://host/data"))
 
 
-def opened(data):
-    return pa.PythonFile(io.BytesIO(data), "r")
+def pieces(data, start, end):
+    """What is in the pieces of a stretch."""
+    file = pa.PythonFile(io.BytesIO(data), "r")
+    return [data[at:behind] for at, behind in label.lines_within(file, start, end)]
 
 
 if __name__ == "__main__":

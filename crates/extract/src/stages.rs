@@ -30,11 +30,12 @@ use crate::label::truth::Truth;
 use crate::label::{Offsets, POINT_COLUMNS, label_points, label_traces};
 use crate::lines::Lines;
 use crate::measure::fault_of;
-use crate::measure::normal::Normals;
+use crate::measure::normal::{CandidateRow, Normals, candidates};
 use crate::options::{ExtractOptions, TableFormats};
 use crate::parallel::in_order;
 use crate::scan::batch::{Batch, PackedBatch};
 use crate::scan::inputs::{Inputs, read_error};
+use crate::scan::packed::Packed;
 use crate::scan::pipeline::PipelineError;
 use crate::scan::records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
 use crate::scan::spool::Spool;
@@ -276,6 +277,28 @@ impl Stages {
         let gathered = in_order(labelled.shapes.len(), self.workers, of, merge);
         gathered.map_err(|source| self.write_error(source))?;
         Ok(normals)
+    }
+
+    /// Gives the spans of each partition that were sent in one of `times`, packed.
+    pub(crate) fn candidates(
+        &self,
+        labelled: &Labelled,
+        times: &[Interval],
+        mut each: impl FnMut(&Packed) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut packed = Packed::default();
+        for partition in 0..labelled.shapes.len() {
+            let traces = view::<TraceBatch>(&labelled.traces.read(partition)?)?;
+            let marks = view::<SpanMarkBatch>(&labelled.span_marks.read(partition)?)?;
+            let shapes = view::<ShapeBatch>(&labelled.shapes.read(partition)?)?;
+            packed.clear();
+            // They are never dealt.
+            let pack = |span: CandidateRow<'_>| span.pack(0, &mut packed);
+            candidates(times, &traces, &marks, &shapes, pack);
+            each(&packed)?;
+            self.stop.check()?;
+        }
+        Ok(())
     }
 
     /// Writes the rows of all partitions.

@@ -6,7 +6,7 @@ use std::io;
 use loadgen_timeline::audit::DatasetFile;
 use serde::{Deserialize, Serialize};
 
-use super::frames::{Frame, FrameWriter, from_bytes, to_bytes};
+use super::frames::{self, Frame, FrameWriter};
 use crate::label::survey::Gathered;
 use crate::lines::Lines;
 use crate::measure::normal::Normals;
@@ -27,6 +27,8 @@ pub(super) trait Figures: Serialize + for<'de> Deserialize<'de> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ScanFigures {
     pub(super) read: [u64; 3],
+    /// Bytes that the records of traces, and data points, take up in memory as batches.
+    pub(super) bytes: [u64; 2],
     pub(super) extent: Option<(i64, i64)>,
     pub(super) sample: Vec<SampledSpan>,
     /// By number of the file.
@@ -37,6 +39,7 @@ impl ScanFigures {
     pub(super) fn new(scanned: &mut Scanned, files: Vec<(u64, Lines)>) -> Self {
         Self {
             read: scanned.read,
+            bytes: scanned.bytes(),
             extent: scanned.extent,
             sample: std::mem::take(&mut scanned.sample),
             files,
@@ -49,6 +52,7 @@ impl Figures for ScanFigures {
 
     fn merge(&mut self, other: Self) {
         add(&mut self.read, other.read);
+        add(&mut self.bytes, other.bytes);
         self.extent = match (self.extent, other.extent) {
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
             (a, b) => a.or(b),
@@ -103,7 +107,7 @@ impl Figures for RowFigures {
     }
 }
 
-fn add(sums: &mut [u64; 3], others: [u64; 3]) {
+fn add<const N: usize>(sums: &mut [u64; N], others: [u64; N]) {
     for (sum, other) in sums.iter_mut().zip(others) {
         *sum += other;
     }
@@ -123,7 +127,7 @@ impl<F: Figures> Merged<F> {
         if frame.kind != F::KIND {
             return Ok(());
         }
-        let figures: F = from_bytes(frame.bytes)?;
+        let figures: F = frames::figures(frame.bytes)?;
         match &mut self.0 {
             Some(merged) => merged.merge(figures),
             vacant => *vacant = Some(figures),
@@ -151,9 +155,5 @@ pub(super) fn write<F: Figures, W: io::Write>(
     key: i64,
     out: &mut FrameWriter<W>,
 ) -> io::Result<()> {
-    out.write(Frame {
-        key,
-        kind: F::KIND,
-        bytes: &to_bytes(figures)?,
-    })
+    out.write_figures(key, F::KIND, figures)
 }

@@ -6,11 +6,15 @@ use std::sync::{Arc, LazyLock};
 use arrow_array::builder::{BinaryBuilder, Int64Builder, StringBuilder};
 use arrow_array::{
     Array, ArrayRef, BinaryArray, Int64Array, LargeBinaryArray, RecordBatch, StringArray,
+    UInt64Array,
 };
 use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+
+use crate::scan::packed::PackedSlice;
+use crate::scan::row_spool::RowSpool;
 
 /// Bytes of frames that are written as one batch, or one frame that has more.
 const BATCH_BYTES: usize = 4 << 20;
@@ -25,11 +29,14 @@ pub(super) struct Frame<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// Records of spans, data points, log records and requests, as an Arrow stream.
+/// Records of spans, data points, log records and requests, as packed rows: they are dealt and read
+/// as they are, on each step.
 pub(super) const SPANS: &str = "spans";
 pub(super) const POINTS: &str = "points";
 pub(super) const LOGS: &str = "logs";
 pub(super) const REQUESTS: &str = "requests";
+/// Spans from which what is normal is gathered, likewise.
+pub(super) const CANDIDATES: &str = "candidates";
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(vec![
@@ -141,22 +148,46 @@ impl<W: Write> FrameWriter<W> {
         Ok(())
     }
 
-    /// Writes records, if there are any.
-    pub(super) fn write_records(
+    /// Writes the rows of a partition, if there are any.
+    pub(super) fn write_rows(
         &mut self,
         key: i64,
         kind: &str,
-        records: &RecordBatch,
+        (spool, partition): (&RowSpool, usize),
     ) -> io::Result<()> {
-        if records.num_rows() == 0 {
-            return Ok(());
-        }
-        let bytes = encode(records).map_err(bad)?;
-        self.write(Frame {
-            key,
-            kind,
-            bytes: &bytes,
+        spool.for_each_packed(partition, |rows| match rows.len {
+            0 => Ok(()),
+            _ => self.write_packed(key, kind, rows),
         })
+    }
+
+    /// Writes rows as they are packed.
+    pub(super) fn write_packed(
+        &mut self,
+        key: i64,
+        kind: &str,
+        PackedSlice { rows, texts, len }: PackedSlice<'_>,
+    ) -> io::Result<()> {
+        let columns: [(&str, ArrayRef); 3] = [
+            (ROWS, Arc::new(BinaryArray::from_vec(vec![rows]))),
+            (TEXTS, Arc::new(BinaryArray::from_vec(vec![texts]))),
+            (LEN, Arc::new(UInt64Array::from(vec![len as u64]))),
+        ];
+        let bytes = &encode(columns)?;
+        self.write(Frame { key, kind, bytes })
+    }
+
+    /// Writes figures.
+    pub(super) fn write_figures(
+        &mut self,
+        key: i64,
+        kind: &str,
+        figures: &impl serde::Serialize,
+    ) -> io::Result<()> {
+        let figures = to_bytes(figures)?;
+        let column: ArrayRef = Arc::new(BinaryArray::from_vec(vec![&figures]));
+        let bytes = &encode([(FIGURES, column)])?;
+        self.write(Frame { key, kind, bytes })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -179,23 +210,53 @@ impl<W: Write> FrameWriter<W> {
     }
 }
 
-/// In a third of their size: whatever carries frames copies them several times.
-fn encode(records: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+/// Columns of what is in a frame.
+const ROWS: &str = "rows";
+const TEXTS: &str = "texts";
+const LEN: &str = "len";
+const FIGURES: &str = "figures";
+
+/// Columns in a third of their size: whatever carries frames copies them several times.
+fn encode<const N: usize>(columns: [(&str, ArrayRef); N]) -> io::Result<Vec<u8>> {
+    let batch = RecordBatch::try_from_iter(columns).map_err(bad)?;
     let options = IpcWriteOptions::default();
-    let options = options.try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &records.schema(), options)?;
-    writer.write(records)?;
-    writer.into_inner()
+    let options = options.try_with_compression(Some(CompressionType::LZ4_FRAME));
+    let mut writer =
+        StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options.map_err(bad)?)
+            .map_err(bad)?;
+    writer.write(&batch).map_err(bad)?;
+    writer.into_inner().map_err(bad)
 }
 
-/// The records of a frame.
-pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = io::Result<RecordBatch>> {
-    let (reader, error) = match StreamReader::try_new(bytes, None) {
-        Ok(reader) => (Some(reader), None),
-        Err(error) => (None, Some(error)),
-    };
-    let read = reader.into_iter().flatten();
-    read.chain(error.map(Err)).map(|batch| batch.map_err(bad))
+/// Calls `each` at the packed rows of a frame.
+pub(super) fn packed(
+    bytes: &[u8],
+    mut each: impl FnMut(PackedSlice<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    for_each_batch(bytes, |batch| {
+        let [rows, texts]: [&BinaryArray; 2] = [column(batch, ROWS)?, column(batch, TEXTS)?];
+        let len: &UInt64Array = column(batch, LEN)?;
+        (0..batch.num_rows()).try_for_each(|row| {
+            each(PackedSlice {
+                rows: rows.value(row),
+                texts: texts.value(row),
+                len: len.value(row) as usize,
+            })
+        })
+    })
+}
+
+/// The figures of a frame.
+pub(super) fn figures<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    let mut read = None;
+    for_each_batch(bytes, |batch| {
+        let figures: &BinaryArray = column(batch, FIGURES)?;
+        for row in 0..batch.num_rows() {
+            read = Some(from_bytes(figures.value(row))?);
+        }
+        Ok(())
+    })?;
+    read.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a frame has no figures"))
 }
 
 /// Figures as bytes: MessagePack without names of fields; all steps are of one program.

@@ -60,6 +60,8 @@ pub(super) struct Facts {
     /// The sampled spans, in order.
     pub(super) sample: Vec<(u64, SpanKey)>,
     pub(super) ledger_is_whole: bool,
+    /// Into how many partitions the traces of a portion are dealt, and into how many its series.
+    pub(super) cuts: [usize; 2],
 }
 
 impl Facts {
@@ -82,7 +84,7 @@ impl Facts {
 pub(super) struct RunState {
     p99_ns: Vec<i64>,
     recoveries: Option<Vec<condition::TimeSpan>>,
-    reference: Vec<Interval>,
+    pub(super) reference: Vec<Interval>,
     /// As JSON, as are the figures: their types leave fields out, which the binary form can't.
     evidence: String,
     figures: String,

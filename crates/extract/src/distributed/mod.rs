@@ -6,8 +6,8 @@
 //! place.
 //!
 //! ```text
-//!  files ──► decode ──► frames of portions ──┬──► survey ──► normals ──► rows ──► Parquet files
-//!  ledger ─► requests ──►                    │      │           │          │
+//!  files ──► decode ──► frames of portions ──┬──► survey ──────────────► rows ──► Parquet files
+//!  ledger ─► requests ──►                    │      │ └─► normals          │
 //!              │ figures                     │      │ figures   │ figures  │ figures
 //!              ▼                             │      ▼           ▼          ▼
 //!           scanned ─────────────────────────┘  surveyed ───► limits ───► finish ──► audit
@@ -31,6 +31,10 @@ use crate::ExtractError;
 pub use decode::decode;
 pub use job::{Job, JobOptions};
 pub use steps::merge;
+
+/// Bytes of spans that a step keeps in memory, before they go to its disk: all of a task or a portion
+/// as the job deals them, whose spans have a quarter of 256 MiB.
+const BUDGET_BYTES: usize = 64 << 20;
 
 /// Why a step did not come to its end.
 #[derive(Debug, thiserror::Error)]

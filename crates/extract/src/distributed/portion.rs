@@ -5,26 +5,41 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::Path;
 
-use arrow_array::RecordBatch;
-
+use super::BUDGET_BYTES;
 use super::frames::{self, Frame, FrameWriter, LOGS, POINTS, REQUESTS, SPANS};
 use crate::scan::Scanned;
+use crate::scan::row_spool::Added;
 
 /// Portions while they are put together. Usually it is one; where a scheduler hands several to one
-/// process, each is a partition.
+/// process, each has partitions of its own.
 pub(super) struct Portions {
     scanned: Scanned,
-    places: HashMap<i64, usize>,
+    places: HashMap<i64, Place>,
     /// Into how many portions the input is dealt.
     of: usize,
+    /// Into how many partitions the traces of each are dealt, and into how many its series.
+    cuts: [usize; 2],
+}
+
+/// The partitions of a portion.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    traces: Added,
+    points: Added,
 }
 
 impl Portions {
-    pub(super) fn read(input: impl Read, folder: &Path, of: usize) -> io::Result<Scanned> {
+    pub(super) fn read(
+        input: impl Read,
+        folder: &Path,
+        of: usize,
+        cuts: [usize; 2],
+    ) -> io::Result<Scanned> {
         let mut portions = Self {
-            scanned: Scanned::with_partitions(folder, 0)?,
+            scanned: Scanned::with_partitions(folder, 0, BUDGET_BYTES)?,
             places: HashMap::new(),
             of,
+            cuts,
         };
         frames::read(input, |frame| portions.take(frame))?;
         let mut scanned = portions.scanned;
@@ -36,27 +51,24 @@ impl Portions {
         if ![SPANS, POINTS, LOGS, REQUESTS].contains(&frame.kind) {
             return Ok(());
         }
-        let place = self.place(frame.key)?;
-        for records in frames::records(frame.bytes) {
-            let records = records?;
-            let rows = records.num_rows() as u64;
-            let scanned = &mut self.scanned;
-            let (spool, signal) = match frame.kind {
-                SPANS => (&mut scanned.spans, Some(0)),
-                POINTS => (&mut scanned.points, Some(1)),
-                LOGS => (&mut scanned.logs, Some(2)),
-                _ => (&mut scanned.requests, None),
-            };
-            spool.push((place, records))?;
+        let Place { traces, points } = self.place(frame.key)?;
+        let scanned = &mut self.scanned;
+        let (spool, added, signal) = match frame.kind {
+            SPANS => (&mut scanned.spans, traces, Some(0)),
+            POINTS => (&mut scanned.points, points, Some(1)),
+            LOGS => (&mut scanned.logs, traces, Some(2)),
+            _ => (&mut scanned.requests, traces, None),
+        };
+        frames::packed(frame.bytes, |rows| {
             if let Some(signal) = signal {
-                scanned.read[signal] += rows;
+                scanned.read[signal] += rows.len as u64;
             }
-        }
-        Ok(())
+            spool.deal_to(added, rows)
+        })
     }
 
-    /// The partition of a portion.
-    fn place(&mut self, key: i64) -> io::Result<usize> {
+    /// The partitions of a portion.
+    fn place(&mut self, key: i64) -> io::Result<Place> {
         if let Some(&place) = self.places.get(&key) {
             return Ok(place);
         }
@@ -66,16 +78,14 @@ impl Portions {
             io::Error::new(io::ErrorKind::InvalidData, message)
         })?;
         let scanned = &mut self.scanned;
-        let spools = [
-            &mut scanned.spans,
-            &mut scanned.points,
-            &mut scanned.logs,
-            &mut scanned.requests,
-        ];
-        let mut place = 0;
-        for spool in spools {
-            place = spool.add_partition(index, self.of);
-        }
+        let [of_traces, of_points] = self.cuts;
+        // Those of traces have the same partitions.
+        scanned.logs.add_partitions(index, self.of, of_traces);
+        scanned.requests.add_partitions(index, self.of, of_traces);
+        let place = Place {
+            traces: scanned.spans.add_partitions(index, self.of, of_traces),
+            points: scanned.points.add_partitions(index, self.of, of_points),
+        };
         self.places.insert(key, place);
         Ok(place)
     }
@@ -84,12 +94,11 @@ impl Portions {
 /// Writes what was dealt into portions as frames.
 pub(super) fn write<W: io::Write>(scanned: &Scanned, out: &mut FrameWriter<W>) -> io::Result<()> {
     for portion in 0..scanned.spans.len() {
-        let mut write =
-            |kind, records: RecordBatch| out.write_records(portion as i64, kind, &records);
-        write(SPANS, scanned.spans.read(portion)?)?;
-        write(POINTS, scanned.points.read(portion)?)?;
-        write(LOGS, scanned.logs.read(portion)?)?;
-        write(REQUESTS, scanned.requests.read(portion)?)?;
+        let mut write = |kind, spool| out.write_rows(portion as i64, kind, (spool, portion));
+        write(SPANS, &scanned.spans)?;
+        write(POINTS, &scanned.points)?;
+        write(LOGS, &scanned.logs)?;
+        write(REQUESTS, &scanned.requests)?;
     }
     Ok(())
 }

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use loadgen_timeline::audit::DatasetFile;
 
-use super::StepError;
 use super::figures::{self, Merged, RowFigures, ScanFigures, SurveyFigures};
-use super::frames::{self, Frame, FrameWriter};
+use super::frames::{self, CANDIDATES, Frame, FrameWriter};
 use super::job::{Facts, Job, RunState};
 use super::portion::{self, Portions};
+use super::{BUDGET_BYTES, StepError};
 use crate::audit::audit;
 use crate::extract::{
     Read as ReadCounts, check_input, check_rows, counted, dataset_file, label_counts, row_rules,
@@ -27,6 +27,7 @@ use crate::measure::{self, RunFacts};
 use crate::options::{ExtractOptions, TableFormats};
 use crate::report::{ExtractReport, WrittenFile};
 use crate::scan::Scanned;
+use crate::scan::row_spool::cuts;
 use crate::stages::{Labelled, Stages};
 
 /// Tables that are made portion by portion. Those over time need all portions at once.
@@ -51,7 +52,8 @@ impl Job {
         let ledger = open_ledger(&options, run.map(|run| run.run_id.as_str()))?;
         let (_, others) = open_others(&options.other_runs);
         let folder = tempfile::tempdir()?;
-        let mut scanned = Scanned::with_partitions(folder.path(), self.options.portions)?;
+        let mut scanned =
+            Scanned::with_partitions(folder.path(), self.options.portions, BUDGET_BYTES)?;
         if let Some(ledger) = ledger {
             read_ledger(ledger, false, &mut scanned)?;
         }
@@ -81,6 +83,9 @@ impl Job {
             extent: scan.extent,
             sample: scan.sample.iter().map(|s| (s.hash, s.key)).collect(),
             ledger_is_whole: self.said()?.ledger_is_whole,
+            cuts: scan
+                .bytes
+                .map(|bytes| cuts(bytes / self.options.portions as u64)),
         };
         self.save("scan.bin", &scan)?;
         self.save("facts.bin", &facts)
@@ -98,19 +103,25 @@ impl Job {
         (messages, report, problems)
     }
 
-    /// Labels portions, and says what was found out.
+    /// Labels portions, and says what was found out, with all of which [`normals`](Self::normals) may
+    /// have need: spans are labelled and compared before it is known which of them are normal.
     ///
     /// # Errors
     ///
     /// [`StepError`]: the input or the job's folder can't be read.
     pub fn survey(&self, input: impl Read, output: impl Write) -> Result<(), StepError> {
         let labelled = LabelledPortions::new(self, input)?;
+        let mut out = FrameWriter::new(output)?;
+        let times = measure::normal_time(&labelled.truth);
+        let stages = &labelled.stages;
+        stages.candidates(&labelled.labelled, &times, |spans| {
+            out.write_packed(0, CANDIDATES, spans.slice())
+        })?;
         let figures = SurveyFigures {
             gathered: labelled.labelled.gathered,
             foreign_points: labelled.labelled.foreign_points,
             too_large: labelled.scanned.too_large,
         };
-        let mut out = FrameWriter::new(output)?;
         figures::write(&figures, 0, &mut out)?;
         Ok(out.finish()?)
     }
@@ -145,18 +156,20 @@ impl Job {
         self.save("run.bin", &state)
     }
 
-    /// Gathers from portions what is normal for each operation.
+    /// Gathers what is normal for each operation, from what [`survey`](Self::survey) wrote.
     ///
     /// # Errors
     ///
     /// [`StepError`]: the input or the job's folder can't be read.
     pub fn normals(&self, input: impl Read, output: impl Write) -> Result<(), StepError> {
-        let labelled = LabelledPortions::new(self, input)?;
         let run: RunState = self.load("run.bin")?;
-        let run = run.facts(&labelled.truth)?;
-        let normals = labelled
-            .stages
-            .normals(&labelled.labelled, &run.reference)?;
+        let mut normals = Normals::default();
+        frames::read(input, |frame| match frame.kind {
+            CANDIDATES => frames::packed(frame.bytes, |spans| {
+                normals.add_candidates(&run.reference, spans)
+            }),
+            _ => Ok(()),
+        })?;
         let mut out = FrameWriter::new(output)?;
         figures::write(&normals, 0, &mut out)?;
         Ok(out.finish()?)
@@ -326,7 +339,7 @@ pub fn merge(input: impl Read, output: impl Write) -> Result<(), StepError> {
     Ok(out.finish()?)
 }
 
-/// Portions with what is said of them: the same on each step, which is sooner than to store it.
+/// Portions with what is said of them: the same on each step, which is sooner than to store all of it.
 struct LabelledPortions {
     truth: Truth,
     stages: Stages,
@@ -342,7 +355,7 @@ impl LabelledPortions {
         let truth = job.truth(facts.ledger_is_whole)?;
         let folder = tempfile::tempdir()?;
         let stages = job.stages(folder.path())?;
-        let scanned = Portions::read(input, stages.folder(), job.options.portions)?;
+        let scanned = Portions::read(input, stages.folder(), job.options.portions, facts.cuts)?;
         let scan_facts = Arc::new(facts.scan_facts());
         let labelled = stages.label(&scanned, &truth, &scan_facts, &Offsets::new())?;
         Ok(Self {

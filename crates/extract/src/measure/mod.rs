@@ -99,6 +99,15 @@ fn run(truth: &Truth, phases: &Phases) -> Run {
     }
 }
 
+/// The normal time of the run before anything is found out of it: all of [`RunFacts::reference`] lies
+/// in it.
+pub(crate) fn normal_time(truth: &Truth) -> Vec<Interval> {
+    let windows = truth.timeline.windows.iter().enumerate();
+    let normal = windows.filter(|(_, of)| kind(&truth.timeline, of) == WindowKind::Normal);
+    let own = normal.flat_map(|(index, _)| own_time(truth, index));
+    once(own.map(interval).collect())
+}
+
 /// Normal windows may overlap; their time counts once.
 fn once(mut intervals: Vec<Interval>) -> Vec<Interval> {
     intervals.sort_unstable();
@@ -313,6 +322,7 @@ mod tests {
         let edges = seconds(run.reference.clone());
         // A change takes the moment in which it is confirmed.
         assert_eq!(edges, [(0, 20), (30, 50), (60, 85), (95, 100)]);
+        assert_eq!(seconds(normal_time(&truth)), edges);
         let length: i64 = run.reference.iter().map(|i| i.to_ns - i.from_ns).sum();
         assert!(
             (69_999_999_990..=70_000_000_000).contains(&length),

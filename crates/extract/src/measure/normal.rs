@@ -2,6 +2,7 @@
 //! often they failed, which children they had. Why these rules: docs/design/0100.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 
 use hdrhistogram::Histogram;
 use loadgen_evidence::Interval;
@@ -11,6 +12,8 @@ use crate::dataset::unusual::Unusual;
 use crate::label::groups::number;
 use crate::label::records::{SpanMarkBatch, TraceBatch};
 use crate::label::shape::ShapeBatch;
+use crate::scan::batch::{ALL_COLUMNS, Batch, PackedBatch, packed_batch};
+use crate::scan::packed::PackedSlice;
 
 /// Operations of which the normal is known: those with the smallest hashes, so that neither order nor
 /// split of the input changes which. One takes up to some 20 KB.
@@ -37,6 +40,25 @@ const LEAST_EXCESS_US: u64 = 1000;
 /// notice it.
 const WIDE_TIMES: u64 = 5;
 const WIDE_EXCESS_US: u64 = 50_000;
+
+packed_batch! {
+    /// Spans that may be normal: what is normal is gathered from those of them that turn out to have
+    /// been sent in the run's clean normal time.
+    CandidateBatch, CandidateBuilder, CandidateRow {
+        /// The moment by which its trace is labelled, Unix nanoseconds.
+        moment_ns: I64,
+        /// The rest as of its shape.
+        service: U64,
+        operation: U64,
+        took_ns: I64,
+        own_ns: I64,
+        wait_ns: I64,
+        kinds: U64,
+        shape: U64,
+        children: U32,
+        error: Bool,
+    }
+}
 
 /// What was gathered of all operations, of one partition or of several.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -110,6 +132,43 @@ struct Usual {
     is_closed: bool,
 }
 
+/// Calls `each` with every span of a partition that counts and whose trace was sent in one of `times`.
+pub(crate) fn candidates<'p>(
+    times: &[Interval],
+    traces: &'p TraceBatch,
+    marks: &'p SpanMarkBatch,
+    shapes: &'p ShapeBatch,
+    mut each: impl FnMut(CandidateRow<'p>),
+) {
+    let sent = |trace: usize| {
+        let moment = number(&traces.moment_ns, trace).filter(|_| traces.foreign.value(trace) == 0);
+        moment.filter(|at| times.iter().any(|time| time.contains(*at)))
+    };
+    let mut at_hand = None;
+    for row in 0..shapes.operation.len() {
+        let trace = marks.trace.value(row) as usize;
+        let moment_ns = match at_hand {
+            Some((of, moment_ns)) if of == trace => moment_ns,
+            _ => sent(trace),
+        };
+        at_hand = Some((trace, moment_ns));
+        if moment_ns.is_some() && shapes.counts.value(row) {
+            each(CandidateRow {
+                moment_ns,
+                service: Some(shapes.service.value(row)),
+                operation: Some(shapes.operation.value(row)),
+                took_ns: number(&shapes.took_ns, row),
+                own_ns: number(&shapes.own_ns, row),
+                wait_ns: number(&shapes.wait_ns, row),
+                kinds: Some(shapes.kinds.value(row)),
+                shape: Some(shapes.shape.value(row)),
+                children: Some(shapes.children.value(row)),
+                error: Some(shapes.error.value(row)),
+            });
+        }
+    }
+}
+
 impl Normals {
     /// Of a partition: of spans whose trace was sent in `reference`.
     pub(crate) fn of(
@@ -118,47 +177,49 @@ impl Normals {
         marks: &SpanMarkBatch,
         shapes: &ShapeBatch,
     ) -> Self {
-        let is_normal = |trace: usize| {
-            let moment =
-                number(&traces.moment_ns, trace).filter(|_| traces.foreign.value(trace) == 0);
-            moment.is_some_and(|at| reference.iter().any(|interval| interval.contains(at)))
-        };
         let mut normals = Self::default();
-        let mut at_hand = None;
-        for row in 0..shapes.operation.len() {
-            let trace = marks.trace.value(row) as usize;
-            let normal = match at_hand {
-                Some((of, normal)) if of == trace => normal,
-                _ => is_normal(trace),
-            };
-            at_hand = Some((trace, normal));
-            if normal && shapes.counts.value(row) {
-                normals.add(shapes, row);
-            }
-        }
+        candidates(reference, traces, marks, shapes, |span| normals.add(&span));
         normals
     }
 
-    fn add(&mut self, shapes: &ShapeBatch, row: usize) {
-        let failed = shapes.error.value(row);
-        let service = self.services.entry(shapes.service.value(row));
+    /// Adds those of some candidates whose trace was sent in `reference`.
+    pub(crate) fn add_candidates(
+        &mut self,
+        reference: &[Interval],
+        rows: PackedSlice<'_>,
+    ) -> io::Result<()> {
+        let batch = CandidateBatch::unpack(&[&rows.to_packed()], None, ALL_COLUMNS)?;
+        let spans = CandidateBatch::view(&batch).map_err(io::Error::other)?;
+        for row in 0..batch.num_rows() {
+            let span = spans.row(row);
+            let is_normal = |at| reference.iter().any(|interval| interval.contains(at));
+            if span.moment_ns.is_some_and(is_normal) {
+                self.add(&span);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, span: &CandidateRow<'_>) {
+        let failed = span.error.unwrap_or_default();
+        let service = self.services.entry(span.service.unwrap_or_default());
         service.or_default().add(failed);
-        let operation = self.operations.entry(shapes.operation.value(row));
+        let operation = self.operations.entry(span.operation.unwrap_or_default());
         let normal = operation.or_insert_with(Normal::new);
         normal.outcomes.add(failed);
-        for (histogram, column) in [
-            (&mut normal.took, &shapes.took_ns),
-            (&mut normal.own, &shapes.own_ns),
-            (&mut normal.wait, &shapes.wait_ns),
+        for (histogram, ns) in [
+            (&mut normal.took, span.took_ns),
+            (&mut normal.own, span.own_ns),
+            (&mut normal.wait, span.wait_ns),
         ] {
-            if let Some(ns) = number(column, row) {
+            if let Some(ns) = ns {
                 record(histogram, microseconds(ns));
             }
         }
-        let children = shapes.children.value(row);
+        let children = span.children.unwrap_or_default();
         record(&mut normal.children, children.into());
-        normal.kinds.add(shapes.kinds.value(row), 1);
-        normal.shapes.add(shapes.shape.value(row), 1);
+        normal.kinds.add(span.kinds.unwrap_or_default(), 1);
+        normal.shapes.add(span.shape.unwrap_or_default(), 1);
         self.bound();
     }
 
@@ -402,7 +463,6 @@ mod tests {
 
     use super::*;
     use crate::label::shape::ShapeBuilder;
-    use crate::scan::batch::Batch;
 
     /// A span: operation, milliseconds, children's shape and number, whether it failed.
     type Of = (u64, i64, u64, u32, bool);
@@ -426,8 +486,21 @@ mod tests {
     }
 
     fn normals(spans: &[Of]) -> Normals {
-        let (batch, mut normals) = (shapes(spans), Normals::default());
-        (0..spans.len()).for_each(|row| normals.add(&batch, row));
+        let mut normals = Normals::default();
+        for &(operation, ms, shape, children, error) in spans {
+            normals.add(&CandidateRow {
+                moment_ns: Some(0),
+                service: Some(operation / 10),
+                operation: Some(operation),
+                took_ns: Some(ms * 1_000_000),
+                own_ns: Some(ms * 1_000_000),
+                wait_ns: None,
+                kinds: Some(shape),
+                shape: Some(shape),
+                children: Some(children),
+                error: Some(error),
+            });
+        }
         normals
     }
 

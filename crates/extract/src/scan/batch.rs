@@ -174,12 +174,20 @@ pub(crate) trait Batch: Sized {
 
 /// A kind of batch whose rows can be packed.
 pub(crate) trait PackedBatch: Batch {
+    /// One of them.
+    type Row<'a>
+    where
+        Self: 'a;
+
     /// Bytes that a row takes up in a batch, without those of text.
     const WIDTH: usize;
 
     /// The batch of packed rows: of `wanted` ones, if not of all, and with values in the columns
     /// whose bits are set. The others are null.
     fn unpack(parts: &[&Packed], wanted: Option<&[bool]>, columns: u32) -> io::Result<RecordBatch>;
+
+    /// The row with a number.
+    fn row(&self, row: usize) -> Self::Row<'_>;
 
     /// The bits of columns, by their names.
     fn columns(names: &[&str]) -> u32 {
@@ -188,9 +196,6 @@ pub(crate) trait PackedBatch: Batch {
         let named = fields.filter(|(field, _)| names.contains(&field.name().as_str()));
         named.fold(0, |bits, (_, place)| bits | 1 << place)
     }
-
-    /// Adds the rows of a batch to packed ones.
-    fn pack(batch: &RecordBatch, rows: &mut Packed) -> io::Result<()>;
 }
 
 /// The bits of all columns.
@@ -311,9 +316,10 @@ macro_rules! packed_batch {
             }
         }
 
-        impl $view {
-            /// One of them.
-            pub(crate) fn row(&self, row: usize) -> $row<'_> {
+        impl $crate::scan::batch::PackedBatch for $view {
+            type Row<'a> = $row<'a>;
+
+            fn row(&self, row: usize) -> $row<'_> {
                 use arrow_array::Array;
                 use $crate::scan::batch::FieldKind;
                 $row {
@@ -321,9 +327,7 @@ macro_rules! packed_batch {
                         .then(|| <$crate::scan::batch::$kind as FieldKind>::value(&self.$field, row)),)*
                 }
             }
-        }
 
-        impl $crate::scan::batch::PackedBatch for $view {
             const WIDTH: usize = {
                 use $crate::scan::batch::FieldKind;
                 0 $(+ <$crate::scan::batch::$kind as FieldKind>::WIDTH)*
@@ -374,18 +378,6 @@ macro_rules! packed_batch {
                 )*
                 let _ = bit;
                 builder.finish().map_err(std::io::Error::other)
-            }
-
-            fn pack(
-                batch: &arrow_array::RecordBatch,
-                rows: &mut $crate::scan::packed::Packed,
-            ) -> std::io::Result<()> {
-                use $crate::scan::batch::Batch;
-                let view = Self::view(batch).map_err(std::io::Error::other)?;
-                for row in 0..batch.num_rows() {
-                    view.row(row).pack($crate::scan::Dealable::hash(&view, row), rows);
-                }
-                Ok(())
             }
         }
     };

@@ -32,16 +32,12 @@ use records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
 use row_spool::{MAX_GROUP_BYTES, RowSpool, partitions};
 use sample::{Sample, SampleIndex, SampledSpan};
 use sink::{Part, Records, SpareParts};
-use spool::hash;
 
 use crate::lines::Lines;
 use crate::stop::Stop;
 
-/// Bytes of each kind that are kept in memory before they are written: spans are most of it.
-const SPANS_BUDGET_BYTES: usize = 24 << 20;
-const POINTS_BUDGET_BYTES: usize = 8 << 20;
-const LOGS_BUDGET_BYTES: usize = 6 << 20;
-const REQUESTS_BUDGET_BYTES: usize = 6 << 20;
+/// Bytes of spans that one process keeps in memory before they are written.
+const BUDGET_BYTES: usize = 24 << 20;
 
 /// All that was read, dealt into partitions. Those of spans, logs and requests have the same traces.
 #[derive(Debug)]
@@ -82,16 +78,21 @@ enum Said {
 impl Scanned {
     /// Empty, for an input of so many bytes, with its files in `folder`.
     pub(crate) fn new(folder: &Path, input_bytes: u64) -> io::Result<Self> {
-        Self::with_partitions(folder, partitions(input_bytes))
+        Self::with_partitions(folder, partitions(input_bytes), BUDGET_BYTES)
     }
 
-    /// Empty, with so many partitions.
-    pub(crate) fn with_partitions(folder: &Path, partitions: usize) -> io::Result<Self> {
+    /// Empty, with so many partitions, and `budget` bytes of spans that are kept in memory. Of the
+    /// other signals, which have less, it is a part of that.
+    pub(crate) fn with_partitions(
+        folder: &Path,
+        partitions: usize,
+        budget: usize,
+    ) -> io::Result<Self> {
         Ok(Self {
-            spans: RowSpool::new::<SpanBatch>(folder, partitions, SPANS_BUDGET_BYTES)?,
-            logs: RowSpool::new::<LogBatch>(folder, partitions, LOGS_BUDGET_BYTES)?,
-            requests: RowSpool::new::<RequestBatch>(folder, partitions, REQUESTS_BUDGET_BYTES)?,
-            points: RowSpool::new::<PointBatch>(folder, partitions, POINTS_BUDGET_BYTES)?,
+            spans: RowSpool::new::<SpanBatch>(folder, partitions, budget)?,
+            logs: RowSpool::new::<LogBatch>(folder, partitions, budget / 4)?,
+            requests: RowSpool::new::<RequestBatch>(folder, partitions, budget / 4)?,
+            points: RowSpool::new::<PointBatch>(folder, partitions, budget / 3)?,
             read: [0; 3],
             too_large: [0; 3],
             sample: Vec::new(),
@@ -160,6 +161,12 @@ impl Scanned {
         Ok(())
     }
 
+    /// Bytes that the records of traces, and data points, take up in memory as batches.
+    pub(crate) fn bytes(&self) -> [u64; 2] {
+        let of_traces = [&self.spans, &self.logs, &self.requests].map(RowSpool::bytes);
+        [of_traces.into_iter().sum(), self.points.bytes()]
+    }
+
     /// What is known of the input as a whole.
     pub(crate) fn facts(&self) -> ScanFacts {
         ScanFacts {
@@ -178,25 +185,6 @@ impl Scanned {
             *left_out = spool.leave_out_large(folder, MAX_GROUP_BYTES)?;
         }
         Ok(())
-    }
-}
-
-/// A batch whose rows are dealt into partitions.
-pub(crate) trait Dealable {
-    /// What a row is dealt by.
-    fn hash(&self, row: usize) -> u64;
-}
-
-impl<B: OfTraces> Dealable for B {
-    fn hash(&self, row: usize) -> u64 {
-        hash(self.trace(row))
-    }
-}
-
-impl Dealable for PointBatch {
-    fn hash(&self, row: usize) -> u64 {
-        // A series' number is well mixed already.
-        self.series.value(row)
     }
 }
 

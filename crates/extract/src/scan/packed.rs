@@ -20,6 +20,14 @@ pub(crate) struct Packed {
     len: usize,
 }
 
+/// The same, where it lies in the memory of another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PackedSlice<'p> {
+    pub(crate) rows: &'p [u8],
+    pub(crate) texts: &'p [u8],
+    pub(crate) len: usize,
+}
+
 /// A place in rows, to which they can be cut back.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mark {
@@ -80,12 +88,12 @@ impl Packed {
     }
 
     /// Without rows, and with the memory that it has.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.cut(Mark::default());
     }
 
     /// Begins a row.
-    pub(super) fn begin(&mut self, hash: u64) -> Mark {
+    pub(crate) fn begin(&mut self, hash: u64) -> Mark {
         let mark = self.mark();
         self.rows.extend_from_slice(&hash.to_le_bytes());
         self.rows.extend_from_slice(&[0; HEADER - 8]);
@@ -93,7 +101,7 @@ impl Packed {
     }
 
     /// Ends the row that began at a mark; a bit of `present` is set for each column that is not null.
-    pub(super) fn end(&mut self, begun: Mark, present: u32) {
+    pub(crate) fn end(&mut self, begun: Mark, present: u32) {
         // Rows have a few dozens of numbers; a message, and so its texts, has 64 MiB at the most.
         let row = (self.rows.len() - begun.rows) as u16;
         let texts = (self.texts.len() - begun.texts) as u32;
@@ -129,42 +137,58 @@ impl Packed {
         self.len += 1;
     }
 
-    /// What it is, for a file: rows, texts.
-    pub(super) fn parts(&self) -> (&[u8], &[u8]) {
-        (&self.rows, &self.texts)
+    /// What it is, for a file.
+    pub(crate) fn slice(&self) -> PackedSlice<'_> {
+        PackedSlice {
+            rows: &self.rows,
+            texts: &self.texts,
+            len: self.len,
+        }
     }
 
-    /// From what [`parts`](Self::parts) gave.
+    /// From what [`slice`](Self::slice) gave.
     pub(super) fn from_parts(rows: Vec<u8>, texts: Vec<u8>, len: usize) -> Self {
         Self { rows, texts, len }
     }
 
     /// Calls `each` with every row.
-    pub(super) fn for_each(
-        &self,
-        mut each: impl FnMut(Raw<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let (mut rows, mut texts) = (0, 0);
-        for _ in 0..self.len {
-            let header = Header::at(&self.rows, rows)?;
-            let (row, text) = (rows..rows + header.row, texts..texts + header.texts);
-            (rows, texts) = (row.end, text.end);
-            each(Raw {
-                hash: header.hash,
-                row: slice(&self.rows, row)?,
-                text: slice(&self.texts, text)?,
-            })?;
-        }
-        Ok(())
+    pub(super) fn for_each(&self, each: impl FnMut(Raw<'_>) -> io::Result<()>) -> io::Result<()> {
+        self.slice().for_each(each)
     }
 
     /// A way through the rows.
-    pub(super) fn reader(&self) -> io::Result<Reader<'_>> {
+    pub(crate) fn reader(&self) -> io::Result<Reader<'_>> {
         let texts = std::str::from_utf8(&self.texts).map_err(|_| damaged())?;
         Ok(Reader {
             rows: &self.rows,
             texts,
         })
+    }
+}
+
+impl<'p> PackedSlice<'p> {
+    /// A copy of them.
+    pub(crate) fn to_packed(self) -> Packed {
+        Packed::from_parts(self.rows.to_vec(), self.texts.to_vec(), self.len)
+    }
+
+    /// Calls `each` with every row.
+    pub(super) fn for_each(
+        &self,
+        mut each: impl FnMut(Raw<'p>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (mut rows, mut texts) = (0, 0);
+        for _ in 0..self.len {
+            let header = Header::at(self.rows, rows)?;
+            let (row, text) = (rows..rows + header.row, texts..texts + header.texts);
+            (rows, texts) = (row.end, text.end);
+            each(Raw {
+                hash: header.hash,
+                row: slice(self.rows, row)?,
+                text: slice(self.texts, text)?,
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -198,14 +222,14 @@ pub(crate) struct Reader<'p> {
 
 impl<'p> Reader<'p> {
     /// Goes into the next row. Gives which of its columns are not null.
-    pub(super) fn next_row(&mut self) -> io::Result<u32> {
+    pub(crate) fn next_row(&mut self) -> io::Result<u32> {
         let header = Header::at(self.rows, 0)?;
         self.rows = &self.rows[HEADER..];
         Ok(header.present)
     }
 
     /// Goes past the next row.
-    pub(super) fn pass_row(&mut self) -> io::Result<()> {
+    pub(crate) fn pass_row(&mut self) -> io::Result<()> {
         let header = Header::at(self.rows, 0)?;
         self.rows = self.rows.get(header.row..).ok_or_else(damaged)?;
         let texts = self.texts.split_at_checked(header.texts);

@@ -14,8 +14,7 @@ use std::path::Path;
 use arrow_array::{RecordBatch, UInt32Array};
 
 use super::batch::{ALL_COLUMNS, PackedBatch};
-use super::packed::{Packed, Raw, damaged};
-use super::spool::Dealt;
+use super::packed::{Packed, PackedSlice, Raw, damaged};
 
 /// Input that makes up one partition, in bytes.
 const PARTITION_BYTES: u64 = 32 << 20;
@@ -26,6 +25,10 @@ const MAX_PARTITIONS: u64 = 512;
 /// A partition of more bytes than this, in memory, is dealt again.
 const MAX_PARTITION_BYTES: usize = 16 << 20;
 
+/// Partitions of which only the mean is known are made for so many bytes, so that hardly one becomes
+/// too large.
+const MEAN_PARTITION_BYTES: u64 = 12 << 20;
+
 /// A trace, or a series, can't be dealt to several partitions. One of more bytes than this in a
 /// signal is left out of it: no request makes such a trace, and it would not fit into memory.
 pub(crate) const MAX_GROUP_BYTES: usize = 256 << 20;
@@ -34,6 +37,13 @@ pub(crate) const MAX_GROUP_BYTES: usize = 256 << 20;
 pub(crate) fn partitions(input_bytes: u64) -> usize {
     input_bytes
         .div_ceil(PARTITION_BYTES)
+        .clamp(1, MAX_PARTITIONS) as usize
+}
+
+/// Into how many partitions so many bytes of rows, in memory, are dealt.
+pub(crate) fn cuts(bytes: u64) -> usize {
+    bytes
+        .div_ceil(MEAN_PARTITION_BYTES)
         .clamp(1, MAX_PARTITIONS) as usize
 }
 
@@ -91,6 +101,14 @@ pub(crate) struct RowSpool {
     limit: usize,
 }
 
+/// Partitions that were added for a range of hashes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Added {
+    range: Range,
+    first: usize,
+    cuts: usize,
+}
+
 /// [`PackedBatch::unpack`].
 type Unpack = fn(&[&Packed], Option<&[bool]>, u32) -> io::Result<RecordBatch>;
 
@@ -100,7 +118,6 @@ struct Kind {
     /// Bytes of a row in a batch, without those of text.
     width: usize,
     unpack: Unpack,
-    pack: fn(&RecordBatch, &mut Packed) -> io::Result<()>,
 }
 
 #[derive(Debug)]
@@ -139,8 +156,8 @@ impl Part {
 }
 
 impl RowSpool {
-    /// An empty one, of which so many bytes are kept in memory. Its file is in `folder` and gone
-    /// with the process.
+    /// An empty one with so many partitions, whose file is in `folder` and gone with the process, and
+    /// of which `budget` bytes are kept in memory.
     pub(crate) fn new<B: PackedBatch>(
         folder: &Path,
         partitions: usize,
@@ -149,7 +166,6 @@ impl RowSpool {
         let kind = Kind {
             width: B::WIDTH,
             unpack: B::unpack,
-            pack: B::pack,
         };
         Self::of_kind(kind, folder, partitions, budget)
     }
@@ -166,11 +182,14 @@ impl RowSpool {
         })
     }
 
-    /// Adds a partition: that of the `index`th of `parts` equal ranges of hashes. Gives its number.
-    pub(crate) fn add_partition(&mut self, index: usize, parts: usize) -> usize {
-        self.parts.push(Part::new(Range::ALL.cut(index, parts)));
+    /// Adds partitions: the `index`th of `parts` equal ranges of hashes, cut into `cuts`.
+    pub(crate) fn add_partitions(&mut self, index: usize, parts: usize, cuts: usize) -> Added {
+        let range = Range::ALL.cut(index, parts);
+        let first = self.parts.len();
+        self.parts
+            .extend((0..cuts).map(|cut| Part::new(range.cut(cut, cuts))));
         self.limit = self.budget / self.parts.len();
-        self.parts.len() - 1
+        Added { range, first, cuts }
     }
 
     /// Deals rows by their hashes.
@@ -179,11 +198,14 @@ impl RowSpool {
         rows.for_each(|raw| self.put(Range::ALL.part(raw.hash, partitions), raw))
     }
 
-    /// Adds rows that come as a batch to a partition, whose they are by their hashes.
-    pub(crate) fn push(&mut self, (partition, batch): Dealt) -> io::Result<()> {
-        let mut rows = Packed::default();
-        (self.kind.pack)(&batch, &mut rows)?;
-        rows.for_each(|raw| self.put(partition, raw))
+    /// Deals rows to partitions that were added, whose they are by their hashes.
+    pub(crate) fn deal_to(&mut self, added: Added, rows: PackedSlice<'_>) -> io::Result<()> {
+        rows.for_each(|raw| {
+            if raw.hash < added.range.from || raw.hash > added.range.last {
+                return Err(damaged());
+            }
+            self.put(added.first + added.range.part(raw.hash, added.cuts), raw)
+        })
     }
 
     fn put(&mut self, partition: usize, raw: Raw<'_>) -> io::Result<()> {
@@ -198,7 +220,7 @@ impl RowSpool {
         if part.held.bytes() < self.limit {
             return Ok(());
         }
-        let (rows, texts) = part.held.parts();
+        let PackedSlice { rows, texts, .. } = part.held.slice();
         self.file.write_all_at(rows, self.end)?;
         self.file
             .write_all_at(texts, self.end + rows.len() as u64)?;
@@ -214,9 +236,27 @@ impl RowSpool {
         Ok(())
     }
 
+    /// Bytes that all rows take up in memory as batches.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.bytes as u64).sum()
+    }
+
     /// Number of partitions.
     pub(crate) fn len(&self) -> usize {
         self.parts.len()
+    }
+
+    /// Calls `each` with all rows of a partition as they are packed, in their order.
+    pub(crate) fn for_each_packed(
+        &self,
+        partition: usize,
+        mut each: impl FnMut(PackedSlice<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let part = &self.parts[partition];
+        for chunk in &part.chunks {
+            each(self.chunk(*chunk)?.slice())?;
+        }
+        each(part.held.slice())
     }
 
     /// All rows of a partition.
@@ -363,7 +403,6 @@ impl RowSpool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::Dealable;
     use crate::scan::batch::{Batch, packed_batch};
     use proptest::prelude::*;
 
@@ -372,13 +411,6 @@ mod tests {
         NumberBatch, NumberBuilder, NumberRow {
             n: U64,
             name: Text,
-        }
-    }
-
-    /// Numbers are their own hashes.
-    impl Dealable for NumberBatch {
-        fn hash(&self, row: usize) -> u64 {
-            self.n.value(row)
         }
     }
 
@@ -448,14 +480,10 @@ mod tests {
         }
 
         #[test]
-        fn a_batch_is_packed_as_its_rows_are(numbers: Vec<u64>) {
+        fn columns_that_are_asked_for_are_the_same_and_the_rest_is_null(numbers: Vec<u64>) {
             use arrow_array::Array;
             let rows = packed(&numbers);
             let batch = NumberBatch::unpack(&[&rows], None, ALL_COLUMNS).expect("a batch");
-            let mut again = Packed::default();
-            NumberBatch::pack(&batch, &mut again).expect("packed");
-            prop_assert_eq!(rows.parts(), again.parts());
-            // What is asked for is the same, and the rest is null.
             let columns = NumberBatch::columns(&["name"]);
             let names = NumberBatch::unpack(&[&rows], None, columns).expect("a batch");
             prop_assert_eq!(names.column(1), batch.column(1));

@@ -86,18 +86,49 @@ fn frames(stream: &[u8]) -> Vec<Frame> {
     all
 }
 
-/// A file, or pieces of it that end with a line.
-fn decoded(pieces: &[(usize, usize, Vec<u8>)], portions: usize) -> Vec<Frame> {
-    let file: Int64Array = pieces.iter().map(|piece| Some(piece.0 as i64)).collect();
-    let unit: Int64Array = pieces.iter().map(|piece| Some(piece.1 as i64)).collect();
-    let content: BinaryArray = pieces.iter().map(|piece| Some(&piece.2[..])).collect();
-    let input = stream(vec![
-        ("file", Arc::new(file)),
-        ("unit", Arc::new(unit)),
-        ("content", Arc::new(content)),
-    ]);
+/// A file, or a piece of it that ends with a line.
+#[derive(Debug, Clone)]
+struct Piece {
+    file: usize,
+    unit: usize,
+    is_whole: bool,
+    /// Its bytes.
+    place: std::ops::Range<usize>,
+}
+
+/// The pieces as columns of the input: with what is in them, or by the names of the files.
+fn columns(pieces: &[Piece], by_name: bool) -> Vec<(&'static str, ArrayRef)> {
+    let number = |of: fn(&Piece) -> Option<usize>| -> ArrayRef {
+        let numbers = pieces.iter().map(|piece| Some(of(piece)? as i64));
+        Arc::new(numbers.collect::<Int64Array>())
+    };
+    let mut columns = vec![
+        ("file", number(|piece| Some(piece.file))),
+        ("unit", number(|piece| Some(piece.unit))),
+    ];
+    if by_name {
+        let path = |piece: &Piece| Some(files()[piece.file].to_string_lossy().into_owned());
+        let paths: StringArray = pieces.iter().map(path).collect();
+        columns.push(("path", Arc::new(paths)));
+        columns.push(("start", number(|piece| Some(piece.place.start))));
+        // A file as a whole has no end.
+        let end = |piece: &Piece| (!piece.is_whole).then_some(piece.place.end);
+        columns.push(("end", number(end)));
+    } else {
+        let content = |piece: &Piece| {
+            let whole = fs::read(&files()[piece.file]).expect("read");
+            Some(whole[piece.place.clone()].to_vec())
+        };
+        let contents: BinaryArray = pieces.iter().map(content).collect();
+        columns.push(("content", Arc::new(contents)));
+    }
+    columns
+}
+
+fn decoded(pieces: &[Piece], plan: &Plan) -> Vec<Frame> {
+    let input = stream(columns(pieces, plan.by_name));
     let mut output = Vec::new();
-    decode(&input[..], &mut output, portions).expect("decoded");
+    decode(&input[..], &mut output, plan.portions).expect("decoded");
     frames(&output)
 }
 
@@ -112,6 +143,8 @@ struct Plan {
     /// Portions of one task.
     together: usize,
     backwards: bool,
+    /// The program opens the files itself.
+    by_name: bool,
     /// Figures are put together in two rounds.
     in_rounds: bool,
     steady_only: bool,
@@ -120,7 +153,7 @@ struct Plan {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let how = (1usize..7, 1usize..4, 1usize..5, 1usize..4);
-    (how, any::<[bool; 4]>()).prop_map(|((portions, pieces, at_once, together), flags)| Plan {
+    (how, any::<[bool; 5]>()).prop_map(|((portions, pieces, at_once, together), flags)| Plan {
         portions,
         pieces,
         at_once,
@@ -129,6 +162,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         in_rounds: flags[1],
         steady_only: flags[2],
         include_foreign: flags[3],
+        by_name: flags[4],
     })
 }
 
@@ -154,10 +188,12 @@ impl Plan {
     }
 }
 
-fn cut(content: &[u8], pieces: usize) -> Vec<Vec<u8>> {
+/// The lengths of pieces.
+fn cut(content: &[u8], pieces: usize) -> Vec<usize> {
     let lines: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
     let each = lines.len().div_ceil(pieces).max(1);
-    lines.chunks(each).map(<[&[u8]]>::concat).collect()
+    let length = |lines: &[&[u8]]| lines.iter().map(|line| line.len()).sum();
+    lines.chunks(each).map(length).collect()
 }
 
 /// A step of the job: its task, what it reads, and what it writes.
@@ -184,14 +220,21 @@ fn distributed(plan: &Plan, folder: &Path, output: &Path) {
         // In pieces lines count from the piece: the file with a line that can't be read stays whole.
         let is_whole = path.ends_with("traces-1.jsonl");
         let parts = if is_whole { 1 } else { plan.pieces };
-        for (piece, content) in cut(&content, parts).into_iter().enumerate() {
-            pieces.push((number, piece * 64, content));
+        let mut start = 0;
+        for (piece, length) in cut(&content, parts).into_iter().enumerate() {
+            pieces.push(Piece {
+                file: number,
+                unit: piece * 64,
+                is_whole: length == content.len(),
+                place: start..start + length,
+            });
+            start += length;
         }
     }
     let pieces = plan.ordered(pieces);
     let mut all: Vec<Frame> = Vec::new();
     for task in pieces.chunks(plan.at_once) {
-        all.extend(decoded(task, plan.portions));
+        all.extend(decoded(task, plan));
     }
     let mut requests = Vec::new();
     job.requests(&mut requests).expect("requests");
@@ -206,21 +249,27 @@ fn distributed(plan: &Plan, folder: &Path, output: &Path) {
         let task = frame.0 / plan.together as i64;
         tasks.entry(task).or_default().push(frame);
     }
-    let run = |step: Step<'_>| {
+    let run = |step: Step<'_>, tasks: &BTreeMap<i64, Vec<Frame>>| {
         let mut said = Vec::new();
-        for (part, task) in &tasks {
+        for (part, task) in tasks {
             let mut output = Vec::new();
             step(*part as u32, &frames_stream(task), &mut output);
             said.extend(frames(&output));
         }
         said
     };
-    let said = run(&|_, input, output| job.survey(input, output).expect("surveyed"));
+    let survey: Step<'_> = &|_, input, output| job.survey(input, output).expect("surveyed");
+    let (said, candidates): (Vec<Frame>, Vec<Frame>) = run(survey, &tasks)
+        .into_iter()
+        .partition(|frame| frame.1 == "survey");
     job.surveyed(&plan.put_together(said)[..])
         .expect("surveyed");
-    let said = run(&|_, input, output| job.normals(input, output).expect("normals"));
+    let normals: Step<'_> = &|_, input, output| job.normals(input, output).expect("normals");
+    let of_two = candidates.chunks(2).map(<[Frame]>::to_vec);
+    let said = run(normals, &(0..).zip(of_two).collect());
     job.limits(&plan.put_together(said)[..]).expect("limits");
-    let said = run(&|part, input, output| job.rows(part, input, output).expect("rows"));
+    let rows: Step<'_> = &|part, input, output| job.rows(part, input, output).expect("rows");
+    let said = run(rows, &tasks);
     let (figures, tables): (Vec<Frame>, Vec<Frame>) =
         said.into_iter().partition(|frame| frame.1 == "rows");
     for (part, table, bytes) in tables {

@@ -11,7 +11,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::cursor::Json;
 use super::whole::whole;
-use crate::input::{Field, Input, ListOf, Named};
+use crate::fields::holds_items;
+use crate::input::{Field, Input, ListOf, Named, Unasked};
 use crate::problem::Result;
 use crate::view::AnyValue;
 
@@ -40,6 +41,31 @@ impl<'a> Json<'a> {
             b'-' | b'0'..=b'9' => self.number().map(Cow::Borrowed),
             _ => self.expected(what),
         }
+    }
+
+    /// Passes over a value. How many objects are in lists in it, without those inside of such; if
+    /// not of `all` lists, only of those whose field has the name of one for items.
+    fn objects_in_lists(&mut self, all: bool) -> Result<u64> {
+        let mut objects = 0;
+        match self.peek() {
+            b'{' => self.object(|json, name| {
+                objects += json.objects_in_lists(all || holds_items(name))?;
+                Ok(())
+            })?,
+            b'[' => self.array(|json, null| {
+                match (null, all && json.peek() == b'{') {
+                    (true, _) => {}
+                    (false, true) => {
+                        objects += 1;
+                        json.pass()?;
+                    }
+                    (false, false) => objects += json.objects_in_lists(all)?,
+                }
+                Ok(())
+            })?,
+            _ => self.pass()?,
+        }
+        Ok(objects)
     }
 
     /// An attribute without white space and escapes, whose value is a text or an integer. What it
@@ -89,27 +115,11 @@ impl<'a> Input<'a> for Json<'a> {
     }
 
     fn skip_unknown(&mut self) -> Result<u64> {
-        let mut objects = 0;
-        match self.peek() {
-            b'{' => self.object(|json, _| {
-                objects += json.skip_unknown()?;
-                Ok(())
-            })?,
-            b'[' => self.array(|json, null| {
-                if null {
-                    return Ok(());
-                }
-                let is_object = json.peek() == b'{';
-                objects += u64::from(is_object);
-                match is_object {
-                    true => json.pass()?,
-                    false => objects += json.skip_unknown()?,
-                }
-                Ok(())
-            })?,
-            _ => self.pass()?,
-        }
-        Ok(objects)
+        self.objects_in_lists(true)
+    }
+
+    fn skip_unasked(&mut self, holds: Unasked) -> Result<u64> {
+        self.objects_in_lists(holds == Unasked::Scalar)
     }
 
     fn byte(&self) -> usize {
@@ -219,7 +229,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::view::{Keep, KeyValue, Merge};
+    use crate::view::{Keep, KeyValue, Merge, Odd};
     use proptest::prelude::*;
 
     fn at(text: &str) -> Json<'_> {
@@ -265,8 +275,12 @@ mod tests {
         ) {
             let read = |text: String| {
                 let mut pair = KeyValue::default();
-                let odd = Cell::new(0);
-                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9), odd: &odd };
+                let keep = Keep {
+                    wants: &|key| key != "no",
+                    left: &Cell::new(9),
+                    odd: &Odd::default(),
+                    is_lenient: false,
+                };
                 let read = pair.merge(&mut at(&text), &keep).map_err(|problem| problem.reason);
                 read.map(|()| format!("{pair:?}"))
             };

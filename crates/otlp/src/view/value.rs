@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Keep, Merge};
-use crate::input::{Input, ListOf, field};
+use crate::input::{Input, ListOf, Unasked, field};
 use crate::problem::Result;
 
 /// OTLP's `AnyValue`.
@@ -79,8 +79,11 @@ impl<'a> Merge<'a> for AnyValue<'a> {
             } else if I::is(key, field!(7, bytes_value)) {
                 AnyValue::Bytes(input.bytes()?)
             } else {
-                keep.odd.set(keep.odd.get() + 1);
-                return input.skip();
+                let byte = input.byte();
+                let things = input.skip_unknown()?.max(1);
+                let reason = || "a value of no kind that is known".to_owned();
+                keep.odd.add(things, byte, reason);
+                return Ok(());
             };
             Ok(())
         })
@@ -94,7 +97,7 @@ fn values<'a, I: Input<'a>, T: Merge<'a>>(input: &mut I, keep: &Keep<'_>) -> Res
         if I::is(key, field!(1, values)) {
             values.merge(input, keep)
         } else {
-            input.skip()
+            keep.odd.unknown(input, key)
         }
     })?;
     Ok(values)
@@ -110,17 +113,23 @@ impl<'a> Merge<'a> for KeyValue<'a> {
         }
         // A value that comes before its key is read before it is known whether it is wanted.
         let mut wanted = true;
+        let mut first_unknown = None;
         input.fields(|input, key| {
             if I::is(key, field!(1, key)) {
                 self.key = input.text()?;
                 wanted = (keep.wants)(&self.key);
                 Ok(())
-            } else if wanted && I::is(key, field!(2, value)) {
-                self.value.merge(input, &keep.all())
+            } else if I::is(key, field!(2, value)) {
+                match wanted {
+                    true => self.value.merge(input, &keep.all()),
+                    false => keep.odd.unasked(input, key, Unasked::Messages),
+                }
             } else {
-                input.skip()
+                first_unknown = first_unknown.or(Some(input.byte()));
+                keep.odd.unknown(input, key)
             }
         })?;
+        keep.odd.without_key(&self.key, first_unknown);
         if !wanted {
             self.key = Cow::default();
         }

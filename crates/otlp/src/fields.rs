@@ -46,12 +46,46 @@ impl Signal {
 }
 
 /// Whether a field of JSON has the name of one for items, or for what holds some.
+#[inline]
 pub(crate) fn holds_items(name: &str) -> bool {
-    let is = |field: &Field| name == field.json || name == field.proto;
+    // Most other names end otherwise.
+    name.ends_with('s') && is_of_items(name)
+}
+
+#[inline(never)]
+fn is_of_items(name: &str) -> bool {
+    let end = name.as_bytes().last_chunk();
+    let may_be = matches!(
+        end,
+        Some(b"pans" | b"rics" | b"logs" | b"Logs" | b"ints" | b"ords")
+    );
+    may_be && all().any(|field| name == field.json || name == field.proto)
+}
+
+fn all() -> impl Iterator<Item = Field> {
     let of = |signal: Signal| {
-        is(&signal.message_field())
-            || signal.scopes().iter().any(is)
-            || signal.items().iter().any(is)
+        let items = signal.items().iter().copied();
+        let inner = signal.scopes().into_iter().chain(items);
+        inner.chain([signal.message_field()])
     };
-    name.ends_with('s') && (is(&DATA_POINTS) || Signal::ALL.into_iter().any(of))
+    Signal::ALL.into_iter().flat_map(of).chain([DATA_POINTS])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_fields_that_hold_items_are_known_by_both_of_their_names() {
+        assert_eq!(all().count(), 14);
+        for field in all() {
+            assert!(
+                holds_items(field.json) && holds_items(field.proto),
+                "{field:?}"
+            );
+        }
+        for other in ["values", "spans2", "s", "", "points", "catalogs"] {
+            assert!(!holds_items(other), "{other}");
+        }
+    }
 }

@@ -19,7 +19,10 @@ use crate::walk::Walk;
 
 /// Reads the traces of an answer of the query API: a list of them or a single one. What is no trace
 /// is passed over and named.
-pub(crate) fn traces<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+pub(crate) fn traces<'a, S: Sink, const LENIENT: bool>(
+    json: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+) -> Result<()> {
     walk.is_jaegers = true;
     let byte = json.byte();
     match json.peek() {
@@ -58,9 +61,9 @@ pub(crate) fn is_of_trace(key: &str) -> bool {
 
 impl<'a> OfTrace<'a> {
     /// Reads it. What is not known in a trace that is a message is left to who reads messages.
-    fn read<S: Sink>(
+    fn read<S: Sink, const LENIENT: bool>(
         json: &mut Json<'a>,
-        walk: &mut Walk<'_, 'a, S>,
+        walk: &mut Walk<'_, 'a, S, LENIENT>,
         is_message: bool,
     ) -> Result<Self> {
         let mut of = Self::default();
@@ -96,9 +99,9 @@ impl<'a> OfTrace<'a> {
 }
 
 /// Reads processes by their names.
-fn read_processes<'a, S: Sink>(
+fn read_processes<'a, S: Sink, const LENIENT: bool>(
     json: &mut Json<'a>,
-    walk: &mut Walk<'_, 'a, S>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
     processes: &mut BTreeMap<String, Resource<'a>>,
 ) -> Result<()> {
     json.fields(|json, id| {
@@ -116,9 +119,9 @@ fn read_processes<'a, S: Sink>(
 /// process that can't be read costs itself and is named.
 ///
 /// What else there is is named here, unless the trace is a message by itself.
-pub(crate) fn trace<'a, S: Sink>(
+pub(crate) fn trace<'a, S: Sink, const LENIENT: bool>(
     json: &mut Json<'a>,
-    walk: &mut Walk<'_, 'a, S>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
     is_message: bool,
 ) -> Result<()> {
     let byte = json.byte();
@@ -133,7 +136,7 @@ pub(crate) fn trace<'a, S: Sink>(
     let mut last = None;
     again.fields(|json, key| match key {
         "spans" => {
-            let spans = |walk: &mut Walk<'_, 'a, S>, json: &mut Json<'a>| {
+            let spans = |walk: &mut Walk<'_, 'a, S, LENIENT>, json: &mut Json<'a>| {
                 json.array(|json, null| {
                     there += u64::from(!null);
                     let is_read = !null && span(json, walk, &of, &mut last)?;
@@ -156,9 +159,9 @@ pub(crate) fn trace<'a, S: Sink>(
 
 /// Reads a span of a trace and hands it on, behind who speaks if that is not who spoke last;
 /// whether it could be read.
-fn span<'a, S: Sink>(
+fn span<'a, S: Sink, const LENIENT: bool>(
     json: &mut Json<'a>,
-    walk: &mut Walk<'_, 'a, S>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
     of: &OfTrace<'a>,
     last: &mut Option<(Resource<'a>, Scope<'a>)>,
 ) -> Result<bool> {
@@ -184,7 +187,7 @@ fn span<'a, S: Sink>(
     Ok(true)
 }
 
-impl<'a, S: Sink> Walk<'_, 'a, S> {
+impl<'a, S: Sink, const LENIENT: bool> Walk<'_, 'a, S, LENIENT> {
     fn not_read(&mut self, byte: usize, reason: String) {
         self.unread.add(1, Problem { byte, reason });
     }

@@ -13,7 +13,7 @@ const OF_METRIC: [(Field, Unasked); 2] = [
     (field!(12, metadata), Unasked::Messages),
 ];
 
-impl<'a, S: Sink> Walk<'_, 'a, S> {
+impl<'a, S: Sink, const LENIENT: bool> Walk<'_, 'a, S, LENIENT> {
     /// What holds for all points of a metric mostly stands behind them, so they are always passed
     /// over first.
     pub(crate) fn metric<I: Input<'a>>(

@@ -65,7 +65,7 @@ pub(crate) fn protobuf(
     // what is of another signal mostly shows at the first item.
     for signal in [Signal::Metrics, Signal::Logs] {
         let mut nobody = Nobody::new(&|_, _| true);
-        let mut walk = Walk::new(&mut nobody, false, None);
+        let mut walk = Walk::<_, false>::new(&mut nobody, None);
         let read = Message::Protobuf(message, signal).walk(&mut walk);
         if read.is_ok() && nobody.has_seen {
             return Message::Protobuf(message, signal).read(sink);
@@ -91,7 +91,7 @@ enum Message<'a> {
 
 impl<'a> Message<'a> {
     fn read<S: Sink>(self, sink: &mut S) -> std::result::Result<ReadMessage, Problem> {
-        let read = self.read_as(sink, false);
+        let read = self.read_as::<S, false>(sink);
         // The names of JSON say what a thing is, also where it is odd. Of protobuf not even the
         // signal is known then.
         match (read, self) {
@@ -106,7 +106,7 @@ impl<'a> Message<'a> {
     /// and is named. None where nothing can be read.
     #[cold]
     fn read_leniently<S: Sink>(self, sink: &mut S) -> Option<ReadMessage> {
-        let read = self.read_as(sink, true).ok()?;
+        let read = self.read_as::<S, true>(sink).ok()?;
         if read.counts.all_items() == 0 {
             sink.undo();
             return None;
@@ -114,13 +114,12 @@ impl<'a> Message<'a> {
         Some(read)
     }
 
-    fn read_as<S: Sink>(
+    fn read_as<S: Sink, const LENIENT: bool>(
         self,
         sink: &mut S,
-        is_lenient: bool,
     ) -> std::result::Result<ReadMessage, Problem> {
-        let check = |sink: &S| self.check(sink, is_lenient);
-        let mut walk = Walk::new(sink, is_lenient, Some(&check));
+        let check = |sink: &S| self.check::<S, LENIENT>(sink);
+        let mut walk = Walk::<_, LENIENT>::new(sink, Some(&check));
         match self.walk(&mut walk) {
             Ok(()) => Ok(ReadMessage::new(walk.counts, walk.unread)),
             Err(problem) => {
@@ -131,13 +130,13 @@ impl<'a> Message<'a> {
     }
 
     /// Whether it can be read to its end, without the sink, which is only asked what it wants.
-    fn check<S: Sink>(self, sink: &S, is_lenient: bool) -> Result<()> {
+    fn check<S: Sink, const LENIENT: bool>(self, sink: &S) -> Result<()> {
         let wants = |owner: Owner, key: &str| sink.wants(owner, key);
         let mut nobody = Nobody::new(&wants);
-        self.walk(&mut Walk::new(&mut nobody, is_lenient, None))
+        self.walk(&mut Walk::<_, LENIENT>::new(&mut nobody, None))
     }
 
-    fn walk<S: Sink>(self, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+    fn walk<S: Sink, const LENIENT: bool>(self, walk: &mut Walk<'_, 'a, S, LENIENT>) -> Result<()> {
         match self {
             Message::Json(message) => whole(message, walk),
             Message::Protobuf(message, signal) => {
@@ -162,7 +161,10 @@ fn is_json(text: &[u8]) -> bool {
     read().is_ok()
 }
 
-fn whole<'a, S: Sink>(message: &'a [u8], walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+fn whole<'a, S: Sink, const LENIENT: bool>(
+    message: &'a [u8],
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+) -> Result<()> {
     let mut input = Json::new(message)?;
     let start = input.clone();
     object(&mut input, walk)?;
@@ -194,7 +196,10 @@ fn nothing(input: &mut Json<'_>) -> String {
     )
 }
 
-fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+fn object<'a, S: Sink, const LENIENT: bool>(
+    input: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+) -> Result<()> {
     let start = input.clone();
     let mut is_jaegers = false;
     let mut of_one_resource = None;
@@ -215,7 +220,8 @@ fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Resu
             // Jaeger's newer query API wraps OTLP, and so does Tempo's, which also has a name of its
             // own for resources with their spans.
             "result" | "trace" => {
-                let inner = |walk: &mut Walk<'_, 'a, S>, input: &mut Json<'a>| object(input, walk);
+                let inner =
+                    |walk: &mut Walk<'_, 'a, S, LENIENT>, input: &mut Json<'a>| object(input, walk);
                 walk.or_pass_over(input, false, inner).map(drop)
             }
             "batches" => {
@@ -260,9 +266,9 @@ fn is_read(key: &str) -> bool {
 
 /// Names the fields of a message that are not known and may hold items.
 #[cold]
-fn unknown<'a, S: Sink>(
+fn unknown<'a, S: Sink, const LENIENT: bool>(
     input: &mut Json<'a>,
-    walk: &mut Walk<'_, 'a, S>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
     is_jaegers: bool,
 ) -> Result<()> {
     input.fields(|input, key| {
@@ -277,7 +283,10 @@ fn unknown<'a, S: Sink>(
 }
 
 /// What an answer of Jaeger's query API says that it could not find.
-fn errors<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+fn errors<'a, S: Sink, const LENIENT: bool>(
+    input: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+) -> Result<()> {
     let byte = input.byte();
     let mut list = input.clone();
     let text: String = input.raw()?.chars().take(200).collect();

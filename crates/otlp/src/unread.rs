@@ -6,7 +6,7 @@ use crate::sink::{Owner, Sink};
 use crate::view::Odd;
 use crate::walk::Walk;
 
-impl<'a, S: Sink> Walk<'_, 'a, S> {
+impl<'a, S: Sink, const LENIENT: bool> Walk<'_, 'a, S, LENIENT> {
     /// Passes over a field that is not known where it stands, and names it where items may be in
     /// it; how many things there are.
     #[cold]
@@ -87,7 +87,7 @@ impl<'a, S: Sink> Walk<'_, 'a, S> {
         is_item: bool,
         read: impl FnOnce(&mut Self, &mut I) -> Result<()>,
     ) -> Result<bool> {
-        match self.is_lenient {
+        match LENIENT {
             true => Ok(self.or_name(input, is_item, read)?.is_some()),
             false => read(self, input).map(|()| true),
         }

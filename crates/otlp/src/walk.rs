@@ -43,16 +43,16 @@ impl Owner {
 pub(crate) type Check<'w, S> = &'w dyn Fn(&S) -> Result<()>;
 
 /// The way through one message.
-pub(crate) struct Walk<'w, 'a, S> {
+///
+/// Where it is lenient, what can't be read costs itself alone. That is slower, and so it is done with
+/// messages that could not be read otherwise.
+pub(crate) struct Walk<'w, 'a, S, const LENIENT: bool> {
     pub(crate) sink: &'w mut S,
     pub(crate) counts: Counts,
     /// What is there and is not read.
     pub(crate) unread: UnreadParts,
     /// Something of Jaeger's was there, also if nothing of it was read.
     pub(crate) is_jaegers: bool,
-    /// Whether what can't be read costs itself alone. That is slower, and so it is done with messages
-    /// that could not be read otherwise.
-    pub(crate) is_lenient: bool,
     /// Whether the message can be read to its end; none where that needn't be known before very many
     /// items are handed on.
     check: Option<Check<'w, S>>,
@@ -64,14 +64,13 @@ pub(crate) struct Walk<'w, 'a, S> {
     log_record: LogRecord<'a>,
 }
 
-impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
-    pub(crate) fn new(sink: &'w mut S, is_lenient: bool, check: Option<Check<'w, S>>) -> Self {
+impl<'w, 'a, S: Sink, const LENIENT: bool> Walk<'w, 'a, S, LENIENT> {
+    pub(crate) fn new(sink: &'w mut S, check: Option<Check<'w, S>>) -> Self {
         Self {
             sink,
             counts: Counts::default(),
             unread: UnreadParts::default(),
             is_jaegers: false,
-            is_lenient,
             check,
             odd: Odd::default(),
             span: Span::default(),
@@ -178,8 +177,8 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
             if is(key, owner_fields) {
                 let found = found.get_or_insert_with(H::default);
                 let merge = |walk: &mut Self, input: &mut I| {
-                    let (odd, is_lenient) = (&walk.odd, walk.is_lenient);
-                    keep(walk.sink, odd, is_lenient, owner, |keep| {
+                    let odd = &walk.odd;
+                    keep(walk.sink, odd, LENIENT, owner, |keep| {
                         found.merge(input, keep)
                     })
                 };
@@ -235,7 +234,7 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
 
     fn span<I: Input<'a>>(&mut self, input: &mut I, origin: Origin<'_, 'a>) -> Result<()> {
         self.span.clear();
-        keep(self.sink, &self.odd, self.is_lenient, Owner::Span, |keep| {
+        keep(self.sink, &self.odd, LENIENT, Owner::Span, |keep| {
             self.span.merge(input, keep)
         })?;
         self.sink.span(origin, &self.span);
@@ -246,13 +245,9 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
 
     fn log_record<I: Input<'a>>(&mut self, input: &mut I, origin: Origin<'_, 'a>) -> Result<()> {
         self.log_record.clear();
-        keep(
-            self.sink,
-            &self.odd,
-            self.is_lenient,
-            Owner::LogRecord,
-            |keep| self.log_record.merge(input, keep),
-        )?;
+        keep(self.sink, &self.odd, LENIENT, Owner::LogRecord, |keep| {
+            self.log_record.merge(input, keep)
+        })?;
         self.sink.log_record(origin, &self.log_record);
         self.counts.item(Signal::Logs);
         self.name_odd(Owner::LogRecord);
@@ -266,13 +261,9 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         metric: &Metric<'a>,
         kind: MetricKind,
     ) -> Result<()> {
-        keep(
-            self.sink,
-            &self.odd,
-            self.is_lenient,
-            Owner::Point,
-            |keep| self.point.read(kind, input, keep),
-        )?;
+        keep(self.sink, &self.odd, LENIENT, Owner::Point, |keep| {
+            self.point.read(kind, input, keep)
+        })?;
         self.sink.point(origin, metric, &self.point);
         self.counts.item(Signal::Metrics);
         self.name_odd(Owner::Point);

@@ -43,29 +43,23 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Passes over a value. How many objects are in lists in it, without those inside of such; if
-    /// not of `all` lists, only of those whose field has the name of one for items.
-    fn objects_in_lists(&mut self, all: bool) -> Result<u64> {
-        let mut objects = 0;
+    /// Passes over a value that has objects in it. Adds how many objects there are in lists whose
+    /// field has the name of one for items.
+    fn pass_messages(&mut self, objects: &mut u64) -> Result<()> {
         match self.peek() {
             b'{' => self.object(|json, name| {
-                objects += json.objects_in_lists(all || holds_items(name))?;
-                Ok(())
-            })?,
-            b'[' => self.array(|json, null| {
-                match (null, all && json.peek() == b'{') {
-                    (true, _) => {}
-                    (false, true) => {
-                        objects += 1;
-                        json.pass()?;
-                    }
-                    (false, false) => objects += json.objects_in_lists(all)?,
+                if holds_items(name) {
+                    *objects += json.skip_unknown()?;
+                    return Ok(());
                 }
-                Ok(())
-            })?,
-            _ => self.pass()?,
+                json.pass_messages(objects)
+            }),
+            b'[' => self.array(|json, null| match null {
+                true => Ok(()),
+                false => json.pass_messages(objects),
+            }),
+            _ => self.pass(),
         }
-        Ok(objects)
     }
 
     /// An attribute without white space and escapes, whose value is a text or an integer. What it
@@ -115,11 +109,40 @@ impl<'a> Input<'a> for Json<'a> {
     }
 
     fn skip_unknown(&mut self) -> Result<u64> {
-        self.objects_in_lists(true)
+        let mut objects = 0;
+        match self.peek() {
+            b'{' => self.object(|json, _| {
+                objects += json.skip_unknown()?;
+                Ok(())
+            })?,
+            b'[' => self.array(|json, null| {
+                if null {
+                    return Ok(());
+                }
+                let is_object = json.peek() == b'{';
+                objects += u64::from(is_object);
+                match is_object {
+                    true => json.pass()?,
+                    false => objects += json.skip_unknown()?,
+                }
+                Ok(())
+            })?,
+            _ => self.pass()?,
+        }
+        Ok(objects)
     }
 
+    #[inline]
     fn skip_unasked(&mut self, holds: Unasked) -> Result<u64> {
-        self.objects_in_lists(holds == Unasked::Scalar)
+        let mut objects = 0;
+        if !matches!(self.peek(), b'{' | b'[') {
+            return self.pass().map(|()| 0);
+        }
+        match holds {
+            Unasked::Scalar => objects = self.skip_unknown()?,
+            Unasked::Messages => self.pass_messages(&mut objects)?,
+        }
+        Ok(objects)
     }
 
     fn byte(&self) -> usize {

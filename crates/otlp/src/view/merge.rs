@@ -111,23 +111,6 @@ impl Keep<'_> {
             is_lenient: self.is_lenient,
         }
     }
-
-    /// Reads an element of a list, or passes over it and names it; whether it was read.
-    #[cold]
-    fn or_pass_over<'a, I: Input<'a>>(
-        &self,
-        input: &mut I,
-        read: impl FnOnce(&mut I) -> Result<()>,
-    ) -> Result<bool> {
-        let start = input.clone();
-        let Err(problem) = read(input) else {
-            return Ok(true);
-        };
-        *input = start;
-        input.skip()?;
-        self.odd.add(1, problem.byte, || problem.reason);
-        Ok(false)
-    }
 }
 
 /// A field of a view.
@@ -151,13 +134,12 @@ pub(crate) trait Merge<'a>: Default {
 
 impl<'a, T: Merge<'a>> Merge<'a> for Vec<T> {
     fn merge<I: Input<'a>>(&mut self, input: &mut I, keep: &Keep<'_>) -> Result<()> {
+        if keep.is_lenient && T::IN_LIST == ListOf::Messages {
+            return merge_leniently(self, input, keep);
+        }
         input.elements(T::IN_LIST, |input, null| {
             let mut element = T::default();
-            if keep.is_lenient && T::IN_LIST == ListOf::Messages {
-                if !keep.or_pass_over(input, |input| element.merge(input, keep))? {
-                    return Ok(());
-                }
-            } else if !null {
+            if !null {
                 element.merge(input, keep)?;
             }
             if element.is_kept() {
@@ -171,6 +153,29 @@ impl<'a, T: Merge<'a>> Merge<'a> for Vec<T> {
     fn clear(&mut self) {
         Vec::clear(self);
     }
+}
+
+/// Reads a list of messages, of which those that can't be read are passed over and named.
+#[cold]
+#[inline(never)]
+fn merge_leniently<'a, T: Merge<'a>, I: Input<'a>>(
+    list: &mut Vec<T>,
+    input: &mut I,
+    keep: &Keep<'_>,
+) -> Result<()> {
+    input.elements(ListOf::Messages, |input, _| {
+        let start = input.clone();
+        let mut element = T::default();
+        if let Err(problem) = element.merge(input, keep) {
+            *input = start;
+            input.skip()?;
+            keep.odd.add(1, problem.byte, || problem.reason);
+        } else if element.is_kept() {
+            keep.one()?;
+            list.push(element);
+        }
+        Ok(())
+    })
 }
 
 impl<'a, T: Merge<'a>> Merge<'a> for Option<T> {

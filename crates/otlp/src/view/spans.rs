@@ -57,12 +57,12 @@ view! {
         13, links: Vec<Link>,
     }
     passes over {
+        16, flags: Scalar,
         3, trace_state: Scalar,
-        10, dropped_attributes_count: Scalar,
         11, events: Messages,
+        10, dropped_attributes_count: Scalar,
         12, dropped_events_count: Scalar,
         14, dropped_links_count: Scalar,
-        16, flags: Scalar,
     }
 }
 

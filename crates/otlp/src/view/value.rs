@@ -103,14 +103,10 @@ fn values<'a, I: Input<'a>, T: Merge<'a>>(input: &mut I, keep: &Keep<'_>) -> Res
     Ok(values)
 }
 
-impl<'a> Merge<'a> for KeyValue<'a> {
-    fn merge<I: Input<'a>>(&mut self, input: &mut I, keep: &Keep<'_>) -> Result<()> {
-        if let Some((key, value)) = input.attribute() {
-            if (keep.wants)(key) {
-                (self.key, self.value) = (Cow::Borrowed(key), value);
-            }
-            return Ok(());
-        }
+impl<'a> KeyValue<'a> {
+    /// Reads an attribute that is not written as most are.
+    #[inline(never)]
+    fn merge_fields<I: Input<'a>>(&mut self, input: &mut I, keep: &Keep<'_>) -> Result<()> {
         // A value that comes before its key is read before it is known whether it is wanted.
         let mut wanted = true;
         let mut first_unknown = None;
@@ -134,6 +130,18 @@ impl<'a> Merge<'a> for KeyValue<'a> {
             self.key = Cow::default();
         }
         Ok(())
+    }
+}
+
+impl<'a> Merge<'a> for KeyValue<'a> {
+    fn merge<I: Input<'a>>(&mut self, input: &mut I, keep: &Keep<'_>) -> Result<()> {
+        if let Some((key, value)) = input.attribute() {
+            if (keep.wants)(key) {
+                (self.key, self.value) = (Cow::Borrowed(key), value);
+            }
+            return Ok(());
+        }
+        self.merge_fields(input, keep)
     }
 
     /// An attribute that is not wanted has lost its key; one that came without is none.

@@ -2,8 +2,8 @@
 
 use std::io::Cursor;
 
-use loadgen_otlp::source::{Source, Unit, decode};
-use loadgen_otlp::{Owner, Sink};
+use loadgen_otlp::source::{Source, Unit, decode, requests};
+use loadgen_otlp::{Owner, SignalRequest, Sink};
 use serde_json::{Value, json};
 
 use crate::kit::{field, framed, read};
@@ -129,6 +129,18 @@ fn assert_not_silent(before: usize, message: &Value, what: &str) {
             "{what} is lost in silence: {message}"
         );
     }
+    // And so where messages are sent again.
+    let mut source = Source::from_reader(Cursor::new(message.to_string())).expect("readable");
+    let mut unit = Unit::default();
+    let (mut sent, mut named) = (0, 0);
+    while source.next_unit(&mut unit).expect("readable") {
+        let mut count = |request: SignalRequest| sent += request.items();
+        named += requests(&unit, &mut count).len();
+    }
+    assert!(
+        sent > before as u64 || named > 0,
+        "{what} is not sent again, in silence: {message}"
+    );
 }
 
 #[test]

@@ -16,13 +16,13 @@ use crate::cases::{self, CASES};
 use crate::columns::{COLUMNS_SCHEMA_VERSION, dictionary};
 use crate::croissant::{CROISSANT, croissant};
 use crate::error::BuildError;
-use crate::facts::Facts;
+use crate::facts::{About, Facts};
 use crate::input::{self, Input, RunSource};
 use crate::out::OutFolder;
 use crate::place::Unlisted;
-use crate::requests::{self, REQUESTS};
+use crate::requests;
 use crate::splits::{Dealt, RunSplits, SPLITS, SplitOptions};
-use crate::tables::{self, Run, WindowCounts};
+use crate::tables::{self, REQUESTS, Run, WindowCounts};
 use crate::verdict::{DatasetStanding, WEAK_BELOW, standing_of};
 use crate::windows;
 
@@ -77,21 +77,6 @@ impl fmt::Debug for BuildOptions {
             .field("output", &self.output)
             .finish_non_exhaustive()
     }
-}
-
-/// What only people know of a dataset. All of it is told as it is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct About {
-    /// Its title.
-    pub title: Option<String>,
-    /// The licence that it is passed on under, best an id of SPDX.
-    pub licence: Option<String>,
-    /// Who made it.
-    pub authors: Vec<String>,
-    /// Where it is published.
-    pub url: Option<String>,
-    /// What the target ran on.
-    pub hardware: Option<String>,
 }
 
 /// What becomes of runs whose audit says that they can't be used, for another reason than single

@@ -12,9 +12,9 @@ use crate::cases;
 use crate::error::BuildError;
 use crate::out::read_error;
 use crate::read::malformed;
-use crate::requests::{self, REQUESTS};
+use crate::requests;
 use crate::schema::OWN_COLUMNS;
-use crate::tables::{Run, Tables};
+use crate::tables::{REQUESTS, Run, Tables};
 
 /// Version of the form of `columns.json`, that of the extractions' own dictionaries.
 pub(crate) const COLUMNS_SCHEMA_VERSION: u32 = 1;

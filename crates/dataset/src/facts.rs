@@ -4,11 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat};
 
-use crate::build::About;
 use crate::splits::Dealt;
 use crate::tables::{Run, Tables};
 use crate::verdict::DatasetStanding;
 use crate::windows::{Standing, Window};
+
+/// What only people know of a dataset. All of it is told as it is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its title.
+    pub title: Option<String>,
+    /// The licence that it is passed on under, best an id of SPDX.
+    pub licence: Option<String>,
+    /// Who made it.
+    pub authors: Vec<String>,
+    /// Where it is published.
+    pub url: Option<String>,
+    /// What the target ran on.
+    pub hardware: Option<String>,
+}
 
 /// The dataset, as far as it is told.
 pub(crate) struct Facts<'d> {

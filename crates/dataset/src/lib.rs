@@ -35,10 +35,9 @@ mod tables;
 pub mod verdict;
 mod windows;
 
-pub use build::{
-    About, BuildOptions, BuildReport, ClassFacts, Finish, TableFacts, Unusable, build,
-};
+pub use build::{BuildOptions, BuildReport, ClassFacts, Finish, TableFacts, Unusable, build};
 pub use error::BuildError;
+pub use facts::About;
 pub use input::RunSource;
 pub use splits::{
     EMBARGO_S, FOLDS, SPLIT_SEED, SPLITS_VERSION, SplitBy, SplitLists, SplitOptions, Splits,

@@ -19,10 +19,12 @@ use crate::input::Input;
 use crate::out::{OutFile, OutFolder};
 use crate::place::{Placer, Places, TRACES, Unlisted};
 use crate::read;
-use crate::requests::REQUESTS;
 use crate::schema::{self, OWN_COLUMNS, Part, Placed};
 use crate::splits::{RunSplits, Split};
 use crate::windows::{BACKING, Window};
+
+/// The table of the requests of all runs, which is made of their ledgers.
+pub(crate) const REQUESTS: &str = "requests";
 
 /// The table whose rows are dealt out to classes.
 const SPANS: &str = "traces_labeled";

@@ -7,22 +7,18 @@ pub(crate) mod host;
 pub(crate) mod proxy;
 pub(crate) mod shop;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use loadgen_scenario::FaultCatalogue;
 use loadgen_scenario::plan::{Fault, Parameters, Plan};
 use reqwest::Client;
 
-use crate::journal::Journal;
+use crate::journal::{Journal, Settings};
 use crate::{FaultDriver, FaultError, JournaledDriver};
 
 /// A fault of a driver that has leases ends so long after its owner was last heard of, in
 /// milliseconds. The run renews every second.
 pub(crate) const LEASE_MS: u64 = 15_000;
-
-/// What drivers are told, by their names: addresses, mostly.
-pub type Settings = BTreeMap<String, Parameters>;
 
 /// What the drivers of this program can inject.
 pub fn catalogues() -> Vec<FaultCatalogue> {

@@ -14,10 +14,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use loadgen_scenario::plan::Parameters;
 use serde::{Deserialize, Serialize};
 
-use crate::drivers::Settings;
 use crate::{FaultError, Injection};
+
+/// What drivers are told, by their names: addresses, mostly.
+pub type Settings = BTreeMap<String, Parameters>;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

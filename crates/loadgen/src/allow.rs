@@ -12,13 +12,44 @@ use crate::args::Allowed;
 use crate::certificates;
 use crate::exit::{Exit, Failure};
 
+/// Where an address stands, which says what has to be changed if it can't be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stands {
+    /// On the command line.
+    Typed,
+    /// In a file or an environment variable.
+    InInput,
+}
+
+impl Stands {
+    /// Where an address stands that a flag says, or else an input.
+    pub(crate) fn of_flag<T>(flag: Option<T>) -> Self {
+        match flag {
+            Some(_) => Self::Typed,
+            None => Self::InInput,
+        }
+    }
+
+    fn exit(self) -> Exit {
+        match self {
+            Self::Typed => Exit::Usage,
+            Self::InInput => Exit::BadInput,
+        }
+    }
+}
+
 /// Refuses an address whose host is neither allowed by name nor resolves to loopback or private
 /// addresses alone. What is not an address at all is left to whoever calls it.
 ///
 /// # Errors
 /// The host is a public one that is not allowed, or it can't be resolved: then nobody knows where
 /// it would lead to later.
-pub(crate) async fn check(what: &str, address: &str, allowed: &[String]) -> Result<(), Failure> {
+pub(crate) async fn check(
+    what: &str,
+    address: &str,
+    stands: Stands,
+    allowed: &[String],
+) -> Result<(), Failure> {
     let Some(host) = host(address) else {
         return Ok(());
     };
@@ -31,7 +62,7 @@ pub(crate) async fn check(what: &str, address: &str, allowed: &[String]) -> Resu
     })?;
     refuse_public(&host, addresses)
         .map(drop)
-        .map_err(|refused| Failure::new(Exit::BadInput, format!("{what} {refused}")))
+        .map_err(|refused| Failure::new(stands.exit(), format!("{what} {refused}")))
 }
 
 /// The host of an address as clients read it, without brackets. Schemes may be in capitals.
@@ -165,16 +196,14 @@ mod tests {
     #[tokio::test]
     async fn a_public_address_must_be_allowed() {
         let url = "http://u:p@203.0.113.7:8080/x";
-        let refused = check("the target", url, &[]).await.unwrap_err().to_string();
+        let check = |url, allowed| check("the target", url, Stands::Typed, allowed);
+        let refused = check(url, &[]).await.unwrap_err().to_string();
         assert!(refused.contains("--allow-target 203.0.113.7"), "{refused}");
         assert!(!refused.contains("u:p"), "{refused}");
-        assert!(
-            check("the target", url, &["203.0.113.7".to_owned()])
-                .await
-                .is_ok()
-        );
-        assert!(check("the target", "http://[::1]:1", &[]).await.is_ok());
-        assert!(check("the target", "nonsense", &[]).await.is_ok());
+        let allowed = ["203.0.113.7".to_owned()];
+        assert!(check(url, &allowed).await.is_ok());
+        assert!(check("http://[::1]:1", &[]).await.is_ok());
+        assert!(check("nonsense", &[]).await.is_ok());
     }
 
     #[tokio::test]
@@ -189,21 +218,23 @@ mod tests {
             "http://[::ffff:203.0.113.7]:1",
             "grpc://203.0.113.7:4317",
         ] {
-            let refused = check("the receiver", url, &[]).await;
-            assert!(refused.is_err_and(|e| e.code() == Exit::BadInput), "{url}");
+            for (stands, code) in [
+                (Stands::InInput, Exit::BadInput),
+                (Stands::Typed, Exit::Usage),
+            ] {
+                let refused = check("the receiver", url, stands, &[]).await;
+                assert!(refused.is_err_and(|e| e.code() == code), "{url}");
+            }
         }
     }
 
     #[tokio::test]
     async fn a_name_that_does_not_resolve_is_not_passed() {
-        let refused = check("the target", "http://nowhere.invalid:1", &[]).await;
+        let check = |url, allowed| check("the target", url, Stands::Typed, allowed);
+        let refused = check("http://nowhere.invalid:1", &[]).await;
         assert!(refused.is_err_and(|e| e.code() == Exit::NotReachable));
         let allowed = ["nowhere.invalid".to_owned()];
-        assert!(
-            check("the target", "http://NOWHERE.invalid", &allowed)
-                .await
-                .is_ok()
-        );
+        assert!(check("http://NOWHERE.invalid", &allowed).await.is_ok());
     }
 
     #[test]

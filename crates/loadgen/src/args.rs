@@ -35,9 +35,10 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  the run failed; what was written so far is kept (compare: a run of a repetition did)
-  2  the command line is wrong: an argument, its value, or several that don't go together
-  3  an input (a file, a folder, an environment variable) is wrong or can't be read; or a host is
-     not allowed (--allow-target)
+  2  the command line is wrong: an argument, its value, or several that don't go together; or a
+     host that it names is not allowed (--allow-target)
+  3  an input (a file, a folder, an environment variable) is wrong or can't be read; or a host that
+     it names is not allowed
   4  the target, or a program that loadgen starts, is not there or not reachable
   5  ended early by SIGINT or SIGTERM, in good order
   6  a fault could not be injected or cleared: the labels of its window are not backed by a fault

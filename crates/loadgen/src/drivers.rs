@@ -9,7 +9,7 @@ use loadgen_fault::{Drivers, FaultError, FlagReader, Made, Settings};
 use loadgen_scenario::Plan;
 use loadgen_scenario::plan::FlagSource;
 
-use crate::allow;
+use crate::allow::{self, Stands};
 use crate::commands::{client, undo_leftovers};
 use crate::exit::{Exit, Failure};
 
@@ -69,7 +69,7 @@ pub(crate) async fn start(asked: Asked<'_>) -> Result<Drivers, Failure> {
     for (driver, told) in &asked.settings {
         for url in told.values().filter_map(|value| value.as_str()) {
             let what = format!("the address of the driver `{driver}`,");
-            allow::check(&what, url, asked.allowed).await?;
+            allow::check(&what, url, Stands::InInput, asked.allowed).await?;
         }
     }
     let made = make(&asked.settings, asked.has_embedded_shop)?;
@@ -110,7 +110,7 @@ pub(crate) async fn flag_readers(
     for flag in &plan.flags {
         if let FlagSource::OfrepUrl(url) = &flag.source {
             let what = format!("the address of the flag `{}`", flag.name);
-            allow::check(&what, url, allowed).await?;
+            allow::check(&what, url, Stands::InInput, allowed).await?;
         }
         readers.push(FlagReader::new(client.clone(), flag.clone()));
     }

@@ -14,8 +14,7 @@ pub(crate) enum Exit {
     /// The command line is wrong, in a way that clap does not see: whoever mends it changes what is
     /// typed.
     Usage = 2,
-    /// An input is wrong or can't be read: whoever mends it changes a file. Also a host that is not
-    /// allowed, wherever its address stands.
+    /// An input is wrong or can't be read: whoever mends it changes a file or an environment variable.
     BadInput = 3,
     /// The target or a service that loadgen starts is not there.
     NotReachable = 4,

@@ -3,7 +3,7 @@
 use loadgen_exporter::Endpoint;
 use loadgen_otlp::OtlpProtocol;
 
-use crate::allow;
+use crate::allow::{self, Stands};
 use crate::args::{Allowed, Protocol};
 use crate::exit::{Exit, Failure};
 
@@ -33,9 +33,13 @@ fn is_web(url: &str) -> bool {
 }
 
 /// Refuses a receiver that is neither in this machine nor in a private network, unless it is named.
-pub(crate) async fn check_host(address: Option<&str>, allowed: &Allowed) -> Result<(), Failure> {
+pub(crate) async fn check_host(
+    address: Option<&str>,
+    stands: Stands,
+    allowed: &Allowed,
+) -> Result<(), Failure> {
     match address {
-        Some(url) => allow::check("the receiver", url, &allowed.hosts).await,
+        Some(url) => allow::check("the receiver", url, stands, &allowed.hosts).await,
         None => Ok(()),
     }
 }

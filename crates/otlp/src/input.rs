@@ -46,6 +46,15 @@ pub(crate) enum ListOf {
     Fixed,
 }
 
+/// What a field that is known holds, of which nobody asks for the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unasked {
+    /// A text or a number.
+    Scalar,
+    /// Objects, also in lists, such as events.
+    Messages,
+}
+
 /// A place in a message. A clone is a way back to it.
 pub(crate) trait Input<'a>: Clone {
     /// What a message calls its fields by.
@@ -73,6 +82,10 @@ pub(crate) trait Input<'a>: Clone {
     /// that may be or have items: objects in lists, without those inside of such; 0 of a field that
     /// can have none.
     fn skip_unknown(&mut self) -> Result<u64>;
+
+    /// Passes over a field that is known and not asked for. How many things there are in it that do
+    /// not belong there and may be items.
+    fn skip_unasked(&mut self, holds: Unasked) -> Result<u64>;
 
     /// Where this is in the message.
     fn byte(&self) -> usize;

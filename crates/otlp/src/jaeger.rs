@@ -7,23 +7,26 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use crate::input::Input as _;
+use crate::input::{Input as _, Unasked};
 use crate::json::cursor::Json;
 use crate::problem::{Problem, Result};
 use crate::sink::{Origin, Owner, Signal, Sink};
 use crate::view::{
-    AnyValue, KeyValue, Link, MAX_ELEMENTS, Resource, Scope, Span, SpanId, SpanKind, StatusCode,
-    TraceId, UnixNanos,
+    AnyValue, KeyValue, Link, MAX_ELEMENTS, Odd, Resource, Scope, Span, SpanId, SpanKind,
+    StatusCode, TraceId, UnixNanos,
 };
 use crate::walk::Walk;
 
 /// Reads the traces of an answer of the query API: a list of them or a single one. What is no trace
 /// is passed over and named.
-pub(crate) fn traces<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+pub(crate) fn traces<'a, S: Sink, const LENIENT: bool>(
+    json: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+) -> Result<()> {
     walk.is_jaegers = true;
     let byte = json.byte();
     match json.peek() {
-        b'{' => trace(json, walk),
+        b'{' => trace(json, walk, false),
         b'[' => json.array(|json, null| match null {
             true => {
                 let byte = json.byte().saturating_sub("null".len());
@@ -51,29 +54,39 @@ struct OfTrace<'a> {
     has_spans: bool,
 }
 
+/// Whether a trace has a field of this name.
+pub(crate) fn is_of_trace(key: &str) -> bool {
+    ["traceID", "spans", "processes", "warnings"].contains(&key)
+}
+
 impl<'a> OfTrace<'a> {
-    fn read<S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<Self> {
+    /// Reads it. What is not known in a trace that is a message is left to who reads messages.
+    fn read<S: Sink, const LENIENT: bool>(
+        json: &mut Json<'a>,
+        walk: &mut Walk<'_, 'a, S, LENIENT>,
+        is_message: bool,
+    ) -> Result<Self> {
         let mut of = Self::default();
         json.fields(|json, key| match key {
             "traceID" => {
-                let id = walk.or_name(json, |json, _| id(json, 32))?;
+                let id = walk.or_name(json, true, |_, json| id(json, 32))?;
                 of.trace_id = TraceId(id.unwrap_or(0));
                 Ok(())
             }
-            "processes" => json.fields(|json, id| {
-                if of.processes.len() == MAX_ELEMENTS as usize {
-                    return json.fail(format!("more than {MAX_ELEMENTS} processes of one trace"));
-                }
-                let read = walk.or_name(json, |json, walk| process(json, walk.sink))?;
-                of.processes
-                    .extend(read.map(|process| (id.to_owned(), process)));
+            "processes" => {
+                let processes = &mut of.processes;
+                walk.or_name(json, false, |walk, json| {
+                    read_processes(json, walk, processes)
+                })?;
                 Ok(())
-            }),
+            }
             "spans" => {
                 of.has_spans = true;
                 json.skip()
             }
-            _ => json.skip(),
+            "warnings" => walk.unasked(json, key, Unasked::Scalar),
+            _ if is_message => json.skip(),
+            _ => walk.unknown(json, key, "a trace of Jaeger").map(drop),
         })?;
         Ok(of)
     }
@@ -85,47 +98,56 @@ impl<'a> OfTrace<'a> {
     }
 }
 
+/// Reads processes by their names.
+fn read_processes<'a, S: Sink, const LENIENT: bool>(
+    json: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+    processes: &mut BTreeMap<String, Resource<'a>>,
+) -> Result<()> {
+    json.fields(|json, id| {
+        if processes.len() == MAX_ELEMENTS as usize {
+            return json.fail(format!("more than {MAX_ELEMENTS} processes of one trace"));
+        }
+        let read = walk.or_name(json, true, |walk, json| process(json, walk.sink, &walk.odd))?;
+        walk.name_odd(Owner::Resource);
+        processes.extend(read.map(|process| (id.to_owned(), process)));
+        Ok(())
+    })
+}
+
 /// Reads the spans of a trace. They name their processes, which stand behind them. A span or a
 /// process that can't be read costs itself and is named.
-pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+///
+/// What else there is is named here, unless the trace is a message by itself.
+pub(crate) fn trace<'a, S: Sink, const LENIENT: bool>(
+    json: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+    is_message: bool,
+) -> Result<()> {
     let byte = json.byte();
     let mut again = json.clone();
-    let of = OfTrace::read(json, walk)?;
+    let of = OfTrace::read(json, walk, is_message)?;
     if !of.has_spans {
         walk.not_read(byte, NO_TRACE.to_owned());
         return Ok(());
     }
     walk.is_jaegers = true;
     let (mut there, mut read) = (0u64, 0u64);
-    let mut last: Option<(Resource<'a>, Scope<'a>)> = None;
-    let nobody = Resource::default();
+    let mut last = None;
     again.fields(|json, key| match key {
-        "spans" => json.array(|json, null| {
-            if null {
-                return Ok(());
-            }
-            there += 1;
-            walk.before_item()?;
-            let span = walk.or_name(json, |json, walk| {
-                JaegerSpan::read(json, walk.sink, of.trace_id)
-            })?;
-            let Some(span) = span else {
-                return Ok(());
+        "spans" => {
+            let spans = |walk: &mut Walk<'_, 'a, S, LENIENT>, json: &mut Json<'a>| {
+                json.array(|json, null| {
+                    there += u64::from(!null);
+                    let is_read = !null && span(json, walk, &of, &mut last)?;
+                    read += u64::from(is_read);
+                    Ok(())
+                })
             };
-            let resource = of.resource(&span).unwrap_or(&nobody);
-            let scope = &span.scope;
-            let is_last =
-                |last: &(Resource<'a>, Scope<'a>)| last.0 == *resource && last.1 == *scope;
-            if !last.as_ref().is_some_and(is_last) {
-                walk.sink.resource(resource);
-                walk.sink.scope(scope);
-                last = Some((resource.clone(), scope.clone()));
-            }
-            walk.sink.span(Origin { resource, scope }, &span.span);
-            walk.counts.item(Signal::Traces);
-            read += 1;
+            let is_list = walk.or_name(json, false, spans)?.is_some();
+            there += u64::from(!is_list);
             Ok(())
-        }),
+        }
         _ => json.skip(),
     })?;
     // One of which no span can be read is none.
@@ -135,25 +157,37 @@ pub(crate) fn trace<'a, S: Sink>(json: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>
     Ok(())
 }
 
-impl<'a, S: Sink> Walk<'_, 'a, S> {
-    /// Reads a value, or passes over it and names it where it is JSON but not what it should be.
-    fn or_name<T>(
-        &mut self,
-        json: &mut Json<'a>,
-        read: impl FnOnce(&mut Json<'a>, &mut Self) -> Result<T>,
-    ) -> Result<Option<T>> {
-        let start = json.clone();
-        match read(json, self) {
-            Ok(read) => Ok(Some(read)),
-            Err(problem) => {
-                *json = start;
-                json.skip()?;
-                self.unread.add(1, *problem);
-                Ok(None)
-            }
-        }
+/// Reads a span of a trace and hands it on, behind who speaks if that is not who spoke last;
+/// whether it could be read.
+fn span<'a, S: Sink, const LENIENT: bool>(
+    json: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+    of: &OfTrace<'a>,
+    last: &mut Option<(Resource<'a>, Scope<'a>)>,
+) -> Result<bool> {
+    walk.before_item()?;
+    let span = walk.or_name(json, true, |walk, json| {
+        JaegerSpan::read(json, walk.sink, &walk.odd, of.trace_id)
+    })?;
+    let Some(span) = span else {
+        return Ok(false);
+    };
+    walk.name_odd(Owner::Span);
+    let nobody = Resource::default();
+    let resource = of.resource(&span).unwrap_or(&nobody);
+    let scope = &span.scope;
+    let is_last = |last: &(Resource<'a>, Scope<'a>)| last.0 == *resource && last.1 == *scope;
+    if !last.as_ref().is_some_and(is_last) {
+        walk.sink.resource(resource);
+        walk.sink.scope(scope);
+        *last = Some((resource.clone(), scope.clone()));
     }
+    walk.sink.span(Origin { resource, scope }, &span.span);
+    walk.counts.item(Signal::Traces);
+    Ok(true)
+}
 
+impl<'a, S: Sink, const LENIENT: bool> Walk<'_, 'a, S, LENIENT> {
     fn not_read(&mut self, byte: usize, reason: String) {
         self.unread.add(1, Problem { byte, reason });
     }
@@ -197,7 +231,7 @@ struct Reference<'a> {
 
 impl<'a> JaegerSpan<'a> {
     /// Reads a span of a trace, which may not say again which it is.
-    fn read<S: Sink>(json: &mut Json<'a>, sink: &S, trace_id: TraceId) -> Result<Self> {
+    fn read<S: Sink>(json: &mut Json<'a>, sink: &S, odd: &Odd, trace_id: TraceId) -> Result<Self> {
         let at = json.clone();
         let mut read = Self::default();
         read.span.trace_id = trace_id;
@@ -219,20 +253,22 @@ impl<'a> JaegerSpan<'a> {
                 "startTime" => start = time(json)?,
                 "duration" => duration = json.integer("microseconds")?,
                 "processID" => read.process_id = json.text()?,
-                "process" => read.process = Some(process(json, sink)?),
+                "process" => read.process = Some(process(json, sink, odd)?),
                 "references" => each(json, |json| {
-                    references.push(reference(json)?);
+                    references.push(reference(json, odd)?);
                     Ok(())
                 })?,
                 "tags" => each(json, |json| {
-                    let tag = tag(json)?;
+                    let tag = tag(json, odd)?;
                     let is_true =
                         tag.value == AnyValue::Bool(true) || tag.value.as_text() == Some("true");
                     is_error |= tag.key == "error" && is_true;
                     read.take(tag, sink);
                     Ok(())
                 })?,
-                _ => json.skip()?,
+                "logs" => odd.unasked(json, key, Unasked::Messages)?,
+                "flags" | "warnings" => odd.unasked(json, key, Unasked::Scalar)?,
+                _ => odd.unknown(json, key)?,
             }
             Ok(())
         })?;
@@ -317,7 +353,7 @@ fn each<'a>(json: &mut Json<'a>, mut each: impl FnMut(&mut Json<'a>) -> Result<(
 }
 
 /// A process: a service's name, and tags that are attributes of its resource.
-fn process<'a, S: Sink>(json: &mut Json<'a>, sink: &S) -> Result<Resource<'a>> {
+fn process<'a, S: Sink>(json: &mut Json<'a>, sink: &S, odd: &Odd) -> Result<Resource<'a>> {
     let mut attributes = Vec::new();
     let mut take = |tag: KeyValue<'a>| {
         if sink.wants(Owner::Resource, &tag.key) {
@@ -333,22 +369,22 @@ fn process<'a, S: Sink>(json: &mut Json<'a>, sink: &S) -> Result<Resource<'a>> {
             Ok(())
         }
         "tags" => each(json, |json| {
-            take(tag(json)?);
+            take(tag(json, odd)?);
             Ok(())
         }),
-        _ => json.skip(),
+        _ => odd.unknown(json, key),
     })?;
     Ok(Resource { attributes })
 }
 
-fn reference<'a>(json: &mut Json<'a>) -> Result<Reference<'a>> {
+fn reference<'a>(json: &mut Json<'a>, odd: &Odd) -> Result<Reference<'a>> {
     let mut read = Reference::default();
     json.fields(|json, key| {
         match key {
             "refType" => read.kind = json.text()?,
             "traceID" => read.trace_id = Some(TraceId(id(json, 32)?)),
             "spanID" => read.span_id = SpanId(id(json, 16)? as u64),
-            _ => json.skip()?,
+            _ => odd.unknown(json, key)?,
         }
         Ok(())
     })?;
@@ -368,18 +404,23 @@ fn id(json: &mut Json<'_>, digits: usize) -> Result<u128> {
 }
 
 /// A tag as an attribute, by its type where that is named.
-fn tag<'a>(json: &mut Json<'a>) -> Result<KeyValue<'a>> {
+fn tag<'a>(json: &mut Json<'a>, odd: &Odd) -> Result<KeyValue<'a>> {
     let mut read = KeyValue::default();
     let mut kind = Cow::default();
+    let mut first_unknown = None;
     json.fields(|json, key| {
         match key {
             "key" => read.key = json.text()?,
             "type" => kind = json.text()?,
             "value" => read.value = value(json)?,
-            _ => json.skip()?,
+            _ => {
+                first_unknown = first_unknown.or(Some(json.byte()));
+                odd.unknown(json, key)?;
+            }
         }
         Ok(())
     })?;
+    odd.without_key(&read.key, first_unknown);
     read.value = of_kind(read.value, &kind);
     Ok(read)
 }

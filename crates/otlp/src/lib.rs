@@ -77,7 +77,9 @@
 //! - Names of fields in camelCase or snake_case, everywhere; those of before OTLP 0.15
 //!   (`instrumentationLibrarySpans`, …), also beside those of today.
 //! - Unknown fields are passed over. Where items may be in them, [`decode`](source::decode) names
-//!   them, and so it does with spans of Jaeger that can't be read.
+//!   them.
+//! - A message that is JSON and has something odd, such as a negative time, is read a second time:
+//!   then what is odd costs itself and is named.
 //! - `null` is absence, of a field or of a message in a list. Among numbers or values it keeps its
 //!   place, as 0 or as the empty value.
 //! - Integers as numbers or strings, also as `7.0` or `1.5e3`, and exactly. Doubles as numbers,
@@ -93,15 +95,18 @@
 //! in that; a sink never has to take back more than [`UNDO_ITEMS`] items; nesting ends at 256
 //! objects and lists of JSON and 100 messages of protobuf. What has more costs itself.
 
+mod fields;
 mod input;
 mod jaeger;
 pub mod json;
+mod metrics;
 mod problem;
 mod protocol;
 mod read;
 mod request;
 mod sink;
 pub mod source;
+mod unread;
 pub mod view;
 mod walk;
 mod wire;

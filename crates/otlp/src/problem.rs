@@ -60,6 +60,35 @@ impl UnreadParts {
     }
 }
 
+/// What may be something else than its place says, such as a span among scopes.
+pub(crate) struct Stranger {
+    byte: usize,
+    has_unknown: bool,
+    /// Those in its fields that are not known, which have been named.
+    things: u64,
+}
+
+impl Stranger {
+    pub(crate) fn at(byte: usize) -> Self {
+        Self {
+            byte,
+            has_unknown: false,
+            things: 0,
+        }
+    }
+
+    /// Where it is, if it has fields that are not known and nothing of them has been named.
+    pub(crate) fn is_unnamed(&self) -> Option<usize> {
+        (self.has_unknown && self.things == 0).then_some(self.byte)
+    }
+
+    /// A field that is not known, with so many things in it.
+    pub(crate) fn add(&mut self, things: u64) {
+        self.has_unknown = true;
+        self.things += things;
+    }
+}
+
 /// Boxed, so that what is handed from function to function stays small.
 pub(crate) type Result<T> = std::result::Result<T, Box<Problem>>;
 

@@ -65,7 +65,7 @@ pub(crate) fn protobuf(
     // what is of another signal mostly shows at the first item.
     for signal in [Signal::Metrics, Signal::Logs] {
         let mut nobody = Nobody::new(&|_, _| true);
-        let mut walk = Walk::new(&mut nobody, None);
+        let mut walk = Walk::<_, false>::new(&mut nobody, None);
         let read = Message::Protobuf(message, signal).walk(&mut walk);
         if read.is_ok() && nobody.has_seen {
             return Message::Protobuf(message, signal).read(sink);
@@ -91,8 +91,35 @@ enum Message<'a> {
 
 impl<'a> Message<'a> {
     fn read<S: Sink>(self, sink: &mut S) -> std::result::Result<ReadMessage, Problem> {
-        let check = |sink: &S| self.check(sink);
-        let mut walk = Walk::new(sink, Some(&check));
+        let read = self.read_as::<S, false>(sink);
+        // The names of JSON say what a thing is, also where it is odd. Of protobuf not even the
+        // signal is known then.
+        match (read, self) {
+            (Err(problem), Message::Json(text)) if is_json(text) => {
+                self.read_leniently(sink).ok_or(problem)
+            }
+            (read, _) => read,
+        }
+    }
+
+    /// Reads what can be read of a message that is JSON and has something odd, which costs itself
+    /// and is named. None where nothing can be read.
+    #[cold]
+    fn read_leniently<S: Sink>(self, sink: &mut S) -> Option<ReadMessage> {
+        let read = self.read_as::<S, true>(sink).ok()?;
+        if read.counts.all_items() == 0 {
+            sink.undo();
+            return None;
+        }
+        Some(read)
+    }
+
+    fn read_as<S: Sink, const LENIENT: bool>(
+        self,
+        sink: &mut S,
+    ) -> std::result::Result<ReadMessage, Problem> {
+        let check = |sink: &S| self.check::<S, LENIENT>(sink);
+        let mut walk = Walk::<_, LENIENT>::new(sink, Some(&check));
         match self.walk(&mut walk) {
             Ok(()) => Ok(ReadMessage::new(walk.counts, walk.unread)),
             Err(problem) => {
@@ -103,27 +130,41 @@ impl<'a> Message<'a> {
     }
 
     /// Whether it can be read to its end, without the sink, which is only asked what it wants.
-    fn check<S: Sink>(self, sink: &S) -> Result<()> {
+    fn check<S: Sink, const LENIENT: bool>(self, sink: &S) -> Result<()> {
         let wants = |owner: Owner, key: &str| sink.wants(owner, key);
         let mut nobody = Nobody::new(&wants);
-        self.walk(&mut Walk::new(&mut nobody, None))
+        self.walk(&mut Walk::<_, LENIENT>::new(&mut nobody, None))
     }
 
-    fn walk<S: Sink>(self, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+    fn walk<S: Sink, const LENIENT: bool>(self, walk: &mut Walk<'_, 'a, S, LENIENT>) -> Result<()> {
         match self {
             Message::Json(message) => whole(message, walk),
             Message::Protobuf(message, signal) => {
                 walk.counts.message(signal);
                 Wire::new(message).whole(|input, key| match Wire::is(key, signal.message_field()) {
                     true => walk.resources(input, signal),
-                    false => walk.unknown(input, key, "a message"),
+                    false => walk.unknown(input, key, "a message").map(drop),
                 })
             }
         }
     }
 }
 
-fn whole<'a, S: Sink>(message: &'a [u8], walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+/// Whether a text is one value of JSON.
+#[cold]
+fn is_json(text: &[u8]) -> bool {
+    let read = || {
+        let mut json = Json::new(text)?;
+        json.skip()?;
+        json.end()
+    };
+    read().is_ok()
+}
+
+fn whole<'a, S: Sink, const LENIENT: bool>(
+    message: &'a [u8],
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+) -> Result<()> {
     let mut input = Json::new(message)?;
     let start = input.clone();
     object(&mut input, walk)?;
@@ -155,10 +196,14 @@ fn nothing(input: &mut Json<'_>) -> String {
     )
 }
 
-fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+fn object<'a, S: Sink, const LENIENT: bool>(
+    input: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+) -> Result<()> {
     let start = input.clone();
     let mut is_jaegers = false;
     let mut of_one_resource = None;
+    let mut has_of_trace = false;
     let mut has_unknown = false;
     input.fields(|input, key| {
         for signal in Signal::ALL {
@@ -174,7 +219,11 @@ fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Resu
         match key {
             // Jaeger's newer query API wraps OTLP, and so does Tempo's, which also has a name of its
             // own for resources with their spans.
-            "result" | "trace" => object(input, walk),
+            "result" | "trace" => {
+                let inner =
+                    |walk: &mut Walk<'_, 'a, S, LENIENT>, input: &mut Json<'a>| object(input, walk);
+                walk.or_pass_over(input, false, inner).map(drop)
+            }
             "batches" => {
                 walk.counts.message(Signal::Traces);
                 walk.resources(input, Signal::Traces)
@@ -184,9 +233,11 @@ fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Resu
                 is_jaegers = true;
                 input.skip()
             }
-            "traceID" | "processes" | "warnings" => input.skip(),
             _ => {
-                has_unknown = true;
+                match jaeger::is_of_trace(key) {
+                    true => has_of_trace = true,
+                    false => has_unknown = true,
+                }
                 input.skip()
             }
         }
@@ -198,40 +249,44 @@ fn object<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Resu
         return walk.resource(&mut start.clone(), signal);
     }
     if is_jaegers {
-        jaeger::trace(&mut start.clone(), walk)?;
+        jaeger::trace(&mut start.clone(), walk, true)?;
     }
-    match has_unknown {
-        true => unknown(&mut start.clone(), walk),
+    match has_unknown || has_of_trace && !is_jaegers {
+        true => unknown(&mut start.clone(), walk, is_jaegers),
         false => Ok(()),
     }
 }
 
+/// Whether a field of a message is read.
+fn is_read(key: &str) -> bool {
+    const KNOWN: [&str; 5] = ["result", "trace", "batches", "data", "spans"];
+    let is_signals = |signal: Signal| Json::is(key, signal.message_field());
+    KNOWN.contains(&key) || Signal::ALL.into_iter().any(is_signals)
+}
+
 /// Names the fields of a message that are not known and may hold items.
 #[cold]
-fn unknown<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
-    const KNOWN: [&str; 7] = [
-        "result",
-        "trace",
-        "batches",
-        "data",
-        "spans",
-        "processes",
-        "warnings",
-    ];
+fn unknown<'a, S: Sink, const LENIENT: bool>(
+    input: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+    is_jaegers: bool,
+) -> Result<()> {
     input.fields(|input, key| {
-        let is_signals = |signal: Signal| Json::is(key, signal.message_field());
-        if KNOWN.contains(&key) || Signal::ALL.into_iter().any(is_signals) {
+        if is_read(key) || is_jaegers && jaeger::is_of_trace(key) {
             return input.skip();
         }
         if key == "errors" {
             return errors(input, walk);
         }
-        walk.unknown(input, key, "a message")
+        walk.unknown(input, key, "a message").map(drop)
     })
 }
 
 /// What an answer of Jaeger's query API says that it could not find.
-fn errors<'a, S: Sink>(input: &mut Json<'a>, walk: &mut Walk<'_, 'a, S>) -> Result<()> {
+fn errors<'a, S: Sink, const LENIENT: bool>(
+    input: &mut Json<'a>,
+    walk: &mut Walk<'_, 'a, S, LENIENT>,
+) -> Result<()> {
     let byte = input.byte();
     let mut list = input.clone();
     let text: String = input.raw()?.chars().take(200).collect();

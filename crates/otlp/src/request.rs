@@ -8,8 +8,8 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 
 use crate::json::{self, AnySignals};
 use crate::problem::Problem;
-use crate::read::{read_json, read_protobuf};
-use crate::sink::{Signal, Sink};
+use crate::read::read_json;
+use crate::sink::{Counts, Signal, Sink};
 
 /// An export request of one of the three signals.
 pub trait ExportRequest {
@@ -136,16 +136,18 @@ struct Nobody;
 impl Sink for Nobody {}
 
 impl SignalRequest {
-    /// What is in a message of OTLP/JSON; requests without items are left out.
+    /// What is in a message of OTLP/JSON, and whether there is something else in it that requests
+    /// have no place for. Requests without items are left out.
     ///
     /// # Errors
     /// What is wrong, and where. Jaeger's JSON is no OTLP.
-    pub(crate) fn from_json(message: &[u8]) -> Result<Vec<Self>, Problem> {
+    pub(crate) fn from_json(message: &[u8]) -> Result<(Vec<Self>, bool), Problem> {
+        let (signals, has_unread) = json::read_noting(message)?;
         let AnySignals {
             resource_spans,
             resource_metrics,
             resource_logs,
-        } = json::read(message)?;
+        } = signals;
         let mut requests = vec![
             Self::Traces(ExportTraceServiceRequest { resource_spans }),
             Self::Metrics(ExportMetricsServiceRequest { resource_metrics }),
@@ -159,15 +161,14 @@ impl SignalRequest {
                 reason: reason.to_owned(),
             });
         }
-        Ok(requests)
+        Ok((requests, has_unread))
     }
 
     /// What is in a message of protobuf, whose signal its items tell.
     ///
     /// # Errors
     /// What is wrong.
-    pub(crate) fn from_protobuf(message: &[u8]) -> Result<Option<Self>, Problem> {
-        let counts = read_protobuf(message, &mut Nobody)?;
+    pub(crate) fn from_protobuf(message: &[u8], counts: Counts) -> Result<Option<Self>, Problem> {
         let has_items = |signal: &Signal| counts.items(*signal) > 0;
         let read = match Signal::ALL.into_iter().find(has_items) {
             None => return Ok(None),

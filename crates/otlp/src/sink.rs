@@ -50,7 +50,8 @@ pub struct Origin<'o, 'a> {
 /// Of each message the calls are [`begin`](Sink::begin), then for each resource that has items
 /// [`resource`](Sink::resource), for each of its scopes [`scope`](Sink::scope), and for each item
 /// one of [`span`](Sink::span), [`point`](Sink::point) and [`log_record`](Sink::log_record). If the
-/// message turns out to be bad, [`undo`](Sink::undo) is the last call.
+/// message turns out to be bad, [`undo`](Sink::undo) is called, and is the last call unless the rest
+/// of the message can be read without what is odd: then that follows.
 ///
 /// Everything that is handed over is borrowed from the message and gone after the call.
 pub trait Sink {
@@ -63,7 +64,7 @@ pub trait Sink {
     /// A message begins: the number of messages before it in its file.
     fn begin(&mut self, _message: u64) {}
 
-    /// The message that began last can't be read, so nothing of it counts.
+    /// The message that began last can't be read as it was, so nothing of it counts so far.
     ///
     /// A message is read once and handed on while it is read, so what is wrong with it may come to
     /// light late. There are never more than [`UNDO_ITEMS`] items to take back: before a message

@@ -7,17 +7,15 @@
 
 use std::cell::Cell;
 
-use crate::input::{Field, Input, ListOf, field};
-use crate::problem::{Problem, Result, UnreadParts};
+use crate::input::{Field, Input, ListOf, Unasked, field};
+use crate::problem::{Result, Stranger, UnreadParts};
 use crate::sink::{Counts, Origin, Owner, Signal, Sink, UNDO_ITEMS};
 use crate::view::{
-    Keep, LogRecord, MAX_ELEMENTS, Merge, Metric, MetricKind, Point, Resource, Span, Temporality,
+    Keep, LogRecord, MAX_ELEMENTS, Merge, Metric, MetricKind, Odd, Point, Resource, Span,
 };
 
 const RESOURCE: [Field; 1] = [field!(1, resource)];
-/// What a metric has beside its points, and nobody asks for.
-const METRIC_TEXTS: [Field; 2] = [field!(2, description), field!(12, metadata)];
-const DATA_POINTS: Field = field!(1, data_points);
+const SCHEMA_URL: Field = field!(3, schema_url);
 const SCOPE: [Field; 2] = [field!(1, scope), field!(1, instrumentation_library)];
 
 impl Owner {
@@ -31,43 +29,12 @@ impl Owner {
             Owner::LogRecord => "a log record",
         }
     }
-}
 
-impl Signal {
-    /// The field of a message that holds this signal.
-    pub(crate) const fn message_field(self) -> Field {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
-            Signal::Traces => field!(1, resource_spans),
-            Signal::Metrics => field!(1, resource_metrics),
-            Signal::Logs => field!(1, resource_logs),
-        }
-    }
-
-    /// The fields of a resource's part that hold its scopes, by the names of today and of before
-    /// version 0.15. (In protobuf those of before moved to 1000.)
-    pub(crate) const fn scopes(self) -> [Field; 2] {
-        match self {
-            Signal::Traces => [
-                field!(2, scope_spans),
-                field!(1000, instrumentation_library_spans),
-            ],
-            Signal::Metrics => [
-                field!(2, scope_metrics),
-                field!(1000, instrumentation_library_metrics),
-            ],
-            Signal::Logs => [
-                field!(2, scope_logs),
-                field!(1000, instrumentation_library_logs),
-            ],
-        }
-    }
-
-    /// The fields of a scope's part that hold its items.
-    const fn items(self) -> &'static [Field] {
-        match self {
-            Signal::Traces => const { &[field!(2, spans)] },
-            Signal::Metrics => const { &[field!(2, metrics)] },
-            Signal::Logs => const { &[field!(2, log_records), field!(2, logs)] },
+            Owner::Resource => "a resource",
+            Owner::Scope => "a scope",
+            _ => self.place(),
         }
     }
 }
@@ -76,7 +43,10 @@ impl Signal {
 pub(crate) type Check<'w, S> = &'w dyn Fn(&S) -> Result<()>;
 
 /// The way through one message.
-pub(crate) struct Walk<'w, 'a, S> {
+///
+/// Where it is lenient, what can't be read costs itself alone. That is slower, and so it is done with
+/// messages that could not be read otherwise.
+pub(crate) struct Walk<'w, 'a, S, const LENIENT: bool> {
     pub(crate) sink: &'w mut S,
     pub(crate) counts: Counts,
     /// What is there and is not read.
@@ -86,13 +56,15 @@ pub(crate) struct Walk<'w, 'a, S> {
     /// Whether the message can be read to its end; none where that needn't be known before very many
     /// items are handed on.
     check: Option<Check<'w, S>>,
+    /// What is not read of the item that is read.
+    pub(crate) odd: Odd,
     // Room for the item that is read, used again for the next.
     span: Span<'a>,
     point: Point<'a>,
     log_record: LogRecord<'a>,
 }
 
-impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
+impl<'w, 'a, S: Sink, const LENIENT: bool> Walk<'w, 'a, S, LENIENT> {
     pub(crate) fn new(sink: &'w mut S, check: Option<Check<'w, S>>) -> Self {
         Self {
             sink,
@@ -100,6 +72,7 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
             unread: UnreadParts::default(),
             is_jaegers: false,
             check,
+            odd: Odd::default(),
             span: Span::default(),
             point: Point::default(),
             log_record: LogRecord::default(),
@@ -115,55 +88,12 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         }
     }
 
-    /// Passes over a field that is not known where it stands, and names it where items may be in
-    /// it.
-    #[cold]
-    pub(crate) fn unknown<I: Input<'a>>(
-        &mut self,
-        input: &mut I,
-        key: &I::Key,
-        place: &str,
-    ) -> Result<()> {
-        self.pass_over(input, || {
-            format!("{} is not known in {place}: what it holds", I::name(key))
-        })
-    }
-
-    /// Passes over a value, and names it where items may be in it.
-    fn pass_over<I: Input<'a>>(
-        &mut self,
-        input: &mut I,
-        reason: impl FnOnce() -> String,
-    ) -> Result<()> {
-        let byte = input.byte();
-        let parts = input.skip_unknown()?;
-        if parts > 0 {
-            self.unread(byte, parts, reason());
-        }
-        Ok(())
-    }
-
-    /// Names values and ids that were passed over.
-    #[inline]
-    fn odd_values(&mut self, byte: usize, odd: u64) {
-        if odd > 0 {
-            let reason = "a value of no kind that is known, or an id by another name,";
-            self.unread(byte, odd, reason.to_owned());
-        }
-    }
-
-    /// Counts and names parts of the message that are not read.
-    pub(crate) fn unread(&mut self, byte: usize, parts: u64, reason: String) {
-        let reason = match parts {
-            1 => format!("{reason} (1 thing) is not read"),
-            _ => format!("{reason} ({parts} things) is not read"),
-        };
-        self.unread.add(parts, Problem { byte, reason });
-    }
-
     /// The field of a message that holds a signal.
     pub(crate) fn resources<I: Input<'a>>(&mut self, input: &mut I, signal: Signal) -> Result<()> {
-        input.elements(ListOf::Messages, |input, _| self.resource(input, signal))
+        self.or_pass_over(input, false, |walk, input| {
+            input.elements(ListOf::Messages, |input, _| walk.resource(input, signal))
+        })
+        .map(drop)
     }
 
     /// One resource, with what is of it.
@@ -216,24 +146,52 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
         owner: Owner,
         owner_fields: &[Field],
         content_fields: &[Field],
+        content: impl FnMut(&mut Self, &mut I, &H) -> Result<()>,
+    ) -> Result<()> {
+        self.or_pass_over(input, false, |walk, input| {
+            walk.fields_of_part(input, owner, owner_fields, content_fields, content)
+        })
+        .map(drop)
+    }
+
+    /// Reads a part. Where that need not be possible, an owner that can't be read is one of whom
+    /// nothing is known, and a field that can't be read costs itself.
+    fn fields_of_part<I: Input<'a>, H: Merge<'a>>(
+        &mut self,
+        input: &mut I,
+        owner: Owner,
+        owner_fields: &[Field],
+        content_fields: &[Field],
         mut content: impl FnMut(&mut Self, &mut I, &H) -> Result<()>,
     ) -> Result<()> {
         let is = |key: &I::Key, fields: &[Field]| fields.iter().any(|field| I::is(key, *field));
+        let mut content = |walk: &mut Self, input: &mut I, found: &H| {
+            let content = |walk: &mut Self, input: &mut I| content(walk, input, found);
+            walk.or_pass_over(input, false, content).map(drop)
+        };
         let mut again = input.clone();
         let mut found = None;
         let mut passed_over = false;
+        let mut stranger = Stranger::at(input.byte());
         input.fields(|input, key| {
             if is(key, owner_fields) {
-                let byte = input.byte();
                 let found = found.get_or_insert_with(H::default);
-                let odd = read(self.sink, owner, found, input)?;
-                self.odd_values(byte, odd);
-                Ok(())
-            } else if !is(key, content_fields) {
-                match I::is(key, field!(3, schema_url)) {
-                    true => input.skip(),
-                    false => self.unknown(input, key, owner.place()),
+                let merge = |walk: &mut Self, input: &mut I| {
+                    let odd = &walk.odd;
+                    keep(walk.sink, odd, LENIENT, owner, |keep| {
+                        found.merge(input, keep)
+                    })
+                };
+                if !self.or_pass_over(input, false, merge)? {
+                    *found = H::default();
                 }
+                self.name_odd(owner);
+                Ok(())
+            } else if I::is(key, SCHEMA_URL) {
+                self.unasked(input, key, Unasked::Scalar)
+            } else if !is(key, content_fields) {
+                stranger.add(self.unknown(input, key, owner.place())?);
+                Ok(())
             } else if let (Some(found), false) = (&found, passed_over) {
                 content(self, input, found)
             } else {
@@ -241,6 +199,9 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
                 input.skip()
             }
         })?;
+        if found.is_none() && !passed_over {
+            self.name_stranger(stranger, owner.place());
+        }
         if passed_over {
             let found = found.unwrap_or_default();
             again.fields(|input, key| match is(key, content_fields) {
@@ -259,126 +220,69 @@ impl<'w, 'a, S: Sink> Walk<'w, 'a, S> {
     ) -> Result<()> {
         input.elements(ListOf::Messages, |input, _| {
             if signal == Signal::Metrics {
-                return self.metric(input, origin);
+                let metric = |walk: &mut Self, input: &mut I| walk.metric(input, origin);
+                return self.or_pass_over(input, false, metric).map(drop);
             }
             self.before_item()?;
-            let byte = input.byte();
-            let odd = if signal == Signal::Traces {
-                let odd = read(self.sink, Owner::Span, &mut self.span, input)?;
-                self.sink.span(origin, &self.span);
-                odd
-            } else {
-                let odd = read(self.sink, Owner::LogRecord, &mut self.log_record, input)?;
-                self.sink.log_record(origin, &self.log_record);
-                odd
+            let item = |walk: &mut Self, input: &mut I| match signal {
+                Signal::Traces => walk.span(input, origin),
+                _ => walk.log_record(input, origin),
             };
-            self.counts.item(signal);
-            self.odd_values(byte, odd);
-            Ok(())
+            self.or_pass_over(input, true, item).map(drop)
         })
     }
 
-    /// A metric has one kind of points, and the last counts. Points of another are not read.
-    #[cold]
-    fn second_kind<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<()> {
-        self.pass_over(input, || {
-            format!("{} of a metric that has another kind, too", I::name(key))
-        })
-    }
-
-    /// What holds for all points of a metric mostly stands behind them, so they are always passed
-    /// over first.
-    fn metric<I: Input<'a>>(&mut self, input: &mut I, origin: Origin<'_, 'a>) -> Result<()> {
-        let mut again = input.clone();
-        let mut metric = Metric::default();
-        input.fields(|input, key| {
-            if I::is(key, field!(1, name)) {
-                metric.name = input.text()?;
-            } else if I::is(key, field!(3, unit)) {
-                metric.unit = input.text()?;
-            } else if let Some(kind) = kind_of::<I>(key) {
-                metric.kind = Some(kind);
-                return input.fields(|input, key| match metric.read_field(input, key)? {
-                    true => Ok(()),
-                    false if I::is(key, DATA_POINTS) => input.skip(),
-                    false => self.unknown(input, key, "what has the points of a metric"),
-                });
-            } else if METRIC_TEXTS.iter().any(|field| I::is(key, *field)) {
-                return input.skip();
-            } else {
-                return self.unknown(input, key, "a metric");
-            }
-            Ok(())
+    fn span<I: Input<'a>>(&mut self, input: &mut I, origin: Origin<'_, 'a>) -> Result<()> {
+        self.span.clear();
+        keep(self.sink, &self.odd, LENIENT, Owner::Span, |keep| {
+            self.span.merge(input, keep)
         })?;
-        let Some(kind) = metric.kind else {
-            return Ok(());
-        };
-        again.fields(|input, key| {
-            if !I::is(key, kind.field()) {
-                return match kind_of::<I>(key) {
-                    Some(_) => self.second_kind(input, key),
-                    None => input.skip(),
-                };
-            }
-            input.fields(|input, key| match I::is(key, DATA_POINTS) {
-                true => input.elements(ListOf::Messages, |input, _| {
-                    self.before_item()?;
-                    let (byte, point) = (input.byte(), &mut self.point);
-                    let odd = keep(self.sink, Owner::Point, |keep| {
-                        point.read(kind, input, keep)
-                    })?;
-                    self.sink.point(origin, &metric, point);
-                    self.counts.item(Signal::Metrics);
-                    self.odd_values(byte, odd);
-                    Ok(())
-                }),
-                false => input.skip(),
-            })
-        })
+        self.sink.span(origin, &self.span);
+        self.counts.item(Signal::Traces);
+        self.name_odd(Owner::Span);
+        Ok(())
+    }
+
+    fn log_record<I: Input<'a>>(&mut self, input: &mut I, origin: Origin<'_, 'a>) -> Result<()> {
+        self.log_record.clear();
+        keep(self.sink, &self.odd, LENIENT, Owner::LogRecord, |keep| {
+            self.log_record.merge(input, keep)
+        })?;
+        self.sink.log_record(origin, &self.log_record);
+        self.counts.item(Signal::Logs);
+        self.name_odd(Owner::LogRecord);
+        Ok(())
+    }
+
+    pub(crate) fn point<I: Input<'a>>(
+        &mut self,
+        input: &mut I,
+        origin: Origin<'_, 'a>,
+        metric: &Metric<'a>,
+        kind: MetricKind,
+    ) -> Result<()> {
+        keep(self.sink, &self.odd, LENIENT, Owner::Point, |keep| {
+            self.point.read(kind, input, keep)
+        })?;
+        self.sink.point(origin, metric, &self.point);
+        self.counts.item(Signal::Metrics);
+        self.name_odd(Owner::Point);
+        Ok(())
     }
 }
 
-/// Reads a view with those attributes that a sink wants; how many values were passed over.
-fn read<'a, S: Sink, I: Input<'a>>(
-    sink: &S,
-    owner: Owner,
-    view: &mut impl Merge<'a>,
-    input: &mut I,
-) -> Result<u64> {
-    view.clear();
-    keep(sink, owner, |keep| view.merge(input, keep))
-}
-
+/// Calls `read` with what a sink wants of an owner.
 fn keep<S: Sink>(
     sink: &S,
+    odd: &Odd,
+    is_lenient: bool,
     owner: Owner,
     read: impl FnOnce(&Keep<'_>) -> Result<()>,
-) -> Result<u64> {
-    let odd = Cell::new(0);
+) -> Result<()> {
     read(&Keep {
         wants: &|key| sink.wants(owner, key),
         left: &Cell::new(MAX_ELEMENTS),
-        odd: &odd,
-    })?;
-    Ok(odd.get())
-}
-
-fn kind_of<'a, I: Input<'a>>(key: &I::Key) -> Option<MetricKind> {
-    let mut kinds = MetricKind::ALL.into_iter();
-    kinds.find(|kind| I::is(key, kind.field()))
-}
-
-impl<'a> Metric<'a> {
-    /// What stands beside the points of a sum or histogram; false, and nothing read, where it is
-    /// something else.
-    fn read_field<I: Input<'a>>(&mut self, input: &mut I, key: &I::Key) -> Result<bool> {
-        if I::is(key, field!(2, aggregation_temporality)) {
-            self.temporality = Temporality(input.enumeration::<Temporality>()?);
-        } else if I::is(key, field!(3, is_monotonic)) {
-            self.is_monotonic = input.boolean()?;
-        } else {
-            return Ok(false);
-        }
-        Ok(true)
-    }
+        odd,
+        is_lenient,
+    })
 }

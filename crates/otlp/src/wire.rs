@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::input::{Field, Input, ListOf, Named};
+use crate::input::{Field, Input, ListOf, Named, Unasked};
 use crate::problem::{Result, fail};
 
 /// Messages in each other, as many as other protobuf libraries take.
@@ -165,6 +165,10 @@ impl<'a> Input<'a> for Wire<'a> {
         let may_have_items = self.wire_type == LENGTH;
         self.skip()?;
         Ok(may_have_items.into())
+    }
+
+    fn skip_unasked(&mut self, _: Unasked) -> Result<u64> {
+        self.skip().map(|()| 0)
     }
 
     fn byte(&self) -> usize {

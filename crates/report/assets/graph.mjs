@@ -107,6 +107,58 @@ function layout(graph, episode, narrow) {
   return of;
 }
 
+// Makes rows of what calls the same, so that none is wider than the screen, and leads the lines
+// from row to row.
+function inRows(of, room) {
+  const ranks = new Map();
+  for (const key of of.nodes()) {
+    const node = of.node(key);
+    ranks.set(node.y, [...(ranks.get(node.y) ?? []), node]);
+  }
+  let top = 0;
+  for (const [, rank] of [...ranks].sort(([a], [b]) => a - b)) {
+    for (const row of rowsOf(rank, room)) {
+      const height = Math.max(...row.map((node) => node.height));
+      let x = (room - widthOf(row)) / 2;
+      for (const node of row) {
+        Object.assign(node, { x: x + node.width / 2, y: top + height / 2 });
+        x += node.width + GAP;
+      }
+      top += height + 2 * GAP;
+    }
+    top += GAP;
+  }
+  for (const key of of.edges()) {
+    of.edge(key).points = fromTo(of.node(key.v), of.node(key.w));
+  }
+}
+
+const GAP = 16;
+const widthOf = (row) => row.reduce((sum, node) => sum + node.width + GAP, -GAP);
+
+// As few rows as there is room for, about as long as each other.
+function rowsOf(rank, room) {
+  const nodes = [...rank].sort((a, b) => a.x - b.x);
+  const rows = [[]];
+  const share = widthOf(nodes) / Math.ceil(widthOf(nodes) / room);
+  for (const node of nodes) {
+    const row = rows.at(-1);
+    const isFull = widthOf(row) >= share || widthOf([...row, node]) > room;
+    if (row.length > 0 && isFull) rows.push([node]);
+    else row.push(node);
+  }
+  return rows;
+}
+
+// The way of a line that leaves one box below and enters another above, or the other way round.
+function fromTo(caller, callee) {
+  const side = callee.y >= caller.y ? 1 : -1;
+  const start = { x: caller.x, y: caller.y + (side * caller.height) / 2 };
+  const end = { x: callee.x, y: callee.y - (side * callee.height) / 2 };
+  const middle = (start.y + end.y) / 2;
+  return [start, { x: start.x, y: middle }, { x: end.x, y: middle }, end];
+}
+
 // A path through points with rounded corners.
 function path(points) {
   const [first, ...rest] = points;
@@ -164,8 +216,9 @@ function draw(graph, episode, narrow, name) {
   // From left to right where there is room for that, else from above.
   let of = layout(graph, episode, narrow);
   if (!narrow && extent(of).width * LEAST_SCALE > room) of = layout(graph, episode, true);
+  if (extent(of).width * LEAST_SCALE > room) inRows(of, room);
   const { left, top: above, width, height } = extent(of);
-  // Where there is no room for all of it, it scrolls.
+  // Where there is no room even for one box, it scrolls.
   const scale = Math.max(LEAST_SCALE, Math.min(1, room / width));
   const paths = travelled(episode);
   const most = Math.max(1, ...of.edges().map((key) => of.edge(key).edge.count));

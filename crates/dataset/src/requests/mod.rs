@@ -20,10 +20,7 @@ use crate::out::{OutFolder, read_error};
 use crate::place::Places;
 use crate::read::{self, ROWS_AT_ONCE};
 use crate::schema::{Placed, own_values};
-use crate::tables::{Copied, Form, PartFile, Run};
-
-/// The name of the table.
-pub(crate) const REQUESTS: &str = "requests";
+use crate::tables::{Copied, Form, PartFile, REQUESTS, Run};
 
 /// Writes the requests of all runs whose ledger is known; none: of none it is.
 pub(crate) fn write(

@@ -215,7 +215,8 @@ impl<G: FnMut(Part)> Sink for Records<G> {
     }
 
     fn undo(&mut self) {
-        let (part, message) = (&mut self.part, &self.message);
+        let (part, message) = (&mut self.part, &mut self.message);
+        message.items = 0;
         part.spans.cut(message.spans);
         part.points.cut(message.points);
         part.logs.cut(message.logs);

@@ -86,9 +86,11 @@ fn the_report_counts_what_was_read_skipped_and_written() {
     assert_eq!(figures.spans_by_type["unknown"], 1);
     assert!(!figures.timeline.as_ref().is_some_and(|t| t.finished));
 
-    let [bad_id] = &report.skipped[..] else {
+    let [unknown, bad_id] = &report.skipped[..] else {
         panic!("{:?}", report.skipped)
     };
+    assert_eq!((unknown.line, report.input.unread_parts), (1, 1));
+    assert!(unknown.reason.contains("`futureField`"), "{unknown:?}");
     assert!(
         bad_id.file.ends_with("traces-1.jsonl") && bad_id.line == 4,
         "{bad_id:?}"

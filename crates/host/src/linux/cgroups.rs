@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use procfs::process::{MountInfo, Process as Entry};
 
-use super::knob::Controller;
+use super::knob::{Controller, Version};
 use super::processes::unreadable;
 use crate::{HostError, Process};
 
@@ -18,13 +18,6 @@ pub(super) struct Hierarchy {
     pub(super) mount: PathBuf,
     /// The cgroup that is mounted; `/` is the whole hierarchy.
     root: String,
-}
-
-/// Which interface a hierarchy has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
-    V1,
-    V2,
 }
 
 /// All that are mounted, version 1 first: where both have a controller, it is in use there.

@@ -7,12 +7,17 @@ use serde_json::{Map, Value, json};
 use crate::before::Knob;
 use crate::{HostError, HostFault};
 
-use super::cgroups::Version;
-
 /// Period of a cgroup that nobody has changed, in µs.
 const PERIOD_US: u64 = 100_000;
 /// The kernel takes no shorter quota, in µs.
 const SHORTEST_QUOTA_US: u64 = 1_000;
+
+/// Which interface a hierarchy has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    V1,
+    V2,
+}
 
 /// A controller of cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

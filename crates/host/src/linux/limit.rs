@@ -276,7 +276,7 @@ fn not_undone(error: HostError) -> HostError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cgroups::Version;
+    use super::super::knob::Version;
     use super::*;
 
     /// Counts in a file.

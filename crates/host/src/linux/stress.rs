@@ -13,7 +13,8 @@ use procfs::process::Process as Entry;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::cgroups::{self, Hierarchy, Version};
+use super::cgroups::{self, Hierarchy};
+use super::knob::Version;
 use super::processes::{self, Row, Table};
 use super::wait::{CONFIRM, until};
 use crate::before::Stress;

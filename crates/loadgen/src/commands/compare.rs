@@ -340,7 +340,11 @@ async fn run(
                 side.name(),
                 log.last_error()
             );
-            return Err(Failure::new(Exit::BadInput, message));
+            let exit = match code {
+                2 => Exit::Usage,
+                _ => Exit::BadInput,
+            };
+            return Err(Failure::new(exit, message));
         }
         Some(FAULT_FAILED) => {
             "could not inject or clear a fault, so the target was not as asked for".to_owned()

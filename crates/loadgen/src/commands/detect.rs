@@ -9,6 +9,7 @@ use loadgen_extract::live::{BUCKET_NS, LiveBuckets, Tail, TailError};
 use loadgen_timeline::{Timeline, read_timeline};
 
 use super::{now_ns, seconds};
+use crate::allow::Stands;
 use crate::args::DetectArgs;
 use crate::display::say;
 use crate::exit::{Exit, Failure};
@@ -24,7 +25,8 @@ const SILENT_LOOKS: u32 = 20;
 
 pub(super) async fn detect(args: DetectArgs) -> Result<Exit, Failure> {
     let interrupts = Interrupts::listen().map_err(|e| Failure::new(Exit::Failed, e))?;
-    otlp::check_host(args.otlp_endpoint.as_deref(), &args.allowed).await?;
+    let endpoint = args.otlp_endpoint.as_deref();
+    otlp::check_host(endpoint, Stands::Typed, &args.allowed).await?;
     let mut session = Session::begin(&args)?;
     let mut silent = 0;
     let exit = loop {

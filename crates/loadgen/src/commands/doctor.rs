@@ -14,6 +14,7 @@ use loadgen_scenario::{Plan, Target};
 use serde::Serialize;
 
 use super::plan;
+use crate::allow::{self, Stands};
 use crate::args::DoctorArgs;
 use crate::display::say;
 use crate::drivers::{self, Asked};
@@ -21,7 +22,7 @@ use crate::embedded::Embedded;
 use crate::exit::{Exit, Failure};
 use crate::folder::RunFolder;
 use crate::shard::new_run_id;
-use crate::{allow, reach, secrets, tables};
+use crate::{reach, secrets, tables};
 
 /// Pause between two looks for the traces.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -46,12 +47,17 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
     let plan = secrets::filled(&plan::load(&args.plan)?)?;
     allow::remember(&args.allowed)?;
     if let Some(url) = &args.jaeger {
-        allow::check("Jaeger at", url, &args.allowed.hosts).await?;
+        allow::check("Jaeger at", url, Stands::Typed, &args.allowed.hosts).await?;
+    }
+    if let Some(url) = &args.admin_url {
+        let what = "the address of the demo shop,";
+        allow::check(what, url, Stands::Typed, &args.allowed.hosts).await?;
     }
     let mut result = match &plan.target {
         Target::BaseUrl(url) => {
             let base = BaseUrl::new(url);
-            allow::check("the target", &base.url, &args.allowed.hosts).await?;
+            let stands = Stands::of_flag(args.plan.overrides.base_url.as_ref());
+            allow::check("the target", &base.url, stands, &args.allowed.hosts).await?;
             reach::check(&base).await?;
             let traces = match &args.jaeger {
                 Some(url) => Traces::Jaeger(url.trim_end_matches('/').to_owned()),

@@ -9,6 +9,7 @@ use loadgen_replay::{Pace, ReplayError, ReplayReport, Speed, Stored};
 
 use self::ground_truth::GroundTruth;
 use super::{now_ns, seconds};
+use crate::allow::Stands;
 use crate::args::ReplayArgs;
 use crate::display::{replay::ReplayProgress, say};
 use crate::exit::{Exit, Failure};
@@ -19,7 +20,8 @@ use crate::{otlp, tables};
 pub(super) async fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
     check(&args)?;
     let endpoint = otlp::endpoint(args.otlp_endpoint.as_deref(), args.otlp_protocol)?;
-    otlp::check_host(Some(&endpoint.url), &args.allowed).await?;
+    let stands = Stands::of_flag(args.otlp_endpoint.as_ref());
+    otlp::check_host(Some(&endpoint.url), stands, &args.allowed).await?;
     let patience = Patience {
         limit: seconds("--retry", args.retry)?,
     };

@@ -2,13 +2,14 @@
 
 use loadgen_shop::{ServiceOptions, ShopOptions};
 
+use crate::allow::Stands;
 use crate::args::{ShopArgs, ShopServiceArgs};
 use crate::exit::{Exit, Failure};
 
 pub(super) async fn shop(args: ShopArgs) -> Result<Exit, Failure> {
     let endpoint = args.otlp_endpoint.as_deref();
     crate::otlp::check_endpoint(endpoint)?;
-    crate::otlp::check_host(endpoint, &args.allowed).await?;
+    crate::otlp::check_host(endpoint, Stands::Typed, &args.allowed).await?;
     loadgen_shop::supervise(ShopOptions {
         listen: args.listen,
         otlp_endpoint: args.otlp_endpoint,

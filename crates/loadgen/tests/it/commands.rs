@@ -467,7 +467,10 @@ fn what_is_typed_wrong_ends_with_2_and_what_is_in_a_file_with_3() {
     let place = Place::new();
     let file = scenario("quick.yaml").to_string_lossy().into_owned();
     place.write("wrong.yaml", "version: 1\n");
-    place.write("right.yaml", &std::fs::read_to_string(&file).unwrap());
+    let right = std::fs::read_to_string(&file).unwrap();
+    place.write("right.yaml", &right);
+    let public = right.replace("target: embedded", "base_url: http://203.0.113.7");
+    place.write("public.yaml", &public);
     for (code, args) in [
         (2, "no-such-command"),
         (2, "run"),
@@ -495,7 +498,8 @@ fn what_is_typed_wrong_ends_with_2_and_what_is_in_a_file_with_3() {
         (3, "run absent.yaml"),
         (3, "show absent"),
         (3, "extract absent --out d"),
-        (3, "run right.yaml --base-url http://203.0.113.7"),
+        (2, "run right.yaml --base-url http://203.0.113.7"),
+        (3, "run public.yaml"),
     ] {
         let out = place.loadgen(args.split(' '));
         assert_eq!(

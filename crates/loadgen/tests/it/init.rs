@@ -84,7 +84,7 @@ fn what_can_not_be_used_is_told() {
         (vec!["init", "--har", "missing.har"], 3, "missing.har"),
         (vec!["init", "shop.example"], 2, "not an address"),
         (vec!["init", "http://127.0.0.1:1"], 4, "not reachable"),
-        (vec!["init", "http://203.0.113.7"], 3, "--allow-target"),
+        (vec!["init", "http://203.0.113.7"], 2, "--allow-target"),
     ] {
         let out = place.loadgen(&args);
         let said = text(&out.stderr);

@@ -227,6 +227,19 @@ fn a_secret_that_is_not_there_ends_the_run_before_it_begins() {
     assert_eq!(target.take(), []);
 }
 
+/// A public host ends a command with a code, and is named.
+#[track_caller]
+fn assert_refused(place: &Place, args: &[&str], variables: &[(&str, &str)], code: i32) {
+    let mut command = place.command(args);
+    let out = command.envs(variables.iter().copied()).output().unwrap();
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {said}");
+    assert!(
+        said.contains("--allow-target 203.0.113.7"),
+        "{args:?}: {said}"
+    );
+}
+
 #[test]
 fn public_hosts_are_refused_however_they_are_written() {
     let place = Place::new();
@@ -234,20 +247,21 @@ fn public_hosts_are_refused_however_they_are_written() {
     let file = file.replace("${file:secret.txt}", "x");
     place.write("file.yaml", &file.replace("BASE", "http://127.0.0.1:1"));
     let public = "HTTP://203.0.113.7:4318";
+    // What is not typed is an input.
+    place.write("public.yaml", &file.replace("BASE", "http://203.0.113.7"));
+    assert_refused(&place, &["run", "public.yaml"], &[], 3);
+    for variable in ["BASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        assert_refused(&place, &["run", "file.yaml"], &[(variable, public)], 3);
+    }
     for args in [
         vec!["run", "file.yaml", "--base-url", public],
+        vec!["run", "file.yaml", "--admin-url", public],
         vec!["run", "file.yaml", "--otlp-endpoint", public],
         vec!["doctor", "file.yaml", "--jaeger", public],
         vec!["replay", "--telemetry", "file.yaml", "--otlp", public],
         vec!["shop", "--otlp-endpoint", public],
     ] {
-        let out = place.loadgen(&args);
-        let said = text(&out.stderr);
-        assert_eq!(out.status.code(), Some(3), "{args:?}: {said}");
-        assert!(
-            said.contains("--allow-target 203.0.113.7"),
-            "{args:?}: {said}"
-        );
+        assert_refused(&place, &args, &[], 2);
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Json<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
+    /// Something was passed over that a reader has no place for.
+    has_unread: bool,
 }
 
 impl<'a> Json<'a> {
@@ -34,6 +36,7 @@ impl<'a> Json<'a> {
                     0
                 },
                 depth: 0,
+                has_unread: false,
             }),
             Err(error) => fail(error.valid_up_to(), "the text is not UTF-8"),
         }
@@ -118,6 +121,16 @@ impl<'a> Json<'a> {
             b'n' => self.word("null"),
             _ => self.expected("a value"),
         }
+    }
+
+    /// Remembers, if it is so, that there is something that a reader has no place for.
+    pub(super) fn note_unread(&mut self, is_unread: bool) {
+        self.has_unread |= is_unread;
+    }
+
+    /// Whether there was something that a reader has no place for.
+    pub(super) fn has_unread(&self) -> bool {
+        self.has_unread
     }
 
     /// The offset in the text of this place.

@@ -107,7 +107,10 @@ impl<T: Fields, const NULL: bool> Kind for Message<T, NULL> {
     fn read(value: &mut T, json: &mut Json<'_>) -> Result<()> {
         json.fields(|json, name| match value.read_field(name, json)? {
             true => Ok(()),
-            false => json.skip(),
+            false => {
+                json.note_unread(true);
+                json.skip()
+            }
         })
     }
 

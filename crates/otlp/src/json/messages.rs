@@ -50,6 +50,8 @@ macro_rules! fields {
                     return <$kind as Kind>::read(&mut self.$field, json).map(|()| true);
                 })*
                 $($(if [json_name!($name), stringify!($name)].contains(&name) {
+                    // Of several only the last has a place.
+                    json.note_unread(self.$oneof.is_some());
                     let mut value = <$of as Kind>::Value::default();
                     <$of>::read(&mut value, json)?;
                     self.$oneof = Some($variant(value));

@@ -50,12 +50,17 @@ impl<T: Fields> Message for T {}
 /// # Errors
 /// What is wrong, and where.
 pub fn read<T: Message>(text: &[u8]) -> Result<T, Problem> {
+    read_noting(text).map(|(message, _)| message)
+}
+
+/// Reads a message; whether there is something in it that its type has no place for.
+pub(crate) fn read_noting<T: Message>(text: &[u8]) -> Result<(T, bool), Problem> {
     let read = || {
         let mut json = Json::new(text)?;
         let mut message = T::default();
         <kinds::Message<T>>::read(&mut message, &mut json)?;
         json.end()?;
-        Ok(message)
+        Ok((message, json.has_unread()))
     };
     read().map_err(|problem: Box<Problem>| *problem)
 }

@@ -11,7 +11,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::cursor::Json;
 use super::whole::whole;
-use crate::input::{Field, Input, ListOf, Named};
+use crate::fields::holds_items;
+use crate::input::{Field, Input, ListOf, Named, Unasked};
 use crate::problem::Result;
 use crate::view::AnyValue;
 
@@ -39,6 +40,25 @@ impl<'a> Json<'a> {
             b'"' => self.string(),
             b'-' | b'0'..=b'9' => self.number().map(Cow::Borrowed),
             _ => self.expected(what),
+        }
+    }
+
+    /// Passes over a value that has objects in it. Adds how many objects there are in lists whose
+    /// field has the name of one for items.
+    fn pass_messages(&mut self, objects: &mut u64) -> Result<()> {
+        match self.peek() {
+            b'{' => self.object(|json, name| {
+                if holds_items(name) {
+                    *objects += json.skip_unknown()?;
+                    return Ok(());
+                }
+                json.pass_messages(objects)
+            }),
+            b'[' => self.array(|json, null| match null {
+                true => Ok(()),
+                false => json.pass_messages(objects),
+            }),
+            _ => self.pass(),
         }
     }
 
@@ -108,6 +128,19 @@ impl<'a> Input<'a> for Json<'a> {
                 Ok(())
             })?,
             _ => self.pass()?,
+        }
+        Ok(objects)
+    }
+
+    #[inline]
+    fn skip_unasked(&mut self, holds: Unasked) -> Result<u64> {
+        let mut objects = 0;
+        if !matches!(self.peek(), b'{' | b'[') {
+            return self.pass().map(|()| 0);
+        }
+        match holds {
+            Unasked::Scalar => objects = self.skip_unknown()?,
+            Unasked::Messages => self.pass_messages(&mut objects)?,
         }
         Ok(objects)
     }
@@ -219,7 +252,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::view::{Keep, KeyValue, Merge};
+    use crate::view::{Keep, KeyValue, Merge, Odd};
     use proptest::prelude::*;
 
     fn at(text: &str) -> Json<'_> {
@@ -265,8 +298,12 @@ mod tests {
         ) {
             let read = |text: String| {
                 let mut pair = KeyValue::default();
-                let odd = Cell::new(0);
-                let keep = Keep { wants: &|key| key != "no", left: &Cell::new(9), odd: &odd };
+                let keep = Keep {
+                    wants: &|key| key != "no",
+                    left: &Cell::new(9),
+                    odd: &Odd::default(),
+                    is_lenient: false,
+                };
                 let read = pair.merge(&mut at(&text), &keep).map_err(|problem| problem.reason);
                 read.map(|()| format!("{pair:?}"))
             };

@@ -171,15 +171,24 @@ pub fn requests(unit: &Unit, mut each: impl FnMut(SignalRequest)) -> Vec<Skipped
     let mut scratch = Vec::new();
     let mut unread = Vec::new();
     let mut skipped = unit.each(|number, message| {
-        let content = message.content(&mut scratch)?;
-        let requests = match content {
+        let (requests, not_read) = match message.content(&mut scratch)? {
             Content::Blank => return Ok(()),
-            Content::Json(bytes) => SignalRequest::from_json(bytes)?,
-            Content::Protobuf(bytes) => Vec::from_iter(SignalRequest::from_protobuf(bytes)?),
+            Content::Json(bytes) => {
+                let (requests, has_unread) = SignalRequest::from_json(bytes)?;
+                // The types for requests have no names for what they have no place for.
+                let not_read = match has_unread {
+                    true => read::json(bytes, &mut Nobody)?.unread,
+                    false => Vec::new(),
+                };
+                (requests, not_read)
+            }
+            Content::Protobuf(bytes) => {
+                let read = read::protobuf(bytes, &mut Nobody)?;
+                let request = SignalRequest::from_protobuf(bytes, read.counts)?;
+                (Vec::from_iter(request), read.unread)
+            }
         };
-        // The types for requests have no place for what they do not know.
-        let read = content.read(&mut Nobody)?;
-        unread.extend(message.unread(number, read.unread));
+        unread.extend(message.unread(number, not_read));
         requests.into_iter().for_each(&mut each);
         Ok(())
     });

@@ -27,4 +27,9 @@ view! {
         /// The kind of event that it is.
         12, event_name: Cow<'a, str>,
     }
+    passes over {
+        4, name: Scalar,
+        7, dropped_attributes_count: Scalar,
+        8, flags: Scalar,
+    }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::merge::view;
 use super::{AnyValue, Keep, KeyValue, Merge, Temporality, UnixNanos};
-use crate::input::{Field, Input, ListOf, field};
+use crate::input::{Field, Input, ListOf, Unasked, field};
 use crate::problem::Result;
 
 /// What holds for all points of a metric.
@@ -98,9 +98,12 @@ macro_rules! point {
                     $(if I::is(key, field!([$($number),*][message], $field)) {
                         return self.$field.merge(input, keep);
                     })*
-                    match I::is(key, field!([1, 1, 0, 1][message], labels)) {
-                        true => labels(input, &mut self.attributes, keep),
-                        false => input.skip(),
+                    if I::is(key, field!([1, 1, 0, 1][message], labels)) {
+                        labels(input, &mut self.attributes, keep)
+                    } else if I::is(key, field!([5, 8, 11, 0][message], exemplars)) {
+                        keep.odd.unasked(input, key, Unasked::Messages)
+                    } else {
+                        keep.odd.unknown(input, key)
                     }
                 })?;
                 // A zero is left out where a field has no presence.
@@ -173,7 +176,7 @@ fn labels<'a, I: Input<'a>>(
             } else if I::is(key, field!(2, value)) {
                 label.value = AnyValue::Text(input.text()?);
             } else {
-                return input.skip();
+                return keep.odd.unknown(input, key);
             }
             Ok(())
         })?;
@@ -208,7 +211,7 @@ impl<'a> Merge<'a> for Buckets {
                     Ok(())
                 })
             } else {
-                input.skip()
+                keep.odd.unknown(input, key)
             }
         })
     }

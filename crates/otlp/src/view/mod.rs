@@ -20,4 +20,4 @@ pub use scalar::{Severity, SpanId, SpanKind, StatusCode, Temporality, TraceId, U
 pub use spans::{Link, Resource, Scope, Span, Status};
 pub use value::{AnyValue, KeyValue};
 
-pub(crate) use merge::{Keep, MAX_ELEMENTS, Merge};
+pub(crate) use merge::{Keep, MAX_ELEMENTS, Merge, Odd};

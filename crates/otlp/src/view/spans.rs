@@ -11,6 +11,10 @@ view! {
         /// Those that the sink wants.
         1, attributes: Vec<KeyValue<'a>>,
     }
+    passes over {
+        2, dropped_attributes_count: Scalar,
+        3, entity_refs: Messages,
+    }
 }
 
 view! {
@@ -22,6 +26,9 @@ view! {
         2, version: Cow<'a, str>,
         /// Those that the sink wants.
         3, attributes: Vec<KeyValue<'a>>,
+    }
+    passes over {
+        4, dropped_attributes_count: Scalar,
     }
 }
 
@@ -49,6 +56,14 @@ view! {
         /// Other traces that it belongs to, such as that of the message which it handles.
         13, links: Vec<Link>,
     }
+    passes over {
+        16, flags: Scalar,
+        3, trace_state: Scalar,
+        11, events: Messages,
+        10, dropped_attributes_count: Scalar,
+        12, dropped_events_count: Scalar,
+        14, dropped_links_count: Scalar,
+    }
 }
 
 view! {
@@ -56,6 +71,9 @@ view! {
     pub struct Status {
         /// Whether it failed.
         3, code: StatusCode,
+    }
+    passes over {
+        2, message: Scalar,
     }
 }
 
@@ -66,5 +84,11 @@ view! {
         1, trace_id: TraceId,
         /// Its id.
         2, span_id: SpanId,
+    }
+    passes over {
+        3, trace_state: Scalar,
+        4, attributes: Messages,
+        5, dropped_attributes_count: Scalar,
+        6, flags: Scalar,
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Keep, Merge};
-use crate::input::{Input, ListOf, field};
+use crate::input::{Input, ListOf, Unasked, field};
 use crate::problem::Result;
 
 /// OTLP's `AnyValue`.
@@ -79,8 +79,11 @@ impl<'a> Merge<'a> for AnyValue<'a> {
             } else if I::is(key, field!(7, bytes_value)) {
                 AnyValue::Bytes(input.bytes()?)
             } else {
-                keep.odd.set(keep.odd.get() + 1);
-                return input.skip();
+                let byte = input.byte();
+                let things = input.skip_unknown()?.max(1);
+                let reason = || "a value of no kind that is known".to_owned();
+                keep.odd.add(things, byte, reason);
+                return Ok(());
             };
             Ok(())
         })
@@ -94,10 +97,40 @@ fn values<'a, I: Input<'a>, T: Merge<'a>>(input: &mut I, keep: &Keep<'_>) -> Res
         if I::is(key, field!(1, values)) {
             values.merge(input, keep)
         } else {
-            input.skip()
+            keep.odd.unknown(input, key)
         }
     })?;
     Ok(values)
+}
+
+impl<'a> KeyValue<'a> {
+    /// Reads an attribute that is not written as most are.
+    #[inline(never)]
+    fn merge_fields<I: Input<'a>>(&mut self, input: &mut I, keep: &Keep<'_>) -> Result<()> {
+        // A value that comes before its key is read before it is known whether it is wanted.
+        let mut wanted = true;
+        let mut first_unknown = None;
+        input.fields(|input, key| {
+            if I::is(key, field!(1, key)) {
+                self.key = input.text()?;
+                wanted = (keep.wants)(&self.key);
+                Ok(())
+            } else if I::is(key, field!(2, value)) {
+                match wanted {
+                    true => self.value.merge(input, &keep.all()),
+                    false => keep.odd.unasked(input, key, Unasked::Messages),
+                }
+            } else {
+                first_unknown = first_unknown.or(Some(input.byte()));
+                keep.odd.unknown(input, key)
+            }
+        })?;
+        keep.odd.without_key(&self.key, first_unknown);
+        if !wanted {
+            self.key = Cow::default();
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Merge<'a> for KeyValue<'a> {
@@ -108,23 +141,7 @@ impl<'a> Merge<'a> for KeyValue<'a> {
             }
             return Ok(());
         }
-        // A value that comes before its key is read before it is known whether it is wanted.
-        let mut wanted = true;
-        input.fields(|input, key| {
-            if I::is(key, field!(1, key)) {
-                self.key = input.text()?;
-                wanted = (keep.wants)(&self.key);
-                Ok(())
-            } else if wanted && I::is(key, field!(2, value)) {
-                self.value.merge(input, &keep.all())
-            } else {
-                input.skip()
-            }
-        })?;
-        if !wanted {
-            self.key = Cow::default();
-        }
-        Ok(())
+        self.merge_fields(input, keep)
     }
 
     /// An attribute that is not wanted has lost its key; one that came without is none.

@@ -89,3 +89,16 @@ pub(crate) fn document(name: &str, is_jaegers: bool, is_pretty: bool) -> String 
         false => line,
     }
 }
+
+/// A field of protobuf that holds bytes.
+pub(crate) fn field(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    prost::encoding::encode_key(
+        number,
+        prost::encoding::WireType::LengthDelimited,
+        &mut bytes,
+    );
+    prost::encoding::encode_varint(content.len() as u64, &mut bytes);
+    bytes.extend_from_slice(content);
+    bytes
+}

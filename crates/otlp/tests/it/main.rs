@@ -8,6 +8,8 @@ mod fuzzed;
 mod jaeger;
 mod kit;
 mod messages;
+mod misplaced;
+mod odd;
 mod requests;
 mod same;
 mod spelling;

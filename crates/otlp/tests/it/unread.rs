@@ -1,6 +1,6 @@
 //! What a message holds and nobody reads is counted and named.
 
-use crate::kit::{framed, message, read};
+use crate::kit::{field, framed, message, read};
 
 /// Items, and how many things of how many skipped messages are named.
 fn counted(content: &str) -> (usize, Vec<(u64, String)>) {
@@ -61,19 +61,6 @@ fn fields_that_are_not_known_and_may_hold_items_are_named() {
     assert!(matches!(&named[..], [(0, why)] if why.contains("`resourceProfiles`, `dictionary`")));
 }
 
-/// A field of protobuf that holds bytes.
-fn field(number: u32, content: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    prost::encoding::encode_key(
-        number,
-        prost::encoding::WireType::LengthDelimited,
-        &mut bytes,
-    );
-    prost::encoding::encode_varint(content.len() as u64, &mut bytes);
-    bytes.extend_from_slice(content);
-    bytes
-}
-
 #[test]
 fn fields_of_protobuf_that_are_not_known_are_named() {
     let point = field(1, &[field(1, b"a"), field(2, b"b")].concat());
@@ -115,7 +102,7 @@ fn values_of_no_kind_that_is_known_and_ids_by_another_name_are_named() {
     let content = message("a").replacen("\"name\"", &format!("{ids},\"name\""), 1);
     let (items, named) = counted(&content);
     assert!(
-        items == 1 && matches!(&named[..], [(2, why)] if why.contains("an id")),
+        items == 1 && matches!(&named[..], [(2, why)] if why.contains("`traceID`")),
         "{named:?}"
     );
     for (value, odd) in [

@@ -224,7 +224,11 @@ impl<'a> Work<'a> {
                 begun.number,
                 log.last_error()
             );
-            return Err(Failure::new(Exit::BadInput, message));
+            let exit = match code {
+                2 => Exit::Usage,
+                _ => Exit::BadInput,
+            };
+            return Err(Failure::new(exit, message));
         }
         let folder = self.args.out.join(&begun.folder);
         let has_dataset = has_dataset(&folder);

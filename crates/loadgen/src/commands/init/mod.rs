@@ -9,7 +9,7 @@ use std::path::Path;
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::allow;
+use crate::allow::{self, Stands};
 use crate::args::{InitArgs, K6Command, K6InitArgs};
 use crate::exit::{Exit, Failure};
 use crate::tables;
@@ -60,7 +60,8 @@ async fn of_a_target(args: &InitArgs) -> Result<(String, String), Failure> {
         }
         (_, _, Some(address)) => {
             allow::remember(&args.allowed)?;
-            allow::check("the target", address.as_str(), &args.allowed.hosts).await?;
+            let hosts = &args.allowed.hosts;
+            allow::check("the target", address.as_str(), Stands::Typed, hosts).await?;
             let asked = ask::ask(address).await?;
             told = asked.told;
             (asked.draft, asked.by)

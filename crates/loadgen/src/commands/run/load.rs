@@ -11,13 +11,13 @@ use loadgen_engine::k6::{K6, K6Options};
 use loadgen_engine::{BaseUrl, Consumer, EngineError, EngineEvent, Interrupt, RunOptions, Sender};
 use loadgen_fault::Drivers;
 use loadgen_otlp::OtlpProtocol;
-use loadgen_scenario::{Plan, Shard, Target};
+use loadgen_scenario::{Plan, Shard};
 use loadgen_timeline::event::{RunShard, RunStatus};
 use loadgen_timeline::summary::Summary;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::ended_before;
-use super::prepare::preflight;
+use super::prepare::{named_receiver, preflight};
 use crate::args::RunArgs;
 use crate::display;
 use crate::drivers::{self, Asked};
@@ -295,21 +295,5 @@ fn otlp_target(args: &RunArgs, embedded: Option<&Embedded>) -> OtlpTarget {
     OtlpTarget {
         endpoint: args.otlp_endpoint.clone(),
         protocol: otlp::protocol(args.otlp_protocol, asked.as_deref(), address.as_deref()),
-    }
-}
-
-/// The receiver of client spans that the flag or the environment names.
-fn named_receiver(args: &RunArgs) -> Option<String> {
-    args.otlp_endpoint
-        .clone()
-        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
-        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
-}
-
-/// The receiver that client spans go to, where it is not the embedded collector.
-pub(super) fn receiver(args: &RunArgs, plan: &Plan) -> Option<String> {
-    match plan.target {
-        Target::Embedded => args.otlp_endpoint.clone(),
-        Target::BaseUrl(_) => named_receiver(args),
     }
 }

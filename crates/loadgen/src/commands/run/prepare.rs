@@ -6,13 +6,13 @@ use loadgen_scenario::{Plan, Target, redact};
 use tokio::net::TcpListener;
 
 use super::ended_before;
-use super::load::receiver;
+use crate::allow::{self, Stands};
 use crate::args::{EngineChoice, RunArgs};
 use crate::commands::{doctor, plan};
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::upload::Place;
-use crate::{allow, drivers, otlp, reach, secrets, shard};
+use crate::{drivers, otlp, reach, secrets, shard};
 
 /// A run that can begin: what it needs was found, and nothing was left behind.
 pub(super) struct Prepared {
@@ -40,7 +40,12 @@ pub(super) async fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
     otlp::check_endpoint(args.otlp_endpoint.as_deref())?;
     allow::remember(&args.allowed)?;
     if !args.no_client_spans {
-        otlp::check_host(receiver(args, &plan).as_deref(), &args.allowed).await?;
+        let stands = Stands::of_flag(args.otlp_endpoint.as_ref());
+        otlp::check_host(receiver(args, &plan).as_deref(), stands, &args.allowed).await?;
+    }
+    if let Some(url) = &args.admin_url {
+        let what = "the address of the demo shop,";
+        allow::check(what, url, Stands::Typed, &args.allowed.hosts).await?;
     }
     let mut written = redact::plan(&plan);
     plan = secrets::filled(&plan)?;
@@ -89,7 +94,8 @@ async fn look_at(
     base: &BaseUrl,
     interrupts: &Interrupts,
 ) -> Result<(), Failure> {
-    allow::check("the target", &base.url, &args.allowed.hosts).await?;
+    let stands = Stands::of_flag(args.plan.overrides.base_url.as_ref());
+    allow::check("the target", &base.url, stands, &args.allowed.hosts).await?;
     reach::check(base).await?;
     if args.shared.shard.is_none_or(|shard| shard.index() == 0) {
         let settings = drivers::settings(plan, args.admin_url.as_deref());
@@ -143,4 +149,20 @@ async fn listen(args: &RunArgs) -> Result<Option<TcpListener>, Failure> {
         let message = format!("--serve: can't listen on {address}: {e}");
         Failure::new(Exit::NotReachable, message)
     })
+}
+
+/// The receiver of client spans that the flag or the environment names.
+pub(super) fn named_receiver(args: &RunArgs) -> Option<String> {
+    args.otlp_endpoint
+        .clone()
+        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+        .or_else(|| otlp::variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
+}
+
+/// The receiver that client spans go to, where it is not the embedded collector.
+fn receiver(args: &RunArgs, plan: &Plan) -> Option<String> {
+    match plan.target {
+        Target::Embedded => args.otlp_endpoint.clone(),
+        Target::BaseUrl(_) => named_receiver(args),
+    }
 }

@@ -53,14 +53,18 @@ pub(super) fn is_plain_lines(head: &[u8]) -> bool {
     Form::of(head) == Form::Lines && text(head).starts_with(b"{")
 }
 
-/// Whether a file that begins so is compressed, as a whole or each of its messages.
-pub(super) fn is_compressed(head: &[u8]) -> bool {
+/// How many bytes of JSON a byte of a file that begins so stands for, roughly: 10 to 20 where it is
+/// compressed by gzip or zstd, single messages less; 2 of protobuf.
+pub(super) fn json_bytes(head: &[u8]) -> u64 {
     match Form::of(head) {
-        Form::Gzip | Form::Zstd => true,
-        Form::Frames(_) => head
-            .get(4..)
-            .is_some_and(|message| message.starts_with(&ZSTD_MAGIC)),
-        Form::Lines | Form::Documents | Form::Utf16(_) => false,
+        Form::Gzip | Form::Zstd => 10,
+        Form::Frames(Prefix::Varint) => 2,
+        Form::Frames(Prefix::Fixed) => match head.get(4..) {
+            Some(message) if message.starts_with(&ZSTD_MAGIC) => 10,
+            Some(message) if message.starts_with(b"{") => 1,
+            _ => 2,
+        },
+        Form::Lines | Form::Documents | Form::Utf16(_) => 1,
     }
 }
 

@@ -35,10 +35,6 @@ pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// Bytes of a unit, unless a single message is longer.
 pub const UNIT_BYTES: usize = 1 << 20;
 
-/// A compressed file holds about so many times its length: the JSON of a Collector's 10 to 20 times
-/// for gzip and zstd, single messages less.
-const COMPRESSED_TIMES: u64 = 10;
-
 /// What a zstd frame begins with (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -50,7 +46,8 @@ pub struct Source {
     /// None where it can't be read again.
     file: Option<File>,
     len: Option<u64>,
-    is_compressed: bool,
+    /// Bytes of the same as JSON for each byte of the file, roughly.
+    times: u64,
     cutter: Cutter,
     damage: Damage,
 }
@@ -98,11 +95,11 @@ impl Source {
     /// When it has no position.
     pub fn of_file(mut file: File, len: u64) -> io::Result<Self> {
         file.rewind()?;
-        let is_compressed = form::is_compressed(&form::head(&mut (&file).take(len.min(16)))?);
+        let times = form::json_bytes(&form::head(&mut (&file).take(len.min(16)))?);
         let mut source = Self {
             file: Some(file),
             len: Some(len),
-            is_compressed,
+            times,
             cutter: Cutter::Start,
             damage: Damage::default(),
         };
@@ -128,7 +125,7 @@ impl Source {
         let source = Self {
             file: None,
             len: Some(end - from),
-            is_compressed: false,
+            times: 1,
             cutter: Cutter::Lines(Lines::new(reader)),
             damage: Damage::default(),
         };
@@ -144,21 +141,16 @@ impl Source {
         Ok(Self {
             file: None,
             len: None,
-            is_compressed: false,
+            times: 1,
             cutter,
             damage,
         })
     }
 
-    /// Bytes of what is in the file, roughly: its length when it was opened, or a multiple of that
-    /// where it is compressed. None of a pipe.
+    /// Bytes of what is in the file, roughly, if all of it were JSON: its length when it was opened,
+    /// or a multiple of that where it is compressed or protobuf. None of a pipe.
     pub fn content_bytes(&self) -> Option<u64> {
-        let times = if self.is_compressed {
-            COMPRESSED_TIMES
-        } else {
-            1
-        };
-        Some(self.len?.saturating_mul(times))
+        Some(self.len?.saturating_mul(self.times))
     }
 
     /// Goes back to the start.

@@ -156,7 +156,7 @@ fn a_file_is_read_up_to_the_length_that_it_had_and_as_often_as_one_likes() {
 }
 
 #[test]
-fn a_compressed_file_counts_as_a_larger_one() {
+fn a_file_counts_by_what_it_would_have_as_json() {
     let folder = tempfile::tempdir().expect("a folder");
     let bytes_of = |name: &str, content: &[u8]| {
         let path = folder.path().join(name);
@@ -170,12 +170,18 @@ fn a_compressed_file_counts_as_a_larger_one() {
     let line = b"{\"resourceSpans\":[]}\n";
     let packed = zstd::bulk::compress(line, 1).expect("compressed");
     let framed = [&(packed.len() as u32).to_be_bytes()[..], &packed].concat();
-    for (name, content) in [("zst", &packed), ("framed", &framed)] {
+    let protobuf = b"\0\0\0\x02\x0a\0";
+    let json = [&(line.len() as u32).to_be_bytes()[..], line].concat();
+    for (name, content, times) in [
+        ("whole", &packed[..], 10),
+        ("messages", &framed, 10),
+        ("protobuf", protobuf, 2),
+        ("json", &json, 1),
+        ("lines", line, 1),
+    ] {
         let (stored, counted) = bytes_of(name, content);
-        assert_eq!(counted, 10 * stored, "{name}");
+        assert_eq!(counted, times * stored, "{name}");
     }
-    let (stored, counted) = bytes_of("plain", line);
-    assert_eq!(counted, stored);
 }
 
 #[test]

@@ -524,7 +524,14 @@ mod tests {
         let added = added();
         let of_cases: Vec<[&str; 4]> = added
             .iter()
-            .map(|of| [of.name, crate::columns::kind(&of.kind), of.meaning, of.null])
+            .map(|of| {
+                [
+                    of.name,
+                    crate::schema::type_name(&of.kind),
+                    of.meaning,
+                    of.null,
+                ]
+            })
             .collect();
         let text = with_columns(&shipped, "cases", &of_cases);
         let own = OWN_COLUMNS.map(|own| own.told());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{Field, Schema};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::error::BuildError;
 use crate::out::read_error;
 use crate::read::malformed;
 use crate::requests;
-use crate::schema::OWN_COLUMNS;
+use crate::schema::{OWN_COLUMNS, type_name};
 use crate::tables::{REQUESTS, Run, Tables};
 
 /// Version of the form of `columns.json`, that of the extractions' own dictionaries.
@@ -91,27 +91,13 @@ fn facts(schema: &Schema, known: Option<&Known>) -> Vec<ColumnFacts> {
         };
         ColumnFacts {
             name: field.name().clone(),
-            kind: text("type").unwrap_or_else(|| kind(field.data_type()).to_owned()),
+            kind: text("type").unwrap_or_else(|| type_name(field.data_type()).to_owned()),
             unit: text("unit").or_else(|| unit(field.name()).map(str::to_owned)),
             meaning: text("meaning").or(described).unwrap_or_default(),
             null,
         }
     };
     schema.fields().iter().map(|field| facts(field)).collect()
-}
-
-/// A type as the docs call it.
-pub(crate) fn kind(kind: &DataType) -> &'static str {
-    match kind {
-        DataType::Boolean => "boolean",
-        DataType::Int32 => "int32",
-        DataType::Int64 => "int64",
-        DataType::UInt64 => "uint64",
-        DataType::Float64 => "double",
-        DataType::Timestamp(..) => "timestamp (ns, UTC)",
-        DataType::List(_) => "list of strings",
-        _ => "string",
-    }
 }
 
 /// The unit that the end of a column's name says.

@@ -29,11 +29,25 @@ pub(crate) struct OwnColumn {
     pub(crate) null: Option<&'static str>,
 }
 
+/// A type as the docs call it.
+pub(crate) fn type_name(kind: &DataType) -> &'static str {
+    match kind {
+        DataType::Boolean => "boolean",
+        DataType::Int32 => "int32",
+        DataType::Int64 => "int64",
+        DataType::UInt64 => "uint64",
+        DataType::Float64 => "double",
+        DataType::Timestamp(..) => "timestamp (ns, UTC)",
+        DataType::List(_) => "list of strings",
+        _ => "string",
+    }
+}
+
 #[cfg(test)]
 impl OwnColumn {
     /// Its name, type, meaning, and when it is null, as the docs say them.
     pub(crate) fn told(&self) -> [&'static str; 4] {
-        let kind = crate::columns::kind(&(self.kind)());
+        let kind = type_name(&(self.kind)());
         [self.name, kind, self.meaning, self.null.unwrap_or("never")]
     }
 }

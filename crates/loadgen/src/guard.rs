@@ -20,7 +20,7 @@ use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use crate::{certificates, logs};
+use crate::certificates;
 
 /// Attempts to clear faults, a second apart.
 const ATTEMPTS: u32 = 5;
@@ -62,7 +62,7 @@ impl Guard {
             command.arg("--no-faults");
         }
         // It may outlive the terminal.
-        let said = match logs::is_on() {
+        let said = match tracing::dispatcher::has_been_set() {
             true => Stdio::inherit(),
             false => Stdio::null(),
         };

@@ -48,11 +48,6 @@ pub(crate) fn begin(verbose: u8) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether anything is logged.
-pub(crate) fn is_on() -> bool {
-    tracing::dispatcher::has_been_set()
-}
-
 /// Writes what may be shown. Each call has whole lines.
 struct Shown(io::Stderr);
 

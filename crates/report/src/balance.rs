@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::run::{Gaps, Known};
+use crate::known::{Gaps, Known};
 use crate::sources::Sources;
 use crate::table::{Table, TableError};
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use loadgen_timeline::causal::{CAUSAL_GRAPH_SCHEMA_VERSION, CausalGraphs};
 use serde::Serialize;
 
+use crate::known::{Gaps, Known};
 use crate::number::six;
-use crate::run::{Gaps, Known};
 use crate::sources::Sources;
 use crate::table::{Batch, Table, TableError};
 use crate::windows::Window;

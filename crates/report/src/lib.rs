@@ -27,6 +27,7 @@
 mod balance;
 mod files;
 mod graph;
+mod known;
 mod live;
 mod number;
 mod page;

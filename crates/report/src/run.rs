@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::balance::{self, Balance};
 use crate::files::{self, DataFiles};
 use crate::graph::{self, Graphs};
+use crate::known::{Gaps, Known, Missing, word};
 use crate::number::seconds_since;
 use crate::series::{self, Series};
 use crate::sources::Sources;
@@ -102,49 +103,6 @@ pub struct DatasetHead {
     pub foreign: Vec<ForeignRows>,
 }
 
-/// Something that can't be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Missing {
-    /// The file, without folder and stamp.
-    pub table: String,
-    /// What it would show.
-    pub shows: String,
-    /// Why it is not there.
-    pub why: String,
-}
-
-/// The files of a run, as far as they are small: all of them can be missing.
-pub(crate) struct Known {
-    pub(crate) timeline: Option<Timeline>,
-    pub(crate) audit: Option<AuditFile>,
-    pub(crate) evidence: Option<Evidence>,
-    pub(crate) began_ns: i64,
-}
-
-/// Notes what can't be shown.
-#[derive(Default)]
-pub(crate) struct Gaps(Vec<Missing>);
-
-impl Gaps {
-    /// The result, or nothing and a note that says which part of the page that costs.
-    pub(crate) fn note<T, E: ToString>(
-        &mut self,
-        table: &str,
-        shows: &str,
-        result: Result<T, E>,
-    ) -> Option<T> {
-        result
-            .map_err(|error| {
-                self.0.push(Missing {
-                    table: table.to_owned(),
-                    shows: shows.to_owned(),
-                    why: error.to_string(),
-                });
-            })
-            .ok()
-    }
-}
-
 impl RunReport {
     /// Reads what is there of a run. What is not there, or can't be read, is told in
     /// [`missing`](Self::missing) and left out.
@@ -199,7 +157,7 @@ impl RunReport {
         } = known;
         report.checks = audit.map(|audit| audit.audit.checks).unwrap_or_default();
         report.run = timeline.and_then(|timeline| timeline.run);
-        report.missing = gaps.0;
+        report.missing = gaps.into_missing();
         report
     }
 }
@@ -299,12 +257,6 @@ fn outcome(known: &Known, summary: Option<&Summary>) -> Option<RunOutcome> {
         fault_failures: failures.unwrap_or_default(),
         stalls: timeline.map_or(0, |timeline| timeline.stalls.len()),
     })
-}
-
-/// What a variant is called in JSON.
-pub(crate) fn word(value: &impl Serialize) -> Option<String> {
-    let value = serde_json::to_value(value).ok()?;
-    value.as_str().map(str::to_owned)
 }
 
 fn dataset(known: &Known) -> Option<DatasetHead> {

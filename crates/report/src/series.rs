@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::known::Gaps;
 use crate::number::{four, seconds_since};
-use crate::run::Gaps;
 use crate::sources::Sources;
 use crate::table::{Batch, Numbers, Table, TableError};
 

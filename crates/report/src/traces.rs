@@ -9,8 +9,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::known::Gaps;
 use crate::number::{seconds_since, six};
-use crate::run::Gaps;
 use crate::sources::Sources;
 use crate::table::{Batch, Flags, Numbers, Table, TableError, Text};
 use crate::windows::Window;

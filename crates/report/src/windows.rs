@@ -8,8 +8,8 @@ use loadgen_timeline::audit::{AuditFile, WindowFigures};
 use loadgen_timeline::event::FaultChanged;
 use serde::Serialize;
 
+use crate::known::{Gaps, Known, word};
 use crate::number::{seconds_since, six};
-use crate::run::{Gaps, Known, word};
 use crate::sources::Sources;
 use crate::table::{Batch, Table, TableError};
 

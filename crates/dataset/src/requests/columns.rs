@@ -121,7 +121,7 @@ impl Column {
     /// Its name, type, meaning, and when it is null, as the docs say them.
     #[cfg(test)]
     pub(crate) fn told(&self) -> [&'static str; 4] {
-        let kind = crate::columns::kind(&self.values.kind());
+        let kind = crate::schema::type_name(&self.values.kind());
         [self.name, kind, self.meaning, self.null]
     }
 }

@@ -6,8 +6,8 @@ use foldhash::fast::RandomState;
 
 use super::durations::Durations;
 use super::shape::Shape;
-use crate::label::groups::text;
 use crate::label::trace::{CLIENT, CONSUMER, ERROR, PRODUCER, SERVER};
+use crate::scan::batch::text;
 use crate::scan::records::SpanBatch;
 use crate::scan::spans::GENERATOR_SERVICE;
 

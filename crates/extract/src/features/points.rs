@@ -10,9 +10,9 @@ use super::figures::figure_of;
 use super::series::{Reading, Series, SeriesPoint};
 use super::wide::{ColumnKey, Readings, Together, WidePoint};
 use super::{FeatureRules, Observed};
-use crate::label::groups::{number, text, value_or_zero};
 use crate::label::interval::Meaning;
 use crate::label::records::PointMarkBatch;
+use crate::scan::batch::{number, text, value_or_zero};
 use crate::scan::records::PointBatch;
 use crate::scan::resource::NO_SERVICE;
 

@@ -7,7 +7,7 @@ use super::FeatureRules;
 use super::shape::{ByService, Shape};
 use crate::dataset::rows::{Made, Rows};
 use crate::dataset::trace_features::{TraceFeatureRow, TraceFeatures};
-use crate::label::groups::{number, text};
+use crate::scan::batch::{number, text};
 use crate::write::{OfTrace, ROWS_AT_ONCE, RowRules, TracePartition};
 
 /// Makes the rows of a partition.

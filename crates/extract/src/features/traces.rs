@@ -12,8 +12,8 @@ use super::graph::TraceCalls;
 use super::shape::{Node, Shape};
 use super::trace_rows::TraceRows;
 use super::{FeatureRules, Observed};
-use crate::label::groups::{number, text, value_or_zero};
 use crate::label::trace::{CONSUMER, ERROR, SERVER};
+use crate::scan::batch::{number, text, value_or_zero};
 use crate::scan::records::{LogBatch, SpanBatch};
 use crate::write::{OfTrace, RowRules, TracePartition};
 

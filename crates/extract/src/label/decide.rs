@@ -1,9 +1,10 @@
 //! By which moment a trace is labelled, and whose it is.
 
-use super::groups::{Group, Partition, Sorted, text};
+use super::groups::{Group, Partition, Sorted};
 use super::trace::Span;
 use super::truth::{Foreign, Sender, Truth};
 use crate::dataset::said::LabelSource;
+use crate::scan::batch::text;
 use crate::scan::records::SpanBatch;
 use crate::scan::spans::GENERATOR_SERVICE;
 

@@ -2,11 +2,10 @@
 
 use std::cmp::Ordering;
 
-use arrow_array::Array;
-
 use super::names::Numbered;
 use super::trace::{Request, Span};
 use crate::scan::OfTraces;
+use crate::scan::batch::{text, value_or_zero};
 use crate::scan::records::{LogBatch, RequestBatch, SpanBatch};
 use crate::scan::spool::hash;
 
@@ -249,23 +248,4 @@ fn by_name(partition: &Partition, x: &Span, y: &Span) -> Ordering {
         (spans.service_name.value(row), spans.name.value(row))
     };
     of(x).cmp(&of(y))
-}
-
-/// The value of a column at a row; 0 for null.
-pub(crate) fn value_or_zero(column: &arrow_array::Int64Array, row: usize) -> i64 {
-    if column.is_null(row) {
-        0
-    } else {
-        column.value(row)
-    }
-}
-
-/// The value of a column at a row; none for null.
-pub(crate) fn number(column: &arrow_array::Int64Array, row: usize) -> Option<i64> {
-    (!column.is_null(row)).then(|| column.value(row))
-}
-
-/// The text of a column at a row; none for null.
-pub(crate) fn text(column: &arrow_array::StringArray, row: usize) -> Option<&str> {
-    (!column.is_null(row)).then(|| column.value(row))
 }

@@ -20,9 +20,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 use loadgen_timeline::condition::Placed;
 
+use crate::scan::batch::{number, text};
 use clocks::Offset;
 use decide::{Decided, decide};
-use groups::{Group, Partition, Sorted, number, text};
+use groups::{Group, Partition, Sorted};
 use names::ResourceId;
 pub(crate) use points::{POINT_COLUMNS, label_points};
 use records::{LogMarkBuilder, SpanMarkBuilder, TraceBuilder};

@@ -4,10 +4,10 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::ArrowError;
 use loadgen_evidence::{MetricPoint, Reading, Sampler, Series, is_relevant};
 
-use super::groups::{text, value_or_zero};
 use super::interval::{Meaning, PointInterval, SeriesPoint, intervals};
 use super::records::PointMarkBuilder;
 use super::truth::Truth;
+use crate::scan::batch::{text, value_or_zero};
 use crate::scan::records::PointBatch;
 
 /// Columns of points that labelling looks at. The others are null.

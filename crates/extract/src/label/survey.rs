@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clocks::{Exchange, Exchanges, GENERATOR, GRAIN_NS, WHOLE_MILLISECONDS_GRAIN_NS};
 use super::decide::{Decided, is_generator};
-use super::groups::{Group, Partition, Sorted, text};
+use super::groups::{Group, Partition, Sorted};
 use super::names::ResourceId;
 use super::trace::{CLIENT, SERVER, Span, TraceFacts};
 use super::truth::{Foreign, Truth};
@@ -20,6 +20,7 @@ use crate::measure::arrivals::Arrivals;
 use crate::measure::observe::observe;
 use crate::measure::outcomes::Outcomes;
 use crate::scan::ScanFacts;
+use crate::scan::batch::text;
 use crate::scan::spool::hash;
 
 /// A trace that begins or ends so near to the first or the last span, in nanoseconds, may be cut

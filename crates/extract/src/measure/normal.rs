@@ -9,9 +9,9 @@ use loadgen_evidence::Interval;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::unusual::Unusual;
-use crate::label::groups::number;
 use crate::label::records::{SpanMarkBatch, TraceBatch};
 use crate::label::shape::ShapeBatch;
+use crate::scan::batch::number;
 use crate::scan::batch::{ALL_COLUMNS, Batch, PackedBatch, packed_batch};
 use crate::scan::packed::PackedSlice;
 

@@ -6,8 +6,9 @@ use loadgen_evidence::{
 };
 
 use crate::label::decide::Decided;
-use crate::label::groups::{Group, Partition, Sorted, text};
+use crate::label::groups::{Group, Partition, Sorted};
 use crate::label::trace::{CLIENT, CONSUMER, ERROR, SERVER, Span, TraceFacts};
+use crate::scan::batch::text;
 use crate::scan::spans::GENERATOR_SERVICE;
 
 /// Shows a trace to the sampler. `facts` is none for a request of which no span arrived.

@@ -42,6 +42,25 @@ pub(crate) trait FieldKind {
     fn pass(row: &mut Reader<'_>) -> io::Result<()>;
 }
 
+/// The value of a column at a row; 0 for null.
+pub(crate) fn value_or_zero(column: &Int64Array, row: usize) -> i64 {
+    if column.is_null(row) {
+        0
+    } else {
+        column.value(row)
+    }
+}
+
+/// The value of a column at a row; none for null.
+pub(crate) fn number(column: &Int64Array, row: usize) -> Option<i64> {
+    (!column.is_null(row)).then(|| column.value(row))
+}
+
+/// The text of a column at a row; none for null.
+pub(crate) fn text(column: &StringArray, row: usize) -> Option<&str> {
+    (!column.is_null(row)).then(|| column.value(row))
+}
+
 macro_rules! numbers {
     ($($name:ident: $type:ident, $number:ty, $builder:ty, $array:ty;)*) => {$(
         #[derive(Debug)]

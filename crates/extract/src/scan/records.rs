@@ -2,7 +2,7 @@
 //! where they are not known; ids are 0 where there is none.
 
 use super::batch::packed_batch;
-use crate::label::groups::text;
+use crate::scan::batch::text;
 
 packed_batch! {
     /// Spans.

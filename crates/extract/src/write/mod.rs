@@ -1,5 +1,6 @@
 //! From what was scanned and what was said of it to rows: pure, partition by partition.
 
+mod partition;
 mod points;
 mod traces;
 mod unusual;
@@ -25,8 +26,9 @@ use crate::measure::RunFacts;
 use crate::measure::normal::Limits;
 use crate::options::TableFormats;
 
+pub(crate) use partition::{OfTrace, TracePartition};
 pub(crate) use points::{PointPartition, write_points};
-pub(crate) use traces::{OfTrace, TracePartition, write_traces};
+pub(crate) use traces::write_traces;
 
 /// Rows that are made at once.
 pub(crate) const ROWS_AT_ONCE: u64 = 8192;

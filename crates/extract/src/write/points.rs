@@ -9,9 +9,9 @@ use crate::dataset::points::{Origin, PointRow};
 use crate::dataset::rows::Rows;
 use crate::dataset::said::LabelSource;
 use crate::features::observe_points;
-use crate::label::groups::{number, text};
 use crate::label::records::PointMarkBatch;
 use crate::label::truth::Foreign;
+use crate::scan::batch::{number, text};
 use crate::scan::records::PointBatch;
 
 /// A partition of points: what was scanned of those that have marks, and what was said of them.

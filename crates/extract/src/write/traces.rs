@@ -6,6 +6,7 @@ use arrow_array::Array;
 use loadgen_timeline::condition::{Label, NONE, Placed, UNKNOWN, UNKNOWN_CONDITION};
 use loadgen_timeline::phase::Phase;
 
+use super::partition::{OfTrace, TracePartition};
 use super::unusual::unusual;
 use super::{ROWS_AT_ONCE, RowRules, SpanRows, Wide, WriteCounts, Written};
 use crate::dataset::classes::{LeftOut, UNKNOWN_CLASS};
@@ -18,44 +19,10 @@ use crate::dataset::spans::{SpanRow, Spans};
 use crate::dataset::traces::TraceRow;
 use crate::dataset::unusual::OfSpan;
 use crate::features::observe_traces;
-use crate::label::groups::{number, text};
-use crate::label::records::{LogMarkBatch, SpanMarkBatch, TraceBatch};
-use crate::label::shape::ShapeBatch;
+use crate::label::records::TraceBatch;
 use crate::label::truth::Foreign;
-use crate::scan::records::{LogBatch, SpanBatch};
-
-/// A partition of traces: what was scanned of that which has marks, and what was said of it.
-#[derive(Debug)]
-pub(crate) struct TracePartition {
-    pub(crate) spans: SpanBatch,
-    pub(crate) logs: LogBatch,
-    pub(crate) traces: TraceBatch,
-    pub(crate) span_marks: SpanMarkBatch,
-    pub(crate) shapes: ShapeBatch,
-    pub(crate) log_marks: LogMarkBatch,
-}
-
-/// What is said of one trace.
-#[derive(Debug)]
-pub(crate) struct OfTrace<'p> {
-    pub(crate) said: Said<'p>,
-    pub(crate) condition: usize,
-    pub(crate) moment_ns: Option<i64>,
-    pub(crate) foreign: Option<Foreign>,
-    pub(crate) sent_by: Option<&'p str>,
-    client_exposed: Option<bool>,
-    pub(crate) touches: bool,
-}
-
-impl OfTrace<'_> {
-    pub(super) fn is_of_the_run(&self) -> bool {
-        self.foreign.is_none()
-    }
-
-    pub(super) fn label(&self) -> &LabelTexts {
-        self.said.label
-    }
-}
+use crate::scan::batch::{number, text};
+use crate::scan::records::SpanBatch;
 
 /// Makes the rows of a partition of traces.
 pub(crate) fn write_traces(rules: &RowRules<'_>, of: &TracePartition) -> io::Result<Written> {

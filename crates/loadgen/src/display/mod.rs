@@ -84,7 +84,9 @@ fn is_shown(character: char) -> bool {
 
 /// The display that suits standard error.
 pub(crate) fn progress(plan: &Plan) -> Box<dyn Consumer> {
-    if std::io::stderr().is_terminal() && !crate::logs::is_on() {
+    // Lines of a log would go through the bars.
+    let logs = tracing::dispatcher::has_been_set();
+    if std::io::stderr().is_terminal() && !logs {
         Box::new(bars::Bars::new(plan))
     } else {
         Box::new(plain::Plain::new(plan))

@@ -19,7 +19,7 @@ use crate::dataset::spans::FEATURES;
 use crate::dataset::staging::StagedFile;
 use crate::dataset::texts::Texts;
 use crate::error::ExtractError;
-use crate::features::FeatureRules;
+use crate::features::rules::FeatureRules;
 use crate::ground_truth::{open_ledger, open_others, read_timeline, taken};
 use crate::label::Offsets;
 use crate::label::truth::Truth;
@@ -28,9 +28,10 @@ use crate::measure::normal::Limits;
 use crate::measure::{self, RunFacts, RunSaid};
 use crate::options::ExtractOptions;
 use crate::report::{ExtractReport, InputReport, LabelCount, WrittenFile};
+use crate::rules::RowRules;
 use crate::scan::inputs::Inputs;
 use crate::stages::Stages;
-use crate::write::{RowRules, WriteCounts};
+use crate::write::WriteCounts;
 
 /// Labels telemetry by the timeline and the ledger and writes the dataset.
 ///

@@ -44,6 +44,7 @@ mod options;
 pub mod order;
 mod parallel;
 mod report;
+mod rules;
 mod scan;
 mod stages;
 mod stop;

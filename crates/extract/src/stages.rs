@@ -33,6 +33,7 @@ use crate::measure::fault_of;
 use crate::measure::normal::{CandidateRow, Normals, candidates};
 use crate::options::{ExtractOptions, TableFormats};
 use crate::parallel::in_order;
+use crate::rules::RowRules;
 use crate::scan::batch::{Batch, PackedBatch};
 use crate::scan::inputs::{Inputs, read_error};
 use crate::scan::packed::Packed;
@@ -41,9 +42,7 @@ use crate::scan::records::{LogBatch, PointBatch, RequestBatch, SpanBatch};
 use crate::scan::spool::Spool;
 use crate::scan::{ScanFacts, Scanned};
 use crate::stop::Stop;
-use crate::write::{
-    PointPartition, RowRules, TracePartition, WriteCounts, write_points, write_traces,
-};
+use crate::write::{PointPartition, TracePartition, WriteCounts, write_points, write_traces};
 
 /// Where an extraction works.
 pub(crate) struct Stages {

@@ -11,7 +11,7 @@ use loadgen_timeline::causal::{
 
 use super::graph::Graph;
 use crate::measure::fault_state;
-use crate::write::RowRules;
+use crate::rules::RowRules;
 
 /// The kinds of calls by caller and callee.
 type Edges<'g> = BTreeMap<(&'g str, &'g str), BTreeSet<&'static str>>;

@@ -9,7 +9,7 @@ use crate::dataset::files::TableFiles;
 use crate::dataset::graph::{EdgeRow, GraphEdges, GraphNodes, NodeRow, OfWindow, Went};
 use crate::dataset::rows::{Columns, Rows};
 use crate::dataset::staging::{StagedFile, Staging};
-use crate::write::RowRules;
+use crate::rules::RowRules;
 
 /// Writes the tables of edges and of nodes.
 pub(super) fn write(

@@ -16,6 +16,7 @@ mod grid;
 mod in_flight;
 pub(crate) mod live;
 mod points;
+pub(crate) mod rules;
 mod series;
 mod shape;
 mod templates;
@@ -29,7 +30,6 @@ use std::collections::BTreeMap;
 use std::io;
 
 use loadgen_timeline::causal::CausalGraphs;
-use loadgen_timeline::condition::Conditions;
 
 use crate::dataset::buckets::Buckets;
 use crate::dataset::dictionary::Dictionary;
@@ -37,41 +37,19 @@ use crate::dataset::files::TableFiles;
 use crate::dataset::graph::{GraphEdges, GraphNodes};
 use crate::dataset::rows::{Columns, Made};
 use crate::dataset::staging::{StagedFile, Staging};
-use crate::dataset::trace_features::TraceFeatures;
-use crate::options::TableFormats;
+use crate::rules::RowRules;
 use crate::scan::batch::Batch;
 use crate::scan::spool::{Dealt, Spool};
-use crate::write::RowRules;
 use events::EventBatch;
 use figures::Figures;
 use graph::Graph;
-use grid::Grid;
 use in_flight::InFlight;
+use rules::FeatureRules;
 use templates::Templates;
 use wide::{ReadingBatch, WideColumns};
 
 pub(crate) use points::observe_points;
 pub(crate) use traces::observe_traces;
-
-/// What all partitions are observed by.
-pub(crate) struct FeatureRules {
-    grid: Grid,
-    /// Slices of time into which events are dealt.
-    slices: usize,
-    traces: Columns<TraceFeatures>,
-}
-
-impl FeatureRules {
-    /// For a run whose traces are in so many partitions: events are dealt into as many.
-    pub(crate) fn new(conditions: &Conditions, partitions: usize, formats: TableFormats) -> Self {
-        let grid = Grid::new(conditions.run());
-        Self {
-            slices: grid.slices(partitions),
-            grid,
-            traces: Columns::all(formats),
-        }
-    }
-}
 
 /// What a partition has to say.
 #[derive(Debug, Default)]

@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use arrow_array::Array;
 
+use super::Observed;
 use super::distribution::Buckets;
 use super::figures::figure_of;
+use super::rules::FeatureRules;
 use super::series::{Reading, Series, SeriesPoint};
 use super::wide::{ColumnKey, Readings, Together, WidePoint};
-use super::{FeatureRules, Observed};
 use crate::label::interval::Meaning;
 use crate::label::records::PointMarkBatch;
 use crate::scan::batch::{number, text, value_or_zero};

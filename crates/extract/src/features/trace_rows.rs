@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::FeatureRules;
+use super::rules::FeatureRules;
 use super::shape::{ByService, Shape};
 use crate::dataset::rows::{Made, Rows};
 use crate::dataset::trace_features::{TraceFeatureRow, TraceFeatures};
+use crate::rules::{ROWS_AT_ONCE, RowRules};
 use crate::scan::batch::{number, text};
-use crate::write::{OfTrace, ROWS_AT_ONCE, RowRules, TracePartition};
+use crate::write::partition::{OfTrace, TracePartition};
 
 /// Makes the rows of a partition.
 pub(super) struct TraceRows<'r> {

@@ -7,15 +7,17 @@ use arrow_array::Array;
 use loadgen_timeline::condition::Placed;
 use loadgen_timeline::phase::Phase;
 
+use super::Observed;
 use super::events::{Event, Events, kind_column, severity_column};
 use super::graph::TraceCalls;
+use super::rules::FeatureRules;
 use super::shape::{Node, Shape};
 use super::trace_rows::TraceRows;
-use super::{FeatureRules, Observed};
 use crate::label::trace::{CONSUMER, ERROR, SERVER};
+use crate::rules::RowRules;
 use crate::scan::batch::{number, text, value_or_zero};
 use crate::scan::records::{LogBatch, SpanBatch};
-use crate::write::{OfTrace, RowRules, TracePartition};
+use crate::write::partition::{OfTrace, TracePartition};
 
 /// What a partition of traces has to say, of which `said` says what it is, trace by trace. What is
 /// not the run's has rows of its own at the most.

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::FeatureRules;
 use super::grid::{Grid, SECOND_NS};
+use super::rules::FeatureRules;
 use super::wide::{ColumnKey, ReadingBatch, Together, WideColumns as Keys, names, together};
 use crate::dataset::files::TableFiles;
 use crate::dataset::rows::Made;
 use crate::dataset::staging::{StagedFile, Staging};
 use crate::dataset::wide::{SeriesColumn, WideColumns, WideRow, WideRows};
 use crate::parallel::in_order;
+use crate::rules::RowRules;
 use crate::scan::batch::Batch;
 use crate::scan::spool::Spool;
-use crate::write::RowRules;
 
 /// Cells that are made at once.
 const CELLS_AT_ONCE: usize = 1 << 20;

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 
+use super::OverTime;
 use super::events::{Event, EventBatch, KINDS, SEVERITIES};
 use super::figures::Said;
 use super::grid::{Grid, SECOND_NS};
-use super::{FeatureRules, OverTime};
+use super::rules::FeatureRules;
 use crate::dataset::buckets::{Bucket, BucketRow, Buckets, OfKind};
 use crate::dataset::files::TableFiles;
 use crate::dataset::rows::{Columns, Made, Rows};
 use crate::dataset::staging::{StagedFile, Staging};
 use crate::parallel::in_order;
+use crate::rules::{ROWS_AT_ONCE, RowRules};
 use crate::scan::batch::Batch;
-use crate::write::{ROWS_AT_ONCE, RowRules};
 use arrow_array::Array;
 
 /// What is known of a service by second, once all is gathered.

@@ -4,13 +4,14 @@ use std::io;
 
 use arrow_array::Array;
 
-use super::{ROWS_AT_ONCE, RowRules, Written};
+use super::Written;
 use crate::dataset::points::{Origin, PointRow};
 use crate::dataset::rows::Rows;
 use crate::dataset::said::LabelSource;
 use crate::features::observe_points;
 use crate::label::records::PointMarkBatch;
 use crate::label::truth::Foreign;
+use crate::rules::{ROWS_AT_ONCE, RowRules};
 use crate::scan::batch::{number, text};
 use crate::scan::records::PointBatch;
 

@@ -8,7 +8,7 @@ use loadgen_timeline::phase::Phase;
 
 use super::partition::{OfTrace, TracePartition};
 use super::unusual::unusual;
-use super::{ROWS_AT_ONCE, RowRules, SpanRows, Wide, WriteCounts, Written};
+use super::{SpanRows, Wide, WriteCounts, Written};
 use crate::dataset::classes::{LeftOut, UNKNOWN_CLASS};
 use crate::dataset::files::Run;
 use crate::dataset::logs::LogRow;
@@ -21,6 +21,7 @@ use crate::dataset::unusual::OfSpan;
 use crate::features::observe_traces;
 use crate::label::records::TraceBatch;
 use crate::label::truth::Foreign;
+use crate::rules::{ROWS_AT_ONCE, RowRules};
 use crate::scan::batch::{number, text};
 use crate::scan::records::SpanBatch;
 

@@ -3,11 +3,11 @@
 use arrow_array::Array;
 use loadgen_timeline::condition::Label;
 
-use super::RowRules;
 use super::partition::{OfTrace, TracePartition};
 use crate::dataset::said::LabelTexts;
 use crate::dataset::unusual::{OfSpan, Unusual};
 use crate::label::trace::CLIENT;
+use crate::rules::RowRules;
 use crate::scan::batch::text;
 
 /// Of each mark of a span.

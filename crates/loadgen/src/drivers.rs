@@ -52,6 +52,16 @@ pub(crate) fn check(settings: &Settings, plan: &Plan, base: &BaseUrl) -> Result<
     ))
 }
 
+/// Refuses the address of a demo shop that was typed, where its host is not allowed.
+pub(crate) async fn check_admin_url(url: Option<&str>, allowed: &[String]) -> Result<(), Failure> {
+    match url {
+        Some(url) => {
+            allow::check("the address of the demo shop,", url, Stands::Typed, allowed).await
+        }
+        None => Ok(()),
+    }
+}
+
 /// What drivers are wanted for.
 pub(crate) struct Asked<'a> {
     pub(crate) settings: Settings,

@@ -28,6 +28,14 @@ pub(crate) enum Exit {
     NotUsable = 8,
 }
 
+impl Exit {
+    /// Why a run of this program did not begin, by the code that it ended with; none: it did.
+    pub(crate) fn of_a_run_not_begun(code: Option<i32>) -> Option<Self> {
+        let codes = [Self::Usage, Self::BadInput];
+        codes.into_iter().find(|exit| code == Some(*exit as i32))
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)

@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::unusual::Unusual;
 use crate::label::records::{SpanMarkBatch, TraceBatch};
 use crate::label::shape::ShapeBatch;
-use crate::scan::batch::number;
-use crate::scan::batch::{ALL_COLUMNS, Batch, PackedBatch, packed_batch};
+use crate::scan::batch::{ALL_COLUMNS, Batch, PackedBatch, number, packed_batch};
 use crate::scan::packed::PackedSlice;
 
 /// Operations of which the normal is known: those with the smallest hashes, so that neither order nor

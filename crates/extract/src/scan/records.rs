@@ -1,8 +1,7 @@
 //! What is kept of each span, log record, data point and request. Times are Unix nanoseconds, null
 //! where they are not known; ids are 0 where there is none.
 
-use super::batch::packed_batch;
-use crate::scan::batch::text;
+use super::batch::{packed_batch, text};
 
 packed_batch! {
     /// Spans.

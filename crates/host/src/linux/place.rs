@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::cgroups::{self, Hierarchy};
-use super::knob::Controller;
-use super::knob::Version;
+use super::knob::{Controller, Version};
 use super::processes::Table;
 use crate::before::Knob;
 use crate::{HostError, Process};

@@ -328,24 +328,21 @@ async fn run(
     const NOT_REACHABLE: i32 = Exit::NotReachable as i32;
     const FAULT_FAILED: i32 = Exit::FaultFailed as i32;
     const NOT_USABLE: i32 = Exit::NotUsable as i32;
+    // The next runs would fail alike.
+    if let Some(exit) = Exit::of_a_run_not_begun(status.code()) {
+        let message = format!(
+            "the run with {} did not begin (exit code {}): {}",
+            side.name(),
+            exit as u8,
+            log.last_error()
+        );
+        return Err(Failure::new(exit, message));
+    }
     let reason = match status.code() {
         Some(0) => return Ok(Ended::Complete),
         // What was sent and measured stands, whatever the dataset is good for.
         Some(NOT_USABLE) => return Ok(Ended::Complete),
         Some(INTERRUPTED) => return Ok(Ended::Interrupted),
-        // The next runs would fail alike.
-        Some(code @ (2 | 3)) => {
-            let message = format!(
-                "the run with {} did not begin (exit code {code}): {}",
-                side.name(),
-                log.last_error()
-            );
-            let exit = match code {
-                2 => Exit::Usage,
-                _ => Exit::BadInput,
-            };
-            return Err(Failure::new(exit, message));
-        }
         Some(FAULT_FAILED) => {
             "could not inject or clear a fault, so the target was not as asked for".to_owned()
         }

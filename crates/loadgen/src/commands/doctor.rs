@@ -49,10 +49,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
     if let Some(url) = &args.jaeger {
         allow::check("Jaeger at", url, Stands::Typed, &args.allowed.hosts).await?;
     }
-    if let Some(url) = &args.admin_url {
-        let what = "the address of the demo shop,";
-        allow::check(what, url, Stands::Typed, &args.allowed.hosts).await?;
-    }
+    drivers::check_admin_url(args.admin_url.as_deref(), &args.allowed.hosts).await?;
     let mut result = match &plan.target {
         Target::BaseUrl(url) => {
             let base = BaseUrl::new(url);

@@ -218,16 +218,13 @@ impl<'a> Work<'a> {
             status.map_err(|e| Failure::new(Exit::Failed, format!("a run got lost: {e}")))?;
         const NOT_REACHABLE: i32 = Exit::NotReachable as i32;
         let code = status.code();
-        if let Some(code @ (2 | 3)) = code {
+        if let Some(exit) = Exit::of_a_run_not_begun(code) {
             let message = format!(
-                "run {} did not begin (exit code {code}): {}",
+                "run {} did not begin (exit code {}): {}",
                 begun.number,
+                exit as u8,
                 log.last_error()
             );
-            let exit = match code {
-                2 => Exit::Usage,
-                _ => Exit::BadInput,
-            };
             return Err(Failure::new(exit, message));
         }
         let folder = self.args.out.join(&begun.folder);

@@ -43,10 +43,7 @@ pub(super) async fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
         let stands = Stands::of_flag(args.otlp_endpoint.as_ref());
         otlp::check_host(receiver(args, &plan).as_deref(), stands, &args.allowed).await?;
     }
-    if let Some(url) = &args.admin_url {
-        let what = "the address of the demo shop,";
-        allow::check(what, url, Stands::Typed, &args.allowed.hosts).await?;
-    }
+    drivers::check_admin_url(args.admin_url.as_deref(), &args.allowed.hosts).await?;
     let mut written = redact::plan(&plan);
     plan = secrets::filled(&plan)?;
     let store = match &args.upload {
